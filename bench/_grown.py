@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from bench._databases import Database, database
 from bench._site import ROOT, fill, say
-from city import bulk, deadlines
+from city import bulk
 from city.audit.events import Actor
 from city.bulk import Move, Story, Told
+from city.cases import sla_sweep
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Area, Base, Case, Crew, Person, Service, Street
@@ -78,7 +79,7 @@ def _grow(base: Database, count: int) -> None:
             numbers = range(start, min(start + AT_ONCE, count))
             bulk.write(s, [teller.story(n, count) for n in numbers], now=teller.now)
     # What time has done to its promises meanwhile: a city is never found with years of that still to be said.
-    deadlines.sweep(engine, datetime.now(UTC), city_file.load(DEFAULT_CITY).late_days)
+    sla_sweep.sweep(engine, datetime.now(UTC), city_file.load(DEFAULT_CITY).late_days)
     engine.dispose()
     owner = db.connect(base.owner_url or base.url)  # PostgreSQL lets nobody else
     with owner.begin() as connection:

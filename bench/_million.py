@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from bench._databases import Database, database
 from bench._pairs import HalfYear
 from bench._site import ROOT, say
-from city import duplicates, geo
+from city import geo
+from city.cases import duplicates
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import bulk_insert

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from city import duplicates, mapping, requests
-from city.duplicates import Problem
+from city import mapping, requests
+from city.cases import duplicates
+from city.cases.duplicates import Problem
 from city.geo import METRES_A_DEGREE, Point
 from city.mapping import Mapping
 

@@ -3,7 +3,7 @@
     bin/bench duplicates [--quick] [--db=sqlite]
 
 Boston's staff named pairs as one problem; the later of the two asks, and the earlier should be among the
-three that are offered. Judged on April to June, with the scores of city/duplicates.py, which was fitted on
+three that are offered. Judged on April to June, with the scores of city/cases/duplicates.py, which was fitted on
 January to March. A fixed rule offers the nearest open cases of the same service within 25, 50, 100 or 250 m;
 ours is compared with each at that rule's number of offers: `gain` is ours minus the rule, which lies between
 `lo` and `hi` in 95 of 100 resamplings of the pairs. Then it is timed in a city of a million cases on both
@@ -25,7 +25,7 @@ from bench._million import timed
 from bench._pairs import HalfYear
 from bench._site import say
 from bench._targets import Target, judge, printed
-from city import duplicates
+from city.cases import duplicates
 
 MANY, FEW = 1_000_000, 20_000
 RULES = (25, 50, 100, 250)  # metres

@@ -1,4 +1,4 @@
-"""Fits the numbers under [fitted] of city/duplicates.toml, and prints them.
+"""Fits the numbers under [fitted] of city/cases/duplicates.toml, and prints them.
 
     bin/bench fit-duplicates
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench import _pairs
 from bench._pairs import HalfYear
 from bench._site import say
-from city import duplicates
+from city.cases import duplicates
 
 RIDGE = 1.0  # keeps a number small that the pairs say little about
 ROUNDS = 60

@@ -27,10 +27,11 @@ from sqlalchemy.orm import Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import batches, bulk, cases, deadlines, kept, locks, priorities, reports, tags
+from city import bulk, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Story, Told
+from city.cases import batches, board_index, locks, priorities, sla_sweep, tags, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -138,7 +139,7 @@ def walked(engine: Engine, url: str, operations: int, seed: int = 311) -> dict[s
         for listener in listeners:
             listener.join()
     with db.reading(engine) as s:
-        wrong = kept.differences(s) + _backlog(s)
+        wrong = board_index.differences(s) + _backlog(s)
         asked = s.scalar(select(func.sum(Tally.n)).where(Tally.facet == "line", Tally.what != "seconds")) or 0
         count = s.scalar(select(func.count()).select_from(Case)) or 0
         taken_back = func.count().filter(Batch.undone_at.is_not(None))
@@ -180,7 +181,7 @@ def _work(url: str, seed: int) -> None:
                 done = _transaction(s, chance)
             print(done, flush=True)
             if chance.random() < 0.01:
-                print(deadlines.sweep(engine, _at(chance)), flush=True)
+                print(sla_sweep.sweep(engine, _at(chance)), flush=True)
         except OperationalError as fault:  # two who deadlocked: one of them begins again
             if "deadlock" not in str(fault) and "locked" not in str(fault):
                 raise
@@ -241,31 +242,31 @@ def _operation(s: Session, chance: Random, known: list[Case]) -> None:
         return
     case, other = chance.choice(known), chance.choice(known)
     crew = s.get_one(Crew, chance.randint(1, 3))
-    by, held = OFFICE, cases.live(case)
+    by, held = OFFICE, transitions.live(case)
     hand = Actor("person:1", frozenset({CREW}), 1, frozenset({held.crew_id if held else crew.id}))
     outcome = chance.choice(outcomes(office=case.service.office))
     verbs: list[Callable[[], object]] = [
-        lambda: cases.accept(s, case, by=by, at=at),
-        lambda: cases.assign(s, case, crew, by=by, at=at),
-        lambda: cases.assign(s, case, crew, by=by, at=at),
-        lambda: cases.unassign(s, case, by=by, at=at),
-        lambda: cases.start(s, case, by=hand, at=at),
-        lambda: cases.wait(s, case, chance.choice(WAIT_REASONS), by=by, at=at),
-        lambda: cases.resume(s, case, by=by, at=at),
-        lambda: cases.make_safe(s, case, by=hand, at=at),
-        lambda: cases.needs_parts(s, case, by=hand, at=at),
-        lambda: cases.close(s, case, by=by, at=at, outcome=outcome, no_photo="dark", words="Done."),
-        lambda: cases.reopen(s, case, by=by, at=at),
-        lambda: cases.merge(s, case, other, by=by, at=at, keep_crew=held.crew_id if held else None),
-        lambda: cases.unmerge(s, case, by=by, at=at),
-        lambda: cases.cancel(s, case, chance.choice(CANCEL_REASONS), by=by, at=at),
-        lambda: cases.restore(s, case, by=by, at=at),
-        lambda: cases.note(s, case, "Looked at it", by=by, at=at),
+        lambda: transitions.accept(s, case, by=by, at=at),
+        lambda: transitions.assign(s, case, crew, by=by, at=at),
+        lambda: transitions.assign(s, case, crew, by=by, at=at),
+        lambda: transitions.unassign(s, case, by=by, at=at),
+        lambda: transitions.start(s, case, by=hand, at=at),
+        lambda: transitions.wait(s, case, chance.choice(WAIT_REASONS), by=by, at=at),
+        lambda: transitions.resume(s, case, by=by, at=at),
+        lambda: transitions.make_safe(s, case, by=hand, at=at),
+        lambda: transitions.needs_parts(s, case, by=hand, at=at),
+        lambda: transitions.close(s, case, by=by, at=at, outcome=outcome, no_photo="dark", words="Done."),
+        lambda: transitions.reopen(s, case, by=by, at=at),
+        lambda: transitions.merge(s, case, other, by=by, at=at, keep_crew=held.crew_id if held else None),
+        lambda: transitions.unmerge(s, case, by=by, at=at),
+        lambda: transitions.cancel(s, case, chance.choice(CANCEL_REASONS), by=by, at=at),
+        lambda: transitions.restore(s, case, by=by, at=at),
+        lambda: transitions.note(s, case, "Looked at it", by=by, at=at),
         lambda: _join(s, case, chance, at),
         lambda: tags.tag(s, case, "school", by=by, at=at),
         lambda: tags.untag(s, case, "school", by=by, at=at),
-        lambda: cases.ask_supervisor(s, case, by=by, at=at),
-        lambda: cases.reviewed(s, case, by=by, at=at),
+        lambda: transitions.ask_supervisor(s, case, by=by, at=at),
+        lambda: transitions.reviewed(s, case, by=by, at=at),
         lambda: priorities.raise_priority(s, case, by=by, at=at),
         lambda: priorities.lower_priority(s, case, by=by, at=at),
     ]

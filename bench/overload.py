@@ -46,7 +46,8 @@ from sqlalchemy import select
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running
 from bench._targets import judge, printed
-from city import cases, follows, reports
+from city import follows, reports
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Address, Case, Service
 from city.people import accounts
@@ -321,7 +322,7 @@ def _following(site: Site, _url: str) -> Iterator[Counter[str]]:
             dispatcher = accounts.actor(
                 accounts.by_email(s, "dispatcher@demo.test") or sys.exit("no dispatcher")
             )
-            cases.close(
+            transitions.close(
                 s, s.get_one(Case, case_id), by=dispatcher, at=datetime.now(UTC), outcome="not found",
             )  # fmt: skip
         engine.dispose()

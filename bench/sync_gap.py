@@ -27,9 +27,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import cases
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -100,7 +100,7 @@ def _furnish(engine: Engine, count: int) -> tuple[int, list[int]]:
         crew = accounts.add_crew(s, "Bench 1")
         service = s.scalars(select(Service).order_by(Service.position).limit(1)).one()
         place = Place(39.6, -71.2, "pin", "214 Tansy Street")
-        made = [cases.open_case(s, service, place, by=DISPATCH, at=at) for _ in range(count)]
+        made = [transitions.open_case(s, service, place, by=DISPATCH, at=at) for _ in range(count)]
         return crew.id, [case.id for case in made]
 
 
@@ -189,7 +189,7 @@ def _write(url: str, crew_id: int, ids: list[int]) -> None:
     for case_id in ids:
         at = datetime.now(UTC)  # when the request came in, as everywhere
         with db.transaction(engine) as s:
-            cases.assign(s, s.get_one(Case, case_id), s.get_one(Crew, crew_id), by=DISPATCH, at=at)
+            transitions.assign(s, s.get_one(Case, case_id), s.get_one(Crew, crew_id), by=DISPATCH, at=at)
     engine.dispose()
 
 

@@ -13,7 +13,9 @@ from sqlalchemy import case as when
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.operators import custom_op
 
-from city import rows, search
+from city import rows
+from city.cases import search as case_search
+from city.cases.board_index import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
 from city.db.in_list import is_in
 from city.db.models import (
     Area,
@@ -25,7 +27,6 @@ from city.db.models import (
     Service,
     UtcDateTime,
 )
-from city.kept import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
 from city.lifecycle import CLOSED, OPEN, STATES
 from city.places.areas import KINDS
 from city.rows import Row
@@ -339,13 +340,13 @@ class _Found:
 
     def __init__(self, s: Session, view: View) -> None:
         self.s, self.live = s, view.live
-        self.sought = search.terms(view.words)
+        self.sought = case_search.terms(view.words)
         self.few: list[int] | None = None
         self.n = 0  # how many there are, counted to one more than FEW
         if not self.sought:
             self.few = [] if view.words else None  # signs alone find nothing
         elif self.live is not None:
-            some = list(s.scalars(search.ids(s, self.sought, live=self.live).limit(FEW + 1)))
+            some = list(s.scalars(case_search.ids(s, self.sought, live=self.live).limit(FEW + 1)))
             self.few, self.n = some if len(some) <= FEW else None, len(some)
 
     def condition(self, *, in_order: bool) -> Any:
@@ -353,8 +354,8 @@ class _Found:
         if self.few is not None:
             return is_in(Case.id, self.few)
         if in_order or self.live is None:
-            return search.says(self.sought)
-        return Case.id.in_(search.ids(self.s, self.sought, live=self.live))
+            return case_search.says(self.sought)
+        return Case.id.in_(case_search.ids(self.s, self.sought, live=self.live))
 
     def unordered(self, keys: Sequence[Any]) -> list[Any]:
         """The keys of an order by which SQLite does not go through all cases to find these few."""

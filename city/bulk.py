@@ -18,9 +18,12 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import geo, kept, numbers, promises, reports, search
+from city import geo, reports
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import board_index, sla
+from city.cases import numbers as case_numbers
+from city.cases import search as case_search
 from city.db import bulk_insert
 from city.db.models import (
     Asset,
@@ -281,15 +284,15 @@ class _Writer:
                 )
         if self.now:
             for life in self.lives.values():
-                life.case.standing = promises.standing(life.case, self.now)
-        kept.fill(
+                life.case.standing = sla.standing(life.case, self.now)
+        board_index.fill(
             self.s,
             (life.case for life in self.lives.values()),
             (life.held.crew_id if life.held else None for life in self.lives.values()),
         )
         for kind in KINDS:
             bulk_insert.put(self.s, kind, [vars(row) for row in self.made[kind]])
-        search.note(self.s, *(life.case.id for life in self.lives.values()))
+        case_search.note(self.s, *(life.case.id for life in self.lives.values()))
         apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
         bulk_insert.put(self.s, ToldApart, apart)
 
@@ -321,12 +324,12 @@ class _Writer:
         for story in self.stories:
             year = self._year(story, story.reports[0])
             needed[year] = needed.get(year, 0) + 1
-        return {year: iter(numbers.take(self.s, year, needed[year])) for year in sorted(needed)}
+        return {year: iter(case_numbers.take(self.s, year, needed[year])) for year in sorted(needed)}
 
     def _year(self, story: Story, first: Told) -> int:
         if story.service not in self.services:
             raise Refused("unknown_service")
-        return first.at.astimezone(promises.zone_of(self.services[story.service])).year
+        return first.at.astimezone(sla.zone_of(self.services[story.service])).year
 
     def _take(self, story: Story, told: Told) -> None:
         if len(told.words) > MAX_WORDS:
@@ -384,7 +387,7 @@ class _Writer:
         urgent = told.danger or service.urgent
         year = self._year(story, told)
         case = _plain(
-            Case, id=next(self.ids[Case]), number=numbers.named(year, next(self.numbers[year])),
+            Case, id=next(self.ids[Case]), number=case_numbers.named(year, next(self.numbers[year])),
             service=service, service_code=service.code, state=NEW, cycle=1, version=1,
             lat=place.lat if place else None, lon=place.lon if place else None,
             accuracy_m=place.accuracy_m if place else None,
@@ -398,9 +401,9 @@ class _Writer:
             promised_at=story.promised_at,
             area_id=self.ground.of(place.point) if place else None,
         )  # fmt: skip
-        promises.give(case, told.at)
+        sla.give(case, told.at)
         life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
-        facts = {**promises.word(case), "urgent": urgent, **kept.measured(case, case.area_id)}
+        facts = {**sla.word(case), "urgent": urgent, **board_index.measured(case, case.area_id)}
         events.record(
             self.s, life.subject, "open", by=told.by, at=told.at, now=NEW, facts=facts, origin=story.origin
         )
@@ -418,7 +421,7 @@ class _Writer:
         if not self._may(life, move, by, done=same):
             return
         if case.state == WAITING:
-            promises.run(case, move.at)
+            sla.run(case, move.at)
         self._end(life, "reassigned", move.at)
         given = self._give(life, crew, move.at)
         facts = {"crew": crew, "assignment": given.id, "cycle": case.cycle}
@@ -444,22 +447,22 @@ class _Writer:
     def _wait(self, life: _Life, move: Move, by: Actor) -> None:
         _one_of(move.reason, WAIT_REASONS, "wait_reason")
         case = life.case
-        done = case.state == WAITING and promises.waits_for(case) == move.reason
+        done = case.state == WAITING and sla.waits_for(case) == move.reason
         if self._may(life, move, by, done=done):
             _one_of(move.reason, wait_reasons(office=case.service.office), "wait_reason")
             _own_job(life, by)
-            promises.pause(case, move.reason, move.at)
+            sla.pause(case, move.reason, move.at)
             owner = self.owners.get(case.asset_id or 0, "")
-            self._moved(life, move, WAITING, by, promises.wait_facts(move.reason, owner))
+            self._moved(life, move, WAITING, by, sla.wait_facts(move.reason, owner))
 
     def _resume(self, life: _Life, move: Move, by: Actor) -> None:
         if self._may(life, move, by, done=life.case.state in (ACCEPTED, ASSIGNED)):
             _own_job(life, by)
-            promises.run(life.case, move.at)
+            sla.run(life.case, move.at)
             self._moved(life, move, ASSIGNED if life.held else ACCEPTED, by)
 
     def _endanger(self, life: _Life, at: datetime) -> None:
-        promises.hurry(life.case, at)
+        sla.hurry(life.case, at)
         if life.case.state == WAITING and life.origin != "import":
             self._resume(life, Move("resume", at), accounts.THE_SYSTEM)
 
@@ -474,11 +477,11 @@ class _Writer:
 
     def _needs_parts(self, life: _Life, move: Move, by: Actor) -> None:
         case = life.case
-        done = case.state == WAITING and promises.waits_for(case) == "parts" and not life.held
+        done = case.state == WAITING and sla.waits_for(case) == "parts" and not life.held
         if self._may(life, move, by, done=done):
             _own_job(life, by)
             self._end(life, "needs parts", move.at)
-            promises.pause(case, "parts", move.at)
+            sla.pause(case, "parts", move.at)
             self._attach(life, move)
             self._moved(life, move, WAITING, by, {"reason": "parts"})
 
@@ -508,8 +511,8 @@ class _Writer:
         )  # fmt: skip
         self._attach(life, move, closure)
         self._end(life, "closed", at)
-        promises.run(case, done_at)
-        promises.pause(case, "closed", done_at)
+        sla.run(case, done_at)
+        sla.pause(case, "closed", done_at)
         follow_on = case.follow_on
         case.closed_at, case.outcome, case.follow_on, case.review = at, move.outcome, False, None
         facts: dict[str, Any] = {
@@ -528,7 +531,7 @@ class _Writer:
         case.cycle += 1
         case.warned = None
         case.closed_at, case.outcome, case.review = None, None, None
-        promises.run(case, move.at)
+        sla.run(case, move.at)
         if life.done and life.done.crew_id:
             self._feed(life, life.done.crew_id, present=False, why="reopened")
         self._moved(life, move, ACCEPTED, by, {"cycle": case.cycle})
@@ -560,7 +563,7 @@ class _Writer:
         _lead(life, root)
         self._end(life, "merged", move.at)
         facts = {"into": root.case.number, "closed": root.case.state == CLOSED}
-        brings_danger = promises.in_danger(case) and not promises.in_danger(root.case)
+        brings_danger = sla.in_danger(case) and not sla.in_danger(root.case)
         self._moved(life, move, MERGED, by, facts)
         self._record(root, move, by, {"case": case.number}, kind="merged in")
         if crew and root.case.state in OPEN and (root.held is None or root.held.crew_id != crew):
@@ -589,7 +592,7 @@ class _Writer:
         self._touched(root)
         _take_after_family(parent, move.at)
         if state in OPEN:
-            promises.refresh(case, move.at)
+            sla.refresh(case, move.at)
 
     def _cancel(self, life: _Life, move: Move, by: Actor) -> None:
         _one_of(move.reason, CANCEL_REASONS, "cancel_reason")
@@ -598,7 +601,7 @@ class _Writer:
         if DISPATCHER not in by.roles and len(life.told) > 1:
             raise Refused("others_joined")
         self._end(life, "cancelled", move.at)
-        promises.pause(life.case, "closed", move.at)
+        sla.pause(life.case, "closed", move.at)
         self._moved(life, move, CANCELLED, by, {"reason": move.reason})
 
     def _note(self, life: _Life, move: Move, by: Actor) -> None:
@@ -648,7 +651,7 @@ class _Writer:
         allow(move.name, by.roles)
         if done:
             return False
-        danger = promises.in_danger(life.case) and life.origin != "import"
+        danger = sla.in_danger(life.case) and life.origin != "import"
         check(move.name, life.case.state, by.roles, office=life.case.service.office, danger=danger)
         if len(move.words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
@@ -658,9 +661,9 @@ class _Writer:
         self, life: _Life, move: Move, to: str, by: Actor, facts: dict[str, Any] | None = None
     ) -> None:
         was, life.case.state = life.case.state, to
-        life.case.standing = promises.standing(life.case, move.at)
+        life.case.standing = sla.standing(life.case, move.at)
         if not {was, to} <= set(OPEN):
-            facts = {**(facts or {}), **kept.measured(life.case, life.case.area_id)}
+            facts = {**(facts or {}), **board_index.measured(life.case, life.case.area_id)}
         events.record(
             self.s, life.subject, move.name, by=by, at=move.at, was=was, now=to, at_device=move.at_device,
             facts=facts, photos=_names(move.pictures), words={"words": move.words} if move.words else None,
@@ -798,7 +801,7 @@ def _take_after_family(life: _Life | None, at: datetime) -> None:
         itself = case.service.urgent or any(report.danger for report in life.told)
         case.urgent = itself or any(each.urgent for each in merged)
         if case.state in OPEN:
-            promises.refresh(case, at)
+            sla.refresh(case, at)
         life = life.into
 
 

@@ -10,14 +10,15 @@ import shapely
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import board, queries
-from city.batches import MOST
+from city import board
 from city.board import View
+from city.cases import queries
+from city.cases.batches import MOST
+from city.cases.board_index import ENDED
+from city.cases.locks import AT_ONCE
 from city.db.models import Case
 from city.geo import Box, Point, box_around, flat_distance
-from city.kept import ENDED
 from city.lifecycle import Refused
-from city.locks import AT_ONCE
 
 MOST_METRES: Final = 5_000.0
 NEAR_METRES: Final = 200  # of what lies near a case, where a page asks for no other distance

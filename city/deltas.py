@@ -11,9 +11,11 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, geo, locks, promises, reports, search, twins
+from city import geo, reports
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import locks, not_duplicates, sla, transitions
+from city.cases import search as case_search
 from city.db.models import (
     Assignment,
     Case,
@@ -70,18 +72,18 @@ def bring(s: Session, delta: Delta, changed: Sequence[Request]) -> Brought:
         rows = s.execute(asked.where(Imported.source == delta.source, Imported.ref.in_(part))).all()
         held = locks.lock_numbered(s, [row.number for row in rows])
         alive = touched(s, [case.id for case in held.values()], but=NEWS)
-        names = [cases.subject(case) for case in held.values()]
+        names = [transitions.subject(case) for case in held.values()]
         lines = dict(s.execute(select(Head.subject, Head.n).where(Head.subject.in_(names))).all())
         for ref, digest, number in rows:
             request, case = part[ref], held[number]
             if case.id in alive:
                 brought.left.append((request, number))
                 continue
-            was = {"lines": lines[cases.subject(case)], "digest": digest, **_snapshot(s, case)}
+            was = {"lines": lines[transitions.subject(case)], "digest": digest, **_snapshot(s, case)}
             is_new = _bring(s, delta, case, request)
-            case.standing = promises.standing(case, delta.at)  # their moves lie in the past
+            case.standing = sla.standing(case, delta.at)  # their moves lie in the past
             if is_new:
-                search.note(s, case.id)
+                case_search.note(s, case.id)
                 s.add(ImportChange(run_id=delta.run_id, case_id=case.id, was=was))
                 brought.updated.append(request)
             else:
@@ -104,7 +106,7 @@ def touched(s: Session, case_ids: Collection[int], *, but: Collection[str] = ())
         part = ids[start : start + AT_ONCE]
         lines = select(Event.subject).where(
             Event.subject.in_([events.of_case(case_id) for case_id in part]), Event.origin != "import",
-            Event.kind.not_in((*twins.KINDS, *but)),
+            Event.kind.not_in((*not_duplicates.KINDS, *but)),
         )  # fmt: skip
         found |= {int(subject.partition(":")[2]) for subject in s.scalars(lines.distinct())}
         found |= set(s.scalars(select(Operation.case_id).where(Operation.case_id.in_(part))))
@@ -142,12 +144,12 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         case.service_code = was["service"]
         _put_place(case, *was["place"])
     _put_news_back(s, case, was["news"])
-    promises.refresh(case, at)
+    sla.refresh(case, at)
     _forget_words(s, case, was["lines"])
     facts = {"run": change.run_id, "since": was["lines"]}
     events.record(
         s,
-        cases.subject(case),
+        transitions.subject(case),
         "undo",
         by=IMPORTER,
         at=at,
@@ -156,8 +158,8 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         facts=facts,
         origin="import",
     )
-    cases.touched(s, case)
-    search.forget(s, case.id)
+    transitions.touched(s, case)
+    case_search.forget(s, case.id)
     s.execute(update(Imported).where(Imported.case_id == case.id).values(digest=was["digest"]))
     s.delete(change)
 
@@ -197,7 +199,7 @@ def _classify(s: Session, delta: Delta, case: Case, request: Request) -> bool:
         return False
     case.service, case.service_code = s.get_one(Service, code), code
     if case.state in OPEN:
-        promises.give(case, delta.at)
+        sla.give(case, delta.at)
     _record(s, case, "service", delta.at, {"service": code})
     return True
 
@@ -236,52 +238,54 @@ def _move(s: Session, case: Case, request: Request, at: datetime) -> bool:
         if case.state == CANCELLED:
             return False
         _open_again(s, case, at)
-        return cases.cancel(s, case, "withdrawn", by=IMPORTER, at=request.cancelled or at, origin="import")
+        return transitions.cancel(
+            s, case, "withdrawn", by=IMPORTER, at=request.cancelled or at, origin="import"
+        )
     last = case.closures[-1].closed_at if case.closures else case.opened_at
     if case.state in OPEN and request.closed and request.reopened and request.closed > last:
         _close(s, case, request, request.closed)
-        return cases.reopen(s, case, by=IMPORTER, at=request.reopened, origin="import")
+        return transitions.reopen(s, case, by=IMPORTER, at=request.reopened, origin="import")
     moved = _open_again(s, case, again or at)
     if request.accepted and case.state == NEW:
-        moved = cases.accept(s, case, by=IMPORTER, at=request.accepted, origin="import")
+        moved = transitions.accept(s, case, by=IMPORTER, at=request.accepted, origin="import")
     return moved
 
 
 def _close(s: Session, case: Case, request: Request, at: datetime) -> bool:
     outcome, words = request.outcome, request.closure
-    return cases.close(s, case, by=IMPORTER, at=at, outcome=outcome, words=words, origin="import")
+    return transitions.close(s, case, by=IMPORTER, at=at, outcome=outcome, words=words, origin="import")
 
 
 def _open_again(s: Session, case: Case, at: datetime) -> bool:
     if case.state == CLOSED:
-        return cases.reopen(s, case, by=IMPORTER, at=at, origin="import")
-    return case.state == CANCELLED and cases.restore(s, case, by=IMPORTER, at=at, origin="import")
+        return transitions.reopen(s, case, by=IMPORTER, at=at, origin="import")
+    return case.state == CANCELLED and transitions.restore(s, case, by=IMPORTER, at=at, origin="import")
 
 
 def _give(s: Session, case: Case, crew_id: int | None, at: datetime) -> bool:
-    held = cases.live(case)
+    held = transitions.live(case)
     if held and crew_id is None:
-        return cases.unassign(s, case, by=IMPORTER, at=at, origin="import")
+        return transitions.unassign(s, case, by=IMPORTER, at=at, origin="import")
     if crew_id is None or (held and held.crew_id == crew_id):
         return False
-    return cases.assign(s, case, s.get_one(Crew, crew_id), by=IMPORTER, at=at, origin="import")
+    return transitions.assign(s, case, s.get_one(Crew, crew_id), by=IMPORTER, at=at, origin="import")
 
 
 def _promise(s: Session, case: Case, request: Request, at: datetime) -> bool:
     """The day that they promise over there, whatever the clock here has done so far."""
-    given = promises.given_elsewhere(request.due, request.opened, promises.zone_of(case.service))
-    counted = given - promises.stood(case.pauses, at) if given else None
+    given = sla.given_elsewhere(request.due, request.opened, sla.zone_of(case.service))
+    counted = given - sla.stood(case.pauses, at) if given else None
     if counted == case.promised_at:
         return False
     case.promised_at = counted
-    promises.refresh(case, at)
+    sla.refresh(case, at)
     _record(s, case, "promise", at, {"due": _told(given)})
     return True
 
 
 def _note(s: Session, delta: Delta, case: Case, request: Request) -> bool:
     """What was added over there to the words of the resident, or to those of staff, becomes a note each."""
-    report, subject = case.reports[0], cases.subject(case)
+    report, subject = case.reports[0], transitions.subject(case)
     lines = events.of(s, subject) if request.words or request.staff_notes else []
     notes = [words["note"] for line, words in lines if line.kind == "note" and "note" in words]
     own = _added(request.words, [report.words, *notes]), {"run": delta.run_id, "report": report.number}
@@ -292,7 +296,7 @@ def _note(s: Session, delta: Delta, case: Case, request: Request) -> bool:
             s, subject, "note", by=IMPORTER, at=delta.at, facts=facts, words={"note": added}, origin="import"
         )
     if said:
-        cases.touched(s, case)
+        transitions.touched(s, case)
     return bool(said)
 
 
@@ -371,7 +375,7 @@ def _forget_words(s: Session, case: Case, since: int) -> None:
 
     A later run may add them again.
     """
-    told = Event.subject == cases.subject(case), Event.n > since, Event.origin == "import"
+    told = Event.subject == transitions.subject(case), Event.n > since, Event.origin == "import"
     added = select(Event.seq).where(*told)
     s.execute(delete(EventDetail).where(EventDetail.seq.in_(added)))
 
@@ -384,9 +388,9 @@ def _record(
     facts: dict[str, Any],
     words: dict[str, Any] | None = None,
 ) -> None:
-    subject = cases.subject(case)
+    subject = transitions.subject(case)
     events.record(s, subject, kind, by=IMPORTER, at=at, facts=facts, words=words, origin="import")
-    cases.touched(s, case)
+    transitions.touched(s, case)
 
 
 def _told(at: datetime | None) -> str | None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import demo_desk, duplicates
+from city import demo_desk
 from city.audit import events
+from city.cases import duplicates
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.engine import transaction

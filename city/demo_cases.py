@@ -20,10 +20,11 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, demo_office, geo, kept, promises, reports
+from city import bulk, demo_figures, demo_office, geo, reports
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
+from city.cases import board_index, sla
 from city.db.engine import transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo_album import Album
@@ -122,7 +123,9 @@ def tell(
                 if tale.plot in OVER and number not in still_open:  # what a phone put away long ago
                     events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
         step("counts for the board")
-        kept.recompute(s, at=now)  # how the promises stand today, and not when they were last looked at
+        board_index.recompute(
+            s, at=now
+        )  # how the promises stand today, and not when they were last looked at
 
 
 class _Author:
@@ -139,7 +142,7 @@ class _Author:
             [shape(area.geometry) for area in s.scalars(select(Area).where(Area.kind == "boundary"))]
         )
         shapely.prepare(self.city)
-        self.day = now.astimezone(promises.zone_of(next(iter(self.services.values()))))
+        self.day = now.astimezone(sla.zone_of(next(iter(self.services.values()))))
         self.days = list(accumulate(map(self._busy, range(PAST_DAYS, 0, -1))))
         self.assets: dict[str | None, list[Asset]] = {}
         for asset in s.scalars(select(Asset).where(Asset.owner == "").order_by(Asset.id)):
@@ -449,12 +452,12 @@ class _Author:
         newest = self.now - A_MOMENT
         fit, last = [], newest - timedelta(minutes=self.chance.randint(0, 300))
         latest = 1 if service.urgent else 12  # even a busy city lets no wire lie for a week
-        terms = promises.offered(service, urgent=service.urgent)
+        terms = sla.offered(service, urgent=service.urgent)
         for days in range(_about_days(service) + latest + 1):
             opened = self._on_day(service, days)
             if opened > newest:
                 continue
-            due, risk = promises.times(terms, opened)
+            due, risk = sla.times(terms, opened)
             found = "late" if self.now > due else "risk" if self.now >= risk else "ok"
             if found == standing:
                 fit.append(opened)
@@ -465,7 +468,7 @@ class _Author:
         return self._on_day(service, self.chance.randint(min(_about_days(service) // 2 + 2, 40), oldest))
 
     def _on_day(self, service: Service, days_ago: int) -> datetime:
-        return self._by_day(promises.zone_of(service), self.day.date() - timedelta(days=days_ago))
+        return self._by_day(sla.zone_of(service), self.day.date() - timedelta(days=days_ago))
 
     def _by_day(self, zone: ZoneInfo, day: date) -> datetime:
         hour = self.chance.choices(range(24), demo_figures.HOURS)[0]
@@ -518,7 +521,7 @@ class _Author:
         """Nobody mends at night what has waited for days already."""
         if at - opened < timedelta(days=2):
             return at
-        zone = promises.zone_of(service)
+        zone = sla.zone_of(service)
         moment = time(self.chance.randint(7, 16), self.chance.randint(0, 59))
         return datetime.combine(at.astimezone(zone).date(), moment, zone).astimezone(UTC)
 

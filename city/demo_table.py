@@ -8,7 +8,8 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import demo_figures, geo, promises, settings
+from city import demo_figures, geo, settings
+from city.cases import sla
 from city.db import engine as db
 from city.db.models import Case, Contact, Event, Photo, Report, Service
 from city.demo_figures import KINDS
@@ -80,7 +81,7 @@ def _days(what: str, real: float, ours: float) -> Line:
 
 
 def _times(s: Session, rows: Sequence[Any]) -> Iterator[Line]:
-    zone = promises.zone_of(s.scalars(select(Service).order_by(Service.position)).first())  # type: ignore[arg-type]
+    zone = sla.zone_of(s.scalars(select(Service).order_by(Service.position)).first())  # type: ignore[arg-type]
     opened = [row.opened_at.astimezone(zone) for row in rows]
     months, weekdays = Counter(at.month for at in opened), Counter(at.weekday() for at in opened)
     hours = Counter(at.hour for at in opened)
@@ -120,7 +121,7 @@ def _contacts(s: Session) -> Iterator[Line]:
     rows = list(s.execute(select(Contact.began_at, Contact.topic_code, Contact.outcome, Contact.lang)))
     if not rows:
         return
-    zone = promises.zone_of(s.scalars(select(Service).order_by(Service.position)).first())  # type: ignore[arg-type]
+    zone = sla.zone_of(s.scalars(select(Service).order_by(Service.position)).first())  # type: ignore[arg-type]
     began = [row.began_at.astimezone(zone) for row in rows]
 
     def share(of: int) -> float:

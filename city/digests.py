@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, Select, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from city import follows, queries
+from city import follows
+from city.cases import queries
 from city.db import engine as db
 from city.db.models import Case, Event, Message, Service, Subscription
 from city.follows import Seen

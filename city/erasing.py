@@ -9,10 +9,11 @@ from pathlib import Path
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from city import forgetting, holds, locks, queries, reports
+from city import forgetting, reports
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Left, Unfollowed
 from city.audit.events import Actor
+from city.cases import legal_holds, locks, queries
 from city.db.models import (
     AccountLetter,
     Device,
@@ -68,7 +69,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     locks.lock_to_roots(s, about | forgetting.cases_of(s, subject.calls))
     wishes = _count_wishes(s, subject, told)
     called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
-    on_hold = holds.covered(s, {case.id for case in about})
+    on_hold = legal_holds.covered(s, {case.id for case in about})
     erased = sum(
         reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )

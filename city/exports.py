@@ -15,12 +15,12 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from city import csv_cells, insights, outlines, periods, published
+from city.cases.queries import known_to_all, roots_of, street_only
 from city.config.city_file import CityFile
 from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
 from city.places import areas
-from city.queries import known_to_all, roots_of, street_only
 
 Alike = tuple[str, str, str]  # channel, outcome, topic
 PAGE: Final = 1000  # cases that are read at once

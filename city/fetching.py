@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from city import cases, locks
 from city.audit import events
+from city.cases import locks, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Report, Wanted
 from city.outside import Fetch, NotFetched
@@ -67,7 +67,7 @@ def _give(s: Session, var: Path, report: Report, found: Developed, url: str, now
     except BadPhoto as bad:
         _refuse(s, report, url, bad.code, now)
         return False
-    return cases.photo_came(
+    return transitions.photo_came(
         s, photo, case_id=report.case_id, cycle=None, closure_id=None, report_id=report.id,
         position=len(report.photos), by=accounts.THE_SYSTEM, at=now,
     )  # fmt: skip
@@ -77,6 +77,6 @@ def _refuse(s: Session, report: Report, url: str, why: str, now: datetime) -> No
     """Says in the case's story what was not fetched, and why: somebody may want to look themselves."""
     locks.lock(s, report.case)
     events.record(
-        s, cases.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
+        s, transitions.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
         facts={"why": why, "report": report.number}, words={"note": url},
     )  # fmt: skip

@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import queries
 from city.audit import events
+from city.cases import queries
 from city.db.models import Case, Event, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import OPEN, UNDONE, Refused

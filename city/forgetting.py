@@ -12,10 +12,11 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import holds, locks, queries, reports
+from city import reports
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.audit.events import Actor
+from city.cases import legal_holds, locks, queries
 from city.db.models import Case, Contact, Erasure, Event, EventDetail, Report
 from city.lifecycle import may
 from city.people import accounts, callers
@@ -49,7 +50,9 @@ def forget(
     if not known:
         return None
     calls, told = _held(s, [caller.id for caller in known])
-    on_hold = holds.covered(s, {call.case_id for call in calls if call.case_id} | {r.case_id for r in told})
+    on_hold = legal_holds.covered(
+        s, {call.case_id for call in calls if call.case_id} | {r.case_id for r in told}
+    )
     calls = [call for call in calls if call.case_id not in on_hold]
     told = [report for report in told if report.case_id not in on_hold]
     _forget_all(s, calls, var, by=by, at=at)
@@ -66,7 +69,7 @@ def forget_calls(s: Session, contact_ids: Collection[int], var: Path, *, by: Act
     calls = list(s.scalars(asked.execution_options(populate_existing=True)))
     # Against a hold that somebody places in this very moment, as forget() locks: cases before callers.
     locks.lock_to_roots(s, cases_of(s, calls))
-    on_hold = holds.covered(s, {call.case_id for call in calls if call.case_id})
+    on_hold = legal_holds.covered(s, {call.case_id for call in calls if call.case_id})
     callers.hold(s, {call.caller_id for call in calls if call.caller_id})
     return _forget_all(s, [call for call in calls if call.case_id not in on_hold], var, by=by, at=at)
 

@@ -9,8 +9,10 @@ from datetime import datetime
 from sqlalchemy import Select, String, cast, delete, literal, select, update
 from sqlalchemy.orm import Session
 
-from city import deltas, kept, locks, search
+from city import deltas
 from city.audit import events
+from city.cases import board_index, locks
+from city.cases import search as case_search
 from city.db.models import (
     Assignment,
     Case,
@@ -129,7 +131,7 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         .order_by(Case.id)
     ).all()
     for case_id, own, state, counted, service, opened_at, crew_id in rows:
-        kept.changed(s, counted, None)
+        board_index.changed(s, counted, None)
         events.record(
             s, events.of_case(case_id), "undo", by=accounts.THE_SYSTEM, at=at, was=state, now=UNDONE,
             origin="import",
@@ -160,9 +162,9 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         change.where(Case.id.in_(cases)).values(
             number=literal("undone/") + cast(Case.id, String), state=UNDONE, version=Case.version + 1,
             lat=None, lon=None, accuracy_m=None, place_source="unknown", address="", cell=None,
-            asset_id=None, closed_at=None, outcome=None, review=None, twin_id=None, **kept.GONE,
+            asset_id=None, closed_at=None, outcome=None, review=None, twin_id=None, **board_index.GONE,
         )
     )  # fmt: skip
     s.execute(delete(Imported).where(Imported.run_id == number))
-    search.forget(s, *(row.id for row in rows))
+    case_search.forget(s, *(row.id for row in rows))
     s.expire_all()

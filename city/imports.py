@@ -16,8 +16,9 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, open311, promises, reports, requests, sources
+from city import bulk, deltas, open311, reports, requests, sources
 from city.audit import events
+from city.cases import sla
 from city.config.city_file import CityFile
 from city.db import bulk_insert
 from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun, Service
@@ -257,7 +258,7 @@ def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Stor
         address=row.address, by=accounts.THE_SYSTEM, news=news, consented=row.consented,
         token=reports.token_for(secret, key) if news and row.consented else "",
     )  # fmt: skip
-    given = promises.given_elsewhere(row.due, row.opened, zone)
+    given = sla.given_elsewhere(row.due, row.opened, zone)
     if given and row.closed and row.reopened:  # the clock stood meanwhile, and their day counts that in
         given -= row.reopened - row.closed
     return bulk.Story(row.service_code(how.source), (told,), tuple(_moves(row)), "import", given)

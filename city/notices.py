@@ -7,9 +7,9 @@ from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from city.audit import events
+from city.cases.queries import family_of, root_of
 from city.db.models import Case, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
-from city.queries import family_of, root_of
 
 NAME = "notices"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # seen, since the database was put back

@@ -14,10 +14,10 @@ from sqlalchemy import case as when
 from sqlalchemy.orm import Session
 
 from city.audit import events
+from city.cases.queries import PUBLIC_STEPS, known_to_all, roots_of, shown_column, street_only
 from city.db.models import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE
-from city.queries import PUBLIC_STEPS, known_to_all, roots_of, shown_column, street_only
 
 # A problem is listed once: what was merged is listed as the case that goes on, and found by its own number.
 LISTED: Final = (*OPEN, CLOSED, CANCELLED)

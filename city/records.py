@@ -11,9 +11,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from city import queries, subjects
+from city import subjects
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import queries
+from city.cases.queries import Proof, Sight, Step, Telling
 from city.db.models import (
     Caller,
     Case,
@@ -32,7 +34,6 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.lifecycle import WAITING, may
 from city.people import accounts
-from city.queries import Proof, Sight, Step, Telling
 from city.subjects import Subject
 
 Told = dict[str, Any]

@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import cases, holds, locks
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Redacted
 from city.audit.events import Actor
+from city.cases import legal_holds, locks, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Case, Erasure, Photo
 from city.lifecycle import SYSTEM, Refused, may
@@ -139,7 +139,7 @@ def _replace(
         raise Refused("photo_gone")
     if SYSTEM not in by.roles:  # what was decided before a restore is carried out again, hold or none
         for case in held.values():
-            holds.refuse(s, case)
+            legal_holds.refuse(s, case)
     boxes = tuple(astuple(box) for box in covered.boxes)
     # Before the commit: one begun is carried out again after a restore, and never one forgotten.
     erasure_ledger.append(
@@ -152,10 +152,10 @@ def _replace(
             continue
         case = held[photo.case_id]
         events.record(
-            s, cases.subject(case), "redact", by=by, at=at, photos=[photos.names_of(covered.new)["full"]],
+            s, transitions.subject(case), "redact", by=by, at=at, photos=[photos.names_of(covered.new)["full"]],
             facts={"was": was["full"], "boxes": boxes},
         )  # fmt: skip
-        cases.touched(s, case)
+        transitions.touched(s, case)
     s.add(Erasure(at=at, seqs=[], photos=sorted(set(was.values()))))
     return {photo.id: became[photo.id] for photo in found}
 

@@ -16,10 +16,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, follows, geo, heads, holds, locks, promises, search
+from city import follows, geo
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
+from city.cases import legal_holds, locks, reporter_count, sla, transitions
+from city.cases import search as case_search
 from city.db.models import (
     Asset,
     Case,
@@ -120,7 +122,7 @@ def take(
     case = _case_to_join(s, telling.join, telling, service) if telling.join else None
     joined = case is not None
     if case is None:
-        case = cases.open_case(
+        case = transitions.open_case(
             s, service, telling.place, by=by, at=at, urgent=telling.danger, linked_to=linked_to, origin=origin
         )
     report = _told(s, telling, service, case, at, origin)
@@ -129,18 +131,18 @@ def take(
     s.add(SecretLink(token_hash=hashed(token), report_id=report.id, made_at=at))
     said = {"words": telling.said, "address": report.address, "answers": telling.answers}
     events.record(
-        s, cases.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
+        s, transitions.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
         facts={"report": report.number, "channel": telling.channel, "danger": telling.danger},
         photos=[p.sha256 for p in taken],
         words=said if any(said.values()) else None, origin=origin,
     )  # fmt: skip
     if joined and telling.danger:
-        cases.endanger(s, case, at=at, origin=origin)
+        transitions.endanger(s, case, at=at, origin=origin)
     if joined:
-        heads.grown(s, case, at=at)
-        cases.touched(s, case)
+        reporter_count.grown(s, case, at=at)
+        transitions.touched(s, case)
     elif _is_anothers(s, case, telling):
-        cases.wait(s, case, "utility", by=accounts.THE_SYSTEM, at=at, origin=origin)
+        transitions.wait(s, case, "utility", by=accounts.THE_SYSTEM, at=at, origin=origin)
     return report
 
 
@@ -234,7 +236,7 @@ def show(s: Session, report: Report, *, by: Actor, at: datetime, origin: str = "
     locks.lock(s, report.case)
     report.shown_at = at
     facts = {"report": report.number}
-    events.record(s, cases.subject(report.case), "show", by=by, at=at, facts=facts, origin=origin)
+    events.record(s, transitions.subject(report.case), "show", by=by, at=at, facts=facts, origin=origin)
     return True
 
 
@@ -245,7 +247,7 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
         return False
     locks.lock(s, report.case)
     report.shown_at = None
-    events.record(s, cases.subject(report.case), "hide", by=by, at=at, facts={"report": report.number})
+    events.record(s, transitions.subject(report.case), "hide", by=by, at=at, facts={"report": report.number})
     return True
 
 
@@ -277,7 +279,7 @@ def subscribe(
     row.asked_at = at
     s.add(row)
     s.flush()
-    search.note(s, report.case_id)
+    case_search.note(s, report.case_id)
     _news(s, row, "subscribe", at)
     return row
 
@@ -336,7 +338,7 @@ def stopped_here(s: Session, subscription: Subscription) -> bool:
         return True
     own = [
         line.kind
-        for line, _words in events.of(s, cases.subject(report.case))
+        for line, _words in events.of(s, transitions.subject(report.case))
         if line.kind in ("confirm news", "stop news")
         and line.origin != "import"
         and line.facts.get("subscription") == subscription.id
@@ -353,7 +355,7 @@ def erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: Ac
     """
     may("erase", by.roles)
     locks.lock_to_roots(s, [report.case])
-    holds.refuse(s, report.case)
+    legal_holds.refuse(s, report.case)
     return _erase(s, report, store, var, by=by, at=at)
 
 
@@ -385,9 +387,9 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     s.expire(report, ["subscriptions"])
     callers.forget(s, report.key)
     seqs = _forget_details(s, report)
-    search.forget(s, report.case_id)
-    events.record(s, cases.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
-    cases.touched(s, report.case)  # its words stand on the phones of a crew
+    case_search.forget(s, report.case_id)
+    events.record(s, transitions.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
+    transitions.touched(s, report.case)  # its words stand on the phones of a crew
     gone: list[str] = []
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
@@ -456,7 +458,7 @@ def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> No
         return
     report = s.get_one(Report, subscription.report_id)
     events.record(
-        s, cases.subject(report.case), kind, by=accounts.reporter(report.id), at=at,
+        s, transitions.subject(report.case), kind, by=accounts.reporter(report.id), at=at,
         facts={"report": report.number, "subscription": subscription.id},
     )  # fmt: skip
 
@@ -516,7 +518,7 @@ def _moment(service: Service, answer: object) -> datetime | None:
     """The moment that somebody named, on the city's clock where they said no zone; None where it is none."""
     try:
         moment = datetime.fromisoformat(str(answer))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=promises.zone_of(service))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=sla.zone_of(service))
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -562,7 +564,7 @@ def _case_to_join(s: Session, number: str, telling: Telling, service: Service) -
     the same kind of thing at the same spot; any other number is Refused `unknown_case`.
     """
     case = s.scalars(select(Case).where(Case.number == number)).first()
-    root = cases.root_of(s, case) if case else None
+    root = transitions.root_of(s, case) if case else None
     if root is None or root.service.private or not _same_problem(root, telling, service):
         raise Refused("unknown_case", number=number)
     locks.lock(s, root)
@@ -595,7 +597,7 @@ def _told(s: Session, telling: Telling, service: Service, case: Case, at: dateti
     )  # fmt: skip
     s.add(report)
     s.flush()
-    search.note(s, case.id)
+    case_search.note(s, case.id)
     return report
 
 
@@ -608,7 +610,7 @@ def _forget_details(s: Session, report: Report) -> list[int]:
     told = s.scalars(
         select(Event).where(
             Event.detail.is_not(None),
-            (Event.subject == cases.subject(report.case)) | (Event.actor == own_name),
+            (Event.subject == transitions.subject(report.case)) | (Event.actor == own_name),
         )
     )
     whole = report.case.service.office and all(each.erased_at for each in report.case.reports)

@@ -9,22 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
 
-from city import (
-    backup,
-    dumps,
-    erasing,
-    files,
-    forgetting,
-    holds,
-    notices,
-    numbers,
-    redactions,
-    reports,
-    retention,
-)
+from city import backup, dumps, erasing, files, forgetting, notices, redactions, reports, retention
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.backup import Manifest, Told
+from city.cases import legal_holds
+from city.cases import numbers as case_numbers
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
@@ -105,7 +95,7 @@ def restore(
     try:
         epochs.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
         with db.transaction(engine) as s:
-            numbers.leap(s, _made(manifest), at)
+            case_numbers.leap(s, _made(manifest), at)
             notices.forget_seen(s)
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)
@@ -195,7 +185,7 @@ def _hold_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) 
     again = 0
     for line in last.values():
         with db.transaction(engine) as s:
-            again += holds.again(s, line, var, at=at)
+            again += legal_holds.again(s, line, var, at=at)
     return again
 
 

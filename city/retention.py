@@ -15,9 +15,11 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from city import cases, forgetting, geo, holds, kept, locks, queries, reports, search
+from city import forgetting, geo, reports
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
+from city.cases import board_index, legal_holds, locks, queries, transitions
+from city.cases import search as case_search
 from city.config.retention_schedule import EXACT, STREET, Schedule
 from city.db import engine as db
 from city.db.models import (
@@ -169,7 +171,7 @@ def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
     told = s.scalars(select(Report.id).where(Report.case_id.in_(over))).all()
     reports.forget_subscriptions(s, told, over)
     for case_id in over:
-        search.forget(s, case_id)
+        case_search.forget(s, case_id)
         events.record(s, events.of_case(case_id), "forget addresses", by=accounts.THE_SYSTEM, at=work.at)
     return len(over)
 
@@ -215,7 +217,7 @@ def _calls(s: Session, work: _Work) -> list[int]:
     for part in _parts(spoken):
         asked = select(Contact.id, Contact.case_id).where(Contact.id.in_(part))
         found |= {row.id: row.case_id for row in s.execute(asked.where(Contact.began_at < work.before))}
-    on_hold = holds.covered(s, {case_id for case_id in found.values() if case_id})
+    on_hold = legal_holds.covered(s, {case_id for case_id in found.values() if case_id})
     return sorted(id_ for id_, case_id in found.items() if case_id not in on_hold)
 
 
@@ -228,7 +230,7 @@ def _old_messages(s: Session, work: _Work) -> list[int]:
     asked = _about().join(Event, Event.seq == Message.event_seq)
     asked = asked.where(Message.next_try_at.is_(None), Event.at < work.before)
     found = {row.id: row.case_id for row in s.execute(asked)}
-    on_hold = holds.covered(s, {case_id for case_id in found.values() if case_id})
+    on_hold = legal_holds.covered(s, {case_id for case_id in found.values() if case_id})
     return [id_ for id_, case_id in found.items() if case_id not in on_hold]
 
 
@@ -236,7 +238,7 @@ def _forget_messages(s: Session, message_ids: Sequence[int], work: _Work) -> int
     found = {row.id: row.case_id for row in s.execute(_about().where(Message.id.in_(message_ids)))}
     about = {case_id for case_id in found.values() if case_id}
     _lock(s, list(about))
-    on_hold = holds.covered(s, about)
+    on_hold = legal_holds.covered(s, about)
     free = [id_ for id_, case_id in found.items() if case_id not in on_hold]
     old = Message.id.in_(free), Message.next_try_at.is_(None)
     gone = len(s.scalars(delete(Message).where(*old).returning(Message.id)).all())
@@ -291,7 +293,7 @@ def _forget_followers(s: Session, ids: Sequence[int], work: _Work) -> int:
 
 def _free(s: Session, found: Sequence[Any]) -> list[int]:
     """The ids of those rows that are about no case on hold."""
-    on_hold = holds.covered(s, {row.case_id for row in found if row.case_id})
+    on_hold = legal_holds.covered(s, {row.case_id for row in found if row.case_id})
     return [row.id for row in found if row.case_id not in on_hold]
 
 
@@ -335,7 +337,7 @@ def _over(s: Session, asked: ColumnElement[bool], before: datetime) -> list[int]
     for part in _parts(sorted(set(root_of.values()))):
         over |= set(s.scalars(select(Case.id).where(ended, Case.id.in_(part))))
     found += [case_id for case_id, root in root_of.items() if root in over]
-    return sorted(set(found) - holds.covered(s, found))
+    return sorted(set(found) - legal_holds.covered(s, found))
 
 
 def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:
@@ -356,12 +358,12 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
         if coarse:
             _make_coarse(s, case, ground)
         case.cleared_at, case.version = at, case.version + 1
-        search.forget(s, case.id)
+        case_search.forget(s, case.id)
         # A phone that was away since has it still, and hears that it is done with.
         if held := case.assignments[-1:]:
             events.feed(s, f"crew:{held[0].crew_id}", "job", case.number, present=False, why="done")
         facts = {"places": STREET} if coarse else {}
-        events.record(s, cases.subject(case), "clear", by=accounts.THE_SYSTEM, at=at, facts=facts)
+        events.record(s, transitions.subject(case), "clear", by=accounts.THE_SYSTEM, at=at, facts=facts)
 
 
 def _note(var: Path, keys: Mapping[str, str], *, coarse: bool, at: datetime) -> None:
@@ -437,7 +439,7 @@ def _make_coarse(s: Session, case: Case, ground: Areas) -> None:
     case.address, case.asset_id = _street(case.address), None
     if case.lat is None or case.lon is None:
         return
-    area_id = kept.area_of(s, case)
+    area_id = board_index.area_of(s, case)
     seen = _square(Point(case.lat, case.lon), area_id, ground)
     case.lat, case.lon = (seen.lat, seen.lon) if seen else (None, None)
     case.accuracy_m, case.cell = float(SQUARE_M), geo.cell(seen) if seen else None

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from city import board
 from city.board import View
+from city.cases.board_index import CELL_SHIFT, CELL_ZOOM, NOWHERE
 from city.db.models import Case, CellCount, Service
 from city.geo import QUAD_ZOOM, Box, quads_of
-from city.kept import CELL_SHIFT, CELL_ZOOM, NOWHERE
 from city.lifecycle import OPEN
 
 MOST_PLACED: Final = 5000  # of a view that needs a look at every case

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, locks, reports
+from city import reports
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import locks, transitions
 from city.db.models import Case, Event, Message, NotFixed, Report, Subscription
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
 from city.places.lookup import Place
@@ -35,7 +36,7 @@ def not_fixed(
     """
     if len(words) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
-    case = cases.root_of(s, report.case)
+    case = transitions.root_of(s, report.case)
     locks.lock(s, case)
     cycle = _last_closed(case)
     if said := _said_not_fixed(s, report, case, _cycle_of(closing) or cycle):
@@ -47,13 +48,13 @@ def not_fixed(
     led_to = _led_to(s, case, report, at)
     s.add(NotFixed(case_id=case.id, report_id=report.id, cycle=cycle, said_at=at, led_to=led_to))
     events.record(
-        s, cases.subject(case), "not fixed", by=by, at=at, facts={"report": report.number, "led_to": led_to},
+        s, transitions.subject(case), "not fixed", by=by, at=at, facts={"report": report.number, "led_to": led_to},
         words={"words": words} if words else None, origin=origin,
     )  # fmt: skip
     if led_to == "reopened":
-        cases.reopen(s, case, by=by, at=at, words=words, origin=origin)
+        transitions.reopen(s, case, by=by, at=at, words=words, origin=origin)
     elif led_to == "review":
-        cases.ask_supervisor(s, case, by=by, at=at, words=words)
+        transitions.ask_supervisor(s, case, by=by, at=at, words=words)
     elif led_to == "new case":
         _told_anew(s, report, case, by=by, at=at, words=words, key=key, token=token, origin=origin)
     return led_to
@@ -65,14 +66,14 @@ def fixed(s: Session, report: Report, closing: str, *, by: Actor, at: datetime) 
     Raises Refused `not_that_closing` where the case was opened again meanwhile, or closed anew: nobody
     confirms what they did not see.
     """
-    case = cases.root_of(s, report.case)
+    case = transitions.root_of(s, report.case)
     locks.lock(s, case)
     if case.state != CLOSED or closing_of(case) != closing:
         raise Refused("not_that_closing")
     if confirmed(s, report, case):
         return False
     facts = {"report": report.number, "cycle": case.cycle}
-    events.record(s, cases.subject(case), "fixed confirmed", by=by, at=at, facts=facts)
+    events.record(s, transitions.subject(case), "fixed confirmed", by=by, at=at, facts=facts)
     return True
 
 
@@ -88,7 +89,7 @@ def confirmed(s: Session, report: Report, case: Case) -> bool:
     """Whether the report's sender has said of the case's last closing that it did mend it."""
     said = {"report": report.number, "cycle": case.cycle}
     kinds = Event.kind.in_(("close", "fixed confirmed"))
-    story = select(Event).where(Event.subject == cases.subject(case), kinds).order_by(Event.n.desc())
+    story = select(Event).where(Event.subject == transitions.subject(case), kinds).order_by(Event.n.desc())
     for line in s.scalars(story):
         if line.kind == "close":
             return False  # what was said before was said of one that was taken back

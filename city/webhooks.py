@@ -18,13 +18,14 @@ from typing import Any, Final
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import queries, safe_http
+from city import safe_http
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import queries
+from city.cases.queries import PUBLIC_STEPS, Sight
 from city.db import engine as db
 from city.db.models import Event, Webhook
 from city.lifecycle import Refused
-from city.queries import PUBLIC_STEPS, Sight
 from city.safe_http import NotPublic
 
 PREFIX: Final = "whsec_"

@@ -11,9 +11,10 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import cases, mornings, reports
+from city import mornings, reports
 from city.audit.epochs import Watch
 from city.audit.events import Actor
+from city.cases import transitions
 from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import Case, Report
@@ -279,7 +280,7 @@ def remember_link(response: Response, number: str, token: str) -> Response:
 def own_report(s: Session, case: Case) -> Report | None:
     """The visitor's own report at this case or at one merged into it, where a secret link was opened."""
     for report in own_reports(s, MOST_LINKS):
-        if case.id in (report.case_id, cases.root_of(s, report.case).id):
+        if case.id in (report.case_id, transitions.root_of(s, report.case).id):
             return report
     return None
 

@@ -10,8 +10,9 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import batches, board, promises, saved_views
+from city import board, saved_views
 from city.board import SORTS, STANDINGS, Tally, Total, View
+from city.cases import batches, sla
 from city.config import canned_replies, routing
 from city.config.canned_replies import Reply
 from city.db.models import Case, Crew, Service
@@ -295,7 +296,7 @@ def _promised(case: Case) -> str:
     if case.state == WAITING and case.standing == "late":
         return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
     if case.state == WAITING:
-        why = promises.waits_for(case)
+        why = sla.waits_for(case)
         return _("On hold: %(reason)s", reason=filters.reason(why)) if why else _("On hold")
     if case.state == CLOSED:
         return filters.promise(case)

@@ -9,10 +9,11 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import digests, follows, notices, queries, reports
+from city import digests, follows, notices, reports
+from city.cases import queries
+from city.cases.queries import Sight
 from city.db.models import Message, Subscription
 from city.lifecycle import CLOSED, OPEN
-from city.queries import Sight
 from city.texts import Text
 from city.webpush import Note
 from pwa import access, envelopes, filters, letters, localization, sentences

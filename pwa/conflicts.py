@@ -8,7 +8,8 @@ from flask import g, request
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import changes, promises, queries
+from city import changes
+from city.cases import queries, sla
 from city.changes import Stand
 from city.db.models import Case, Event
 from city.lifecycle import Refused, possible
@@ -73,7 +74,7 @@ def conflict(
         lines=[line for line in story if seen < line.n <= last and changes.matters(line)],
         possible=not own
         or verb
-        in possible(case.state, g.actor.roles, office=case.service.office, danger=promises.in_danger(case)),
+        in possible(case.state, g.actor.roles, office=case.service.office, danger=sla.in_danger(case)),
         url=request.script_root + request.full_path.rstrip("?"),
         form=doing if own and doing in WITH_FIELDS else "",
         entered=sent,

@@ -13,7 +13,8 @@ from flask import Flask
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from city import promises, reports
+from city import reports
+from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
@@ -78,7 +79,7 @@ def _due(case: Any, at: datetime, written: Callable[[datetime], str]) -> str:
 
 def first_promised(case: Any, *, sentence: bool = False) -> str:
     """The day that was promised at first, where it moved since because the clock stood; otherwise empty."""
-    was = case.first_due or case.due_at if hasattr(case, "first_due") else promises.first_due(case)
+    was = case.first_due or case.due_at if hasattr(case, "first_due") else sla.first_due(case)
     moved = case.due_at - was >= timedelta(minutes=1) if _is_hourly(case) else day(was) != day(case.due_at)
     return _due(case, was, long_day if sentence else day) if moved else ""
 
@@ -530,12 +531,12 @@ def _is_hourly(case: Any) -> bool:
 
 def _wait_reason(case: Any) -> str | None:
     """Of a stranger's Sight or of the case itself."""
-    return case.wait_reason if hasattr(case, "wait_reason") else promises.waits_for(case)
+    return case.wait_reason if hasattr(case, "wait_reason") else sla.waits_for(case)
 
 
 def _owner_of(case: Any) -> str:
     """The same, whom it waits for."""
-    return case.owner if hasattr(case, "owner") else promises.owner_waited_for(case)
+    return case.owner if hasattr(case, "owner") else sla.owner_waited_for(case)
 
 
 def _is_office(case: Any) -> bool:

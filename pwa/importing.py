@@ -9,7 +9,8 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 
-from city import answerfile, bulk, importruns, imports, kept, layers, mapping
+from city import answerfile, bulk, importruns, imports, layers, mapping
+from city.cases import board_index
 from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Event
@@ -48,7 +49,7 @@ def layer(
         return failed(fault, {"import": "layer", "kind": order.kind})
     if order.kind == "areas":
         with db.transaction(engine) as s:
-            kept.recompute(s)  # cases are counted by the neighborhood in which they lie
+            board_index.recompute(s)  # cases are counted by the neighborhood in which they lie
     for owner, count in owners.items():
         if city.owner(owner) is None:
             click.echo(

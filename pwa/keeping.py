@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from city import backup, doctor, dumps, forgetting, kept, restoring, search
+from city import backup, doctor, dumps, forgetting, restoring
+from city.cases import board_index
+from city.cases import search as case_search
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.lifecycle import Refused
@@ -47,10 +49,10 @@ def recount() -> None:
     engine = db.connect(read().database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.transaction(engine) as s:
-        wrong = kept.recompute(s, at=datetime.now(UTC))
-        kept.recount(s)
+        wrong = board_index.recompute(s, at=datetime.now(UTC))
+        board_index.recount(s)
     with db.transaction(engine) as s:
-        unfound = search.recompute(s)
+        unfound = case_search.recompute(s)
     click.echo(f"Recounted. Cases corrected: {wrong}. Search entries corrected: {unfound}.")
 
 

@@ -15,12 +15,12 @@ from flask import render_template, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from city.cases.queries import Sight
 from city.config.branding import PRIMARY, at_night
 from city.db.models import Photo
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy
 from city.photos.storage import StoreDown
-from city.queries import Sight
 from pwa import access, localization
 
 HEAVIEST: Final = 25_000  # bytes of a picture that lies in a letter

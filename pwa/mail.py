@@ -13,12 +13,13 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import accountmail, notices, queries, reports
+from city import accountmail, notices, reports
+from city.cases import queries
+from city.cases.queries import Sight
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.delivery import Render
 from city.mornings import Late
 from city.people import accounts, sessions
-from city.queries import Sight
 from city.texts import Text
 from city.webpush import Note
 from pwa import access, bulletins, envelopes, filters, letters, localization, sentences

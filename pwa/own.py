@@ -6,10 +6,11 @@ from flask import Response, g, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import queries, reports, verdicts
+from city import reports, verdicts
+from city.cases import queries
+from city.cases.queries import Sight
 from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
-from city.queries import Sight
 from pwa import access
 from pwa.fragments import go
 

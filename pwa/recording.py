@@ -14,7 +14,8 @@ from flask_babel import gettext as _
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import erasing, files, queries, records, restoring, retention, subjects
+from city import erasing, files, records, restoring, retention, subjects
+from city.cases import queries
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period

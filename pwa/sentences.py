@@ -2,8 +2,8 @@
 
 from flask_babel import gettext as _
 
+from city.cases.queries import Sight
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
-from city.queries import Sight
 from pwa import access, filters, localization
 
 

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import batches, queries
+from city.cases import batches, queries
 from city.db.models import Batch
 from city.lifecycle import Refused
 from pwa import access, errors, filters

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from city import rehearsal
+from city.cases import sla_simulation
+from city.cases.sla_simulation import Line
 from city.config import city_file
 from city.db import engine as db
-from city.rehearsal import Line
 from city.settings import read
 
 A_DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -36,7 +36,7 @@ def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> Non
         raise click.UsageError("--to is before --from. Example: --from 2026-01-01 --to 2026-03-31")
     engine = db.connect(read().database_url)
     with db.reading(engine) as s:
-        found = rehearsal.rehearse(s, city, since.date(), until.date(), datetime.now(UTC))
+        found = sla_simulation.rehearse(s, city, since.date(), until.date(), datetime.now(UTC))
     engine.dispose()
     period = f"from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
     if not found.total.cases and not found.unknown:

@@ -9,10 +9,11 @@ from uuid import uuid4
 from flask import g, request
 from sqlalchemy.orm import Session
 
-from city import batches, cases, choosing
+from city import choosing
 from city.board import SORTS, STANDINGS, View
+from city.cases import batches, transitions
+from city.cases.tags import MOST_LETTERS
 from city.lifecycle import OPEN, STATES
-from city.tags import MOST_LETTERS
 from pwa import access
 from sync import memory
 
@@ -53,7 +54,7 @@ def row_facts(view: View) -> dict[str, Any]:
     """What a row of the queue needs beside its case, wherever it is drawn."""
     return {
         "args": args_of(view),
-        "live": cases.live,
+        "live": transitions.live,
         "may_choose": bool(batches.acts_of(g.actor)),
         "near_metres": choosing.NEAR_METRES,
         "open_states": OPEN,

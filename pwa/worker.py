@@ -18,12 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from city import (
     accountmail,
-    batches,
-    cases,
-    deadlines,
     delivery,
     digests,
-    duplicates,
     fetching,
     mornings,
     notices,
@@ -35,6 +31,7 @@ from city import (
     webhooks,
 )
 from city.audit import events
+from city.cases import batches, duplicates, sla_sweep, transitions
 from city.channels import Channel, Undeliverable
 from city.db import engine as db
 from city.people import accounts, callers, sessions
@@ -305,12 +302,12 @@ def _fetch(app: Flask, fetch: outside.Fetch, now: datetime) -> int:
 
 def _watch_promises(app: Flask, now: datetime) -> int:
     held = app.extensions["cityline"]
-    return deadlines.sweep(held.engine, now, held.city.late_days)
+    return sla_sweep.sweep(held.engine, now, held.city.late_days)
 
 
 def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return cases.doubt(s, at=now, by=accounts.THE_SYSTEM)
+        return transitions.doubt(s, at=now, by=accounts.THE_SYSTEM)
 
 
 def _bring_before_a_person(engine: Engine, rules: Rules, now: datetime) -> int:

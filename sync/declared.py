@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session, aliased
 
-from city import cases, locks
 from city.audit.events import Actor
+from city.cases import locks, transitions
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Device, Photo
 from city.lifecycle import EVIDENCE_HOURS, Refused
@@ -133,7 +133,7 @@ def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, 
             continue
         try:
             if row.case_id:
-                cases.photo_came(
+                transitions.photo_came(
                     s, photo, case_id=row.case_id, cycle=row.cycle, closure_id=row.closure_id,
                     report_id=row.report_id, position=row.position, by=by, at=at,
                 )  # fmt: skip
@@ -148,7 +148,7 @@ def failed(s: Session, row: DeclaredPhoto, why: str, *, by: Actor, at: datetime)
         return
     row.fault = why
     if row.case_id:
-        cases.photo_failed(s, s.get_one(Case, row.case_id), why, by=by, at=at)
+        transitions.photo_failed(s, s.get_one(Case, row.case_id), why, by=by, at=at)
 
 
 def _hold(s: Session, row: DeclaredPhoto) -> bool:
@@ -204,7 +204,7 @@ def doubt(s: Session, at: datetime) -> int:
         row.fault = LATE
         marked += 1
         if row.closure_id is None:
-            cases.photo_failed(s, s.get_one(Case, row.case_id), LATE, by=THE_SYSTEM, at=at)
+            transitions.photo_failed(s, s.get_one(Case, row.case_id), LATE, by=THE_SYSTEM, at=at)
     return marked
 
 

@@ -19,9 +19,10 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import locks, reports
+from city import reports
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import locks
 from city.db.in_list import is_in
 from city.db.models import Case, DeclaredPhoto, Person
 from city.db.models import Operation as Row

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import cases, locks
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import locks, transitions
 from city.db.in_list import is_in
 from city.db.models import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
@@ -91,18 +91,18 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     seen = row.review is None  # in another tab, and the case may have been reopened since
     if isinstance(op, protocol.Malformed) or op.t != "close" or row.case_id is None or seen:
         raise Refused("nothing_to_count")
-    case = cases.root_of(s, s.get_one(Case, row.case_id))
+    case = transitions.root_of(s, s.get_one(Case, row.case_id))
     locks.lock(s, case)
     if case.service.office:
         raise Refused("nothing_to_count")
     if case.state == CANCELLED:
-        cases.restore(s, case, by=by, at=at)
+        transitions.restore(s, case, by=by, at=at)
     if case.state not in OPEN:
         raise Refused("wrong_state", move="close", state=case.state)
     job = s.get(Assignment, op.assignment) if op.assignment else None
     photos = declared.of(s, row.id)
     missing = [photo for photo in photos if photo.photo_id is None and photo.fault is None]
-    cases.close(
+    transitions.close(
         s, case, by=by, at=at, outcome=work.text(op, "outcome"), no_photo=work.text(op, "no_photo") or None,
         words=work.words_of(op), under=job, why=row.review or "counted", promised=len(missing),
         photos_taken=[photo for photo in declared.arrived(s, photos) if photo.case_id == case.id],
@@ -135,8 +135,8 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
         push.go_on_without(s, row, at=at, rules=rules)
     elif row.case_id:
         case = s.get_one(Case, row.case_id)
-        for each in {case.id: case, (root := cases.root_of(s, case)).id: root}.values():
-            cases.reviewed(s, each, by=by, at=at)
+        for each in {case.id: case, (root := transitions.root_of(s, case)).id: root}.values():
+            transitions.reviewed(s, each, by=by, at=at)
     return True
 
 
@@ -252,7 +252,7 @@ def _sent(
     told: Sequence[DeclaredPhoto],
     jobs: Mapping[tuple[int, int], str],
 ) -> Sent:
-    root = cases.root_of(s, case) if case else None
+    root = transitions.root_of(s, case) if case else None
     here = [photo.photo_id for photo in told if photo.photo_id]
     missing = len(told) - len(here)
     if isinstance(op, protocol.Malformed):

@@ -19,8 +19,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from city import locks
 from city.audit import events
+from city.cases import locks
 from city.db.engine import in_one_go, reading, transaction
 from city.lifecycle import Refused
 from sync.protocol import MAX_OPERATIONS

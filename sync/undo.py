@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import cases, locks
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import locks, transitions
 from city.db.models import Case
 from city.db.models import Operation as Row
 from city.lifecycle import Refused
@@ -50,10 +50,10 @@ def withdraw(
     if row.code == APPLIED and row.t in MOVES and row.version == case.version and received <= _until(row):
         # Refused where the crew may act no more, or had closed under a job that was another's by then.
         with suppress(Refused):
-            cases.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
+            transitions.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
             return result(op.id, APPLIED), case
-    cases.keep(
-        s, cases.root_of(s, case), "withdraw", by=by, at=at, at_device=op.device_time, why="too_late",
+    transitions.keep(
+        s, transitions.root_of(s, case), "withdraw", by=by, at=at, at_device=op.device_time, why="too_late",
         facts={"operation": op.id, "of": row.id},
     )  # fmt: skip
     return result(op.id, RECORDED, "too_late"), case

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import cases, locks, promises
 from city.audit.events import Actor
+from city.cases import locks, sla, transitions
 from city.db.models import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
 from city.db.models import Operation as Row
 from city.lifecycle import (
@@ -66,7 +66,7 @@ def decide(
     Raises Refused for a job that is another case's.
     """
     job = _job(s, op, case, by, at, takes_on=not only_look)
-    root = cases.root_of(s, case)
+    root = transitions.root_of(s, case)
     return Work(op, case, root, job, merge.decide(_seen(s, op, case, job, root, by, rules)), by, at)
 
 
@@ -111,7 +111,7 @@ def keep(
     locks.lock(s, case)
     bare = case.state not in OPEN and _is_erased(case)
     decision = Decision(RECORDED, *((BARE, "erased") if bare else (KEEP, why)), None, True)
-    return carry_out(s, Work(op, case, cases.root_of(s, case), None, decision, by, at), photos)
+    return carry_out(s, Work(op, case, transitions.root_of(s, case), None, decision, by, at), photos)
 
 
 def words_of(op: Operation) -> str:
@@ -198,16 +198,16 @@ def _job(
     report = s.get(Row, op.case) if is_id(op.case) else None
     if report is None or report.person_id != by.person_id or op.t not in merge.ASKS:
         return None
-    if takes_on and cases.live(case) is None and case.state in (NEW, ACCEPTED) and by.crew_ids:
-        cases.take_on(s, case, min(by.crew_ids), by=by, at=at)
-    held = cases.live(case)
+    if takes_on and transitions.live(case) is None and case.state in (NEW, ACCEPTED) and by.crew_ids:
+        transitions.take_on(s, case, min(by.crew_ids), by=by, at=at)
+    held = transitions.live(case)
     return held if held and held.crew_id in by.crew_ids else None
 
 
 def _seen(
     s: Session, op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor, rules: Rules
 ) -> Seen:
-    live = cases.live(case)
+    live = transitions.live(case)
     ours = {job.crew_id} if job else set(by.crew_ids)
     closure = case.closures[-1] if case.closures and case.state == CLOSED else None
     return Seen(
@@ -228,9 +228,9 @@ def _seen(
         job_ended=job.ended_why if job else None,
         closed_by_us=closure is not None and closure.crew_id in ours and _is_the_crew_s(s, closure),
         waits_otherwise=(
-            op.t == "wait" and case.state == WAITING and promises.waits_for(case) != text(op, "reason")
+            op.t == "wait" and case.state == WAITING and sla.waits_for(case) != text(op, "reason")
         ),
-        danger=promises.in_danger(case),
+        danger=sla.in_danger(case),
     )
 
 
@@ -265,25 +265,27 @@ def _moved(
     cycle = case.cycle
     if op.t == "close":
         if work.decision.effect == VERB_AFTER_ALL:
-            cases.restore(s, case, by=THE_SYSTEM, at=work.at)
+            transitions.restore(s, case, by=THE_SYSTEM, at=work.at)
         if work.decision.effect in (VERB_UNDER_OLD_JOB, VERB_AFTER_ALL):
             told |= {"under": work.job, "why": work.decision.why}
         outcome, no_photo = text(op, "outcome"), text(op, "no_photo") or None
         told |= {"outcome": outcome, "no_photo": no_photo, "promised": len(missing)}
-        moved = cases.close(s, case, **evidence, **told)
+        moved = transitions.close(s, case, **evidence, **told)
         if moved:
             closing = case.closures[-1].id
             declared.belong(missing, case_id=case.id, cycle=cycle, closure_id=closing)
         return moved
     if op.t in WITH_EVIDENCE:
-        verb = {"make_safe": cases.make_safe, "needs_parts": cases.needs_parts}[op.t]
+        verb = {"make_safe": transitions.make_safe, "needs_parts": transitions.needs_parts}[op.t]
         moved = verb(s, case, **evidence, **told)
         if moved:
             declared.belong(missing, case_id=case.id, cycle=cycle)
         return moved
     if op.t == "wait":
-        return cases.wait(s, case, text(op, "reason"), **told)
-    return {"start": cases.start, "pause": cases.pause, "resume": cases.resume}[op.t](s, case, **told)
+        return transitions.wait(s, case, text(op, "reason"), **told)
+    return {"start": transitions.start, "pause": transitions.pause, "resume": transitions.resume}[op.t](
+        s, case, **told
+    )
 
 
 def _keep(
@@ -299,11 +301,11 @@ def _keep(
     declared.belong(missing, case_id=root.id, cycle=cycle, closure_id=closing)
     if op.t == "note" and work.decision.result == APPLIED:
         if words or not (taken or missing):
-            cases.note(s, root, words, **told)
+            transitions.note(s, root, words, **told)
             words = ""
         if not taken:
             return
-    cases.keep(
+    transitions.keep(
         s, root, op.t, words=words, photos_taken=taken, facts=_facts(work),
         why=work.decision.why if work.decision.review else None, cycle=cycle, **told,
     )  # fmt: skip

@@ -14,8 +14,9 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, holds, reports
+from city import reports
 from city.audit.events import Actor
+from city.cases import legal_holds, transitions
 from city.db import engine as db
 from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.people import accounts
@@ -106,7 +107,7 @@ class Scene:
     def hold(self, case: Case) -> bool:
         """As holds.place() says."""
         by, var = self.actor("manager"), self.town.settings.var
-        return holds.place(self.s, case, "Lawsuit", var, by=by, at=self.town.now)
+        return legal_holds.place(self.s, case, "Lawsuit", var, by=by, at=self.town.now)
 
     def photo(self, colour: str = "navy", staged_for: str = "form:test") -> Photo:
         return photos.stage(
@@ -115,7 +116,7 @@ class Scene:
 
     def assigned(self, crew: str = "lights", **changes: Any) -> Case:
         case = self.report(**changes).case
-        cases.assign(self.s, case, self.crew(crew), by=self.actor("dispatcher"), at=self.town.now)
+        transitions.assign(self.s, case, self.crew(crew), by=self.actor("dispatcher"), at=self.town.now)
         return case
 
 

@@ -25,10 +25,11 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
-from city import cases, reports
+from city import reports
 from city import settings as city_settings
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -85,7 +86,7 @@ def furnish(room: Path) -> None:
             accounts.add(s, f"{name}@city.test", name, [CREW], crews=[crews[n] for n in places])
         for n in range(CASES):
             case = _told(s, f"seed {n}", at)
-            cases.assign(s, case, crews[n % 3], by=OFFICE, at=at)
+            transitions.assign(s, case, crews[n % 3], by=OFFICE, at=at)
     engine.dispose()
     pictures = []
     for shade in range(24):
@@ -341,29 +342,29 @@ class City:
             live = self._sql("SELECT count(*) FROM assignments WHERE ended_at IS NULL")[0][0]
             if live < 9:
                 case = _told(s, f"key {self.luck.random()}", self.now)
-            cases.assign(s, case, crew, **told)
+            transitions.assign(s, case, crew, **told)
         elif verb == "assign":
-            cases.assign(s, case, crew, **told)
+            transitions.assign(s, case, crew, **told)
         elif verb == "join":
             _told(s, f"key {self.luck.random()}", self.now, join=case.number, danger=c % 2 == 0)
         elif verb == "merge":
             other = s.get_one(Case, numbers[b % len(numbers)])
-            held = cases.live(other) or cases.live(case)
-            cases.merge(s, case, other, keep_crew=held.crew_id if held else None, **told)
+            held = transitions.live(other) or transitions.live(case)
+            transitions.merge(s, case, other, keep_crew=held.crew_id if held else None, **told)
         elif verb == "cancel":
-            cases.cancel(s, case, "spam", **told)
+            transitions.cancel(s, case, "spam", **told)
         elif verb == "close":
-            cases.close(s, case, outcome="no action", **told)
+            transitions.close(s, case, outcome="no action", **told)
         elif verb == "note":
-            cases.note(s, case, "From the office.", **told)
+            transitions.note(s, case, "From the office.", **told)
         elif verb == "erase":
             for report in s.scalars(select(Report).where(Report.case_id == case.id)):
                 reports.erase(s, report, self.held.store, self.room, **told)
             if c % 2:
                 with suppress(Refused):  # the bytes are gone: what was erased stays so
-                    cases.close(s, case, outcome="no action", **told)
+                    transitions.close(s, case, outcome="no action", **told)
         else:
-            getattr(cases, verb)(s, case, **told)
+            getattr(transitions, verb)(s, case, **told)
         return case.number
 
     def revoke(self, token: str) -> str:

@@ -225,7 +225,7 @@ PLANTS = {
         ],
         "feed-row-forgotten": [
             (
-                "city/cases.py",
+                "city/cases/transitions.py",
                 'present=why == "closed", why=why)\n',
                 'present=why == "closed", why=why) if why == "closed" else None\n',
             )

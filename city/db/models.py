@@ -636,7 +636,7 @@ class BatchItem(Base):
     batch_id: Mapped[int] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
     version: Mapped[int]
-    was: Mapped[dict[str, Any]]  # city/batches.py writes and reads it
+    was: Mapped[dict[str, Any]]  # city/cases/batches.py writes and reads it
 
 
 class Looking(Base):

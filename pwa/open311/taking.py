@@ -14,9 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import cases, duplicates, locks, outlines, queries, reports
+from city import outlines, reports
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import duplicates, locks, queries, transitions
 from city.db.models import ApiKey, Case, Photo, Report
 from city.lifecycle import Refused
 from city.outlines import API
@@ -193,7 +194,7 @@ def take(
         reports.want_picture(s, report, url, at=now)
     for each in lost:
         events.record(
-            s, cases.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
+            s, transitions.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
             facts={"why": each.why, "report": report.number}, words={"note": each.name},
         )  # fmt: skip
     return _told(report, lost)
@@ -270,7 +271,7 @@ def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
     case = queries.root_of(s, case)
     locks.lock(s, case)
     subject, ours = (
-        cases.subject(case),
+        transitions.subject(case),
         hashlib.sha256(f"{row.id}:{told.update_id}".encode()).hexdigest()[:24],
     )
     if all(line.facts.get("update") != ours for line, _words in events.of(s, subject)):

@@ -11,7 +11,8 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import delivery, importruns, queries, reports, webhooks
+from city import delivery, importruns, reports, webhooks
+from city.cases import queries
 from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from city.lifecycle import Refused
 from city.people import accounts, sessions

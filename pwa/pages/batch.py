@@ -10,8 +10,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city import batches, choosing, queries, rows
+from city import choosing, rows
 from city.board import View
+from city.cases import batches, queries
 from city.config import canned_replies
 from city.db.models import Batch, Case
 from city.geo import Box, Point

@@ -7,7 +7,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, make_response, request, url_for
 from flask_babel import gettext as _
 
-from city import outlines, queries
+from city import outlines
+from city.cases import queries
 from city.lifecycle import CLOSED, OPEN
 from pwa import access, errors, filters, localization
 from pwa import feed as atom

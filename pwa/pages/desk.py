@@ -12,12 +12,15 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import answers, calls, duplicates, finding, kinds, promises, queries, rows, search
+from city import answers, calls, finding, kinds, rows
 from city.calls import Call
+from city.cases import duplicates, queries, sla
+from city.cases import search as case_search
+from city.cases.duplicates import Candidate
+from city.cases.queries import Sight
 from city.config.city_file import Service
 from city.db import models
 from city.db.models import Caller
-from city.duplicates import Candidate
 from city.finding import Found
 from city.kinds import Kind
 from city.lifecycle import MAX_WORDS, OPEN, Refused
@@ -33,7 +36,6 @@ from city.people.contacts import (
     REPLIES_BY,
     TRANSFERRED,
 )
-from city.queries import Sight
 from city.reports import Telling
 from city.rows import Row
 from pwa import access, errors, filters, forms, localization, sentences, spots
@@ -326,7 +328,7 @@ def _here_before(s: Session, spot: Spot) -> list[Row]:
     """What was reported at this very address, the newest first."""
     if spot.place is None or not spot.place.label or spot.place.vague:
         return []
-    return rows.of_ids(s, search.at(s, spot.place.label, limit=NEAR))
+    return rows.of_ids(s, case_search.at(s, spot.place.label, limit=NEAR))
 
 
 def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: str) -> Said:
@@ -350,7 +352,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
     the caller joins how it stands: it has a day of its own, or waits."""
     questions = [localization.said(each["words"]) for each in service.questions]
     row = s.get(models.Service, service.code)
-    due = promises.times(promises.offered(row, urgent=service.urgent), access.now()).due if row else None
+    due = sla.times(sla.offered(row, urgent=service.urgent), access.now()).due if row else None
     if service.office:
         answered = (
             _("You'll have an answer by %(day)s. How can we reach you?", day=localization.long_day(due))

@@ -9,11 +9,12 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import cases, changes, duplicates, holds, promises, queries, reports, rows, twins, verdicts
+from city import changes, reports, rows, verdicts
+from city.cases import duplicates, legal_holds, not_duplicates, queries, sla, transitions
+from city.cases.duplicates import Candidate
 from city.config import canned_replies, routing
 from city.config.routing import Route
 from city.db.models import Case, Crew, Event, Photo, Report
-from city.duplicates import Candidate
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.people import callers
@@ -107,7 +108,7 @@ def case(number: str) -> Response:
 @bp.post("/cases/<number>/acceptance")
 def accept(number: str) -> Response:
     """A person at the city has read it."""
-    return _do(number, lambda s, c: cases.accept(s, c, by=g.actor, at=access.now()), _("Accepted."))
+    return _do(number, lambda s, c: transitions.accept(s, c, by=g.actor, at=access.now()), _("Accepted."))
 
 
 @bp.post("/cases/<number>/assignment")
@@ -118,7 +119,7 @@ def assign(number: str) -> Response:
     def verb(s: Session, c: Case) -> bool:
         if crew is None:
             raise Refused("unknown_value")
-        return cases.assign(s, c, crew, by=g.actor, at=access.now())
+        return transitions.assign(s, c, crew, by=g.actor, at=access.now())
 
     return _do(number, verb, _("Assigned to %(crew)s.", crew=crew.name if crew else ""), doing="assign")
 
@@ -127,7 +128,7 @@ def assign(number: str) -> Response:
 def unassign(number: str) -> Response:
     """Takes the case back from its crew."""
     said = _("Unassigned. No crew has this case now.")
-    return _do(number, lambda s, c: cases.unassign(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: transitions.unassign(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/wait")
@@ -135,14 +136,16 @@ def wait(number: str) -> Response:
     """The case waits for somebody else."""
     reason = request.form.get("reason", "")
     said = _("On hold. The clock has stopped.")
-    return _do(number, lambda s, c: cases.wait(s, c, reason, by=g.actor, at=access.now()), said, doing="wait")
+    return _do(
+        number, lambda s, c: transitions.wait(s, c, reason, by=g.actor, at=access.now()), said, doing="wait"
+    )
 
 
 @bp.post("/cases/<number>/resume")
 def resume(number: str) -> Response:
     """The wait is over."""
     said = _("Resumed. The clock is running again.")
-    return _do(number, lambda s, c: cases.resume(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: transitions.resume(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/closure")
@@ -159,7 +162,7 @@ def close(number: str) -> Response:
         for picture in pictures:
             photo = photos.stage(s, here.settings.var, picture, staged_for=staged_for, at=at)
             taken.append(photo)
-        return cases.close(
+        return transitions.close(
             s, c, by=g.actor, at=at, outcome=outcome or (reply.outcome if reply else ""), photos_taken=taken,
             no_photo=no_photo, words=forms.text(request.form, "words"),
             reply=canned_replies.meant(reply, here.version) if reply else None,
@@ -186,7 +189,7 @@ def reopen(number: str) -> Response:
     said = _("Reopened. The clock is running again.")
     return _do(
         number,
-        lambda s, c: cases.reopen(s, c, by=g.actor, at=access.now(), words=words),
+        lambda s, c: transitions.reopen(s, c, by=g.actor, at=access.now(), words=words),
         said,
         doing="reopen",
     )
@@ -203,7 +206,7 @@ def merge(number: str) -> Response:
         if other is None:
             raise Refused("unknown_number")
         keep_crew = int(keep) if is_id(keep) else None
-        return cases.merge(s, c, other, by=g.actor, at=access.now(), keep_crew=keep_crew)
+        return transitions.merge(s, c, other, by=g.actor, at=access.now(), keep_crew=keep_crew)
 
     said = _("Merged %(number)s into this case.", number=number)
     return _do(number, verb, said, doing="merge", shown=into, also=[into])
@@ -213,20 +216,20 @@ def merge(number: str) -> Response:
 def unmerge(number: str) -> Response:
     """Separates a merged case again."""
     said = _("%(number)s is a separate case again.", number=number)
-    return _do(number, lambda s, c: cases.unmerge(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: transitions.unmerge(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/apart")
 def tell_apart(number: str) -> Response:
     """The case and the one in `other` look alike and are two problems."""
     said = _("Marked as not duplicates.")
-    return _pair(number, twins.tell_apart, said)
+    return _pair(number, not_duplicates.tell_apart, said)
 
 
 @bp.post("/cases/<number>/one-again")
 def one_again(number: str) -> Response:
     """The case and the one in `other` may be one problem after all."""
-    return _pair(number, twins.one_again, _("These may be duplicates again."))
+    return _pair(number, not_duplicates.one_again, _("These may be duplicates again."))
 
 
 @bp.post("/cases/<number>/cancellation")
@@ -235,7 +238,7 @@ def cancel(number: str) -> Response:
     reason = request.form.get("reason", "")
     return _do(
         number,
-        lambda s, c: cases.cancel(s, c, reason, by=g.actor, at=access.now()),
+        lambda s, c: transitions.cancel(s, c, reason, by=g.actor, at=access.now()),
         _("Case canceled."),
         doing="cancel",
     )
@@ -245,7 +248,7 @@ def cancel(number: str) -> Response:
 def end_review(number: str) -> Response:
     """Somebody has looked at what the case was marked for."""
     said = _("Marked as reviewed.")
-    return _do(number, lambda s, c: cases.reviewed(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: transitions.reviewed(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/note")
@@ -254,7 +257,7 @@ def note(number: str) -> Response:
     words = forms.text(request.form, "note")
     return _do(
         number,
-        lambda s, c: cases.note(s, c, words, by=g.actor, at=access.now()),
+        lambda s, c: transitions.note(s, c, words, by=g.actor, at=access.now()),
         _("Note saved. Only staff can see it."),
         doing="note",
     )
@@ -266,7 +269,7 @@ def hold(number: str) -> Response:
     reason = forms.text(request.form, "hold")
     return _do(
         number,
-        lambda s, c: holds.place(s, c, reason, access.here().settings.var, by=g.actor, at=access.now()),
+        lambda s, c: legal_holds.place(s, c, reason, access.here().settings.var, by=g.actor, at=access.now()),
         _("Legal hold placed. Nothing will be removed from this case until you lift it."),
         doing="hold",
     )
@@ -277,7 +280,9 @@ def lift_hold(number: str) -> Response:
     """The retention rule counts again."""
     said = _("Legal hold lifted. Anything past its retention date will be removed within a day.")
     return _do(
-        number, lambda s, c: holds.lift(s, c, access.here().settings.var, by=g.actor, at=access.now()), said
+        number,
+        lambda s, c: legal_holds.lift(s, c, access.here().settings.var, by=g.actor, at=access.now()),
+        said,
     )
 
 
@@ -384,7 +389,7 @@ def _drawer(
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
     apart = queries.numbers(s, duplicates.told_apart(s, found))
     maybe = {one.number: one for one in duplicates.like(s, found, apart=apart)}
-    merged, root = queries.duplicates_of(s, found), cases.root_of(s, found)
+    merged, root = queries.duplicates_of(s, found), transitions.root_of(s, found)
     others = [twin.number for twin in (*merged, root) if twin is not found]
     whole = queries.whole_many(s, [*others, *maybe, *apart.values()])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
@@ -394,14 +399,14 @@ def _drawer(
             found.state,
             g.actor.roles,
             office=found.service.office,
-            danger=promises.in_danger(found),
+            danger=sla.in_danger(found),
         )
         if (move, found.state) != ("merge", MERGED)
     ]
     acts = [act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)]
     return Drawer(
         case=found,
-        standing=promises.standing(found, access.now()),
+        standing=sla.standing(found, access.now()),
         moves=moves,
         acts=acts,
         near=[(twin, maybe[twin.number]) for twin in whole if twin.number in maybe],

@@ -5,7 +5,8 @@ import hmac
 from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from sqlalchemy.orm import Session
 
-from city import follows, queries, reports, webpush
+from city import follows, reports, webpush
+from city.cases import queries
 from city.db.models import Subscription
 from city.follows import About
 from city.lifecycle import Refused

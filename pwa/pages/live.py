@@ -6,7 +6,8 @@ from flask import Blueprint, Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import changes, presence, queries, rows
+from city import changes, presence, rows
+from city.cases import queries
 from city.changes import Changed
 from city.db.models import Event
 from pwa import access, filters, localization

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, abort, g
 from sqlalchemy.orm import Session
 
-from city import cases, queries
+from city.cases import queries, transitions
 from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
 from city.people import accounts
@@ -71,5 +71,5 @@ def _may_see(s: Session, photo: Photo) -> bool:
         return True
     own = access.own_report(s, case)
     if own is None:
-        own = access.own_report(s, cases.root_of(s, case))
+        own = access.own_report(s, transitions.root_of(s, case))
     return own is not None and photo.report_id in (None, own.id)

@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from city import holds
+from city.cases import legal_holds
 from city.config.retention_schedule import CLASSES, Schedule
 from pwa import access
 from pwa.fragments import render
@@ -19,7 +19,7 @@ def page() -> Response:
     """The records schedule of the city file, and the holds, the oldest first."""
     schedule = access.here().city.retention
     with access.reading() as s:
-        rows, total = holds.listed(s, MOST)
+        rows, total = legal_holds.listed(s, MOST)
         return render(
             "admin/records.html", classes=_classes(schedule), places=schedule.places, rows=rows,
             total=total,

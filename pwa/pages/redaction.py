@@ -7,7 +7,8 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import queries, redactions
+from city import redactions
+from city.cases import queries
 from city.db.models import Case, Photo
 from city.lifecycle import Refused
 from city.photos.processing import BadPhoto, Box

@@ -20,8 +20,10 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
-from city import cases, duplicates, queries, reports, verdicts, webpush
 from city import files as city_files
+from city import reports, verdicts, webpush
+from city.cases import duplicates, queries, transitions
+from city.cases.queries import Sight, Step
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
 from city.geo import Point, distance
@@ -31,7 +33,6 @@ from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy
 from city.places import nearby_assets
 from city.places.lookup import Place
-from city.queries import Sight, Step
 from pwa import access, errors, filters, forms, localization, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render
@@ -263,7 +264,7 @@ def withdraw(number: str) -> Response:
     """The reporter takes it back while nobody has acted on it."""
     with access.writing() as s:
         mine = own.named(s, number)
-        cases.cancel(s, mine.case, "withdrawn", by=accounts.reporter(mine.id), at=access.now())
+        transitions.cancel(s, mine.case, "withdrawn", by=accounts.reporter(mine.id), at=access.now())
     return go(url_for("resident.case", number=number))
 
 
@@ -548,7 +549,7 @@ def _case(number: str) -> Response:
             abort(404)
         if number != found.number:
             return go(url_for("resident.case", number=found.number))
-        closing = verdicts.closing_of(cases.root_of(s, mine.case)) if mine else ""
+        closing = verdicts.closing_of(transitions.root_of(s, mine.case)) if mine else ""
         return render(
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
             until=own.until(s, sight, mine),

@@ -2,7 +2,8 @@
 
 from flask import Blueprint, Response, abort, request, url_for
 
-from city import cases, queries, reports, verdicts
+from city import reports, verdicts
+from city.cases import queries, transitions
 from city.lifecycle import Refused
 from city.people import accounts
 from pwa import access, errors, forms, own
@@ -85,7 +86,7 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
             if fault or found.service.private:
                 abort(404)
             return go(url_for("resident.case", number=found.number))
-        root = cases.root_of(s, mine.case)
+        root = transitions.root_of(s, mine.case)
         sight = queries.own(s, mine, now=access.now(), publish=access.here().publish)
         response = render(
             "resident/verdict.html", sight=sight, mine=mine, mended=mended,

@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import Page
 from sqlalchemy import and_, select
 
-from city import cases
 from city.audit import events
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
 from city.people import accounts
@@ -121,8 +121,8 @@ def give_jobs(site: Site, number: int, code: str = "light-out") -> list[str]:
         given = []
         for i in range(number):
             place = Place(39.6 + i / 500, -71.2, "address", f"{100 + i} Tansy Street")
-            case = cases.open_case(s, service, place, by=dana, at=now)
-            cases.assign(s, case, crew, by=dana, at=now)
+            case = transitions.open_case(s, service, place, by=dana, at=now)
+            transitions.assign(s, case, crew, by=dana, at=now)
             given.append(case.number)
     return given
 

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases, reports
+from city import reports
 from city.audit.events import Actor
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Crew, Person, Service
 from city.people import accounts
@@ -102,7 +103,7 @@ def test_a_case_that_somebody_else_closes_is_greyed_where_it_stands_and_leaves_t
     with db.transaction(site.engine) as s:
         by = somebody(s, "supervisor@demo.test")
         by = Actor(by.name, frozenset({"dispatcher"}), by.person_id)
-        cases.close(s, a_case(s, number), by=by, at=datetime.now(UTC), outcome="not found")
+        transitions.close(s, a_case(s, number), by=by, at=datetime.now(UTC), outcome="not found")
         name = s.get_one(Person, by.person_id).name
     expect(row).to_contain_text(staff.GONE_CLOSED(name=name))
     expect(row).to_have_attribute("data-gone", "")
@@ -126,7 +127,7 @@ def test_a_row_is_brought_up_to_date_where_it_stands(site: Site, desk: Callable[
         crew = s.scalars(select(Crew).order_by(Crew.id.desc())).first()
         assert crew
         by = somebody(s, "supervisor@demo.test")
-        cases.assign(s, a_case(s, number), crew, by=by, at=datetime.now(UTC))
+        transitions.assign(s, a_case(s, number), crew, by=by, at=datetime.now(UTC))
         name = crew.name
     expect(row.locator("td").last).to_have_text(name)
     assert number_of(page, 5) == number

@@ -16,7 +16,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
 from wording import shared
 
-from city import geo, kept, reports
+from city import geo, reports
+from city.cases import board_index
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case
@@ -80,7 +81,7 @@ def crowd(site: Site, count: int) -> None:
             row.cell, row.twin_id = geo.cell(Point(row.lat, row.lon)), None
             rows.append(vars(row))
         bulk_insert.put(s, Case, rows)
-        kept.recompute(s)
+        board_index.recompute(s)
 
 
 def test_every_open_case_of_the_view_is_on_the_map(site: Site, desk: Callable[[str], Page]) -> None:

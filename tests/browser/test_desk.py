@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Asset, Case, Photo, Service
 from city.geo import Point, cells_around
@@ -28,7 +28,7 @@ def pair(site: Site) -> tuple[str, str]:
         service, pole = s.scalars(told_twice).first(), lonely(s)
         assert service
         first, later = (
-            cases.open_case(
+            transitions.open_case(
                 s, service, nearby_assets.place_of(pole), by=accounts.THE_SYSTEM, at=datetime.now(UTC)
             )
             for _ in range(2)

@@ -16,7 +16,8 @@ from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
 from wording.city import STREETLIGHT
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Asset, Person
 from city.people import accounts
@@ -47,7 +48,7 @@ def lamp(site: Site) -> str:
         case = reports.take(s, telling, at=now, token="heard").case
         dispatcher = s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one()
         worker = s.scalars(select(Person).where(Person.email == "crew1@demo.test")).one()
-        cases.assign(s, case, worker.crews[0], by=accounts.actor(dispatcher), at=now)
+        transitions.assign(s, case, worker.crews[0], by=accounts.actor(dispatcher), at=now)
         return case.number
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from wording import crew, shared
 
-from city import promises
+from city.cases import sla
 from city.db import engine as db
 from city.db.models import Case
 
@@ -19,7 +19,7 @@ def stands(site: Site, number: str) -> tuple[str, str | None]:
     """The state of a case, and what it waits for."""
     with db.reading(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
-        return case.state, promises.waits_for(case) if case.state == "waiting" else None
+        return case.state, sla.waits_for(case) if case.state == "waiting" else None
 
 
 def sent(page: Page) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import cases
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Asset, Case, Service
 from city.geo import Point, cells_around, flat_distance
@@ -61,7 +61,7 @@ def crowd(site: Site) -> list[str]:
                 "By the river",
                 5.0,
             )
-            case = cases.open_case(s, service, place, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+            case = transitions.open_case(s, service, place, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
             assert flat_distance(place.point, middle) < 100
             found.append(case.number)
         return found

@@ -22,7 +22,8 @@ from pushservice import Browser, PushService
 from sqlalchemy import select
 from wording import messages, resident, shared
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Person, Report, Subscription
 from city.people import accounts
@@ -184,7 +185,7 @@ def close(site: Site) -> str:
     with db.transaction(site.engine) as s:
         report = s.scalars(select(Report).where(Report.key == "notified")).one()
         by = accounts.actor(s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one())
-        cases.close(s, report.case, by=by, at=datetime.now(UTC), outcome="fixed", no_photo="dark")
+        transitions.close(s, report.case, by=by, at=datetime.now(UTC), outcome="fixed", no_photo="dark")
         return report.case.number
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from test_too_soon import SAVE, begin_report, go, photograph, ready
 from wording import crew
 
-from city import cases
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case
 from city.people import accounts
@@ -45,7 +45,7 @@ def cancelled(site: Site, refs: list[str]) -> None:
     with db.transaction(site.engine) as s:
         dana = accounts.actor(accounts.by_email(s, "dispatcher@demo.test"))
         for case in s.scalars(select(Case).where(Case.number.in_(refs))):
-            cases.cancel(s, case, "withdrawn", by=dana, at=datetime.now(UTC))
+            transitions.cancel(s, case, "withdrawn", by=dana, at=datetime.now(UTC))
 
 
 def close(page: Page, ref: str) -> None:

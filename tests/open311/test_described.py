@@ -26,7 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from sender import KEY
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
 from city.db.models import ApiKey
 from pwa.open311 import openapi
 
@@ -68,7 +69,7 @@ def test_no_request_breaks_the_server_or_the_description(
     with town.at_work() as scene:
         report = scene.report(words="Dark.")
         reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
-        cases.accept(scene.s, report.case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, report.case, by=scene.actor("dispatcher"), at=town.now)
         scene.s.query(ApiKey).one().hourly = 1_000_000
         scene.s.query(ApiKey).one().scopes = ["report", "update"]
     asked = 0
@@ -105,7 +106,7 @@ def test_the_official_schemas_hold(real_data: Path, town: Town, get: Get, path: 
         scene.report()
         closed = scene.report(place=None, words="Dark.")
         reports.show(scene.s, closed, by=scene.actor("dispatcher"), at=town.now)
-        cases.close(
+        transitions.close(
             scene.s, closed.case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark"
         )
     folder = real_data / "open311" / "schema"

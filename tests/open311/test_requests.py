@@ -14,8 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shared
 
-from city import cases, outlines, queries, reports
+from city import outlines, reports
 from city.audit import events
+from city.cases import queries, transitions
 from city.db.models import Case, Report, Service
 from city.places.lookup import Place
 from pwa import filters
@@ -36,7 +37,7 @@ def told(town: Town) -> dict[str, str]:
         old = scene.report(at=town.now - 100 * DAY).case
         month = scene.report(at=town.now - 30 * DAY, service_code="limb-down").case
         closed = scene.report(at=town.now - 2 * DAY).case
-        cases.close(
+        transitions.close(
             scene.s, closed, by=scene.actor("dispatcher"), at=town.now - DAY, outcome="fixed",
             no_photo="nothing to see", words="A new lamp.",
         )  # fmt: skip
@@ -165,13 +166,13 @@ def test_by_what_has_changed_however_old_the_case_is(told: dict[str, str], get: 
     until = (town.now - 0.5 * DAY).isoformat()
     assert numbers(get("/v2/requests", updated_after=since, updated_before=until)) == [told["closed"]]
     with town.at_work() as scene:
-        cases.accept(scene.s, scene.case(told["old"]), by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, scene.case(told["old"]), by=scene.actor("dispatcher"), at=town.now)
     assert told["old"] in numbers(get("/v2/requests", updated_after=since))
 
 
 def test_what_changed_inside_changes_nothing_here(told: dict[str, str], get: Get, town: Town) -> None:
     with town.at_work() as scene:
-        cases.note(scene.s, scene.case(told["old"]), "Hm.", by=scene.actor("dispatcher"), at=town.now)
+        transitions.note(scene.s, scene.case(told["old"]), "Hm.", by=scene.actor("dispatcher"), at=town.now)
     assert told["old"] not in numbers(get("/v2/requests", updated_after=(town.now - DAY).isoformat()))
 
 
@@ -183,7 +184,7 @@ def test_extensions_tell_answers_photos_and_the_story(
             service_code="pole-damaged", answers={"blocked": "yes"}, words="Bent.", taken=[scene.photo()]
         )
         reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
-        cases.accept(scene.s, report.case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, report.case, by=scene.actor("dispatcher"), at=town.now)
         number, photo = report.case.number, report.photos[0].id
     [found] = get(f"/v2/requests/{number}", extensions="true")
     assert found["description"] == "Bent."
@@ -201,7 +202,7 @@ def test_a_report_answers_with_its_own_number_and_its_cases_state(town: Town, ge
     with town.at_work() as scene:
         first = scene.report()
         joined = scene.report(join=first.case.number, words="mine", at=town.now + DAY)
-        cases.close(
+        transitions.close(
             scene.s, first.case, by=scene.actor("dispatcher"), at=town.now + 2 * DAY, outcome="fixed",
             no_photo="dark",
         )  # fmt: skip
@@ -215,8 +216,8 @@ def test_a_report_answers_with_its_own_number_and_its_cases_state(town: Town, ge
 def test_what_was_merged_is_listed_once_and_answers_with_the_state_of_the_other(town: Town, get: Get) -> None:
     with town.at_work() as scene:
         root, merged = scene.report(), scene.report(place=Place(39.61, -71.2, "pin"))
-        cases.merge(scene.s, merged.case, root.case, by=scene.actor("dispatcher"), at=town.now)
-        cases.accept(scene.s, root.case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, merged.case, root.case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, root.case, by=scene.actor("dispatcher"), at=town.now)
         asked = [root.case.number, merged.case.number, merged.number]
     assert numbers(get("/v2/requests")) == asked[:1]
     for number in asked:
@@ -276,9 +277,9 @@ def test_what_is_shown_is_one_rule_in_both_its_forms(town: Town, publish: str) -
         by = scene.actor("dispatcher")
         shown, spam, merged, read, _new = (scene.report() for _ in range(5))
         reports.show(scene.s, shown, by=by, at=town.now)
-        cases.cancel(scene.s, spam.case, "spam", by=by, at=town.now)
-        cases.accept(scene.s, read.case, by=by, at=town.now)
-        cases.merge(scene.s, merged.case, read.case, by=by, at=town.now)
+        transitions.cancel(scene.s, spam.case, "spam", by=by, at=town.now)
+        transitions.accept(scene.s, read.case, by=by, at=town.now)
+        transitions.merge(scene.s, merged.case, read.case, by=by, at=town.now)
         scene.s.flush()
         asked = scene.s.query(Report).join(Case).filter(queries.shown_column(publish))
         told = {report.number for report in asked}
@@ -310,7 +311,7 @@ def test_the_story_of_each_costs_at_most_twice_as_much_again(
             case = scene.report(words="Dark.").case
             for n in range(5):
                 events.record(
-                    scene.s, cases.subject(case), "accept", by=scene.actor("dispatcher"), at=town.now,
+                    scene.s, transitions.subject(case), "accept", by=scene.actor("dispatcher"), at=town.now,
                     facts={"step": n},
                 )  # fmt: skip
     app.config["RATELIMIT_ENABLED"] = False
@@ -332,7 +333,7 @@ def test_sentences_are_looked_up_once_however_long_a_list_is(
     monkeypatch.setattr(filters, "public_step", lambda kind: said.append(kind) or step(kind))
     with town.at_work() as scene:
         for _ in range(20):
-            cases.accept(scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now)
+            transitions.accept(scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now)
     for path in ("/v2/requests", "/v2/servicerequestupdates"):
         said.clear()
         get(path, extensions="true")

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from sender import HERE
 from wording import shared
 
-from city import cases
 from city.audit import events
+from city.cases import transitions
 from city.db.models import Report
 from city.people import accounts
 
@@ -80,9 +80,9 @@ def test_updates_tell_each_step_with_statuses_in_small_letters(town: Town, get: 
     with town.at_work() as scene:
         by, at = scene.actor("dispatcher"), town.now
         case = scene.report(at=at - timedelta(hours=3)).case
-        cases.accept(scene.s, case, by=by, at=at - timedelta(hours=2))
-        cases.note(scene.s, case, "for us alone", by=by, at=at)
-        cases.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark", words="canary")
+        transitions.accept(scene.s, case, by=by, at=at - timedelta(hours=2))
+        transitions.note(scene.s, case, "for us alone", by=by, at=at)
+        transitions.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark", words="canary")
         number = case.number
     told = get("/v2/servicerequestupdates")
     assert [each["status"] for each in told] == ["open", "investigating", "fixed"]
@@ -101,8 +101,8 @@ def test_updates_tell_each_step_with_statuses_in_small_letters(town: Town, get: 
 def test_a_closing_that_the_crew_takes_back_is_an_update(town: Town, get: Send) -> None:
     with town.at_work() as scene:
         case, rosa, at = scene.assigned(), scene.actor("rosa"), town.now
-        cases.close(scene.s, case, by=rosa, at=at, outcome="fixed", no_photo="dark")
-        cases.take_back(scene.s, case, "close", by=rosa, at=at + timedelta(minutes=1))
+        transitions.close(scene.s, case, by=rosa, at=at, outcome="fixed", no_photo="dark")
+        transitions.take_back(scene.s, case, "close", by=rosa, at=at + timedelta(minutes=1))
     told = get("/v2/servicerequestupdates", end_date=(at + timedelta(hours=1)).isoformat())
     assert [each["status"] for each in told][-2:] == ["fixed", "action_scheduled"]
     [request] = get(f"/v2/requests/{told[0]['service_request_id']}")
@@ -113,12 +113,12 @@ def test_a_closing_that_the_crew_takes_back_is_an_update(town: Town, get: Send) 
 def test_what_puts_a_case_back_says_how_it_stands_then(town: Town, get: Send) -> None:
     with town.at_work() as scene:
         case, rosa, by, at = scene.assigned(), scene.actor("rosa"), scene.actor("dispatcher"), town.now
-        cases.start(scene.s, case, by=rosa, at=at)
-        was = cases.as_it_is(case)
-        cases.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark")
-        cases.undo_batch(scene.s, case, "close", was, by=by, at=at, batch=1)
-        cases.cancel(scene.s, case, "test", by=by, at=at)
-        cases.restore(scene.s, case, by=by, at=at)
+        transitions.start(scene.s, case, by=rosa, at=at)
+        was = transitions.as_it_is(case)
+        transitions.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark")
+        transitions.undo_batch(scene.s, case, "close", was, by=by, at=at, batch=1)
+        transitions.cancel(scene.s, case, "test", by=by, at=at)
+        transitions.restore(scene.s, case, by=by, at=at)
     told = get("/v2/servicerequestupdates")
     assert [each["status"] for each in told][-5:] == [
         "in_progress", "fixed", "in_progress", "closed", "investigating",
@@ -136,7 +136,7 @@ def test_a_program_hears_of_its_own_report_under_the_number_it_knows(
 def test_what_was_merged_is_told_as_a_duplicate(town: Town, get: Send) -> None:
     with town.at_work() as scene:
         root, merged = scene.report(), scene.report()
-        cases.merge(scene.s, merged.case, root.case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, merged.case, root.case, by=scene.actor("dispatcher"), at=town.now)
         number = merged.case.number
     told = [
         each["status"] for each in get("/v2/servicerequestupdates") if each["service_request_id"] == number

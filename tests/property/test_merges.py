@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from city import cases, heads, notices, priorities, queries, reports, verdicts
+from city import notices, reports, verdicts
 from city.audit import events
+from city.cases import priorities, queries, reporter_count, transitions
 from city.db import engine as db
 from city.db.models import Case, Closure, Message, Photo, Report, Service, Subscription
 from city.lifecycle import Refused
@@ -241,7 +242,7 @@ class Play:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         photo = scene.photo(f"#{uuid.uuid4().hex[:6]}", f"person:{uuid.uuid4().hex}")
         may = thing.state in OPEN
-        if self.done(may, lambda: cases.close(
+        if self.done(may, lambda: transitions.close(
             scene.s, case, by=scene.actor("dispatcher"), at=self.now, outcome="fixed", photos_taken=[photo]
         )):  # fmt: skip
             self.photos[photo.id] = case.id
@@ -274,7 +275,7 @@ class Play:
         key = uuid.uuid4().hex
         try:
             led_to = verdicts.not_fixed(
-                scene.s, report, verdicts.closing_of(cases.root_of(scene.s, report.case)),
+                scene.s, report, verdicts.closing_of(transitions.root_of(scene.s, report.case)),
                 by=accounts.reporter(report.id), at=self.now, key=key, token=reports.token_for(SECRET, key),
             )  # fmt: skip
         except Refused:
@@ -289,7 +290,7 @@ class Play:
     def reopen(self, scene: Scene, n: int, _m: int) -> None:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         by = scene.actor("dispatcher")
-        if self.done(thing.state == "closed", lambda: cases.reopen(scene.s, case, by=by, at=self.now)):
+        if self.done(thing.state == "closed", lambda: transitions.reopen(scene.s, case, by=by, at=self.now)):
             self.live_again(n)
 
     def live_again(self, n: int) -> None:
@@ -308,7 +309,7 @@ class Play:
         by = scene.actor("dispatcher")
         crew_id = self.crews[keep] if keep else None
         if not self.done(
-            may, lambda: cases.merge(scene.s, case, other, by=by, at=self.now, keep_crew=crew_id)
+            may, lambda: transitions.merge(scene.s, case, other, by=by, at=self.now, keep_crew=crew_id)
         ):
             return
         if thing.state != "merged":
@@ -328,7 +329,7 @@ class Play:
         model, thing, case = self.model, self.model.things[n], scene.s.get_one(Case, self.ids[n])
         root = model.root(n)
         by = scene.actor("dispatcher")
-        if self.done(thing.into is not None, lambda: cases.unmerge(scene.s, case, by=by, at=self.now)):
+        if self.done(thing.into is not None, lambda: transitions.unmerge(scene.s, case, by=by, at=self.now)):
             thing.state, thing.crew = thing.former
             thing.into = None
             for each in (n, root):
@@ -339,7 +340,7 @@ class Play:
         again = thing.state == "assigned" and thing.crew == name
         crew, by = scene.crew(name), scene.actor("dispatcher")
         may = thing.state in OPEN and not again
-        if self.done(may, lambda: cases.assign(scene.s, case, crew, by=by, at=self.now)):
+        if self.done(may, lambda: transitions.assign(scene.s, case, crew, by=by, at=self.now)):
             self.model.run(n, self.now)
             thing.state, thing.crew = "assigned", name
 
@@ -347,14 +348,14 @@ class Play:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         may = thing.state in OPEN and thing.state != "waiting" and not self.model.urgent(n)
         by = scene.actor("dispatcher")
-        if self.done(may, lambda: cases.wait(scene.s, case, "weather", by=by, at=self.now)):
+        if self.done(may, lambda: transitions.wait(scene.s, case, "weather", by=by, at=self.now)):
             thing.state = "waiting"
             self.model.stop(n, self.now)
 
     def resume(self, scene: Scene, n: int, _m: int) -> None:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         by = scene.actor("dispatcher")
-        if self.done(thing.state == "waiting", lambda: cases.resume(scene.s, case, by=by, at=self.now)):
+        if self.done(thing.state == "waiting", lambda: transitions.resume(scene.s, case, by=by, at=self.now)):
             thing.state = "assigned" if thing.crew else "accepted"
             self.model.run(n, self.now)
 
@@ -382,7 +383,7 @@ class Play:
                 case = s.get_one(Case, id_)
                 assert (case.state, case.cycle) == (thing.state, thing.cycle)
                 assert case.merged_into_id == (None if thing.into is None else self.ids[thing.into])
-                held = cases.live(case)
+                held = transitions.live(case)
                 assert (held.crew_id if held else None) == (self.crews[thing.crew] if thing.crew else None)
                 assert case.clock_from == min(model.things[m].opened for m in model.family(n))
                 assert case.urgent == model.urgent(n)
@@ -391,7 +392,7 @@ class Play:
                 assert case.raised == thing.raised, "its priority"
                 family = queries.family_of(s, id_)
                 assert sorted(family) == sorted(self.ids[m] for m in model.family(n))
-                assert heads.count(s, family) == model.heads(n)
+                assert reporter_count.count(s, family) == model.heads(n)
             for id_, told in zip(self.report_ids, model.told, strict=True):
                 report = s.get_one(Report, id_)
                 assert report.case_id == self.ids[told.case], "a report left its first case"

@@ -11,9 +11,10 @@ from factories import SECRET, Scene, Town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from city import cases, promises, reports, verdicts
+from city import reports, verdicts
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import sla, transitions
 from city.db.models import Case
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
 from city.people import accounts
@@ -57,7 +58,7 @@ def test_any_walk_follows_the_table_and_the_log_tells_it(town: Town, walk: list[
     with town.looking() as scene:
         for case_id in ids:
             case = scene.s.get_one(Case, case_id)
-            told = [e for e, _ in events.of(scene.s, cases.subject(case)) if e.now]
+            told = [e for e, _ in events.of(scene.s, transitions.subject(case)) if e.now]
             assert told[-1].now == case.state
             assert all(a.now == b.was for a, b in pairwise(told)), "the log skips a step"
         assert events.verify(scene.s) == []
@@ -103,27 +104,27 @@ def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: dat
     """Tries a move; None when it was refused."""
     by = accounts.reporter(case.reports[0].id) if who == "resident" else scene.actor(who)
     verbs: dict[str, Callable[[], bool]] = {
-        "accept": lambda: cases.accept(scene.s, case, by=by, at=now),
-        "assign": lambda: cases.assign(scene.s, case, crew_for(scene, now), by=by, at=now),
-        "unassign": lambda: cases.unassign(scene.s, case, by=by, at=now),
-        "start": lambda: cases.start(scene.s, case, by=by, at=now),
-        "pause": lambda: cases.pause(scene.s, case, by=by, at=now),
-        "wait": lambda: cases.wait(scene.s, case, "weather", by=by, at=now),
-        "resume": lambda: cases.resume(scene.s, case, by=by, at=now),
-        "make safe": lambda: cases.make_safe(scene.s, case, by=by, at=now),
-        "needs parts": lambda: cases.needs_parts(scene.s, case, by=by, at=now),
-        "close": lambda: cases.close(
+        "accept": lambda: transitions.accept(scene.s, case, by=by, at=now),
+        "assign": lambda: transitions.assign(scene.s, case, crew_for(scene, now), by=by, at=now),
+        "unassign": lambda: transitions.unassign(scene.s, case, by=by, at=now),
+        "start": lambda: transitions.start(scene.s, case, by=by, at=now),
+        "pause": lambda: transitions.pause(scene.s, case, by=by, at=now),
+        "wait": lambda: transitions.wait(scene.s, case, "weather", by=by, at=now),
+        "resume": lambda: transitions.resume(scene.s, case, by=by, at=now),
+        "make safe": lambda: transitions.make_safe(scene.s, case, by=by, at=now),
+        "needs parts": lambda: transitions.needs_parts(scene.s, case, by=by, at=now),
+        "close": lambda: transitions.close(
             scene.s, case, by=by, at=now, outcome=OUTCOMES[now.minute % 4], no_photo="dark"
         ),
-        "reopen": lambda: cases.reopen(scene.s, case, by=by, at=now),
-        "merge": lambda: cases.merge(scene.s, case, other, by=by, at=now, keep_crew=keep(case)),
-        "take on": lambda: cases.take_on(scene.s, case, crew_for(scene, now).id, by=by, at=now),
-        "take back": lambda: cases.take_back(scene.s, case, UNDONE[now.minute % 3], by=by, at=now),
-        "restore": lambda: cases.restore(scene.s, case, by=by, at=now),
-        "unmerge": lambda: cases.unmerge(scene.s, case, by=by, at=now),
+        "reopen": lambda: transitions.reopen(scene.s, case, by=by, at=now),
+        "merge": lambda: transitions.merge(scene.s, case, other, by=by, at=now, keep_crew=keep(case)),
+        "take on": lambda: transitions.take_on(scene.s, case, crew_for(scene, now).id, by=by, at=now),
+        "take back": lambda: transitions.take_back(scene.s, case, UNDONE[now.minute % 3], by=by, at=now),
+        "restore": lambda: transitions.restore(scene.s, case, by=by, at=now),
+        "unmerge": lambda: transitions.unmerge(scene.s, case, by=by, at=now),
         "undo batch": lambda: undone(scene, case, by, now),
-        "cancel": lambda: cases.cancel(scene.s, case, "test", by=by, at=now),
-        "note": lambda: cases.note(scene.s, case, "Looked at it", by=by, at=now),
+        "cancel": lambda: transitions.cancel(scene.s, case, "test", by=by, at=now),
+        "note": lambda: transitions.note(scene.s, case, "Looked at it", by=by, at=now),
         "not fixed": lambda: bool(said_not_fixed(scene, case, by, now)),
     }
     try:
@@ -136,11 +137,11 @@ def undone(scene: Scene, case: Case, by: Actor, now: datetime) -> bool:
     """Gives the case to a crew, as a batch does, and puts it back."""
     check("undo batch", case.state, by.roles)
     scene.s.flush()
-    was = cases.as_it_is(case)
-    if not cases.assign(scene.s, case, crew_for(scene, now), by=by, at=now):
+    was = transitions.as_it_is(case)
+    if not transitions.assign(scene.s, case, crew_for(scene, now), by=by, at=now):
         return False
-    cases.undo_batch(scene.s, case, "assign", was, by=by, at=now, batch=1)
-    assert cases.as_it_is(case) | {"job": 0} == was | {"job": 0}
+    transitions.undo_batch(scene.s, case, "assign", was, by=by, at=now, batch=1)
+    assert transitions.as_it_is(case) | {"job": 0} == was | {"job": 0}
     return True
 
 
@@ -148,7 +149,7 @@ def said_not_fixed(scene: Scene, case: Case, by: Actor, now: datetime) -> str:
     key = uuid.uuid4().hex
     token = reports.token_for(SECRET, key)
     report = case.reports[0]
-    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), accounts.reporter(report.id)
+    closing, by = verdicts.closing_of(transitions.root_of(scene.s, report.case)), accounts.reporter(report.id)
     return verdicts.not_fixed(scene.s, report, closing, by=by, at=now, key=key, token=token)
 
 
@@ -157,7 +158,7 @@ def crew_for(scene: Scene, now: datetime) -> Any:
 
 
 def keep(case: Case) -> int | None:
-    held = cases.live(case)
+    held = transitions.live(case)
     return held.crew_id if held else None
 
 
@@ -173,8 +174,8 @@ def holds(case: Case, family: list[Case]) -> None:
     if case.state == CLOSED:
         assert case.closures[-1].cycle == case.cycle
         assert case.outcome == case.closures[-1].outcome
-    terms = promises.Terms(promises.zone_of(case.service), promises.days(case))
-    assert case.due_at >= promises.times(terms, case.clock_from).due
+    terms = sla.Terms(sla.zone_of(case.service), sla.days(case))
+    assert case.due_at >= sla.times(terms, case.clock_from).due
 
 
 def reaches_the_end(scene: Scene, case: Case) -> bool:

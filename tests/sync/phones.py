@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session as Looking
 from werkzeug.test import TestResponse
 
-from city import cases
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import transitions
 from city.db.engine import reading, transaction
 from city.db.models import Case, Crew, Event, Person, Service, Session
 from city.lifecycle import DISPATCHER
@@ -195,8 +195,8 @@ def make_lamp(engine: Engine, clock: Clock, crew: str = "Lights 2") -> str:
     with transaction(engine) as s:
         service = s.get_one(Service, "light-out")
         place = Place(39.6, -71.2, "address", "214 Tansy Street")
-        case = cases.open_case(s, service, place, by=DANA, at=clock())
-        cases.assign(s, case, crew_named(s, crew), by=DANA, at=clock.tick(minutes=1))
+        case = transitions.open_case(s, service, place, by=DANA, at=clock())
+        transitions.assign(s, case, crew_named(s, crew), by=DANA, at=clock.tick(minutes=1))
         return case.number
 
 

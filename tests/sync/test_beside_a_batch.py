@@ -10,8 +10,8 @@ import pytest
 from phones import Clock, Phone, actor, make_lamp, share
 from sqlalchemy import Engine, func, select
 
-from city import batches, cases, kept
 from city.audit import events
+from city.cases import batches, board_index, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Case, Event, Service
 from city.people import accounts
@@ -26,7 +26,8 @@ def lamps(engine: Engine, clock: Clock, count: int) -> list[str]:
     with transaction(engine) as s:
         service = s.scalars(select(Service).where(Service.code == "light-out")).one()
         return [
-            cases.open_case(s, service, None, by=accounts.THE_SYSTEM, at=clock()).number for _ in range(count)
+            transitions.open_case(s, service, None, by=accounts.THE_SYSTEM, at=clock()).number
+            for _ in range(count)
         ]
 
 
@@ -96,4 +97,4 @@ def test_phones_close_their_jobs_while_a_batch_holds_its_cases(
             assert last < first
         assert s.scalar(select(func.count()).select_from(Case).where(Case.state == "closed")) == CLOSINGS
         assert events.verify(s) == []
-        assert kept.differences(s) == []
+        assert board_index.differences(s) == []

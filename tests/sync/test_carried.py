@@ -13,9 +13,9 @@ from flask import Flask
 from phones import Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, select
 
-from city import queries
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import queries
 from city.db.engine import reading, transaction
 from city.db.models import Device, Operation, Photo
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused

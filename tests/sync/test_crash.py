@@ -16,8 +16,8 @@ import pytest
 from phones import Clock, case_of, declare, make_lamp, picture
 from sqlalchemy import Engine, func, select
 
-from city import queries
 from city.audit import events
+from city.cases import queries
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.engine import reading, transaction

@@ -29,8 +29,9 @@ from phones import (
 from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
-from city import cases, promises, queries, reports
+from city import reports
 from city.audit import epochs, events
+from city.cases import queries, sla, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.people import accounts
@@ -104,7 +105,7 @@ def test_a_job_given_away_but_not_begun_counts_as_done_by_whoever_did_it(
     engine: Engine, luis: Phone, toni: Phone, lamp: str, clock: Clock
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="unsafe")
-    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    dispatch(engine, lamp, transitions.assign, clock, crew="Lights 1")
     toni.exchange()
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("applied", "reassigned")
@@ -123,7 +124,7 @@ def test_a_job_given_away_and_begun_stays_with_the_other_crew(
 ) -> None:
     photo = luis.upload(picture())
     op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo])
-    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    dispatch(engine, lamp, transitions.assign, clock, crew="Lights 1")
     toni.exchange(toni.op("start", toni.job(lamp)))
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "reassigned")
@@ -135,7 +136,7 @@ def test_a_job_given_away_and_begun_stays_with_the_other_crew(
 
 def test_a_reassigned_job_leaves_the_phone(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     luis.exchange()
-    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    dispatch(engine, lamp, transitions.assign, clock, crew="Lights 1")
     [news] = [news for news in luis.exchange()["changes"].values() if news["gone"]]
     assert news == {
         "set": [],
@@ -181,7 +182,7 @@ def test_work_on_an_erased_case_leaves_a_line_and_a_mark(
                 answers={}, place_source="unknown", taken_at=clock(), erased_at=clock(),
             )
         )  # fmt: skip
-    dispatch(engine, lamp, cases.cancel, clock, reason="withdrawn")
+    dispatch(engine, lamp, transitions.cancel, clock, reason="withdrawn")
     op["data"]["no_photo"] = "Mrs Doe said no"  # not even the quarantine may hold on to it
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "erased"}]
     with reading(engine) as s:
@@ -194,7 +195,7 @@ def test_a_closing_after_the_job_was_taken_back_says_so(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="unsafe")
-    dispatch(engine, lamp, cases.unassign, clock)
+    dispatch(engine, lamp, transitions.unassign, clock)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied", "why": "unassigned"}]
     with reading(engine) as s:
         assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("closed", "unassigned")
@@ -204,7 +205,7 @@ def test_what_was_done_already_adds_its_words_and_photos(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     job = luis.job(lamp)
-    dispatch(engine, lamp, cases.wait, clock, reason="utility")
+    dispatch(engine, lamp, transitions.wait, clock, reason="utility")
     bare = luis.op("wait", job, reason="utility")
     op = luis.op("wait", job, reason="utility", words="Cable is live.", photos=[luis.upload(picture())])
     assert luis.exchange(bare, op)["results"] == [
@@ -220,7 +221,7 @@ def test_what_was_done_already_adds_its_words_and_photos(
 
 def test_a_wait_for_something_else_is_recorded(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     job = luis.job(lamp)
-    dispatch(engine, lamp, cases.wait, clock, reason="utility")
+    dispatch(engine, lamp, transitions.wait, clock, reason="utility")
     op = luis.op("wait", job, reason="weather")
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "step_back"}]
     with reading(engine) as s:
@@ -233,7 +234,7 @@ def test_a_crew_that_cannot_go_on_at_a_danger_is_heard_and_keeps_the_job(
     engine: Engine, luis: Phone, lamp: str, t: str
 ) -> None:
     with transaction(engine) as s:
-        promises.hurry(case_of(s, lamp), case_of(s, lamp).opened_at)
+        sla.hurry(case_of(s, lamp), case_of(s, lamp).opened_at)
     more = {"reason": "utility"} if t == "wait" else {}
     op = luis.op(t, luis.job(lamp), words="Cable is live.", photos=[luis.upload(picture())], **more)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "danger"}]
@@ -257,7 +258,7 @@ def test_a_phone_hears_that_a_job_was_late_when_it_was_put_to_wait(
     luis.job(lamp)
     with transaction(engine) as s:
         case = case_of(s, lamp)
-        cases.wait(s, case, "weather", by=DANA, at=case.due_at + timedelta(hours=1))
+        transitions.wait(s, case, "weather", by=DANA, at=case.due_at + timedelta(hours=1))
     assert luis.job(lamp)["late"] is True
 
 
@@ -265,7 +266,7 @@ def test_a_phone_hears_that_a_job_was_late_when_it_was_put_to_wait(
 def test_every_operation_keeps_its_words_and_photos(
     engine: Engine, luis: Phone, lamp: str, clock: Clock, t: str
 ) -> None:
-    before = {"pause": cases.start, "resume": cases.wait}.get(t)
+    before = {"pause": transitions.start, "resume": transitions.wait}.get(t)
     if before:
         with transaction(engine) as s:
             by = accounts.actor(s.get_one(Person, person(engine, "luis@city.test")))
@@ -323,7 +324,7 @@ def test_minutes_are_added(engine: Engine, luis: Phone, lamp: str) -> None:
 
 def test_work_on_a_cancelled_case_is_kept(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
-    dispatch(engine, lamp, cases.cancel, clock, reason="test")
+    dispatch(engine, lamp, transitions.cancel, clock, reason="test")
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "cancelled")
     with reading(engine) as s:
@@ -334,7 +335,9 @@ def test_a_closing_after_the_dispatcher_s_is_looked_at(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[luis.upload(picture())])
-    dispatch(engine, lamp, cases.close, clock, outcome="no action", words="Double entry, closed at the desk.")
+    dispatch(
+        engine, lamp, transitions.close, clock, outcome="no action", words="Double entry, closed at the desk."
+    )
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "closed")
     with reading(engine) as s:
@@ -346,7 +349,7 @@ def test_a_closing_after_the_dispatcher_s_is_looked_at(
 def test_work_on_a_merged_case_goes_to_its_root(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     root = make_lamp(engine, clock)
     op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[luis.upload(picture())])
-    dispatch(engine, lamp, cases.merge, clock, into=root)
+    dispatch(engine, lamp, transitions.merge, clock, into=root)
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"], told["to"]) == ("recorded", "merged", root)
     with reading(engine) as s:
@@ -358,9 +361,9 @@ def test_a_closing_of_an_earlier_cycle_closes_nothing(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     job = luis.job(lamp)
-    dispatch(engine, lamp, cases.close, clock, outcome="no action")
-    dispatch(engine, lamp, cases.reopen, clock)
-    dispatch(engine, lamp, cases.assign, clock, crew="Lights 2")
+    dispatch(engine, lamp, transitions.close, clock, outcome="no action")
+    dispatch(engine, lamp, transitions.reopen, clock)
+    dispatch(engine, lamp, transitions.assign, clock, crew="Lights 2")
     [told] = luis.exchange(luis.op("close", job, outcome="fixed", no_photo="dark"))["results"]
     assert (told["result"], told["why"]) == ("recorded", "reopened")
     with reading(engine) as s:
@@ -408,7 +411,7 @@ def test_start_pause_note_and_parts(engine: Engine, luis: Phone, lamp: str) -> N
 
 
 def test_a_step_backwards_is_only_recorded(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
-    dispatch(engine, lamp, cases.wait, clock, reason="utility")
+    dispatch(engine, lamp, transitions.wait, clock, reason="utility")
     [told] = luis.exchange(luis.op("start", luis.job(lamp)))["results"]
     assert (told["result"], told["why"]) == ("recorded", "step_back")
     with reading(engine) as s:
@@ -481,7 +484,7 @@ def test_a_bug_spoils_one_operation_only(
     )
 
     def broken(s: Any, case: Case, **told: Any) -> bool:
-        cases.note(s, case, "half done", by=told["by"], at=told["at"])
+        transitions.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
     monkeypatch.setattr(work.cases, "start", broken)
@@ -667,14 +670,14 @@ def test_a_job_tells_what_people_said_in_the_citys_own_words(
 ) -> None:
     with transaction(engine) as s:
         service = s.get_one(Service, "pole-damaged")
-        case = cases.open_case(s, service, None, by=DANA, at=clock())
+        case = transitions.open_case(s, service, None, by=DANA, at=clock())
         case.reports.append(
             Report(
                 number=f"{case.number}-A", key="k", service_code=service.code, channel="web", lang="es",
                 words="Se cae.", answers={"blocked": "partly"}, place_source="unknown", taken_at=clock(),
             )
         )  # fmt: skip
-        cases.assign(s, case, crew_named(s, "Lights 2"), by=DANA, at=clock())
+        transitions.assign(s, case, crew_named(s, "Lights 2"), by=DANA, at=clock())
         number = case.number
     [telling] = luis.job(number)["told"]
     assert (telling["words"], telling["lang"]) == ("Se cae.", "es")
@@ -829,7 +832,7 @@ def _on_the_wire(phone: Phone, body: dict[str, Any]) -> tuple[int, int]:
 
 
 def test_a_job_waits_until_the_crew_goes_on(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
-    dispatch(engine, lamp, cases.wait, clock, reason="parts")
+    dispatch(engine, lamp, transitions.wait, clock, reason="parts")
     job = luis.job(lamp)
     assert (job["state"], job["wait"]) == ("waiting", "parts")
     assert luis.exchange(luis.op("resume", job))["results"][0]["result"] == "applied"
@@ -884,11 +887,11 @@ def test_what_becomes_of_a_closed_job_is_heard_by_the_crew_that_closed_it(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     luis.exchange(luis.op("close", luis.job(lamp), outcome="not found"))
-    dispatch(engine, lamp, cases.note, clock, words="Looked at it again.")
+    dispatch(engine, lamp, transitions.note, clock, words="Looked at it again.")
     [closed] = luis.exchange()["changes"]["crew:1"]["set"]
     assert closed["version"] == luis.job(lamp)["version"]
     other = make_lamp(engine, clock, "Lights 1")
-    dispatch(engine, lamp, cases.merge, clock, into=other)
+    dispatch(engine, lamp, transitions.merge, clock, into=other)
     assert luis.exchange()["changes"]["crew:1"]["gone"] == [{"kind": "job", "ref": lamp, "why": "merged"}]
 
 
@@ -901,7 +904,7 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
             place=Place(39.6, -71.2, "address", "214 Tansy Street"),
         )  # fmt: skip
         report = reports.take(s, told, at=clock(), token="t" * 32)
-        cases.assign(s, report.case, crew_named(s, "Lights 2"), by=DANA, at=clock.tick(minutes=1))
+        transitions.assign(s, report.case, crew_named(s, "Lights 2"), by=DANA, at=clock.tick(minutes=1))
         number = report.case.number
     assert luis.job(number)["told"][0]["words"] == "By the house of Ana."
     luis.exchange()

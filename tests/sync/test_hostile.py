@@ -25,7 +25,7 @@ from phones import (
 )
 from sqlalchemy import Engine, func, select
 
-from city import cases
+from city.cases import transitions
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Service
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, SUPERVISOR, Refused
@@ -112,7 +112,7 @@ def test_a_note_on_somebody_elses_case_makes_it_nobodys_job(
 ) -> None:
     with transaction(engine) as s:
         place = Place(39.6, -71.2, "address", "214 Tansy Street")
-        number = cases.open_case(s, s.get_one(Service, "light-out"), place, by=DANA, at=clock()).number
+        number = transitions.open_case(s, s.get_one(Service, "light-out"), place, by=DANA, at=clock()).number
     note = luis.op("note", {"ref": number, "cycle": 1, "version": 1}, words="Passed by.")
     closing = luis.op("close", {"ref": note["id"], "cycle": 1, "version": 1}, outcome="not found")
     time = luis.op("time", {"ref": number, "cycle": 1, "version": 1}, minutes=40)
@@ -189,12 +189,12 @@ def test_a_closing_that_was_looked_at_closes_nothing_later(
     job = luis.job(lamp)
     with transaction(engine) as s:
         sara = accounts.actor(accounts.add(s, "sara@city.test", "Sara", [SUPERVISOR, DISPATCHER]))
-        cases.cancel(s, case_of(s, lamp), "test", by=DANA, at=clock.tick(minutes=1))
+        transitions.cancel(s, case_of(s, lamp), "test", by=DANA, at=clock.tick(minutes=1))
     op = luis.op("close", job, outcome="not found")
     assert results(luis.exchange(op)) == [("recorded", "cancelled")]
     with transaction(engine) as s:
         review.count_as_done(s, s.get_one(Operation, op["id"]), by=sara, at=clock.tick(minutes=1))
-        cases.reopen(s, case_of(s, lamp), by=DANA, at=clock.tick(minutes=1))
+        transitions.reopen(s, case_of(s, lamp), by=DANA, at=clock.tick(minutes=1))
     told = [each for news in luis.exchange()["changes"].values() for each in news["set"]]
     assert {"kind": "result", "ref": op["id"], "id": op["id"], "result": "applied", "why": "counted"} in told
     with transaction(engine) as s, pytest.raises(Refused, match="nothing_to_count"):

@@ -8,8 +8,9 @@ from flask import Flask
 from phones import DANA, Clock, Phone, case_of, crew_named, person, picture, report, story
 from sqlalchemy import Engine, func, select
 
-from city import cases, reports
+from city import reports
 from city.audit.events import Actor
+from city.cases import transitions
 from city.db.engine import reading, transaction
 from city.db.models import Operation, Photo
 from city.lifecycle import CALL_TAKER, CREW, Refused
@@ -81,7 +82,7 @@ def test_what_was_recorded_before_never_closes_it(
     engine: Engine, luis: Phone, clock: Clock, lamp: str, follow_up: dict[str, Any]
 ) -> None:
     with transaction(engine) as s:
-        cases.unassign(s, case_of(s, lamp), by=DANA, at=clock())
+        transitions.unassign(s, case_of(s, lamp), by=DANA, at=clock())
     luis.exchange(luis.op("close", {"ref": lamp, "cycle": 1, "version": 1}, outcome="no action"))
     with transaction(engine) as s:
         row = s.scalars(select(Operation)).one()

@@ -26,8 +26,9 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import cases, queries, reports, retention
+from city import reports, retention
 from city.audit import events
+from city.cases import queries, transitions
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
 from city.db.models import (
@@ -456,8 +457,8 @@ def test_a_closing_under_a_job_that_was_taken_away_is_not_taken_back(
 ) -> None:
     """The crew has no job that could be theirs again: that is too late, and no entry that nobody can read."""
     job = luis.job(lamp)
-    dispatch(engine, lamp, cases.unassign, clock)
-    dispatch(engine, lamp, cases.assign, clock, crew="Lights 1")
+    dispatch(engine, lamp, transitions.unassign, clock)
+    dispatch(engine, lamp, transitions.assign, clock, crew="Lights 1")
     close = luis.op("close", job, outcome="not found")
     back = luis.op("withdraw", job, op=close["id"])
     told = luis.exchange(close, back)["results"]
@@ -698,7 +699,7 @@ def test_work_that_is_given_up_brings_no_words_to_an_erased_case(
 ) -> None:
     held, shot = app.extensions["cityline"], declare(picture())
     number = nia.exchange(report(nia, words="canary"))["results"][0]["to"]
-    dispatch(engine, number, cases.assign, clock, crew="Lights 2")
+    dispatch(engine, number, transitions.assign, clock, crew="Lights 2")
     note = luis.op("note", luis.job(number), words="canary", prev=str(uuid.uuid4()), photos=[shot])
     luis.exchange(note)
     luis.exchange(luis.op("close", luis.job(number), outcome="not found"))
@@ -731,7 +732,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
         # Who has seen it lets it go: it is found by nothing any more.
         assert review.dismiss(s, review.to_look_at(s, 1)[0].row, by=DANA, at=clock())
         if cleared:
-            cases.close(s, told.case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
+            transitions.close(s, told.case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
         else:
             reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
     if cleared:
@@ -822,7 +823,7 @@ def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_whe
     luis.upload(picture(), shot["id"])
     with transaction(engine) as s:
         case = s.scalars(select(Report)).one().case
-        cases.close(s, case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
+        transitions.close(s, case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
     at = clock.tick(hours=24 * 40)
     retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
     with reading(engine) as s:
@@ -850,4 +851,4 @@ def test_a_photo_of_a_crews_report_keeps_its_place_when_it_comes_late(engine: En
         case = case_of(s, told["to"])
         assert len(case.reports[0].photos) == 1
         assert queries.evidence(s, case, 1) == []
-        assert cases.live(case) is None
+        assert transitions.live(case) is None

@@ -8,8 +8,9 @@ from factories import texts
 from phones import Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture
 from sqlalchemy import Engine, func, select
 
-from city import cases, retention
+from city import retention
 from city.audit import events
+from city.cases import transitions
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, FeedRow, Operation
@@ -38,7 +39,7 @@ def test_a_phone_that_was_away_for_too_long_begins_anew(
 ) -> None:
     luis.exchange()
     old = dict(luis.cursors)
-    dispatch(engine, lamp, cases.unassign, clock)
+    dispatch(engine, lamp, transitions.unassign, clock)
     luis.exchange()
     other = make_lamp(engine, clock)
     with transaction(engine) as s:

@@ -13,8 +13,8 @@ from phones import EACH_BY_ITSELF, Clock, Phone, actor, case_of, make_lamp, shar
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from city import kept, locks
 from city.audit import events
+from city.cases import board_index, locks
 from city.db.engine import reading, transaction
 from city.db.models import Clock as ClockRow
 from city.db.models import Event
@@ -66,7 +66,7 @@ def taking(engine: Engine, luis: Phone, op: Operation, clock: Clock) -> Callable
 def closed(engine: Engine) -> int:
     with reading(engine) as s:
         assert events.verify(s) == []
-        assert kept.differences(s) == []
+        assert board_index.differences(s) == []
         return s.scalar(select(func.count()).select_from(Event).where(Event.kind == "close")) or 0
 
 

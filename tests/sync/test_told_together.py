@@ -15,8 +15,8 @@ from phones import DANA, OURS, Clock, Phone, case_of, dispatch, make_lamp, perso
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from city import cases, kept
 from city.audit import events
+from city.cases import board_index, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Case, Device, FeedRow, Operation
 from city.db.models import Clock as ClockRow
@@ -85,7 +85,7 @@ def test_each_hears_of_its_own(
     }
     for phone in (luis, toni, other):
         phone.exchange()
-    dispatch(engine, moved, cases.assign, clock, crew="Lights 2")
+    dispatch(engine, moved, transitions.assign, clock, crew="Lights 2")
     note = other.op("note", other.job(mine), words="Behind the tree.")
     here = app.extensions["cityline"].engine
     del asked[:]
@@ -106,7 +106,9 @@ def test_each_hears_of_its_own(
 def test_many_are_told_what_each_alone_would_hear(engine: Engine, luis: Phone, clock: Clock) -> None:
     """Readers who have read different parts of the same scopes, with different limits; some begin anew."""
     numbers = {crew: [make_lamp(engine, clock, crew) for _ in range(4)] for crew in ("Lights 1", "Lights 2")}
-    dispatch(engine, numbers["Lights 2"][0], cases.assign, clock, crew="Lights 1")  # gone from the other
+    dispatch(
+        engine, numbers["Lights 2"][0], transitions.assign, clock, crew="Lights 1"
+    )  # gone from the other
     with reading(engine) as s:
         seqs = list(s.scalars(select(FeedRow.seq).where(FeedRow.scope == "crew:1").order_by(FeedRow.seq)))
         now = s.scalar(select(ClockRow.n)) or 0
@@ -180,7 +182,7 @@ def test_a_job_that_came_back_to_its_crew_bears_the_newest_assignment(
 ) -> None:
     number = make_lamp(engine, clock, "Lights 2")
     for crew in ("Lights 1", "Lights 2"):
-        dispatch(engine, number, cases.assign, clock, crew=crew)
+        dispatch(engine, number, transitions.assign, clock, crew=crew)
     with reading(engine) as s:
         *_, last = sorted(job.id for job in case_of(s, number).assignments)
     assert luis.job(number)["assignment"] == last
@@ -424,7 +426,7 @@ def test_two_phones_of_one_person_follow_on_each_other_in_one_transaction(
     assert results == (["held", "applied"] if closing_first else ["applied", "applied"])
     with reading(engine) as s:
         assert [event.kind for event, _ in story(s, number)][-2:] == ["start", "close"]
-        assert (events.verify(s), kept.differences(s)) == ([], [])
+        assert (events.verify(s), board_index.differences(s)) == ([], [])
 
 
 def test_a_bug_spoils_one_operation_of_all_that_share(
@@ -440,7 +442,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
     bad = luis.op("start", luis.job(worse))
 
     def broken(s: Session, case: Case, **told: Any) -> bool:
-        cases.note(s, case, "half done", by=told["by"], at=told["at"])
+        transitions.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
     monkeypatch.setattr(work.cases, "start", broken)
@@ -455,7 +457,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
     with reading(engine) as s:
         assert s.get_one(Operation, bad["id"]).raw
         assert [event.kind for event, _ in story(s, worse)].count("note") == 0
-        assert (events.verify(s), kept.differences(s)) == ([], [])
+        assert (events.verify(s), board_index.differences(s)) == ([], [])
 
 
 def test_two_people_under_one_id_in_one_transaction(
@@ -474,4 +476,4 @@ def test_two_people_under_one_id_in_one_transaction(
     assert told == {("applied", None), ("quarantined", "another_body")}
     with reading(engine) as s:
         assert sorted(case_of(s, number).state for number in numbers) == ["assigned", "closed"]
-        assert (events.verify(s), kept.differences(s)) == ([], [])
+        assert (events.verify(s), board_index.differences(s)) == ([], [])

@@ -25,9 +25,9 @@ from phones import (
 )
 from sqlalchemy import Engine, select
 
-from city import cases, locks, queries
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import locks, queries, transitions
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.lifecycle import SUPERVISOR
@@ -156,11 +156,11 @@ def test_a_photo_finds_its_closing_whatever_became_of_the_case(
     photo = declare(picture())
     luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
     if meanwhile == "merged":
-        dispatch(engine, lamp, cases.merge, clock, into=root)
+        dispatch(engine, lamp, transitions.merge, clock, into=root)
     else:
-        dispatch(engine, lamp, cases.reopen, clock)
+        dispatch(engine, lamp, transitions.reopen, clock)
     if meanwhile.startswith("cancelled"):
-        dispatch(engine, lamp, cases.cancel, clock, reason="test")
+        dispatch(engine, lamp, transitions.cancel, clock, reason="test")
     luis.upload(picture(), photo["id"])
     with reading(engine) as s:
         case = case_of(s, lamp)
@@ -179,10 +179,10 @@ def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
     )
     later = clock.tick(hours=73)
     with transaction(engine) as s:
-        assert cases.doubt(s, at=later, by=accounts.THE_SYSTEM) == 1
+        assert transitions.doubt(s, at=later, by=accounts.THE_SYSTEM) == 1
         assert declared.doubt(s, later) == 2
     with transaction(engine) as s:
-        assert (cases.doubt(s, at=later, by=accounts.THE_SYSTEM), declared.doubt(s, later)) == (0, 0)
+        assert (transitions.doubt(s, at=later, by=accounts.THE_SYSTEM), declared.doubt(s, later)) == (0, 0)
         assert (case_of(s, lamp).review, case_of(s, other).review) == ("no evidence", "photo")
         assert case_of(s, lamp).closures[-1].unproven_at == later
     assert set(luis.exchange()["want"]) == {closing["id"], shot["id"]}
@@ -200,7 +200,7 @@ def test_a_photo_that_comes_while_others_are_doubted_is_not_called_late(
         luis.op("photo", luis.job(lamp), photos=[missing]), luis.op("photo", luis.job(other), photos=[late])
     )
     coming = threading.Thread(target=luis.upload, args=(picture(200), late["id"]))
-    fail = cases.photo_failed
+    fail = transitions.photo_failed
 
     def failed(*given: Any, **told: Any) -> None:
         if not coming.ident:
@@ -208,7 +208,7 @@ def test_a_photo_that_comes_while_others_are_doubted_is_not_called_late(
             coming.join(1 if engine.dialect.name == "sqlite" else 60)
         fail(*given, **told)
 
-    monkeypatch.setattr(cases, "photo_failed", failed)
+    monkeypatch.setattr(transitions, "photo_failed", failed)
     with transaction(engine) as s:
         marked = declared.doubt(s, clock.tick(hours=73))
     coming.join()
@@ -707,7 +707,7 @@ def test_only_a_supervisor_releases_and_the_table_still_decides(
     op = luis.op("close", luis.job(lamp), outcome="not found")
     leave_crews(engine)
     luis.exchange(op)
-    dispatch(engine, lamp, cases.cancel, clock, reason="test")
+    dispatch(engine, lamp, transitions.cancel, clock, reason="test")
     with transaction(engine) as s:
         row = s.get_one(Operation, op["id"])
         with pytest.raises(Exception, match="not_allowed"):

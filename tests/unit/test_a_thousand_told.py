@@ -22,7 +22,8 @@ from factories import Town
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import cases, delivery
+from city import delivery
+from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -154,7 +155,7 @@ def closed_cases(town: Town, service: PushService, at: datetime) -> list[str]:
                     told = service.browser(to[1:]).told
                     wish.channel, wish.address, wish.keys = "push", told["endpoint"], told["keys"]
                 scene.s.add(wish)
-                cases.close(scene.s, report.case, by=by, at=at, outcome="fixed", no_photo="dark")
+                transitions.close(scene.s, report.case, by=by, at=at, outcome="fixed", no_photo="dark")
     return wanted
 
 

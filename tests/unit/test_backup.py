@@ -24,8 +24,9 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, make_url, select, text
 
-from city import backup, doctor, dumps, notices, numbers, reports, restoring
+from city import backup, doctor, dumps, notices, reports, restoring
 from city.audit import erasure_ledger, events
+from city.cases import numbers as case_numbers
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
@@ -135,14 +136,14 @@ def test_no_number_that_was_given_since_the_backup_is_given_again(town: Town, to
     later = town.now + timedelta(days=days)
     with town.at_work() as scene:
         for at in (town.now, later):
-            given = numbers.take(scene.s, at.year, 400)
+            given = case_numbers.take(scene.s, at.year, 400)
     town.engine.dispose()
     put_back(town.settings, to, town, over=True, at=later)
     with town.at_work() as scene:
         number = scene.report(words="new", at=later).case.number
         assert int(number[3:]) > given[-1]
-        assert number == numbers.named(later.year, 1001), "a round number, that anybody can tell apart"
-        assert scene.report(words="next", at=later).case.number == numbers.named(later.year, 1002)
+        assert number == case_numbers.named(later.year, 1001), "a round number, that anybody can tell apart"
+        assert scene.report(words="next", at=later).case.number == case_numbers.named(later.year, 1002)
 
 
 @pytest.mark.parametrize(("cases", "first"), [(987, 1001), (988, 2001)])
@@ -154,9 +155,9 @@ def test_as_many_numbers_are_left_out_as_a_city_of_its_size_may_have_given(
         for n in range(4):
             scene.report(words=f"here {n}", at=at - timedelta(days=n))
         s = scene.s
-        numbers.take(s, at.year, cases)
-        numbers.leap(s, at - timedelta(hours=1), at)
-        assert numbers.take(s, at.year)[0] == first
+        case_numbers.take(s, at.year, cases)
+        case_numbers.leap(s, at - timedelta(hours=1), at)
+        assert case_numbers.take(s, at.year)[0] == first
 
 
 def test_photos_younger_than_the_backup_that_is_put_back_stay_in_the_store(town: Town, to: Path) -> None:

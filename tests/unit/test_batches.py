@@ -11,8 +11,8 @@ from factories import Town, statements
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import batches, cases, deadlines, duplicates, kept, locks, promises, tags
 from city.audit import events
+from city.cases import batches, board_index, duplicates, locks, sla, sla_sweep, tags, transitions
 from city.db.models import Batch, BatchItem, Case, Event
 from city.lifecycle import Refused
 
@@ -44,7 +44,7 @@ def undone(town: Town, batch: Batch, *, by: str = "dispatcher", at: datetime | N
 
 def facts(case: Case) -> dict[str, Any]:
     """All that an undoing must bring back."""
-    held = cases.live(case)
+    held = transitions.live(case)
     return {
         "state": case.state, "crew": held.crew_id if held else None,
         "started": held.started_at if held else None,
@@ -54,7 +54,7 @@ def facts(case: Case) -> dict[str, Any]:
         "closures": len(case.closures),
         "review": case.review, "raised": case.raised, "rank": case.rank, "standing": case.standing,
         "held": case.crew_id, "follow_on": case.follow_on, "tags": tags.of(case),
-        "waits": promises.waits_for(case), "into": case.merged_into_id, "urgent": case.urgent,
+        "waits": sla.waits_for(case), "into": case.merged_into_id, "urgent": case.urgent,
     }  # fmt: skip
 
 
@@ -70,12 +70,12 @@ def states(town: Town) -> list[str]:
     with town.at_work() as scene:
         s, by, rosa = scene.s, scene.actor("dispatcher"), scene.actor("rosa")
         found = [scene.case(number) for number in numbers]
-        cases.accept(s, found[1], by=by, at=town.now)
+        transitions.accept(s, found[1], by=by, at=town.now)
         for case in (found[2], found[3], found[5]):
-            cases.assign(s, case, scene.crew("lights"), by=by, at=town.now)
-        cases.start(s, found[3], by=rosa, at=town.now)
-        cases.wait(s, found[4], "weather", by=by, at=town.now - timedelta(hours=3))
-        cases.wait(s, found[5], "parts", by=by, at=town.now)
+            transitions.assign(s, case, scene.crew("lights"), by=by, at=town.now)
+        transitions.start(s, found[3], by=rosa, at=town.now)
+        transitions.wait(s, found[4], "weather", by=by, at=town.now - timedelta(hours=3))
+        transitions.wait(s, found[5], "parts", by=by, at=town.now)
     return numbers
 
 
@@ -109,14 +109,14 @@ def test_undoing_a_batch_puts_every_case_back_as_it_was(
     assert everything(town, states) == before
     with town.looking() as scene:
         assert events.verify(scene.s) == []
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 def test_a_mark_that_time_alone_has_made_meanwhile_outlives_the_undoing(town: Town) -> None:
     numbers = many(town, 1)
     at = town.now + timedelta(days=40)
     batch = acted(town, numbers, "assign", at=at, crew=town.ids["lights"])
-    deadlines.sweep(town.engine, at + timedelta(minutes=1), late_days=7)
+    sla_sweep.sweep(town.engine, at + timedelta(minutes=1), late_days=7)
     assert everything(town, numbers)[numbers[0]]["review"] == "late"
     assert undone(town, batch, at=at + LATER).left == []
     assert everything(town, numbers)[numbers[0]]["review"] == "late"
@@ -128,7 +128,7 @@ def test_each_case_has_a_line_of_its_own(town: Town) -> None:
     undone(town, batch)
     with town.looking() as scene:
         for number in numbers:
-            story = events.of(scene.s, cases.subject(scene.case(number)))
+            story = events.of(scene.s, transitions.subject(scene.case(number)))
             assert [line.kind for line, _ in story][-2:] == ["assign", "undo batch"]
             assert story[-1][0].facts == {
                 "what": "assign",
@@ -141,7 +141,7 @@ def test_each_case_has_a_line_of_its_own(town: Town) -> None:
 def test_those_that_may_not_move_are_left_out_and_named(town: Town) -> None:
     first, gone, last = many(town, 3)
     with town.at_work() as scene:
-        cases.cancel(scene.s, scene.case(gone), "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, scene.case(gone), "test", by=scene.actor("dispatcher"), at=town.now)
     batch = acted(town, [last, gone, "26-999999", first], "assign", crew=town.ids["lights"])
     assert (batch.done, [(number, code) for number, code, _ in batch.refused]) == (
         2, [("26-999999", "unknown_number"), (gone, "wrong_state")],
@@ -153,7 +153,7 @@ def test_those_that_may_not_move_are_left_out_and_named(town: Town) -> None:
 def test_all_or_nothing_leaves_nothing_behind(town: Town) -> None:
     first, gone = many(town, 2)
     with town.at_work() as scene:
-        cases.cancel(scene.s, scene.case(gone), "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, scene.case(gone), "test", by=scene.actor("dispatcher"), at=town.now)
     before = everything(town, [first, gone])
     with pytest.raises(Refused) as refused:
         acted(town, [first, gone], "assign", mode="all", crew=town.ids["lights"])
@@ -201,7 +201,7 @@ def test_a_case_that_moved_on_is_left_and_named(town: Town) -> None:
     stays, moves = many(town, 2)
     batch = acted(town, [stays, moves], "assign", crew=town.ids["lights"])
     with town.at_work() as scene:
-        cases.start(scene.s, scene.case(moves), by=scene.actor("rosa"), at=town.now)
+        transitions.start(scene.s, scene.case(moves), by=scene.actor("rosa"), at=town.now)
     assert undone(town, batch).left == [moves]
     told = everything(town, [stays, moves])
     assert (told[stays]["state"], told[moves]["state"]) == ("new", "underway")
@@ -293,7 +293,7 @@ def test_what_was_merged_elsewhere_meanwhile_is_left_there(town: Town) -> None:
     member, elsewhere, inner, root = many(town, 4)
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        cases.merge(scene.s, scene.case(member), scene.case(elsewhere), by=by, at=town.now)
+        transitions.merge(scene.s, scene.case(member), scene.case(elsewhere), by=by, at=town.now)
     before = everything(town, [member, elsewhere, inner, root])
     batch = acted(town, [member, inner], "merge", into=root)
     assert (batch.done, batch.refused) == (1, [[member, "wrong_state", {"move": "merge", "state": "merged"}]])
@@ -318,7 +318,7 @@ def test_a_survivor_that_moved_on_is_named_and_counts_for_none_of_those_put_back
     root, member = many(town, 2)
     batch = acted(town, [member], "merge", into=root)
     with town.at_work() as scene:
-        cases.note(scene.s, scene.case(root), "Looked.", by=scene.actor("dispatcher"), at=town.now)
+        transitions.note(scene.s, scene.case(root), "Looked.", by=scene.actor("dispatcher"), at=town.now)
     back = undone(town, batch)
     assert (back.left, batches.put_back(back)) == ([root], 1)
     assert everything(town, [member])[member]["into"] is None
@@ -337,7 +337,7 @@ def test_a_root_that_is_merged_while_the_batch_locks_deadlocks_nobody(
         monkeypatch.setattr(locks, "lock_numbered", take)
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
-            cases.merge(scene.s, scene.case(root), scene.case(older), by=by, at=town.now)
+            transitions.merge(scene.s, scene.case(root), scene.case(older), by=by, at=town.now)
         merged.set()
         assert taken.wait(60)
         return take(s, numbers)
@@ -360,7 +360,7 @@ def test_two_crews_at_work_are_not_merged_by_the_dozen(town: Town) -> None:
     first, second, third = many(town, 3)
     with town.at_work() as scene:
         for number, crew in ((first, "lights"), (second, "trees")):
-            cases.assign(
+            transitions.assign(
                 scene.s, scene.case(number), scene.crew(crew), by=scene.actor("dispatcher"), at=town.now
             )
     batch = acted(town, [first, second, third], "merge", into="")

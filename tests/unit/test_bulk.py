@@ -14,10 +14,12 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk, cases, reports, search, verdicts
+from city import bulk, reports, verdicts
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
+from city.cases import search as case_search
+from city.cases import transitions
 from city.config import calendars
 from city.db import engine as db
 from city.db.models import (
@@ -82,9 +84,9 @@ def test_a_walk_told_by_the_verbs_and_one_written_in_bulk_leave_the_same(town: T
         for kind in by_verbs:
             assert in_bulk[kind] == by_verbs[kind], kind
     with db.transaction(town.engine) as s:
-        assert search.recompute(s) == 0, "both are found by what the facts say"
+        assert case_search.recompute(s) == 0, "both are found by what the facts say"
         s.execute(delete(CaseWords))
-        assert search.recompute(s) == len(stories) + len(walk.family)
+        assert case_search.recompute(s) == len(stories) + len(walk.family)
 
 
 def promise_hours(scene: Scene) -> None:
@@ -153,7 +155,7 @@ def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) ->
         key, by = uuid.uuid4().hex, scene.actor("call-taker")
         telling = reports.Telling(key, "nuisance", "phone", words=" Is it right? ", place=LAMP)
         case = reports.take(scene.s, telling, by=by, at=town.now, token=key).case
-        assert cases.wait(scene.s, case, "resident", by=by, at=town.now)
+        assert transitions.wait(scene.s, case, "resident", by=by, at=town.now)
         ids = [case.id]
     said = Told(town.now, uuid.uuid4().hex, "phone", words=" Is it right? ", place=LAMP, token="t", by=by)
     story = Story("nuisance", [said], [Move("wait", town.now, by, reason="resident")], "live")
@@ -170,7 +172,7 @@ def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
     with db.transaction(town.engine) as s:
         (written,) = bulk.write(s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])])
     with town.at_work() as scene:
-        cases.assign(
+        transitions.assign(
             scene.s, scene.case(written.number), scene.crew("lights"), by=scene.actor("dispatcher"),
             at=town.now,
         )  # fmt: skip
@@ -298,23 +300,23 @@ class Walk:
         proof = {**phone, "photos_taken": taken, "words": move.words}
         crew = next(c for c in map(self.scene.crew, ("lights", "trees")) if c.id == move.crew)
         verbs: dict[str, Callable[[], object]] = {
-            "accept": lambda: cases.accept(s, case, by=by, at=at),
-            "assign": lambda: cases.assign(s, case, crew, by=by, at=at),
-            "unassign": lambda: cases.unassign(s, case, by=by, at=at),
-            "start": lambda: cases.start(s, case, **phone),
-            "pause": lambda: cases.pause(s, case, **phone),
-            "wait": lambda: cases.wait(s, case, move.reason, **phone),
-            "resume": lambda: cases.resume(s, case, **phone),
-            "make safe": lambda: cases.make_safe(s, case, **proof),
-            "needs parts": lambda: cases.needs_parts(s, case, **proof),
-            "close": lambda: cases.close(s, case, outcome=move.outcome, no_photo=move.no_photo, **proof),
-            "reopen": lambda: cases.reopen(s, case, by=by, at=at, words=move.words),
-            "merge": lambda: cases.merge(
+            "accept": lambda: transitions.accept(s, case, by=by, at=at),
+            "assign": lambda: transitions.assign(s, case, crew, by=by, at=at),
+            "unassign": lambda: transitions.unassign(s, case, by=by, at=at),
+            "start": lambda: transitions.start(s, case, **phone),
+            "pause": lambda: transitions.pause(s, case, **phone),
+            "wait": lambda: transitions.wait(s, case, move.reason, **phone),
+            "resume": lambda: transitions.resume(s, case, **phone),
+            "make safe": lambda: transitions.make_safe(s, case, **proof),
+            "needs parts": lambda: transitions.needs_parts(s, case, **proof),
+            "close": lambda: transitions.close(s, case, outcome=move.outcome, no_photo=move.no_photo, **proof),
+            "reopen": lambda: transitions.reopen(s, case, by=by, at=at, words=move.words),
+            "merge": lambda: transitions.merge(
                 s, case, self.family[move.report], by=by, at=at, keep_crew=move.crew
             ),
-            "unmerge": lambda: cases.unmerge(s, case, by=by, at=at),
-            "cancel": lambda: cases.cancel(s, case, move.reason, by=by, at=at),
-            "note": lambda: cases.note(s, case, move.words, **phone),
+            "unmerge": lambda: transitions.unmerge(s, case, by=by, at=at),
+            "cancel": lambda: transitions.cancel(s, case, move.reason, by=by, at=at),
+            "note": lambda: transitions.note(s, case, move.words, **phone),
             "show": lambda: reports.show(s, report, by=by, at=at),
             "not fixed": lambda: self._not_fixed(report, move, by),
         }  # fmt: skip
@@ -323,7 +325,10 @@ class Walk:
 
     def _not_fixed(self, report: Report, move: Move, by: Actor) -> None:
         with events.savepoint(self.scene.s):
-            key, closing = uuid.uuid4().hex, verdicts.closing_of(cases.root_of(self.scene.s, report.case))
+            key, closing = (
+                uuid.uuid4().hex,
+                verdicts.closing_of(transitions.root_of(self.scene.s, report.case)),
+            )
             led_to = verdicts.not_fixed(
                 self.scene.s, report, closing, by=by, at=move.at, words=move.words, key=key,
                 token=reports.token_for(SECRET, key),

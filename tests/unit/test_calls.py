@@ -9,9 +9,10 @@ import pytest
 from factories import LAMP, Town
 from sqlalchemy import func, select
 
-from city import calls, cases, reports
+from city import calls, reports
 from city.audit import events
 from city.calls import Call
+from city.cases import transitions
 from city.db.models import Caller, Case, Contact, Report, Subscription, Topic
 from city.lifecycle import Refused
 from city.people import callers, contacts
@@ -150,7 +151,7 @@ def test_what_somebody_called_about_before_stands_open_first(town: Town) -> None
         assert (many, len(found)) == (6, 5)
         assert [each.case for each in found] == [first, None, None, None, None]
         assert found[1].contact.began_at == town.now - timedelta(minutes=5)
-        cases.cancel(scene.s, first, "spam", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, first, "spam", by=scene.actor("dispatcher"), at=town.now)
         found, _many = callers.earlier(scene.s, caller)
         assert found[0].case == first  # the newest of all, and no longer open
 

@@ -7,8 +7,9 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
-from city import cases, promises, queries, reports, verdicts
+from city import reports, verdicts
 from city.audit import events
+from city.cases import queries, sla, transitions
 from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
 from city.lifecycle import Refused
 from city.people import accounts
@@ -21,18 +22,20 @@ def test_a_case_walks_from_report_to_proof(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.report(taken=[scene.photo()]).case
         number = case.number
-        assert cases.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
-        assert cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
-        assert cases.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        assert transitions.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        assert transitions.assign(
+            scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now
+        )
+        assert transitions.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
         proof = scene.photo("gold", "device:1")
-        assert cases.close(
+        assert transitions.close(
             scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof]
         )
     with town.looking() as scene:
         case = scene.case(number)
         assert (case.state, case.outcome, case.closures[0].crew_id) == ("closed", "fixed", town.ids["lights"])
         assert [a.ended_why for a in case.assignments] == ["closed"]
-        kinds = [e.kind for e, _ in events.of(scene.s, cases.subject(case))]
+        kinds = [e.kind for e, _ in events.of(scene.s, transitions.subject(case))]
         assert kinds == ["open", "report", "accept", "assign", "start", "close"]
         assert events.verify(scene.s) == []
         row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
@@ -43,7 +46,7 @@ def test_closing_twice_records_one_event(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         for expected in (True, False):
-            done = cases.close(
+            done = transitions.close(
                 scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark"
             )
             assert done is expected
@@ -59,9 +62,9 @@ def test_another_closing_is_never_taken_for_the_same(town: Town, other: dict[str
     with town.at_work() as scene:
         case = scene.assigned()
         said = {"outcome": "fixed", "no_photo": "dark", "words": "Mended."}
-        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said)
+        transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said)
         with pytest.raises(Refused, match="wrong_state"):
-            cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said | other)
+            transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said | other)
         assert [done.words for done in case.closures] == ["Mended."]
 
 
@@ -69,21 +72,21 @@ def test_fixed_needs_a_photo_or_a_reason(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         with pytest.raises(Refused, match="evidence_missing"):
-            cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed")
-        assert cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
+            transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed")
+        assert transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
 
 
 def test_a_crew_closes_only_its_own_job(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned("lights")
         with pytest.raises(Refused, match="not_your_job"):
-            cases.close(scene.s, case, by=scene.actor("tom"), at=town.now, outcome="not found")
+            transitions.close(scene.s, case, by=scene.actor("tom"), at=town.now, outcome="not found")
 
 
 def test_reassigning_ends_the_first_assignment_and_tells_both_crews(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned("lights")
-        cases.assign(scene.s, case, scene.crew("trees"), by=scene.actor("supervisor"), at=town.now)
+        transitions.assign(scene.s, case, scene.crew("trees"), by=scene.actor("supervisor"), at=town.now)
         number, case_id = case.number, case.id
     with town.looking() as scene:
         rows = scene.s.scalars(
@@ -105,18 +108,23 @@ def test_made_safe_ends_the_job_but_not_the_case(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         due = case.due_at
-        cases.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now)
-        assert (case.state, case.follow_on, case.due_at, cases.live(case)) == ("accepted", True, due, None)
+        transitions.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        assert (case.state, case.follow_on, case.due_at, transitions.live(case)) == (
+            "accepted",
+            True,
+            due,
+            None,
+        )
 
 
 def test_waiting_stops_the_clock_and_resuming_goes_back_to_the_crew(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         due = case.due_at
-        cases.wait(scene.s, case, "utility", by=scene.actor("dispatcher"), at=town.now)
-        assert promises.standing(case, town.now + timedelta(days=30)) == "wait"
+        transitions.wait(scene.s, case, "utility", by=scene.actor("dispatcher"), at=town.now)
+        assert sla.standing(case, town.now + timedelta(days=30)) == "wait"
         later = town.now + timedelta(days=2)
-        cases.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
+        transitions.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
         assert (case.state, case.due_at) == ("assigned", due + timedelta(days=2))
 
 
@@ -124,14 +132,14 @@ def test_the_clock_stops_when_the_work_was_done_not_when_the_phone_had_signal(to
     with town.at_work() as scene:
         case = scene.assigned()
         at, done = town.now + timedelta(days=9), town.now + timedelta(hours=3)
-        cases.close(
+        transitions.close(
             scene.s, case, by=scene.actor("rosa"), at=at, at_device=done, outcome="fixed", no_photo="dark"
         )
         assert case.closures[0].done_at == done
         too_early = town.now - timedelta(days=400)
-        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
-        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
-        cases.close(
+        transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+        transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
+        transitions.close(
             scene.s,
             case,
             by=scene.actor("rosa"),
@@ -141,15 +149,15 @@ def test_the_clock_stops_when_the_work_was_done_not_when_the_phone_had_signal(to
             no_photo="dark",
         )
         assert case.closures[1].done_at == at, "bounded by the assignment"
-        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
-        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
+        transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
+        transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
         ahead, received = at + timedelta(days=3), at + timedelta(hours=2)
         by = scene.actor("rosa")
-        cases.close(scene.s, case, by=by, at=received, at_device=ahead, outcome="not found")
+        transitions.close(scene.s, case, by=by, at=received, at_device=ahead, outcome="not found")
         assert case.closures[2].done_at == received, "bounded by receipt"
         number = case.number
     with town.looking() as scene:
-        lines = events.of(scene.s, cases.subject(scene.case(number)))
+        lines = events.of(scene.s, transitions.subject(scene.case(number)))
         assert [e.facts["bounded"] for e, _w in lines if e.kind == "close"] == [False, True, True]
 
 
@@ -158,12 +166,14 @@ def test_merging_keeps_every_reporter_and_unmerging_gives_everything_back(town: 
         by = scene.actor("dispatcher")
         first, second = scene.report().case, scene.assigned("trees")
         due = second.due_at
-        cases.merge(scene.s, second, first, by=by, at=town.now)
+        transitions.merge(scene.s, second, first, by=by, at=town.now)
         assert (second.state, second.merged_into_id) == ("merged", first.id)
-        assert (first.state, cases.live(first).crew_id) == ("assigned", town.ids["trees"]), "its crew goes on"
-        cases.unmerge(scene.s, second, by=by, at=town.now + timedelta(days=1))
+        assert (first.state, transitions.live(first).crew_id) == ("assigned", town.ids["trees"]), (
+            "its crew goes on"
+        )
+        transitions.unmerge(scene.s, second, by=by, at=town.now + timedelta(days=1))
         assert (second.state, second.due_at) == ("assigned", due)
-        assert cases.live(second).crew_id == town.ids["trees"]
+        assert transitions.live(second).crew_id == town.ids["trees"]
 
 
 def test_the_crew_hears_when_an_earlier_case_leaves_its_own_for_another(town: Town) -> None:
@@ -172,13 +182,13 @@ def test_the_crew_hears_when_an_earlier_case_leaves_its_own_for_another(town: To
         early, other = scene.report().case, scene.report().case
         town.now += timedelta(days=1)
         ours = scene.assigned("lights")
-        cases.merge(scene.s, early, ours, by=by, at=town.now)
+        transitions.merge(scene.s, early, ours, by=by, at=town.now)
         number, due = ours.number, ours.due_at
     with town.at_work() as scene:
         feed = (f"crew:{town.ids['lights']}", "job", number)
         before = scene.s.get_one(FeedRow, feed).seq
         by, names = scene.actor("dispatcher"), (early.number, other.number)
-        cases.merge(scene.s, *(scene.case(name) for name in names), by=by, at=town.now)
+        transitions.merge(scene.s, *(scene.case(name) for name in names), by=by, at=town.now)
     with town.looking() as scene:
         assert scene.case(number).due_at > due
         assert scene.s.get_one(FeedRow, feed).seq > before
@@ -189,9 +199,9 @@ def test_two_live_crews_make_the_dispatcher_choose(town: Town) -> None:
         by = scene.actor("dispatcher")
         first, second = scene.assigned("lights"), scene.assigned("trees")
         with pytest.raises(Refused, match="choose_crew"):
-            cases.merge(scene.s, second, first, by=by, at=town.now)
-        cases.merge(scene.s, second, first, by=by, at=town.now, keep_crew=town.ids["trees"])
-        assert cases.live(first).crew_id == town.ids["trees"]
+            transitions.merge(scene.s, second, first, by=by, at=town.now)
+        transitions.merge(scene.s, second, first, by=by, at=town.now, keep_crew=town.ids["trees"])
+        assert transitions.live(first).crew_id == town.ids["trees"]
         assert [a.ended_why for a in first.assignments] == ["withdrawn", None]
         assert [a.ended_why for a in second.assignments] == ["merged"]
 
@@ -200,17 +210,17 @@ def test_a_circle_of_merges_is_refused(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         a, b, c = (scene.report().case for _ in range(3))
-        cases.merge(scene.s, a, b, by=by, at=town.now)
-        cases.merge(scene.s, b, c, by=by, at=town.now)
+        transitions.merge(scene.s, a, b, by=by, at=town.now)
+        transitions.merge(scene.s, b, c, by=by, at=town.now)
         with pytest.raises(Refused, match="merge_cycle"):
-            cases.merge(scene.s, c, a, by=by, at=town.now)
-        assert cases.root_of(scene.s, a) is c
+            transitions.merge(scene.s, c, a, by=by, at=town.now)
+        assert transitions.root_of(scene.s, a) is c
 
 
 def test_a_refused_verb_leaves_nothing_behind(town: Town) -> None:
     def report_and_accept() -> None:
         with town.at_work() as scene:
-            cases.accept(scene.s, scene.report().case, by=scene.actor("rosa"), at=town.now)
+            transitions.accept(scene.s, scene.report().case, by=scene.actor("rosa"), at=town.now)
 
     with pytest.raises(Refused, match="not_allowed"):
         report_and_accept()
@@ -223,16 +233,23 @@ def test_a_resident_withdraws_while_nobody_acted_and_nobody_joined(town: Town) -
     with town.at_work() as scene:
         lonely, joined, read = scene.report(), scene.report(), scene.report()
         scene.report(join=joined.case.number)
-        cases.accept(scene.s, read.case, by=scene.actor("dispatcher"), at=town.now)
-        assert cases.cancel(scene.s, lonely.case, "withdrawn", by=accounts.reporter(lonely.id), at=town.now)
+        transitions.accept(scene.s, read.case, by=scene.actor("dispatcher"), at=town.now)
+        assert transitions.cancel(
+            scene.s, lonely.case, "withdrawn", by=accounts.reporter(lonely.id), at=town.now
+        )
         with pytest.raises(Refused, match="others_joined"):
-            cases.cancel(scene.s, joined.case, "withdrawn", by=accounts.reporter(joined.id), at=town.now)
+            transitions.cancel(
+                scene.s, joined.case, "withdrawn", by=accounts.reporter(joined.id), at=town.now
+            )
         with pytest.raises(Refused, match="wrong_state"):
-            cases.cancel(scene.s, read.case, "withdrawn", by=accounts.reporter(read.id), at=town.now)
+            transitions.cancel(scene.s, read.case, "withdrawn", by=accounts.reporter(read.id), at=town.now)
 
 
 def not_fixed(scene: Scene, report, at, key: str) -> str:
-    closing, token = verdicts.closing_of(cases.root_of(scene.s, report.case)), reports.token_for(SECRET, key)
+    closing, token = (
+        verdicts.closing_of(transitions.root_of(scene.s, report.case)),
+        reports.token_for(SECRET, key),
+    )
     by = accounts.reporter(report.id)
     return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
@@ -243,20 +260,20 @@ def test_not_fixed_reopens_once_then_joins_then_goes_to_a_supervisor(town: Town)
         mine = scene.report()
         case, theirs = mine.case, scene.report(join=mine.case.number)
         for cycle in (1, 2, 3):
-            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
             led_to = not_fixed(scene, mine, town.now, f"k{cycle}")
             assert led_to == ("review" if cycle == 3 else "reopened")
             assert not_fixed(scene, mine, town.now, f"again{cycle}") == led_to, "twice is harmless"
             if cycle < 3:
                 assert not_fixed(scene, theirs, town.now, f"theirs{cycle}") == "joined"
         assert (case.state, case.cycle, case.review) == ("closed", 3, "sent back")
-        assert cases.reopen(scene.s, case, by=by, at=town.now)
+        assert transitions.reopen(scene.s, case, by=by, at=town.now)
 
 
 def test_after_fourteen_days_not_fixed_opens_a_linked_case(town: Town) -> None:
     with town.at_work() as scene:
         report = scene.report()
-        cases.close(
+        transitions.close(
             scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark"
         )
         old = report.case
@@ -272,7 +289,7 @@ def test_a_city_file_that_changes_later_moves_no_given_word(town: Town) -> None:
         due = case.due_at
         case.service.promise_days = 30
         scene.s.flush()
-        promises.refresh(case, town.now)
+        sla.refresh(case, town.now)
         assert case.due_at == due
 
 
@@ -280,10 +297,10 @@ def test_separating_a_closed_case_does_not_move_its_due_date(town: Town) -> None
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         closed, root = scene.report().case, scene.report().case
-        cases.close(scene.s, closed, by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, closed, by=by, at=town.now, outcome="not found")
         due = closed.due_at
-        cases.merge(scene.s, closed, root, by=by, at=town.now)
-        cases.unmerge(scene.s, closed, by=by, at=town.now + timedelta(days=40))
+        transitions.merge(scene.s, closed, root, by=by, at=town.now)
+        transitions.unmerge(scene.s, closed, by=by, at=town.now + timedelta(days=40))
         assert (closed.state, closed.due_at) == ("closed", due)
 
 
@@ -292,9 +309,9 @@ def test_the_clock_of_a_root_starts_at_the_first_report_of_all(town: Town) -> No
         by, later = scene.actor("dispatcher"), town.now + timedelta(days=2)
         old, young = scene.report().case, scene.report(at=later).case
         promised = young.due_at
-        cases.merge(scene.s, old, young, by=by, at=later)
+        transitions.merge(scene.s, old, young, by=by, at=later)
         assert young.due_at == old.due_at == promised - timedelta(days=2)
-        cases.unmerge(scene.s, old, by=by, at=later)
+        transitions.unmerge(scene.s, old, by=by, at=later)
         assert young.due_at == promised
 
 
@@ -306,7 +323,7 @@ def test_danger_hurries_the_case_it_joins_or_is_merged_into(town: Town) -> None:
         scene.report(join=calm.number, danger=True)
         assert calm.urgent
         assert calm.due_at == promised - timedelta(days=2)
-        cases.merge(scene.s, calm, other, by=by, at=town.now)
+        transitions.merge(scene.s, calm, other, by=by, at=town.now)
         assert other.urgent
         assert other.due_at == calm.due_at
 
@@ -315,35 +332,37 @@ def test_a_crew_at_work_is_at_work_again_after_separating(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         case, root = scene.assigned(), scene.report().case
-        cases.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
-        cases.merge(scene.s, case, root, by=by, at=town.now)
-        cases.unmerge(scene.s, case, by=by, at=town.now)
-        assert (case.state, cases.live(case).started_at) == ("underway", town.now)
+        transitions.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        transitions.merge(scene.s, case, root, by=by, at=town.now)
+        transitions.unmerge(scene.s, case, by=by, at=town.now)
+        assert (case.state, transitions.live(case).started_at) == ("underway", town.now)
 
 
 def test_another_reason_to_wait_is_not_swallowed(town: Town) -> None:
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.report().case
-        assert cases.wait(scene.s, case, "weather", by=by, at=town.now)
-        assert not cases.wait(scene.s, case, "weather", by=by, at=town.now)
+        assert transitions.wait(scene.s, case, "weather", by=by, at=town.now)
+        assert not transitions.wait(scene.s, case, "weather", by=by, at=town.now)
         with pytest.raises(Refused, match="wrong_state"):
-            cases.wait(scene.s, case, "utility", by=by, at=town.now)
+            transitions.wait(scene.s, case, "utility", by=by, at=town.now)
 
 
 def test_a_photo_of_made_safe_proves_no_later_closing(town: Town) -> None:
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.assigned()
         photo = scene.photo("gold", "device:1")
-        cases.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now, photos_taken=[photo])
+        transitions.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now, photos_taken=[photo])
         photo.stored_at = town.now
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
         assert queries.evidence(scene.s, case, 1) == []
 
 
 def test_evidence_counts_when_it_is_stored(town: Town) -> None:
     with town.at_work() as scene:
         case, photo = scene.assigned(), scene.photo("gold", "device:1")
-        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[photo])
+        transitions.close(
+            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[photo]
+        )
         assert queries.evidence(scene.s, case, 1) == []
         photo.stored_at = town.now
         assert queries.evidence(scene.s, case, 1) == [photo.id]
@@ -353,9 +372,9 @@ def test_not_fixed_is_heard_again_at_the_case_that_carries_on(town: Town) -> Non
     with town.at_work() as scene:
         by, report, other = scene.actor("dispatcher"), scene.report(), scene.report()
         for case in (report.case, other.case):
-            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
         assert not_fixed(scene, report, town.now, "first") == "reopened"
-        cases.merge(scene.s, report.case, other.case, by=by, at=town.now)
+        transitions.merge(scene.s, report.case, other.case, by=by, at=town.now)
         assert not_fixed(scene, report, town.now, "second") == "reopened"
         assert other.case.state == "accepted"
 
@@ -364,16 +383,16 @@ def test_words_without_end_are_refused_not_cut(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         with pytest.raises(Refused, match="words_too_long"):
-            cases.note(scene.s, case, "w" * 4001, by=scene.actor("rosa"), at=town.now)
+            transitions.note(scene.s, case, "w" * 4001, by=scene.actor("rosa"), at=town.now)
 
 
 def test_a_mark_to_look_at_goes_when_somebody_looked(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
-        cases.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="reassigned")
+        transitions.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="reassigned")
         assert case.review == "reassigned"
-        assert cases.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
-        assert not cases.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
+        assert transitions.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
+        assert not transitions.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
         assert case.review is None
 
 
@@ -405,7 +424,7 @@ def test_what_is_told_of_a_private_thing_joins_no_case_that_strangers_see(town: 
 def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: Town) -> None:
     with town.at_work() as scene:
         public, private = scene.report().case, scene.report().case
-        cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
         private.service = scene.s.get_one(Service, "nuisance")
         with pytest.raises(Refused, match="unknown_case"):
             scene.report(join=public.number)
@@ -415,8 +434,8 @@ def test_who_told_of_something_public_never_comes_to_read_a_private_case(town: T
     with town.at_work() as scene:
         public, private = scene.report().case, scene.report(service_code="nuisance").case
         with pytest.raises(Refused, match="merge_private"):
-            cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
-        assert cases.merge(scene.s, private, public, by=scene.actor("dispatcher"), at=town.now)
+            transitions.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        assert transitions.merge(scene.s, private, public, by=scene.actor("dispatcher"), at=town.now)
 
 
 def test_who_joins_does_not_learn_the_door_that_the_first_reporter_stood_at(town: Town) -> None:
@@ -441,8 +460,8 @@ def test_news_about_one_report_go_to_three_addresses_at_most(town: Town) -> None
 def test_a_role_that_may_not_is_refused_also_where_nothing_would_change(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.report().case
-        cases.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
-        for verb in (cases.accept, cases.unassign, cases.reopen, cases.unmerge):
+        transitions.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        for verb in (transitions.accept, transitions.unassign, transitions.reopen, transitions.unmerge):
             with pytest.raises(Refused, match="not_allowed"):
                 verb(scene.s, case, by=scene.actor("manager"), at=town.now)
 
@@ -450,10 +469,10 @@ def test_a_role_that_may_not_is_refused_also_where_nothing_would_change(town: To
 def test_a_reopened_case_leaves_the_phone_of_the_crew_that_closed_it(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
-        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
         number = case.number
     with town.at_work() as scene:
-        cases.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
         row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
         assert (row.present, row.why) == (False, "reopened")
@@ -466,7 +485,7 @@ def test_a_photo_that_never_reaches_the_store_proves_nothing_after_three_days(to
             case = scene.assigned()
             proof = scene.photo(colour, f"device:{colour}")
             told = {"by": scene.actor("rosa"), "at": town.now, "outcome": "fixed"}
-            cases.close(scene.s, case, photos_taken=[proof], **told)
+            transitions.close(scene.s, case, photos_taken=[proof], **told)
             numbers.append(case.number)
         kept = scene.case(numbers[1])
         photo = scene.s.scalars(select(Photo).where(Photo.case_id == kept.id)).one()
@@ -474,13 +493,13 @@ def test_a_photo_that_never_reaches_the_store_proves_nothing_after_three_days(to
 
     def doubted(hours: float) -> int:
         with town.at_work() as scene:
-            return cases.doubt(scene.s, at=town.now + timedelta(hours=hours), by=accounts.THE_SYSTEM)
+            return transitions.doubt(scene.s, at=town.now + timedelta(hours=hours), by=accounts.THE_SYSTEM)
 
     assert [doubted(hours) for hours in (71.9, 72, 73)] == [0, 1, 0]
     with town.looking() as scene:
         assert [scene.case(number).review for number in numbers] == ["no evidence", None]
         assert scene.case(numbers[0]).closures[0].unproven_at == town.now + timedelta(hours=72)
-        assert [e.kind for e, _ in events.of(scene.s, cases.subject(scene.case(numbers[0])))][
+        assert [e.kind for e, _ in events.of(scene.s, transitions.subject(scene.case(numbers[0])))][
             -1
         ] == "no evidence"
         assert events.verify(scene.s) == []
@@ -490,9 +509,11 @@ def test_a_closing_that_was_reopened_is_marked_in_its_history_only(town: Town) -
     with town.at_work() as scene:
         case = scene.assigned()
         proof = scene.photo("gold", "device:1")
-        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof])
-        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.close(
+            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof]
+        )
+        transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
         number = case.number
     with town.at_work() as scene:
-        assert cases.doubt(scene.s, at=town.now + timedelta(days=4), by=accounts.THE_SYSTEM) == 1
+        assert transitions.doubt(scene.s, at=town.now + timedelta(days=4), by=accounts.THE_SYSTEM) == 1
         assert (scene.case(number).review, scene.case(number).state) == (None, "accepted")

@@ -10,9 +10,10 @@ from factories import Scene, Town
 from rivertown import put
 from sqlalchemy import select
 
-from city import batches, board, cases, changes, importruns, priorities, reports, tags
+from city import board, changes, importruns, reports
 from city.audit import events
 from city.board import View
+from city.cases import batches, priorities, tags, transitions
 from city.changes import Stand
 from city.db.models import Area, Clock
 from city.lifecycle import Refused
@@ -21,7 +22,7 @@ from city.places.areas import KINDS
 
 def stands(scene: Scene, number: str) -> list[Stand]:
     """How the case stood at each line of its story."""
-    story = [line for line, _words in events.of(scene.s, cases.subject(scene.case(number)))]
+    story = [line for line, _words in events.of(scene.s, transitions.subject(scene.case(number)))]
     return [changes.stood(story, line.n) for line in story if line.now]
 
 
@@ -31,22 +32,22 @@ def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: T
         number = scene.report().case.number
         other, third = (scene.report().case.number for _ in range(2))
     steps = [
-        ("assigned", lights, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), lights), **by)),
-        ("waiting", lights, lambda s, c, by: cases.wait(s, c, "weather", **by)),
-        ("assigned", trees, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), trees), **by)),
-        ("merged", None, lambda s, c, by: cases.merge(s, c, root, **by)),
-        ("assigned", trees, lambda s, c, by: cases.unmerge(s, c, **by)),
-        ("accepted", None, lambda s, c, by: cases.unassign(s, c, **by)),
-        ("closed", None, lambda s, c, by: cases.close(s, c, outcome="not found", **by)),
-        ("accepted", None, lambda s, c, by: cases.reopen(s, c, **by)),
-        ("assigned", lights, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), lights), **by)),
-        ("waiting", None, lambda s, c, by: cases.needs_parts(s, c, by=hand, at=town.now)),
-        ("merged", None, lambda s, c, by: cases.merge(s, c, root, **by)),
-        ("waiting", None, lambda s, c, by: cases.unmerge(s, c, **by)),
-        ("assigned", lights, lambda s, c, by: cases.assign(s, c, s.get_one(type(crew), lights), **by)),
-        ("merged", None, lambda s, c, by: cases.merge(s, c, root, keep_crew=trees, **by)),
-        ("merged", None, lambda s, c, by: cases.merge(s, c, scene.case(third), **by)),
-        ("assigned", lights, lambda s, c, by: cases.unmerge(s, c, **by)),
+        ("assigned", lights, lambda s, c, by: transitions.assign(s, c, s.get_one(type(crew), lights), **by)),
+        ("waiting", lights, lambda s, c, by: transitions.wait(s, c, "weather", **by)),
+        ("assigned", trees, lambda s, c, by: transitions.assign(s, c, s.get_one(type(crew), trees), **by)),
+        ("merged", None, lambda s, c, by: transitions.merge(s, c, root, **by)),
+        ("assigned", trees, lambda s, c, by: transitions.unmerge(s, c, **by)),
+        ("accepted", None, lambda s, c, by: transitions.unassign(s, c, **by)),
+        ("closed", None, lambda s, c, by: transitions.close(s, c, outcome="not found", **by)),
+        ("accepted", None, lambda s, c, by: transitions.reopen(s, c, **by)),
+        ("assigned", lights, lambda s, c, by: transitions.assign(s, c, s.get_one(type(crew), lights), **by)),
+        ("waiting", None, lambda s, c, by: transitions.needs_parts(s, c, by=hand, at=town.now)),
+        ("merged", None, lambda s, c, by: transitions.merge(s, c, root, **by)),
+        ("waiting", None, lambda s, c, by: transitions.unmerge(s, c, **by)),
+        ("assigned", lights, lambda s, c, by: transitions.assign(s, c, s.get_one(type(crew), lights), **by)),
+        ("merged", None, lambda s, c, by: transitions.merge(s, c, root, keep_crew=trees, **by)),
+        ("merged", None, lambda s, c, by: transitions.merge(s, c, scene.case(third), **by)),
+        ("assigned", lights, lambda s, c, by: transitions.unmerge(s, c, **by)),
     ]
     for state, crew_id, step in steps:
         with town.at_work() as scene:
@@ -54,7 +55,7 @@ def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: T
             step(scene.s, scene.case(number), {"by": scene.actor("dispatcher"), "at": town.now})
         with town.looking() as scene:
             case = scene.case(number)
-            held = cases.live(case)
+            held = transitions.live(case)
             assert (case.state, held.crew_id if held else None) == (state, crew_id)
             last = stands(scene, number)[-1]
             assert (last.state, last.crew) == (state, crew_id)
@@ -65,7 +66,7 @@ def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: T
 def test_a_case_that_waits_again_waits_for_what_it_waited_for(town: Town) -> None:
     with town.at_work() as scene:
         number, dispatcher = scene.report().case.number, scene.actor("dispatcher")
-        cases.wait(scene.s, scene.case(number), "weather", by=dispatcher, at=town.now)
+        transitions.wait(scene.s, scene.case(number), "weather", by=dispatcher, at=town.now)
     with town.at_work() as scene:
         what = {"outcome": "not found"}
         batch = batches.act(scene.s, [number], "close", what, by=dispatcher, at=town.now, sent="a form").id
@@ -87,7 +88,7 @@ def test_a_raised_priority_is_part_of_how_it_stood_and_matters(town: Town) -> No
             verb(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
         with town.looking() as scene:
             case = scene.case(number)
-            story = [line for line, _words in events.of(scene.s, cases.subject(case))]
+            story = [line for line, _words in events.of(scene.s, transitions.subject(case))]
             assert changes.overtaken(scene.s, case, before)
             assert changes.stood(story, before).raised is not raised
             assert changes.stood(story, before + 1).raised is raised
@@ -98,7 +99,7 @@ def test_only_what_changes_what_somebody_would_do_matters(town: Town) -> None:
         case = scene.report().case
         number = case.number
     with town.at_work() as scene:
-        cases.note(scene.s, scene.case(number), "Ladder", by=scene.actor("dispatcher"), at=town.now)
+        transitions.note(scene.s, scene.case(number), "Ladder", by=scene.actor("dispatcher"), at=town.now)
         scene.report(join=number)
     with town.looking() as scene:
         case = scene.case(number)
@@ -106,7 +107,7 @@ def test_only_what_changes_what_somebody_would_do_matters(town: Town) -> None:
         assert not changes.overtaken(scene.s, case, 1)
         assert changes.overtaken(scene.s, case, last + 1), "a line that is not there is of another past"
     with town.at_work() as scene:
-        cases.accept(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
         assert changes.overtaken(scene.s, scene.case(number), last)
         assert not changes.overtaken(scene.s, scene.case(number), last + 1)
@@ -150,11 +151,11 @@ def test_what_moves_within_a_list_is_not_new_in_it(town: Town) -> None:
     with town.at_work() as scene:
         case, rosa = scene.report().case, scene.actor("rosa")
         number = case.number
-        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+        transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
         heard = scene.s.scalar(select(Clock.n)) or 0
     with town.at_work() as scene:
-        cases.start(scene.s, scene.case(number), by=rosa, at=town.now)
+        transitions.start(scene.s, scene.case(number), by=rosa, at=town.now)
     with town.looking() as scene:
         for view, fresh in (
             (View(crew=lights), []), (View(service=scene.case(number).service_code), []),
@@ -206,22 +207,22 @@ def step(scene: Scene, chance: random.Random, numbers: list[str]) -> None:
     crew = scene.crew(chance.choice(["lights", "trees"]))
     verb: Callable[[], object] = chance.choice(
         [
-            lambda: cases.assign(s, case, crew, **by),
-            lambda: cases.assign(s, case, crew, **by),
-            lambda: cases.unassign(s, case, **by),
-            lambda: cases.wait(s, case, "weather", **by),
-            lambda: cases.resume(s, case, **by),
-            lambda: cases.close(s, case, outcome="not found", **by),
-            lambda: cases.reopen(s, case, **by),
-            lambda: cases.merge(s, case, other, keep_crew=crew.id, **by),
-            lambda: cases.unmerge(s, case, **by),
-            lambda: cases.note(s, case, "Look", **by),
+            lambda: transitions.assign(s, case, crew, **by),
+            lambda: transitions.assign(s, case, crew, **by),
+            lambda: transitions.unassign(s, case, **by),
+            lambda: transitions.wait(s, case, "weather", **by),
+            lambda: transitions.resume(s, case, **by),
+            lambda: transitions.close(s, case, outcome="not found", **by),
+            lambda: transitions.reopen(s, case, **by),
+            lambda: transitions.merge(s, case, other, keep_crew=crew.id, **by),
+            lambda: transitions.unmerge(s, case, **by),
+            lambda: transitions.note(s, case, "Look", **by),
             lambda: priorities.raise_priority(s, case, **by),
             lambda: tags.tag(s, case, "School", **by),
             lambda: tags.untag(s, case, "School", **by),
-            lambda: cases.keep(s, case, "start", why="reassigned", **by),
-            lambda: cases.reviewed(s, case, **by),
-            lambda: cases.photo_failed(s, case, why="unreadable", **by),
+            lambda: transitions.keep(s, case, "start", why="reassigned", **by),
+            lambda: transitions.reviewed(s, case, **by),
+            lambda: transitions.photo_failed(s, case, why="unreadable", **by),
             lambda: scene.report(join=case.number, words=words, danger=chance.random() < 0.3),
             lambda: reports.subscribe(s, case.reports[0], "ana@mail.test", lang="en", at=scene.town.now),
         ]

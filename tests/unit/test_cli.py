@@ -25,7 +25,8 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import kept, notices, sources
+from city import notices, sources
+from city.cases import board_index
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -319,7 +320,7 @@ def test_recounting_says_what_was_kept_wrong(shell: CliRunner, town: Town) -> No
     assert told.output.endswith("Cases corrected: 1. Search entries corrected: 1.\n")
     assert shell.invoke(cli, ["recount"]).exit_code == 0
     with town.looking() as scene:
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
         assert "nothing" not in set(scene.s.scalars(select(CaseWords.words)))
 
 

@@ -11,8 +11,9 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, notices, reports
+from city import notices, reports
 from city.audit import events
+from city.cases import transitions
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report
@@ -56,10 +57,12 @@ def test_fifty_reporters_and_five_dispatchers(town: Town, monkeypatch: pytest.Mo
                 crew = lots.choice([town.ids["lights"], town.ids["trees"]])
                 lots.choice(
                     [
-                        lambda: cases.accept(s, case, by=by, at=town.now),
-                        lambda: cases.assign(s, case, s.get_one(cases.Crew, crew), by=by, at=town.now),
-                        lambda: cases.merge(s, case, into, by=by, at=town.now, keep_crew=crew),
-                        lambda: cases.unmerge(s, case, by=by, at=town.now),
+                        lambda: transitions.accept(s, case, by=by, at=town.now),
+                        lambda: transitions.assign(
+                            s, case, s.get_one(transitions.Crew, crew), by=by, at=town.now
+                        ),
+                        lambda: transitions.merge(s, case, into, by=by, at=town.now, keep_crew=crew),
+                        lambda: transitions.unmerge(s, case, by=by, at=town.now),
                     ]
                 )()
         except Refused:
@@ -139,7 +142,7 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
         notices.follow(scene.s, town.now)
     with town.at_work() as scene:
         rosa, case = scene.actor("rosa"), scene.case(number)
-        cases.close(scene.s, case, by=rosa, at=town.now, outcome="not found")
+        transitions.close(scene.s, case, by=rosa, at=town.now, outcome="not found")
 
     def queue(s: Session) -> None:
         notices.follow(s, town.now)
@@ -148,7 +151,7 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
     def undo(s: Session) -> None:
         by = accounts.actor(s.get_one(Person, town.ids["rosa"]))
         case = s.scalars(select(Case).where(Case.number == number)).one()
-        cases.take_back(s, case, "close", by=by, at=town.now)
+        transitions.take_back(s, case, "close", by=by, at=town.now)
         s.flush()
 
     one, other = (queue, undo) if first == "worker" else (undo, queue)
@@ -208,7 +211,7 @@ def test_many_may_be_given_jobs_in_one_moment(town: Town, monkeypatch: pytest.Mo
             case = s.scalars(select(Case).where(Case.number == number)).one()
             by = accounts.actor(s.get_one(Person, town.ids["dispatcher"]))
             crew = s.get_one(Crew, town.ids["lights"])
-            cases.assign(s, case, crew, by=by, at=town.now)
+            transitions.assign(s, case, crew, by=by, at=town.now)
             s.flush()
             return case.assignments[-1].id
 

@@ -13,23 +13,9 @@ from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import event, func, select
 
 from bench import _rehearsal as rehearsal
-from city import (
-    board,
-    cases,
-    duplicates,
-    geo,
-    importruns,
-    kept,
-    locks,
-    mapping,
-    notices,
-    promises,
-    queries,
-    reports,
-    tiles,
-    twins,
-)
+from city import board, geo, importruns, mapping, notices, reports, tiles
 from city.audit import erasure_ledger, events
+from city.cases import board_index, duplicates, locks, not_duplicates, queries, sla, transitions
 from city.db import engine as db
 from city.db.models import (
     Assignment,
@@ -70,7 +56,7 @@ def counted(town: Town) -> Iterator[None]:
     """Whatever comes, changes and is undone: at the end the board's counts are what the cases say."""
     yield
     with town.looking() as scene:
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 def test_an_open_case_comes_with_its_crew_its_due_date_and_who_wants_news(town: Town, tmp_path: Path) -> None:
@@ -78,11 +64,11 @@ def test_an_open_case_comes_with_its_crew_its_due_date_and_who_wants_news(town: 
     assert outcome.said == []
     with town.looking() as scene:
         case = scene.case("26-000001")
-        held = cases.live(case)
+        held = transitions.live(case)
         (wish,) = case.reports[0].subscriptions
         assert (case.state, held and held.crew_id) == ("assigned", town.ids["lights"])
         assert case.due_at == datetime(2026, 6, 1, 14, 15, tzinfo=UTC)
-        promises.refresh(case, NOW)
+        sla.refresh(case, NOW)
         assert case.due_at == datetime(2026, 6, 1, 14, 15, tzinfo=UTC)
         assert (wish.address, wish.confirmed_at) == ("ann@town.test", case.opened_at)
         (fed,) = scene.s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
@@ -116,8 +102,8 @@ def test_the_clock_stands_for_a_promise_of_over_there_as_for_ours(town: Town, tm
     due = datetime(2026, 6, 1, 14, tzinfo=UTC)
     with town.at_work() as scene:
         case, by = scene.case("26-000001"), scene.actor("dispatcher")
-        cases.wait(scene.s, case, "utility", by=by, at=NOW)
-        cases.resume(scene.s, case, by=by, at=NOW + timedelta(days=3))
+        transitions.wait(scene.s, case, "utility", by=by, at=NOW)
+        transitions.resume(scene.s, case, by=by, at=NOW + timedelta(days=3))
         assert case.due_at == due + timedelta(days=3)
         scene.report(
             service_code="rivertown:lamp-out", danger=True, join=case.number,
@@ -351,7 +337,7 @@ def test_only_what_was_added_becomes_a_note_however_often(town: Town, tmp_path: 
 
 
 def by_note(scene: Scene, case: Case) -> None:
-    cases.note(scene.s, case, "Seen it", by=scene.actor("dispatcher"), at=NOW)
+    transitions.note(scene.s, case, "Seen it", by=scene.actor("dispatcher"), at=NOW)
 
 
 def by_showing(scene: Scene, case: Case) -> None:
@@ -359,7 +345,7 @@ def by_showing(scene: Scene, case: Case) -> None:
 
 
 def close(scene: Scene, case: Case) -> None:
-    cases.close(scene.s, case, by=scene.actor("dispatcher"), at=LATER, outcome="not found")
+    transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=LATER, outcome="not found")
 
 
 TOUCHES = [by_note, by_showing, close]
@@ -493,7 +479,7 @@ def test_an_imported_case_bears_no_mark_and_its_drawer_lists_what_may_be_the_sam
         assert [found.number for found in duplicates.like(scene.s, later)] == ["26-000001"]
     with town.at_work() as scene:
         first, later, by = scene.case("26-000001"), scene.case("26-000002"), scene.actor("dispatcher")
-        for verb in (twins.tell_apart, twins.one_again):
+        for verb in (not_duplicates.tell_apart, not_duplicates.one_again):
             assert verb(scene.s, first, later, by=by, at=NOW)
             assert (first.twin_id, later.twin_id) == (None, None)
 
@@ -503,7 +489,7 @@ def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_
     put(town, tmp_path, {"ID": "102"})
     with town.at_work() as scene:
         one, other, by = scene.case("26-000001"), scene.case("26-000002"), scene.actor("dispatcher")
-        twins.tell_apart(scene.s, one, other, by=by, at=NOW)
+        not_duplicates.tell_apart(scene.s, one, other, by=by, at=NOW)
     outcome = put(town, tmp_path, OPEN | DONE, at=LATER)
     with town.at_work() as scene:
         assert (outcome.said, scene.case("26-000001").state) == ([], CLOSED)
@@ -562,11 +548,11 @@ def test_no_move_leads_from_a_case_that_was_undone(town: Town, tmp_path: Path) -
         importruns.undo(scene.s, 1, at=LATER)
     with town.at_work() as scene:
         case = scene.s.scalars(select(Case)).one()
-        for verb in (cases.accept, cases.reopen, cases.restore):
+        for verb in (transitions.accept, transitions.reopen, transitions.restore):
             with pytest.raises(Refused, match="wrong_state"):
                 verb(scene.s, case, by=scene.actor("dispatcher"), at=LATER)
         with pytest.raises(Refused, match="wrong_state"):
-            cases.merge(scene.s, scene.report().case, case, by=scene.actor("dispatcher"), at=LATER)
+            transitions.merge(scene.s, scene.report().case, case, by=scene.actor("dispatcher"), at=LATER)
 
 
 @pytest.mark.parametrize(

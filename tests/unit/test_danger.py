@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from city import batches, board, cases, deadlines, kept, promises, queries
+from city import board
 from city.board import SORTS, View
+from city.cases import batches, board_index, queries, sla, sla_sweep, transitions
 from city.db import engine as db
 from city.db.models import Case
 from city.lifecycle import Refused
@@ -26,14 +27,16 @@ def test_a_dispatcher_cannot_let_danger_wait(town: Town, wire: str, reason: str)
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         with pytest.raises(Refused, match="danger_waits"):
-            cases.wait(scene.s, scene.case(wire), reason, by=by, at=town.now)
+            transitions.wait(scene.s, scene.case(wire), reason, by=by, at=town.now)
         assert scene.case(wire).state == "new"
 
 
 def test_a_supervisor_may_and_it_stays_first(town: Town, wire: str) -> None:
     with town.at_work() as scene:
         plain = scene.report().case.number
-        assert cases.wait(scene.s, scene.case(wire), "utility", by=scene.actor("supervisor"), at=town.now)
+        assert transitions.wait(
+            scene.s, scene.case(wire), "utility", by=scene.actor("supervisor"), at=town.now
+        )
     assert _numbers(town, View())[:2] == [wire, plain]
 
 
@@ -53,20 +56,20 @@ def test_many_at_once_leave_danger_out(town: Town, wire: str) -> None:
 def test_what_a_crew_made_safe_may_wait_until_somebody_tells_of_danger_again(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned(danger=True)
-        cases.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now)
-        assert cases.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now)
+        transitions.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now)
+        assert transitions.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now)
         scene.report(danger=True, join=case.number)
         assert (case.state, case.follow_on) == ("accepted", False)
         with pytest.raises(Refused, match="danger_waits"):
-            cases.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now)
+            transitions.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now)
 
 
 def test_a_crew_cannot_let_danger_wait_for_parts(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned(danger=True)
         for verb in (
-            lambda: cases.wait(scene.s, case, "weather", by=scene.actor("rosa"), at=town.now),
-            lambda: cases.needs_parts(scene.s, case, by=scene.actor("rosa"), at=town.now),
+            lambda: transitions.wait(scene.s, case, "weather", by=scene.actor("rosa"), at=town.now),
+            lambda: transitions.needs_parts(scene.s, case, by=scene.actor("rosa"), at=town.now),
         ):
             with pytest.raises(Refused, match="danger_waits"):
                 verb()
@@ -76,16 +79,16 @@ def test_a_crew_cannot_let_danger_wait_for_parts(town: Town) -> None:
 def test_danger_told_where_a_case_waits_ends_the_wait(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
-        cases.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=town.now)
+        transitions.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=town.now)
         scene.report(danger=True, join=case.number, at=town.now + timedelta(hours=1))
-        assert (case.state, case.urgent, promises.waits_for(case)) == ("assigned", True, None)
+        assert (case.state, case.urgent, sla.waits_for(case)) == ("assigned", True, None)
 
 
 def test_danger_merged_into_a_case_that_waits_ends_the_wait(town: Town, wire: str) -> None:
     with town.at_work() as scene:
         case = scene.report().case
-        cases.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=town.now)
-        cases.merge(scene.s, scene.case(wire), case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, scene.case(wire), case, by=scene.actor("dispatcher"), at=town.now)
         assert (case.state, case.urgent) == ("accepted", True)
 
 
@@ -116,10 +119,10 @@ def test_what_was_late_stays_late_while_it_waits(town: Town, stopped_late: bool)
         case = scene.report().case
         number, due = case.number, case.due_at
         at = due + timedelta(days=2 if stopped_late else -1)
-        cases.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=at)
-        assert promises.standing(case, at) == case.standing == stands
+        transitions.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=at)
+        assert sla.standing(case, at) == case.standing == stands
     much_later = at + timedelta(days=30)
-    deadlines.sweep(town.engine, much_later)
+    sla_sweep.sweep(town.engine, much_later)
     with town.looking() as scene:
         found = scene.case(number)
         assert (found.standing, found.due_at) == (stands, due)
@@ -130,11 +133,11 @@ def test_what_was_late_stays_late_while_it_waits(town: Town, stopped_late: bool)
             assert board.count(scene.s, view, now=much_later) == len(expected)
             assert bool(scene.s.query(Case).filter(queries.stands(name, much_later)).all()) is bool(expected)
     with db.transaction(town.engine) as s:
-        assert kept.recompute(s, at=much_later) == 0
-        assert kept.differences(s) == []
+        assert board_index.recompute(s, at=much_later) == 0
+        assert board_index.differences(s) == []
     with town.at_work() as scene:
         case = scene.case(number)
-        cases.resume(scene.s, case, by=scene.actor("dispatcher"), at=much_later)
+        transitions.resume(scene.s, case, by=scene.actor("dispatcher"), at=much_later)
         assert case.due_at - due == much_later - at
 
 
@@ -142,9 +145,9 @@ def test_a_late_case_that_waits_is_said_to_be_late_and_reaches_the_supervisor(to
     with town.at_work() as scene:
         case = scene.report().case
         number, at = case.number, case.due_at + timedelta(hours=1)
-        cases.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=at)
-    deadlines.sweep(town.engine, at + timedelta(days=1), late_days=5)
-    deadlines.sweep(town.engine, at + timedelta(days=9), late_days=5)
+        transitions.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=at)
+    sla_sweep.sweep(town.engine, at + timedelta(days=1), late_days=5)
+    sla_sweep.sweep(town.engine, at + timedelta(days=9), late_days=5)
     with town.looking() as scene:
         case = scene.case(number)
         assert (case.warned, case.review) == ("escalated", "late")

@@ -10,9 +10,9 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import cases, deadlines, kept, promises
 from city.audit import events
 from city.board import View, count
+from city.cases import board_index, sla, sla_sweep, transitions
 from city.db import engine as db
 from city.db.models import Case, Event
 from city.settings import Settings
@@ -23,7 +23,7 @@ SAID = ("at risk", "late", "escalate")
 
 
 def said(s: Session, case: Case) -> list[str]:
-    return [line.kind for line, _words in events.of(s, cases.subject(case)) if line.kind in SAID]
+    return [line.kind for line, _words in events.of(s, transitions.subject(case)) if line.kind in SAID]
 
 
 def opened(town: Town) -> tuple[str, datetime, datetime]:
@@ -38,11 +38,11 @@ def test_a_case_becomes_at_risk_and_late_and_the_log_says_each_once(town: Town) 
     moment = timedelta(seconds=1)
     stood = []
     for now in (risk - moment, risk, risk + moment, due, due + moment, due + timedelta(days=9)):
-        swept = deadlines.sweep(town.engine, now)
+        swept = sla_sweep.sweep(town.engine, now)
         with town.looking() as scene:
             case = scene.case(number)
-            assert case.standing == promises.standing(case, now)
-            assert kept.differences(scene.s) == []
+            assert case.standing == sla.standing(case, now)
+            assert board_index.differences(scene.s) == []
             stood.append((swept, case.standing, said(scene.s, case)))
     assert stood == [
         (0, "ok", []),
@@ -54,9 +54,11 @@ def test_a_case_becomes_at_risk_and_late_and_the_log_says_each_once(town: Town) 
 def test_what_a_verb_saw_first_is_said_all_the_same(town: Town) -> None:
     number, _risk, due = opened(town)
     with town.at_work() as scene:
-        cases.accept(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=due + timedelta(hours=1))
+        transitions.accept(
+            scene.s, scene.case(number), by=scene.actor("dispatcher"), at=due + timedelta(hours=1)
+        )
         assert scene.case(number).standing == "late"
-    assert deadlines.sweep(town.engine, due + timedelta(hours=2)) == 1
+    assert sla_sweep.sweep(town.engine, due + timedelta(hours=2)) == 1
     with town.looking() as scene:
         assert said(scene.s, scene.case(number)) == ["late"]
 
@@ -65,28 +67,28 @@ def test_nothing_is_said_of_what_waits_or_has_ended(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         waits, ended, merged, root = (scene.report().case for _ in range(4))
-        cases.wait(scene.s, waits, "parts", by=by, at=town.now)
-        cases.cancel(scene.s, ended, "spam", by=by, at=town.now)
-        cases.merge(scene.s, merged, root, by=by, at=town.now)
-        cases.close(scene.s, root, by=by, at=town.now, outcome="not found")
-    assert deadlines.sweep(town.engine, town.now + timedelta(days=90), 3) == 0
+        transitions.wait(scene.s, waits, "parts", by=by, at=town.now)
+        transitions.cancel(scene.s, ended, "spam", by=by, at=town.now)
+        transitions.merge(scene.s, merged, root, by=by, at=town.now)
+        transitions.close(scene.s, root, by=by, at=town.now, outcome="not found")
+    assert sla_sweep.sweep(town.engine, town.now + timedelta(days=90), 3) == 0
 
 
 def test_two_workers_say_it_once(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     with town.at_work() as scene:
         ids = [scene.report().case.id for _ in range(30)]
-    both, look = Barrier(2), deadlines._overdue
+    both, look = Barrier(2), sla_sweep._overdue
 
     def at_once(*asked: Any) -> list[str]:
         found = look(*asked)
         both.wait(30)  # both have found the same cases before either holds one
         return found
 
-    monkeypatch.setattr(deadlines, "_overdue", at_once)
+    monkeypatch.setattr(sla_sweep, "_overdue", at_once)
     engines = [db.connect(town.settings.database_url) for _ in range(2)]
     later = town.now + timedelta(days=30)
     with ThreadPoolExecutor(2) as pool:
-        swept = list(pool.map(lambda engine: deadlines.sweep(engine, later, 3), engines))
+        swept = list(pool.map(lambda engine: sla_sweep.sweep(engine, later, 3), engines))
     for engine in engines:
         engine.dispose()
     assert sum(swept) == len(ids)
@@ -94,23 +96,23 @@ def test_two_workers_say_it_once(town: Town, monkeypatch: pytest.MonkeyPatch) ->
         lines = select(Event.kind, func.count()).where(Event.kind.in_(SAID)).group_by(Event.kind)
         assert dict(scene.s.execute(lines).all()) == {"late": 30, "escalate": 30}
         assert set(scene.s.scalars(select(Case.standing))) == {"late"}
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
         assert events.verify(scene.s) == []
 
 
 def test_more_than_a_batch_is_swept_to_its_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadlines, "AT_ONCE", 4)
+    monkeypatch.setattr(sla_sweep, "AT_ONCE", 4)
     with town.at_work() as scene:
         for _ in range(11):
             scene.report()
-    assert deadlines.sweep(town.engine, town.now + timedelta(days=30)) == 11
+    assert sla_sweep.sweep(town.engine, town.now + timedelta(days=30)) == 11
 
 
 def test_a_supervisor_is_asked_once_a_cycle_about_what_is_late_for_too_long(town: Town) -> None:
     number, _risk, due = opened(town)
 
     def stands(now: datetime) -> tuple[str | None, int]:
-        deadlines.sweep(town.engine, now, 3)
+        sla_sweep.sweep(town.engine, now, 3)
         with town.looking() as scene:
             case = scene.case(number)
             return case.review, said(scene.s, case).count("escalate")
@@ -119,20 +121,20 @@ def test_a_supervisor_is_asked_once_a_cycle_about_what_is_late_for_too_long(town
     assert stands(due + timedelta(days=3, seconds=1)) == ("late", 1)
     with town.at_work() as scene:
         assert count(scene.s, View(review="yes"), now=due) == 1, "it is under Needs review"
-        cases.reviewed(scene.s, scene.case(number), by=scene.actor("supervisor"), at=due)
+        transitions.reviewed(scene.s, scene.case(number), by=scene.actor("supervisor"), at=due)
     assert stands(due + timedelta(days=8)) == (None, 1), "somebody has looked"
     with town.at_work() as scene:
         by, case, at = scene.actor("dispatcher"), scene.case(number), due + timedelta(days=9)
-        cases.close(scene.s, case, by=by, at=at, outcome="not found")
-        cases.reopen(scene.s, case, by=by, at=at)
+        transitions.close(scene.s, case, by=by, at=at, outcome="not found")
+        transitions.reopen(scene.s, case, by=by, at=at)
     assert stands(due + timedelta(days=10)) == ("late", 2)
 
 
 def test_no_other_mark_is_lost_to_lateness(town: Town) -> None:
     number, _risk, due = opened(town)
     with town.at_work() as scene:
-        cases.ask_supervisor(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
-    deadlines.sweep(town.engine, due + timedelta(days=9), 3)
+        transitions.ask_supervisor(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+    sla_sweep.sweep(town.engine, due + timedelta(days=9), 3)
     with town.looking() as scene:
         assert scene.case(number).review == "sent back"
         assert said(scene.s, scene.case(number)) == ["late", "escalate"]
@@ -140,13 +142,13 @@ def test_no_other_mark_is_lost_to_lateness(town: Town) -> None:
 
 def test_a_promise_that_moves_on_may_become_late_again(town: Town) -> None:
     number, _risk, due = opened(town)
-    deadlines.sweep(town.engine, due + timedelta(hours=1))
+    sla_sweep.sweep(town.engine, due + timedelta(hours=1))
     with town.at_work() as scene:
         case = scene.case(number)
         case.promised_at = due + timedelta(days=20)
-        cases.locks.lock(scene.s, case)
-        promises.refresh(case, due + timedelta(hours=2))
-    deadlines.sweep(town.engine, due + timedelta(days=30))
+        transitions.locks.lock(scene.s, case)
+        sla.refresh(case, due + timedelta(hours=2))
+    sla_sweep.sweep(town.engine, due + timedelta(days=30))
     with town.looking() as scene:
         assert said(scene.s, scene.case(number)) == ["late", "late"]
 
@@ -156,7 +158,7 @@ def test_a_crew_may_take_its_step_back_although_it_has_become_late(town: Town) -
         case = scene.assigned()
         number, version = case.number, case.version
         later = case.due_at + timedelta(hours=1)
-    deadlines.sweep(town.engine, later)
+    sla_sweep.sweep(town.engine, later)
     with town.looking() as scene:
         assert scene.case(number).version == version
 

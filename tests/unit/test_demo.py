@@ -13,8 +13,9 @@ from pictures import assert_clean, opened
 from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
-from city import answers, demo, demo_album, demo_desk, demo_ground, demo_table, promises
+from city import answers, demo, demo_album, demo_desk, demo_ground, demo_table
 from city.audit import events
+from city.cases import sla
 from city.config import business_hours, city_file
 from city.db import engine as db
 from city.db.models import (
@@ -180,7 +181,7 @@ def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
         cases = s.scalars(select(Case)).all()
         assert sum(not case.service.office for case in cases) == 200
         assert {case.state for case in cases} == set(STATES)
-        standings = Counter(promises.standing(case, NOW) for case in cases)
+        standings = Counter(sla.standing(case, NOW) for case in cases)
         assert min(standings[kind] for kind in ("ok", "risk", "late", "wait", "done")) >= 10
         assert sum(case.state in OPEN for case in cases) >= 100
         assert any(case.cycle > 1 for case in cases)
@@ -193,7 +194,7 @@ def test_offices_have_some_to_answer_and_have_answered_more(larkhaven: City) -> 
         assert {case.service_code for case in cases} == {"tax-question", "birth-record", "permit-status"}
         assert {case.state for case in cases} == {"new", "accepted", "waiting", "closed"}
         assert {"answered", "not ours", "no action"} == {case.outcome for case in cases if case.outcome}
-        assert {"late", "wait", "done"} <= {promises.standing(case, NOW) for case in cases}
+        assert {"late", "wait", "done"} <= {sla.standing(case, NOW) for case in cases}
         assert all(case.lat is None and case.closures for case in cases if case.state == CLOSED)
         wishes = callers.wishes(s, [case.reports[0].key for case in cases])
         assert len(wishes) == len(cases)
@@ -274,7 +275,7 @@ def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> 
         assert sum(not case.service.office for case in cases) == 4000
         still_open = [case for case in cases if case.state in OPEN]
         assert 120 <= len(still_open) <= 250
-        assert min(Counter(promises.standing(case, NOW) for case in still_open).values()) >= 10
+        assert min(Counter(sla.standing(case, NOW) for case in still_open).values()) >= 10
         assert any(case.lat is None for case in still_open)
         assert min(case.opened_at for case in cases) < NOW - timedelta(days=700)
         assert all(case.closed_at <= NOW for case in cases if case.closed_at)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
-from city import cases, duplicates, geo, twins
+from city import geo
+from city.cases import duplicates, not_duplicates, transitions
+from city.cases.duplicates import Problem
 from city.db.models import Asset, Service
-from city.duplicates import Problem
 from city.geo import Point
 from city.lifecycle import Refused
 
@@ -127,8 +128,8 @@ def test_what_ended_or_was_told_long_ago_or_afterwards_is_not_offered(town: Town
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         closed, cancelled = scene.report().case, scene.report().case
-        cases.close(scene.s, closed, by=by, at=town.now, outcome="fixed", no_photo="dark")
-        cases.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
+        transitions.close(scene.s, closed, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
         scene.report(at=town.now - timedelta(days=61))
         scene.report(at=town.now + timedelta(minutes=1))
         assert offered(scene) == []
@@ -139,11 +140,11 @@ def test_what_was_merged_is_offered_as_the_case_it_belongs_to(town: Town) -> Non
         by = scene.actor("dispatcher")
         root = scene.report(place=replace(LAMP, lat=LAMP.lat + 0.002)).case
         between, twin = scene.report(place=replace(LAMP, lat=LAMP.lat + 0.002)).case, scene.report().case
-        cases.merge(scene.s, twin, between, by=by, at=town.now)
-        cases.merge(scene.s, between, root, by=by, at=town.now)
+        transitions.merge(scene.s, twin, between, by=by, at=town.now)
+        transitions.merge(scene.s, between, root, by=by, at=town.now)
         assert offered(scene) == [root.number]
         assert duplicates.like(scene.s, root) == []
-        cases.close(scene.s, root, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, root, by=by, at=town.now, outcome="fixed", no_photo="dark")
         assert offered(scene) == []
 
 
@@ -152,7 +153,7 @@ def test_strangers_are_offered_nothing_private_nor_what_is_shown_coarsely(town: 
         scene.report(service_code="nuisance")
         assert offered(scene, service_code="nuisance") == []
         public, private = scene.report().case, scene.report().case
-        cases.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, public, private, by=scene.actor("dispatcher"), at=town.now)
         private.service = scene.s.get_one(Service, "nuisance")  # as an import may say afterwards
         scene.s.flush()
         assert offered(scene) == []
@@ -193,16 +194,16 @@ def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_a
         first, later = scene.report(place=place).case, scene.report(place=place).case
         assert (first.twin, later.twin) == (None, first)
         by = scene.actor("dispatcher")
-        cases.merge(scene.s, later, first, by=by, at=town.now)
-        cases.unmerge(scene.s, later, by=by, at=town.now)
+        transitions.merge(scene.s, later, first, by=by, at=town.now)
+        transitions.unmerge(scene.s, later, by=by, at=town.now)
         third = scene.report(place=place).case
-        twins.tell_apart(scene.s, later, third, by=by, at=town.now)
+        not_duplicates.tell_apart(scene.s, later, third, by=by, at=town.now)
         assert later.twin_id is None
-        cases.merge(scene.s, later, first, by=by, at=town.now)
+        transitions.merge(scene.s, later, first, by=by, at=town.now)
         assert duplicates.told_apart(scene.s, first) == set()
         assert duplicates.told_apart(scene.s, later) == {third.id}
         with pytest.raises(Refused, match="merge_cycle"):
-            twins.tell_apart(scene.s, later, first, by=by, at=town.now)
+            not_duplicates.tell_apart(scene.s, later, first, by=by, at=town.now)
 
 
 def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_be(town: Town) -> None:
@@ -213,14 +214,14 @@ def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_b
         assert seen in (first, second)
         left = second if seen is first else first
         by = scene.actor("dispatcher")
-        assert twins.tell_apart(scene.s, seen, third, by=by, at=town.now)
-        assert not twins.tell_apart(scene.s, third, seen, by=by, at=town.now)
+        assert not_duplicates.tell_apart(scene.s, seen, third, by=by, at=town.now)
+        assert not not_duplicates.tell_apart(scene.s, third, seen, by=by, at=town.now)
         assert third.twin_id == left.id
-        assert twins.tell_apart(scene.s, third, left, by=by, at=town.now)
+        assert not_duplicates.tell_apart(scene.s, third, left, by=by, at=town.now)
         assert third.twin_id is None
         assert duplicates.told_apart(scene.s, third) == {first.id, second.id}
-        assert twins.one_again(scene.s, seen, third, by=by, at=town.now)
-        assert not twins.one_again(scene.s, seen, third, by=by, at=town.now)
+        assert not_duplicates.one_again(scene.s, seen, third, by=by, at=town.now)
+        assert not not_duplicates.one_again(scene.s, seen, third, by=by, at=town.now)
         assert third.twin_id == seen.id
 
 
@@ -229,9 +230,9 @@ def test_the_city_learns_from_its_merges_which_services_are_told_twice(town: Tow
         by = scene.actor("dispatcher")
         root = scene.report().case
         for _ in range(4):
-            cases.merge(scene.s, scene.report().case, root, by=by, at=town.now)
+            transitions.merge(scene.s, scene.report().case, root, by=by, at=town.now)
             limb = scene.report(service_code="limb-down").case
-            cases.close(scene.s, limb, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, limb, by=by, at=town.now, outcome="fixed", no_photo="dark")
         scene.s.flush()
         duplicates.keep(scene.s, duplicates.learned(scene.s))
         known = dict(scene.s.execute(select(Service.code, Service.often)).all())
@@ -246,7 +247,9 @@ def test_looking_takes_the_same_few_statements_however_many_lie_there(town: Town
         with town.at_work() as scene:
             root = scene.report().case
             for _ in range(rounds):
-                cases.merge(scene.s, scene.report().case, root, by=scene.actor("dispatcher"), at=town.now)
+                transitions.merge(
+                    scene.s, scene.report().case, root, by=scene.actor("dispatcher"), at=town.now
+                )
         with town.looking() as scene:
             statements.clear()
             assert offered(scene)

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from city import cases, reports
+from city import reports
 from city.audit import events
 from city.audit.events import GENESIS, chained
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Base, Clock, Event, EventDetail, Head
 from city.photos import photos, storage
@@ -26,9 +27,9 @@ def lived(town: Town) -> list[str]:
         by, subjects = scene.actor("dispatcher"), []
         for words in ("Dark since Monday", "Two poles", "Flickers at night"):
             case = scene.report(words=words).case
-            cases.accept(scene.s, case, by=by, at=town.now)
-            cases.note(scene.s, case, "Called the depot", by=by, at=town.now)
-            subjects.append(cases.subject(case))
+            transitions.accept(scene.s, case, by=by, at=town.now)
+            transitions.note(scene.s, case, "Called the depot", by=by, at=town.now)
+            subjects.append(transitions.subject(case))
     return subjects
 
 

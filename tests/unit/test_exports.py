@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import cases, exports, files, insights, opendata, queries
+from city import exports, files, insights, opendata
+from city.cases import queries, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
@@ -43,17 +44,17 @@ def told(town: Town) -> Town:
         s.add(Area(kind="area", name="Old Harbor", geometry=_square(39.59, -71.21)))
         s.add(Area(kind="area", name="Hill", geometry=_square(39.61, -71.21)))
         first = scene.report(words="canary").case
-        cases.close(s, first, by=by, at=at + timedelta(hours=5), outcome="not found", words="canary")
-        cases.reopen(s, first, by=by, at=at + timedelta(hours=7))
+        transitions.close(s, first, by=by, at=at + timedelta(hours=5), outcome="not found", words="canary")
+        transitions.reopen(s, first, by=by, at=at + timedelta(hours=7))
         scene.report(service_code="nuisance")
         rough = scene.report(
             service_code="limb-down", place=Place(39.6099, -71.2, "gps", "12 Elm Street", 5.0)
         )
-        cases.cancel(s, rough.case, "spam", by=by, at=at)
+        transitions.cancel(s, rough.case, "spam", by=by, at=at)
         done = scene.report(place=Place(39.6, -71.2, "pin", NOBODYS, 5.0)).case
-        cases.close(s, done, by=by, at=at + timedelta(hours=1), outcome="not found")
+        transitions.close(s, done, by=by, at=at + timedelta(hours=1), outcome="not found")
         merged = scene.report().case
-        cases.merge(s, merged, first, by=by, at=at)
+        transitions.merge(s, merged, first, by=by, at=at)
         scene.report()
     return town
 
@@ -101,7 +102,7 @@ def test_a_case_that_was_merged_into_a_private_one_does_not_name_it(told: Town, 
         scene.s.get_one(Service, "limb-down").private = False
         root = scene.report(service_code="limb-down").case
         merged = scene.report().case
-        cases.merge(scene.s, merged, root, by=scene.actor("dispatcher"), at=told.now)
+        transitions.merge(scene.s, merged, root, by=scene.actor("dispatcher"), at=told.now)
         number = merged.number
         scene.s.get_one(Service, "limb-down").private = True
     with told.looking() as scene:

@@ -10,7 +10,8 @@ import pytest
 from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
-from city import cases, digests, erasing, follows, holds, notices, records, reports, retention, subjects
+from city import digests, erasing, follows, notices, records, reports, retention, subjects
+from city.cases import legal_holds, transitions
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Area, Case, Event, Message, Street, Subscription
@@ -67,7 +68,7 @@ def do(town: Town, verb: Any, case: Case, *also: Any, **how: Any) -> None:
 
 
 def close(town: Town, case: Case, **how: Any) -> None:
-    do(town, cases.close, case, outcome="fixed", no_photo="dark", **how)
+    do(town, transitions.close, case, outcome="fixed", no_photo="dark", **how)
 
 
 def listen(town: Town) -> list[tuple[str, str]]:
@@ -101,10 +102,10 @@ def digest(town: Town, at: datetime = MORNING) -> list[dict[str, Any]]:
 def test_a_follower_of_a_case_hears_of_its_steps_in_one_letter_and_of_its_end(town: Town) -> None:
     case = reported(town)
     wanted(town, "case", case.number)
-    do(town, cases.accept, case)
+    do(town, transitions.accept, case)
     with town.at_work() as scene:
         mine, crew = scene.s.get_one(Case, case.id), scene.crew("lights")
-        cases.assign(scene.s, mine, crew, by=scene.actor("dispatcher"), at=town.now)
+        transitions.assign(scene.s, mine, crew, by=scene.actor("dispatcher"), at=town.now)
     assert listen(town) == [("ana@town.test", "changed")]
     with town.looking() as scene:
         (message,) = scene.s.scalars(select(Message).where(Message.kind == "changed"))
@@ -132,12 +133,12 @@ def test_followers_of_a_merged_case_follow_the_one_that_carries_on_until_it_is_s
     wanted(town, "case", case.number)
     with town.at_work() as scene:
         mine, into = scene.s.get_one(Case, case.id), scene.s.get_one(Case, root.id)
-        cases.merge(scene.s, mine, into, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, mine, into, by=scene.actor("dispatcher"), at=town.now)
     assert listen(town) == [("ana@town.test", "changed")]
     close(town, root)
     assert listen(town)[1:] == [("ana@town.test", "closed")]
-    do(town, cases.unmerge, case)
-    do(town, cases.reopen, root)
+    do(town, transitions.unmerge, case)
+    do(town, transitions.reopen, root)
     assert listen(town)[2:] == [], "the other case is another one again"
 
 
@@ -145,7 +146,7 @@ def test_an_imported_past_tells_no_follower(town: Town) -> None:
     case = reported(town)
     wanted(town, "case", case.number)
     wanted(town, "street", "Tansy Street")
-    do(town, cases.accept, case, origin="import")
+    do(town, transitions.accept, case, origin="import")
     close(town, case, origin="import")
     assert listen(town) == []
     assert digest(town) == []
@@ -246,7 +247,7 @@ def test_a_morning_tells_of_the_area_what_is_new_and_what_was_closed(town: Town)
     close(town, old)
     close(town, both)
     close(town, again)
-    do(town, cases.reopen, again)
+    do(town, transitions.reopen, again)
     assert digest(town) == [{"opened": [again.id, new.id], "closed": [both.id, old.id], "all": 4}]
     assert digest(town) == [], "once a morning"
     assert digest(town, MORNING + timedelta(days=1)) == [], "nothing on empty days"
@@ -390,9 +391,11 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
         assert about
         follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
         by, manager = scene.actor("dispatcher"), scene.actor("manager")
-        holds.place(scene.s, scene.case(root.number), "Lawsuit", town.settings.var, by=manager, at=town.now)
-        cases.merge(scene.s, scene.case(case.number), scene.case(root.number), by=by, at=town.now)
-        cases.close(scene.s, scene.case(root.number), by=by, at=town.now, outcome="not found")
+        legal_holds.place(
+            scene.s, scene.case(root.number), "Lawsuit", town.settings.var, by=manager, at=town.now
+        )
+        transitions.merge(scene.s, scene.case(case.number), scene.case(root.number), by=by, at=town.now)
+        transitions.close(scene.s, scene.case(root.number), by=by, at=town.now, outcome="not found")
     listen(town)
     schedule = Schedule(contacts=Period(days=30), words=Period(days=30))
     city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
@@ -410,7 +413,7 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
         assert gone.held == (case.number,)
     assert left() == 2
     with town.at_work() as scene:
-        holds.lift(
+        legal_holds.lift(
             scene.s, scene.case(root.number), town.settings.var, by=scene.actor("manager"), at=town.now
         )
     assert left() == 0
@@ -425,7 +428,7 @@ def test_a_hold_that_is_placed_in_this_very_moment_keeps_who_never_confirmed(tow
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
             by, var = scene.actor("manager"), town.settings.var
-            holds.place(scene.s, scene.case(case.number), "Lawsuit", var, by=by, at=town.now)
+            legal_holds.place(scene.s, scene.case(case.number), "Lawsuit", var, by=by, at=town.now)
             scene.s.flush()
             forgetting = hands.submit(forgotten, town, 31)
             town.await_waiting()
@@ -472,7 +475,9 @@ def test_a_case_that_was_cleared_is_followed_again_only_when_it_lives_again(town
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(days=30)), at)
     with town.at_work() as scene:
         assert follows.case(scene.s, case.number) is None
-        cases.reopen(scene.s, scene.case(case.number), by=scene.actor("dispatcher"), at=at, words="Again")
+        transitions.reopen(
+            scene.s, scene.case(case.number), by=scene.actor("dispatcher"), at=at, words="Again"
+        )
         assert follows.case(scene.s, case.number)
 
 
@@ -482,7 +487,7 @@ def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: T
         wanted(town, kind, name)
     city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
     with town.at_work() as scene:
-        holds.place(
+        legal_holds.place(
             scene.s,
             scene.case(case.number),
             "Lawsuit",

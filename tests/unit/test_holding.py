@@ -9,7 +9,7 @@ from factories import Scene, Town
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from city import cases, locks
+from city.cases import locks, transitions
 from city.db import engine as db
 from city.db.models import Case
 
@@ -49,7 +49,7 @@ def test_many_cases_are_held_at_once(town: Town) -> None:
         before = len(asked)
         for case in found.values():
             locks.lock(scene.s, case)
-            assert cases.live(case)
+            assert transitions.live(case)
             assert (case.closures, case.pauses, case.service.department.code) == ([], [], "works")
         assert len(asked) == before
         assert locks.lock_numbered(scene.s, []) == {}
@@ -67,7 +67,7 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
             held.set()
             waits.wait(60)
             town.await_waiting()
-            cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+            transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
 
     with ThreadPoolExecutor(1) as pool:
         giving = pool.submit(give)
@@ -75,7 +75,7 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
         waits.set()
         with db.transaction(town.engine) as s:
             case = locks.lock_numbered(s, [number])[number]
-            live = cases.live(case)
+            live = transitions.live(case)
             assert live is not None
             assert live.crew_id == town.ids["lights"]
         giving.result()
@@ -84,7 +84,7 @@ def test_whoever_waited_for_a_case_finds_what_was_done_to_it(town: Town) -> None
 def test_what_is_locked_to_its_root_costs_nothing_again(town: Town) -> None:
     with town.at_work() as scene:
         twin, root = scene.report().case, scene.report().case
-        cases.merge(scene.s, twin, root, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, twin, root, by=scene.actor("dispatcher"), at=town.now)
         number = twin.number
     asked = _asked(town)
     with town.at_work() as scene:
@@ -111,7 +111,7 @@ def test_whoever_waits_for_a_case_that_is_being_merged_holds_its_new_root_too(to
     with ThreadPoolExecutor(1) as pool:
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
-            cases.merge(scene.s, scene.case(second), scene.case(first), by=by, at=town.now)
+            transitions.merge(scene.s, scene.case(second), scene.case(first), by=by, at=town.now)
             scene.s.flush()
             holding = pool.submit(hold)
             town.await_waiting()

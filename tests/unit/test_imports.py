@@ -21,8 +21,9 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import board, imports, layers, mapping, notices, queries, requests
+from city import board, imports, layers, mapping, notices, requests
 from city.audit import events
+from city.cases import queries
 from city.config import city_file
 from city.config.toml_table import CityFileError
 from city.db import engine as db

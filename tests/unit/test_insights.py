@@ -11,8 +11,9 @@ from factories import Town
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from city import cases, insights, kept, periods, proofs
+from city import insights, periods, proofs
 from city.audit import counters, events
+from city.cases import board_index, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
@@ -199,15 +200,17 @@ def told_of(town: Town) -> None:
         s, by = scene.s, scene.actor("dispatcher")
         each = [scene.report().case for _ in range(8)]
         for case in each[:3]:
-            cases.close(s, case, by=by, at=later, outcome="not found")
-        cases.close(s, each[3], by=by, at=later, outcome="fixed", no_photo="dark")
-        cases.reopen(s, each[0], by=by, at=later)
-        cases.merge(s, each[4], each[5], by=by, at=later)
-        cases.cancel(s, each[6], by=by, at=later, reason="test")
+            transitions.close(s, case, by=by, at=later, outcome="not found")
+        transitions.close(s, each[3], by=by, at=later, outcome="fixed", no_photo="dark")
+        transitions.reopen(s, each[0], by=by, at=later)
+        transitions.merge(s, each[4], each[5], by=by, at=later)
+        transitions.cancel(s, each[6], by=by, at=later, reason="test")
     with town.at_work() as scene:
         case = scene.case(each[5].number)
         late = town.now + timedelta(days=19, hours=5)
-        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=late, outcome="fixed", no_photo="unsafe")
+        transitions.close(
+            scene.s, case, by=scene.actor("dispatcher"), at=late, outcome="fixed", no_photo="unsafe"
+        )
 
 
 def test_the_sums_are_those_of_the_log_and_a_wrong_one_is_named(asked: Town) -> None:
@@ -221,7 +224,7 @@ def test_the_sums_are_those_of_the_log_and_a_wrong_one_is_named(asked: Town) -> 
         assert len(found) == 24
         assert found[0].startswith("figures: line 2024-01 dropped is 7, but the log says ")
     with asked.at_work() as scene:
-        kept.recount(scene.s)
+        board_index.recount(scene.s)
     with asked.looking() as scene:
         assert counters.differences(scene.s) == []
 
@@ -391,7 +394,7 @@ def told_at_the_edges(town: Town) -> None:
         for off in (-step, 0 * step, step):
             case = scene.report().case
             done = (case.due_at + off).astimezone(zone)
-            cases.close(s, case, by=scene.actor("dispatcher"), at=done, outcome="not found")
+            transitions.close(s, case, by=scene.actor("dispatcher"), at=done, outcome="not found")
 
 
 def assert_edges(s: Session, code: str) -> None:

@@ -12,9 +12,10 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import bulk, cases, kept
+from city import bulk
 from city.audit import events
 from city.bulk import Move, Story, Told
+from city.cases import board_index, transitions
 from city.db import engine as db
 from city.db.models import Area, Case, CellCount, Service
 from city.lifecycle import Refused
@@ -46,7 +47,7 @@ def counts(scene: Scene, facet: str, value: str = "") -> dict[str, int]:
     found: dict[str, int] = {}
     together: dict[str, int] = {}
     for quad, standing, n in rows:
-        where = together if quad == kept.EVERYWHERE else found
+        where = together if quad == board_index.EVERYWHERE else found
         where[standing] = where.get(standing, 0) + n
     assert together == found
     return {standing: n for standing, n in found.items() if n}
@@ -68,26 +69,26 @@ def test_a_case_is_counted_by_where_it_lies_what_it_is_and_who_has_it(divided: T
     with divided.looking() as scene:
         west = scene.s.scalars(select(Area.id).where(Area.name == "Westside")).one()
         held = scene.s.get_one(Case, case.id)
-        assert (held.crew_id, held.area_id, held.rank) == (scene.crew("lights").id, west, kept.NORMAL)
+        assert (held.crew_id, held.area_id, held.rank) == (scene.crew("lights").id, west, board_index.NORMAL)
         assert counts(scene, "all") == {"ok": 3}
         assert counts(scene, "area", str(west)) == {"ok": 1}
         assert counts(scene, "crew", str(held.crew_id)) == {"ok": 1}
         assert counts(scene, "crew", "none") == {"ok": 2}
         assert counts(scene, "service", "limb-down") == {"ok": 1}
-        nowhere = select(CellCount.n).where(CellCount.facet == "all", CellCount.quad == kept.NOWHERE)
+        nowhere = select(CellCount.n).where(CellCount.facet == "all", CellCount.quad == board_index.NOWHERE)
         assert scene.s.scalars(nowhere).one() == 1
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 def test_what_ended_is_in_no_count(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         by = scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="not ours")
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="not ours")
     with town.looking() as scene:
         assert not any(scene.s.scalars(select(CellCount.n)))
         ended = scene.s.get_one(Case, case.id)
-        assert (ended.standing, ended.rank, ended.crew_id) == ("done", kept.ENDED, None)
+        assert (ended.standing, ended.rank, ended.crew_id) == ("done", board_index.ENDED, None)
         assert ended.quad is not None
 
 
@@ -95,10 +96,10 @@ def test_what_waits_or_is_urgent_has_a_rank_of_its_own(town: Town) -> None:
     with town.at_work() as scene:
         urgent = scene.report(danger=True).case
         waiting = scene.report().case
-        cases.wait(scene.s, waiting, "weather", by=scene.actor("dispatcher"), at=town.now)
+        transitions.wait(scene.s, waiting, "weather", by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
         ranks = [scene.s.get_one(Case, case.id).rank for case in (urgent, waiting)]
-        assert ranks == [kept.URGENT, kept.WAITS]
+        assert ranks == [board_index.URGENT, board_index.WAITS]
         assert counts(scene, "state", "waiting") == {"wait": 1}
 
 
@@ -107,7 +108,7 @@ def test_a_verb_takes_over_how_the_promise_stands_at_its_moment(town: Town) -> N
         case = scene.report().case
     with town.at_work() as scene:
         case = scene.s.get_one(Case, case.id)
-        cases.accept(scene.s, case, by=scene.actor("dispatcher"), at=case.due_at + timedelta(seconds=1))
+        transitions.accept(scene.s, case, by=scene.actor("dispatcher"), at=case.due_at + timedelta(seconds=1))
     with town.looking() as scene:
         assert scene.s.get_one(Case, case.id).standing == "late"
         assert counts(scene, "all") == {"late": 1}
@@ -117,18 +118,18 @@ def test_what_a_savepoint_took_back_is_not_counted(town: Town) -> None:
     with town.at_work() as scene:
         before = scene.report().case
         by = scene.actor("dispatcher")
-        cases.accept(scene.s, before, by=by, at=town.now)
+        transitions.accept(scene.s, before, by=by, at=town.now)
         with taken_back(scene):
-            cases.close(scene.s, before, by=by, at=town.now, outcome="not ours")
+            transitions.close(scene.s, before, by=by, at=town.now, outcome="not ours")
             scene.report(service_code="limb-down")
             bulk.write(scene.s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])])
         other = scene.report(place=EAST_OF_LAMP).case
         with taken_back(scene):
-            cases.accept(scene.s, other, by=by, at=town.now)
+            transitions.accept(scene.s, other, by=by, at=town.now)
     with town.looking() as scene:
         assert counts(scene, "all") == {"ok": 2}
         assert counts(scene, "state", "accepted") == {"ok": 1}
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 def test_a_transaction_that_fails_counts_nothing(town: Town) -> None:
@@ -148,7 +149,7 @@ def test_bulk_counts_what_it_writes(divided: Town) -> None:
         bulk.write(s, stories)
     with divided.looking() as scene:
         assert counts(scene, "all") == {"ok": 2, "wait": 1}
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 def test_recounting_mends_what_was_written_past_the_verbs(divided: Town) -> None:
@@ -159,15 +160,15 @@ def test_recounting_mends_what_was_written_past_the_verbs(divided: Town) -> None
         connection.execute(Case.__table__.update().values(crew_id=None, quad=1, rank=0))  # type: ignore[attr-defined]
         connection.execute(CellCount.__table__.update().values(n=7))  # type: ignore[attr-defined]
     with divided.looking() as scene:
-        assert len(kept.differences(scene.s)) > 3
+        assert len(board_index.differences(scene.s)) > 3
     with divided.at_work() as scene:
-        assert kept.recompute(scene.s) == 2
+        assert board_index.recompute(scene.s) == 2
     with divided.looking() as scene:
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
         assert scene.s.get_one(Case, case.id).crew_id == divided.ids["lights"]
     with divided.at_work() as scene:
-        assert kept.recompute(scene.s, at=divided.now) == 0
-        assert kept.recompute(scene.s, at=divided.now + timedelta(days=30)) == 2
+        assert board_index.recompute(scene.s, at=divided.now) == 0
+        assert board_index.recompute(scene.s, at=divided.now + timedelta(days=30)) == 2
 
 
 def test_a_move_costs_one_statement_more_than_without_counts(town: Town) -> None:
@@ -175,7 +176,7 @@ def test_a_move_costs_one_statement_more_than_without_counts(town: Town) -> None
         case = scene.assigned()
     with statements(town.engine) as sent, town.at_work() as scene:
         rosa = scene.actor("rosa")
-        cases.start(scene.s, scene.s.get_one(Case, case.id), by=rosa, at=town.now)
+        transitions.start(scene.s, scene.s.get_one(Case, case.id), by=rosa, at=town.now)
     assert sum("cell_counts" in statement for statement in sent) == 1
     assert sum(statement.startswith("UPDATE cases") for statement in sent) == 1
     assert not any("areas" in statement for statement in sent)
@@ -199,7 +200,7 @@ def test_eight_who_move_neighboring_cases_at_once_count_them_all_and_nobody_wait
                         at = town.now + timedelta(hours=step)
                         with events.savepoint(scene.s):
                             if chance.random() < 0.5:
-                                cases.assign(
+                                transitions.assign(
                                     scene.s,
                                     case,
                                     scene.crew(chance.choice(("lights", "trees"))),
@@ -207,7 +208,7 @@ def test_eight_who_move_neighboring_cases_at_once_count_them_all_and_nobody_wait
                                     at=at,
                                 )
                             elif case.state in ("new", "accepted"):
-                                cases.wait(scene.s, case, "weather", by=by, at=at)
+                                transitions.wait(scene.s, case, "weather", by=by, at=at)
         except Refused:
             pass
         except BaseException as fault:
@@ -222,7 +223,7 @@ def test_eight_who_move_neighboring_cases_at_once_count_them_all_and_nobody_wait
     assert not any(thread.is_alive() for thread in threads)
     with town.looking() as scene:
         assert sum(counts(scene, "all").values()) == 16
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 @pytest.mark.postgresql
@@ -230,26 +231,28 @@ def test_what_was_let_go_of_again_is_counted_by_whoever_changes_it(town: Town) -
     """Locking a case with its root begins anew where both were moved; what it held before is not its own."""
     with town.at_work() as scene:
         moved, former, into, root = (scene.report().case for _ in range(4))
-        cases.merge(scene.s, moved, former, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, moved, former, by=scene.actor("dispatcher"), at=town.now)
         ids = [case.id for case in (moved, former, into, root)]
     with town.at_work() as late:
         known, _former, aim, _root = (late.s.get_one(Case, id_) for id_ in ids)
         with town.at_work() as scene:
             s, by = scene.s, scene.actor("dispatcher")
-            cases.unmerge(s, s.get_one(Case, ids[0]), by=by, at=town.now)
-            cases.merge(s, s.get_one(Case, ids[2]), s.get_one(Case, ids[3]), by=by, at=town.now)
-        assert cases.locks.lock_with_root(late.s, known, aim).id == ids[3]
+            transitions.unmerge(s, s.get_one(Case, ids[0]), by=by, at=town.now)
+            transitions.merge(s, s.get_one(Case, ids[2]), s.get_one(Case, ids[3]), by=by, at=town.now)
+        assert transitions.locks.lock_with_root(late.s, known, aim).id == ids[3]
         with town.at_work() as scene:
             former = scene.s.get_one(Case, ids[1])
-            cases.assign(scene.s, former, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+            transitions.assign(
+                scene.s, former, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now
+            )
     with town.looking() as scene:
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
 
 
 def test_a_service_that_an_import_changes_moves_the_count(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.report().case
-        cases.locks.lock(scene.s, case)
+        transitions.locks.lock(scene.s, case)
         case.service, case.service_code = scene.s.get_one(Service, "limb-down"), "limb-down"
     with town.looking() as scene:
         assert counts(scene, "service", "light-out") == {}

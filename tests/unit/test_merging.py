@@ -7,8 +7,9 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
-from city import batches, cases, heads, notices, priorities, reports, verdicts
+from city import notices, reports, verdicts
 from city.audit import events
+from city.cases import batches, priorities, reporter_count, transitions
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused
@@ -19,23 +20,23 @@ DAY = timedelta(days=1)
 
 def close(scene: Scene, case: Case, days: float = 0) -> None:
     at = scene.town.now + days * DAY
-    cases.close(scene.s, case, by=scene.actor("dispatcher"), at=at, outcome="fixed", no_photo="dark")
+    transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=at, outcome="fixed", no_photo="dark")
 
 
 def merge(scene: Scene, case: Case, into: Case, days: float = 0, keep: str | None = None) -> None:
     crew = scene.crew(keep).id if keep else None
     at = scene.town.now + days * DAY
-    cases.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=at, keep_crew=crew)
+    transitions.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=at, keep_crew=crew)
 
 
 def unmerge(scene: Scene, case: Case, days: float = 0) -> None:
-    cases.unmerge(scene.s, case, by=scene.actor("dispatcher"), at=scene.town.now + days * DAY)
+    transitions.unmerge(scene.s, case, by=scene.actor("dispatcher"), at=scene.town.now + days * DAY)
 
 
 def not_fixed(scene: Scene, report: Report, days: float = 0) -> str:
     key, at = uuid.uuid4().hex, scene.town.now + days * DAY
     token = reports.token_for(SECRET, key)
-    closing, by = verdicts.closing_of(cases.root_of(scene.s, report.case)), accounts.reporter(report.id)
+    closing, by = verdicts.closing_of(transitions.root_of(scene.s, report.case)), accounts.reporter(report.id)
     return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 
@@ -109,7 +110,7 @@ def test_unmerge_gives_it_its_former_state_and_due_date_as_if_its_clock_had_neve
         merge(scene, case, root, 9)
         unmerge(scene, case, 20)
         assert (case.state, case.due_at, case.standing) == ("assigned", due, "late")
-        assert cases.live(case).crew_id == scene.crew("lights").id
+        assert transitions.live(case).crew_id == scene.crew("lights").id
 
 
 def test_what_was_separated_from_it_while_it_was_merged_takes_its_clock_along(town: Town) -> None:
@@ -179,11 +180,11 @@ def test_a_case_that_waited_waits_again_when_it_is_separated(town: Town) -> None
         by = scene.actor("dispatcher")
         case, root = scene.report().case, scene.report().case
         due = case.due_at
-        cases.wait(scene.s, case, "weather", by=by, at=town.now + DAY)
+        transitions.wait(scene.s, case, "weather", by=by, at=town.now + DAY)
         merge(scene, case, root, 2)
         unmerge(scene, case, 3)
         assert (case.state, case.standing) == ("waiting", "wait")
-        cases.resume(scene.s, case, by=by, at=town.now + 4 * DAY)
+        transitions.resume(scene.s, case, by=by, at=town.now + 4 * DAY)
         assert case.due_at == due + 3 * DAY
 
 
@@ -231,8 +232,8 @@ def test_of_two_live_assignments_the_dispatcher_names_the_survivor_and_the_other
             merge(scene, case, root)
         assert case.state == "assigned", "nothing half done"
         merge(scene, case, root, keep=keep)
-        assert cases.live(root).crew_id == scene.crew(keep).id
-        assert cases.live(case) is None
+        assert transitions.live(root).crew_id == scene.crew(keep).id
+        assert transitions.live(case) is None
         ended = [job.ended_why for job in root.assignments if job.ended_at]
         assert ended == (["withdrawn"] if keep == "lights" else [])
 
@@ -249,10 +250,10 @@ def many(town: Town, scene: Scene, people_: int = 3) -> Case:
 def test_who_became_many_while_it_was_closed_raise_it_when_it_is_reopened(town: Town) -> None:
     with town.at_work() as scene:
         case, by = many(town, scene, 2), scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
-        cases.merge(scene.s, scene.report().case, case, by=by, at=town.now)
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.merge(scene.s, scene.report().case, case, by=by, at=town.now)
         assert not case.raised, "what is done has no turn"
-        cases.reopen(scene.s, case, by=by, at=town.now)
+        transitions.reopen(scene.s, case, by=by, at=town.now)
         assert case.raised
 
 
@@ -284,9 +285,9 @@ def test_one_person_with_many_reports_is_one(town: Town) -> None:
             reports.subscribe(scene.s, each, "ana@town.test", lang="en", at=town.now)
         reports.subscribe(scene.s, told[1], "bea@town.test", lang="en", at=town.now)
         third = scene.report(join=first.case.number)
-        assert heads.count(scene.s, [first.case_id]) == 2
+        assert reporter_count.count(scene.s, [first.case_id]) == 2
         reports.subscribe(scene.s, third, "bea@town.test", lang="en", at=town.now)
-        assert heads.count(scene.s, [first.case_id]) == 1
+        assert reporter_count.count(scene.s, [first.case_id]) == 1
         assert not first.case.raised
 
 
@@ -323,7 +324,7 @@ def test_a_batch_that_was_undone_leaves_the_priority_to_whom_it_was(town: Town, 
         with town.at_work() as scene:
             scene.s.execute(update(Service).values(many=9))
             case = scene.s.get_one(Case, case_id)
-            heads.shrunk(scene.s, case, at=town.now + DAY)
+            reporter_count.shrunk(scene.s, case, at=town.now + DAY)
             assert not case.raised
 
 

@@ -8,7 +8,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, select, text
 
-from city import kept, search
+from city.cases import board_index
+from city.cases import search as case_search
 from city.db import engine as db
 from city.db.models import Base, Case
 
@@ -161,7 +162,7 @@ def test_the_cases_of_an_older_version_are_counted(old: str) -> None:
         )
     db.migrate(old)
     with db.reading(engine) as s:
-        assert kept.differences(s) == []
+        assert board_index.differences(s) == []
         stands = s.execute(text("SELECT standing, rank, crew_id, area_id FROM cases ORDER BY id")).all()
         assert stands == [
             ("late", 2, None, 5),
@@ -264,11 +265,11 @@ def test_the_cases_of_an_older_version_are_found_by_what_was_told(old: str) -> N
             found = {
                 s.scalars(select(Case.number).where(Case.id == id_)).one()
                 for live in (True, False)
-                for id_ in s.scalars(search.ids(s, search.terms(typed), live=live))
+                for id_ in s.scalars(case_search.ids(s, case_search.terms(typed), live=live))
             }
             assert sorted(found) == numbers, typed
     with db.transaction(engine) as s:
-        assert search.recompute(s) == 0
+        assert case_search.recompute(s) == 0
     engine.dispose()
 
 

@@ -11,8 +11,9 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import batches, cases, delivery, mailers, notices, reports
+from city import delivery, mailers, notices, reports
 from city.audit import events
+from city.cases import batches, transitions
 from city.db import engine as db
 from city.db.models import Case, Follower, Message, Report, Subscription
 
@@ -50,7 +51,7 @@ def subscribed(town: Town, *, confirmed: bool, email: str = "Ana@Town.test", **c
 def close(town: Town, case_id: int, origin: str = "live") -> None:
     with town.at_work() as scene:
         case = scene.s.get_one(Case, case_id)
-        cases.close(
+        transitions.close(
             scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark",
             origin=origin,
         )  # fmt: skip
@@ -76,20 +77,20 @@ def merge(town: Town, case_id: int, root_id: int) -> str:
     """Merges them, and gives the root's number."""
     with town.at_work() as scene:
         case, into = scene.s.get_one(Case, case_id), scene.s.get_one(Case, root_id)
-        cases.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=town.now)
         return into.number
 
 
 def unmerge(town: Town, case_id: int) -> None:
     with town.at_work() as scene:
         case = scene.s.get_one(Case, case_id)
-        cases.unmerge(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.unmerge(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
 
 
 def reopen(town: Town, case_id: int) -> None:
     with town.at_work() as scene:
         case = scene.s.get_one(Case, case_id)
-        cases.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
 
 
 def closings_told(smtp: Any) -> list[str]:
@@ -345,7 +346,7 @@ def test_who_is_merged_into_a_closed_case_hears_that_it_is_done(town: Town, smtp
     close(town, done)
     with town.at_work() as scene:
         case, into = scene.s.get_one(Case, late), scene.s.get_one(Case, done)
-        cases.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, case, into, by=scene.actor("dispatcher"), at=town.now)
     work(town, smtp)
     assert ("ana@town.test", "closed") in told(smtp)
 

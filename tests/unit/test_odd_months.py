@@ -14,7 +14,8 @@ import sourcecity
 from factories import Town
 from test_insights import wrong
 
-from city import batches, cases, insights
+from city import insights
+from city.cases import batches, transitions
 from city.config import versions as config_versions
 from city.db.models import Case
 from city.insights import Figures
@@ -101,17 +102,17 @@ def do(town: Town, known: dict[str, str], name: str, at: datetime, what: str) ->
         case: Case = scene.case(known[name])
         verb, _, other = what.partition(" ")
         if verb == "close":
-            cases.close(s, case, by=by, at=at, outcome="not found")
+            transitions.close(s, case, by=by, at=at, outcome="not found")
         elif verb == "reopen":
-            cases.reopen(s, case, by=by, at=at)
+            transitions.reopen(s, case, by=by, at=at)
         elif verb == "merge":
-            cases.merge(s, case, scene.case(known[other]), by=by, at=at)
+            transitions.merge(s, case, scene.case(known[other]), by=by, at=at)
         elif verb == "unmerge":
-            cases.unmerge(s, case, by=by, at=at)
+            transitions.unmerge(s, case, by=by, at=at)
         elif verb == "cancel":
-            cases.cancel(s, case, "spam", by=by, at=at)
+            transitions.cancel(s, case, "spam", by=by, at=at)
         else:
-            cases.restore(s, case, by=by, at=at)
+            transitions.restore(s, case, by=by, at=at)
 
 
 def closed_and_undone(town: Town, number: str, at: datetime) -> None:

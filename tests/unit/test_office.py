@@ -11,11 +11,12 @@ import pytest
 from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import select
 
-from city import batches, board, calls, cases, forgetting, kept, reports, tiles, verdicts
+from city import board, calls, forgetting, reports, tiles, verdicts
 from city.audit import counters, events
 from city.audit.events import Actor
 from city.board import View
 from city.calls import Call
+from city.cases import batches, board_index, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
@@ -72,7 +73,7 @@ def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
 
 def close(scene: Scene, case: Case, by: str = "call-taker", **changes: Any) -> bool:
     told = {"outcome": "answered", "words": "It is right."} | changes
-    return cases.close(scene.s, case, by=scene.actor(by), at=scene.town.now, **told)
+    return transitions.close(scene.s, case, by=scene.actor(by), at=scene.town.now, **told)
 
 
 def town_actor(town: Town, who: str) -> Actor:
@@ -118,14 +119,14 @@ class TestItsLife:
     def test_from_the_call_to_the_answer_and_back(self, town: Town) -> None:
         with town.at_work() as scene:
             case, by, at = asked(scene), scene.actor("call-taker"), town.now
-            assert cases.accept(scene.s, case, by=by, at=at)
-            assert cases.wait(scene.s, case, "resident", by=by, at=at)
-            assert cases.resume(scene.s, case, by=by, at=at)
+            assert transitions.accept(scene.s, case, by=by, at=at)
+            assert transitions.wait(scene.s, case, "resident", by=by, at=at)
+            assert transitions.resume(scene.s, case, by=by, at=at)
             assert close(scene, case)
             assert (case.state, case.outcome, case.closures[-1].no_photo) == ("closed", "answered", None)
             assert not close(scene, case)  # twice is harmless
-            assert cases.reopen(scene.s, case, by=by, at=at)
-            assert cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=at)
+            assert transitions.reopen(scene.s, case, by=by, at=at)
+            assert transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=at)
 
     @pytest.mark.parametrize("outcome", ["fixed", "not found"])
     def test_it_is_never_fixed(self, town: Town, outcome: str) -> None:
@@ -154,13 +155,13 @@ class TestItsLife:
 
     def test_it_waits_for_whoever_asked_only(self, town: Town) -> None:
         with town.at_work() as scene, pytest.raises(Refused, match="unknown_value"):
-            cases.wait(scene.s, asked(scene), "weather", by=scene.actor("dispatcher"), at=town.now)
+            transitions.wait(scene.s, asked(scene), "weather", by=scene.actor("dispatcher"), at=town.now)
 
     def test_no_crew_gets_it_alone_or_among_others(self, town: Town) -> None:
         with town.at_work() as scene:
             case, lamp, by = asked(scene), scene.report().case, scene.actor("dispatcher")
             with pytest.raises(Refused, match="no_crew"):
-                cases.assign(scene.s, case, scene.crew("lights"), by=by, at=town.now)
+                transitions.assign(scene.s, case, scene.crew("lights"), by=by, at=town.now)
             batch = batches.act(
                 scene.s, [case.number, lamp.number], "assign", {"crew": town.ids["lights"]}, by=by,
                 at=town.now, sent="x",
@@ -174,7 +175,7 @@ class TestItsLife:
             nuisance = scene.report(service_code="nuisance").case
             for one, other in ((case, lamp), (case, nuisance), (nuisance, case)):
                 with pytest.raises(Refused, match="merge_office"):
-                    cases.merge(scene.s, one, other, by=by, at=town.now)
+                    transitions.merge(scene.s, one, other, by=by, at=town.now)
 
     def test_two_are_merged_only_where_one_number_asked_alike(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -183,29 +184,29 @@ class TestItsLife:
             bill = called(scene, PHONE, "bill-copy")
             for one, root in ((other, first), (unknown, first), (first, unknown), (bill, first)):
                 with pytest.raises(Refused, match="merge_caller"):
-                    cases.merge(scene.s, one, root, by=by, at=town.now)
-            assert cases.merge(scene.s, again, first, by=by, at=town.now)
+                    transitions.merge(scene.s, one, root, by=by, at=town.now)
+            assert transitions.merge(scene.s, again, first, by=by, at=town.now)
 
     def test_a_call_taker_who_is_in_a_crew_too_works_it(self, town: Town) -> None:
         with town.at_work() as scene:
             rosa = scene.actor("rosa")
             both = replace(rosa, roles=rosa.roles | CALL_TAKER)
             case, told = asked(scene), {"by": both, "at": town.now}
-            assert cases.wait(scene.s, case, "resident", **told)
-            assert cases.resume(scene.s, case, **told)
-            assert cases.close(scene.s, case, outcome="answered", words="It is right.", **told)
+            assert transitions.wait(scene.s, case, "resident", **told)
+            assert transitions.resume(scene.s, case, **told)
+            assert transitions.close(scene.s, case, outcome="answered", words="It is right.", **told)
             assert case.closures[-1].crew_id is None
             lamp = scene.assigned("trees", place=LAMP)
             with pytest.raises(Refused, match="not_your_job"):
-                cases.wait(scene.s, lamp, "parts", **told)
+                transitions.wait(scene.s, lamp, "parts", **told)
 
     def test_its_promise_is_its_departments_and_stands_while_it_waits(self, town: Town) -> None:
         with town.at_work() as scene:
             case, by = asked(scene), scene.actor("call-taker")
             due = case.due_at
             assert due - town.now > timedelta(days=1)
-            cases.wait(scene.s, case, "resident", by=by, at=town.now)
-            cases.resume(scene.s, case, by=by, at=town.now + timedelta(days=1))
+            transitions.wait(scene.s, case, "resident", by=by, at=town.now)
+            transitions.resume(scene.s, case, by=by, at=town.now + timedelta(days=1))
             assert case.due_at == due + timedelta(days=1)
 
 
@@ -294,7 +295,7 @@ class TestErasure:
     def test_what_the_office_told_goes_with_the_last_report(self, town: Town) -> None:
         with town.at_work() as scene:
             case = called(scene, PHONE)
-            cases.note(scene.s, case, "She owes 12", by=scene.actor("call-taker"), at=town.now)
+            transitions.note(scene.s, case, "She owes 12", by=scene.actor("call-taker"), at=town.now)
             close(scene, case)
         with town.at_work() as scene:
             store = storage.open_store(town.settings)
@@ -305,13 +306,13 @@ class TestErasure:
         with town.looking() as scene:
             case = scene.s.scalars(select(Case)).one()
             assert case.closures[-1].words == ""
-            assert [words for _line, words in events.of(scene.s, cases.subject(case)) if words] == []
+            assert [words for _line, words in events.of(scene.s, transitions.subject(case)) if words] == []
             assert events.verify(scene.s) == []
 
     def test_a_lamps_closing_keeps_its_words(self, town: Town) -> None:
         with town.at_work() as scene:
             report = scene.report()
-            cases.close(
+            transitions.close(
                 scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="not ours",
                 words="The state's.",
             )  # fmt: skip
@@ -341,7 +342,7 @@ class TestTheBoard:
                 page = board.queue(scene.s, view, now=town.now)
                 assert {row.number for row in page.rows} == wanted, view
                 assert (total.n, board.count(scene.s, view, now=town.now)) == (len(wanted),) * 2, view
-            assert kept.differences(scene.s) == []
+            assert board_index.differences(scene.s) == []
 
     def test_it_is_on_no_map_and_among_none_without_a_place(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -368,16 +369,16 @@ class TestTheBoard:
             asked(scene)
             scene.report(place=None)
         with town.at_work() as scene:
-            assert kept.recompute(scene.s, at=town.now) == 0
+            assert board_index.recompute(scene.s, at=town.now) == 0
         with town.looking() as scene:
-            assert kept.differences(scene.s) == []
+            assert board_index.differences(scene.s) == []
 
 
 class TestTheFigures:
     def test_its_closing_counts_but_proves_nothing(self, town: Town) -> None:
         with town.at_work() as scene:
             close(scene, asked(scene))
-            cases.close(
+            transitions.close(
                 scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed",
                 no_photo="dark",
             )  # fmt: skip

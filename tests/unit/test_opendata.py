@@ -22,7 +22,8 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import cases, exports, files, opendata, reports, retention
+from city import exports, files, opendata, reports, retention
+from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
@@ -159,7 +160,7 @@ def test_what_the_records_schedule_clears_waits_for_the_night_and_what_somebody_
         asked = scene.report(words="Another's").key
         for _ in range(3):
             over = scene.report().case
-            cases.close(scene.s, over, by=by, at=told.now, outcome="not found")
+            transitions.close(scene.s, over, by=by, at=told.now, outcome="not found")
     at = told.now + timedelta(days=60)
     schedule = Schedule(words=Period(days=30), places="street")
 

@@ -9,8 +9,8 @@ import pytest
 from factories import LAMP, Scene, Town
 from ground import feature, geojson
 
-from city import cases, promises
 from city.audit import events
+from city.cases import sla, transitions
 from city.config import city_file
 from city.db.models import Asset, Case, Owner
 from city.layers import Order
@@ -32,8 +32,8 @@ def scene(town: Town) -> Iterator[Scene]:
 @pytest.mark.parametrize("owner", ["Harbor Electric", "HECO", "harbor"])
 def test_a_light_of_the_utility_waits_for_it_from_the_start(scene: Scene, owner: str) -> None:
     case = tell(scene, owner)
-    assert (case.state, promises.waits_for(case)) == (WAITING, "utility")
-    assert promises.owner_waited_for(case) == owner
+    assert (case.state, sla.waits_for(case)) == (WAITING, "utility")
+    assert sla.owner_waited_for(case) == owner
 
 
 def test_the_log_says_that_it_waits_by_itself(town: Town) -> None:
@@ -41,7 +41,7 @@ def test_the_log_says_that_it_waits_by_itself(town: Town) -> None:
         scene.s.add(Owner(code="harbor", names=["heco"]))
         case = tell(scene, "HECO")
         scene.report(place=replace(POLE, asset_id=case.asset_id), join=case.number)
-        subject = cases.subject(case)
+        subject = transitions.subject(case)
     with town.looking() as scene:
         story = [(line.kind, line.actor, line.facts) for line, _ in events.of(scene.s, subject)]
     assert [kind for kind, _actor, _facts in story] == ["open", "report", "wait", "join"]
@@ -51,9 +51,9 @@ def test_the_log_says_that_it_waits_by_itself(town: Town) -> None:
 def test_no_promise_is_missed_while_the_utility_has_it(scene: Scene) -> None:
     case, now = tell(scene, "HECO"), scene.town.now
     later = now + timedelta(days=100)
-    assert promises.standing(case, later) == "wait"
+    assert sla.standing(case, later) == "wait"
     owed = case.due_at - now
-    cases.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
+    transitions.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
     assert case.due_at - later == owed
 
 

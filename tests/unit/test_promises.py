@@ -6,13 +6,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Scene, Town
 
-from city import cases, promises, reports
+from city import reports
 from city.audit import events
+from city.cases import sla, transitions
+from city.cases.sla import Terms
 from city.config import calendars, city_file
 from city.config import versions as config_versions
 from city.db.models import Calendar, Case
 from city.people import accounts
-from city.promises import Terms
 from city.settings import DEFAULT_CITY
 
 HERE = ZoneInfo("America/New_York")
@@ -59,14 +60,14 @@ def test_a_holiday_and_a_night_report_cost_no_working_time(town: Town) -> None:
 
 def test_of_a_long_promise_a_quarter_is_left_at_risk() -> None:
     office = calendars.ordinary(HERE)
-    times = promises.times(Terms(HERE, hours=45, calendar=office), at("2026-05-11 08:00"))
+    times = sla.times(Terms(HERE, hours=45, calendar=office), at("2026-05-11 08:00"))
     assert (local(times.due), local(times.risk)) == ("2026-05-15 17:00", "2026-05-14 14:45")
 
 
 def test_a_promise_shorter_than_a_days_notice_is_at_risk_at_once() -> None:
     office = calendars.ordinary(HERE)
     began = at("2026-05-11 09:00")
-    times = promises.times(Terms(HERE, hours=4, calendar=office), began)
+    times = sla.times(Terms(HERE, hours=4, calendar=office), began)
     assert (local(times.due), times.risk) == ("2026-05-11 13:00", began)
 
 
@@ -83,8 +84,8 @@ def test_a_pause_moves_the_promise_by_the_working_time_in_it(
 ) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        cases.wait(scene.s, case, "weather", by=by, at=at(began))
-        cases.resume(scene.s, case, by=by, at=at(ended))
+        transitions.wait(scene.s, case, "weather", by=by, at=at(began))
+        transitions.resume(scene.s, case, by=by, at=at(ended))
         assert local(case.due_at) == due
 
 
@@ -95,23 +96,23 @@ def test_pauses_that_overlap_count_once() -> None:
         (at("2026-05-11 09:00"), at("2026-05-11 12:00")), (at("2026-05-11 10:00"), at("2026-05-11 11:00")),
         (at("2026-05-11 11:00"), at("2026-05-11 13:00")),
     ]  # fmt: skip
-    assert local(promises.times(terms, began, pauses).due) == "2026-05-12 12:00"
+    assert local(sla.times(terms, began, pauses).due) == "2026-05-12 12:00"
 
 
 def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        cases.wait(scene.s, case, "parts", by=by, at=at("2026-05-20 09:00"))  # three working hours late
-        cases.resume(scene.s, case, by=by, at=at("2026-05-22 13:00"))
+        transitions.wait(scene.s, case, "parts", by=by, at=at("2026-05-20 09:00"))  # three working hours late
+        transitions.resume(scene.s, case, by=by, at=at("2026-05-22 13:00"))
         assert local(case.due_at) == "2026-05-22 10:00"
-        assert promises.standing(case, at("2026-05-22 13:00")) == "late"
+        assert sla.standing(case, at("2026-05-22 13:00")) == "late"
 
 
 def test_a_closed_case_that_is_sent_back_has_the_working_time_that_it_had_left(town: Town) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=at("2026-05-18 14:00"), outcome="not found")
-        cases.reopen(scene.s, case, by=by, at=at("2026-05-21 14:00"))
+        transitions.close(scene.s, case, by=by, at=at("2026-05-18 14:00"), outcome="not found")
+        transitions.reopen(scene.s, case, by=by, at=at("2026-05-21 14:00"))
         assert local(case.due_at) == "2026-05-22 14:00"
 
 
@@ -121,7 +122,7 @@ def test_a_newer_calendar_or_promise_moves_no_given_word(town: Town) -> None:
         due = case.due_at
         apply(scene, SHORTER)
         scene.s.expire_all()
-        promises.refresh(case, town.now)
+        sla.refresh(case, town.now)
         assert case.due_at == due
         assert local(scene.report(at=FRIDAY).case.due_at) == "2026-05-21 11:00"
         apply(scene, BY_HOURS)
@@ -147,7 +148,7 @@ def test_the_word_of_another_system_goes_before_hours(town: Town) -> None:
     with town.at_work() as scene:
         case = opened(scene)
         case.promised_at = at("2026-06-01 10:00")
-        promises.refresh(case, FRIDAY)
+        sla.refresh(case, FRIDAY)
         assert local(case.due_at) == "2026-06-01 10:00"
 
 
@@ -168,7 +169,9 @@ def test_the_log_says_what_was_promised_and_by_which_calendar(town: Town) -> Non
         assert calendars.written(calendars.calendar_of(kept.rules)) == kept.rules
         sha256 = kept.sha256
     with town.looking() as scene:
-        line = next(e for e, _w in events.of(scene.s, cases.subject(scene.case(number))) if e.kind == "open")
+        line = next(
+            e for e, _w in events.of(scene.s, transitions.subject(scene.case(number))) if e.kind == "open"
+        )
         told = {name: line.facts[name] for name in ("service", "hours", "calendar", "urgent")}
         assert told == {"service": "light-out", "hours": 16, "calendar": sha256, "urgent": False}
         assert "days" not in line.facts

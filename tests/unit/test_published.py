@@ -10,8 +10,9 @@ import sourcecity
 from factories import Town
 from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
-from city import cases, published
+from city import published
 from city.audit import counters, events
+from city.cases import transitions
 from city.db.models import Area, Tally
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
@@ -76,8 +77,8 @@ def test_open_cases_of_which_nothing_was_written_are_counted_as_silent(asked: To
     long_ago, lately = JANUARY - timedelta(days=40), JANUARY - timedelta(days=10)
     with asked.at_work() as scene:
         quiet, moved, closed = (scene.report(at=long_ago).case for _ in range(3))
-        cases.note(scene.s, moved, "Seen", by=scene.actor("dispatcher"), at=lately)
-        cases.close(scene.s, closed, by=scene.actor("dispatcher"), at=long_ago, outcome="not found")
+        transitions.note(scene.s, moved, "Seen", by=scene.actor("dispatcher"), at=lately)
+        transitions.close(scene.s, closed, by=scene.actor("dispatcher"), at=long_ago, outcome="not found")
     publish(asked)
     (version,) = versions(asked)
     assert (version.silent, quiet.state) == (1, "new")

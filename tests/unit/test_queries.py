@@ -3,7 +3,7 @@
 import pytest
 from factories import LAMP, Town
 
-from city import cases, queries
+from city.cases import queries, transitions
 from city.db.models import Service
 from city.geo import Point, distance, rounded
 from city.lifecycle import Refused
@@ -59,9 +59,9 @@ def test_publishing_on_acceptance_publishes_no_spam(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         spam, merged, read = scene.report(), scene.report(), scene.report()
-        cases.cancel(scene.s, spam.case, "spam", by=by, at=town.now)
-        cases.accept(scene.s, read.case, by=by, at=town.now)
-        cases.merge(scene.s, merged.case, read.case, by=by, at=town.now)
+        transitions.cancel(scene.s, spam.case, "spam", by=by, at=town.now)
+        transitions.accept(scene.s, read.case, by=by, at=town.now)
+        transitions.merge(scene.s, merged.case, read.case, by=by, at=town.now)
         told = [queries.is_public(r, r.case, "on_accept") for r in (spam, merged, read)]
         assert told == [False, False, True]
 

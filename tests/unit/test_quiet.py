@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import cases, delivery, notices, reports
+from city import delivery, notices, reports
+from city.cases import transitions
 from city.config import city_file, quiet_hours
 from city.db import engine as db
 from city.db.models import Message, Subscription
@@ -49,7 +50,7 @@ def wished(town: Town, channel: str, *, danger: bool = False, confirmed: bool = 
         )  # fmt: skip
         scene.s.add(wish)
         by = scene.actor("dispatcher")
-        cases.close(scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
 
 def test_texts_and_notifications_wait_for_the_morning_but_for_danger(town: Town) -> None:

@@ -16,21 +16,10 @@ from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import (
-    backup,
-    calls,
-    cases,
-    erasing,
-    follows,
-    holds,
-    notices,
-    reports,
-    restoring,
-    subjects,
-    unanswered,
-)
+from city import backup, calls, erasing, follows, notices, reports, restoring, subjects, unanswered
 from city.audit import erasure_ledger, events
 from city.calls import Call
+from city.cases import legal_holds, transitions
 from city.config import city_file as cityfiles
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -92,8 +81,10 @@ def told(town: Town, shell: CliRunner) -> str:
         reports.want_picture(scene.s, report, "https://pictures.test/canary.jpg", at=town.now)
         other = scene.report(words="Another's words", join=report.case.number)
         reports.subscribe(scene.s, other, "neighbor@town.test", lang="en", at=town.now)
-        cases.note(scene.s, report.case, "A note of staff", by=by, at=town.now)
-        cases.close(scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark", words="Done")
+        transitions.note(scene.s, report.case, "A note of staff", by=by, at=town.now)
+        transitions.close(
+            scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark", words="Done"
+        )
         number = report.case.number
         asked = Conversation(
             said_key, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered", words="canary call"
@@ -150,7 +141,7 @@ class TestExporting:
     ) -> None:
         with town.at_work() as scene:
             twin = scene.report(words="Told of it too").case
-            cases.merge(scene.s, twin, scene.case(told), by=scene.actor("dispatcher"), at=town.now)
+            transitions.merge(scene.s, twin, scene.case(told), by=scene.actor("dispatcher"), at=town.now)
             number = twin.number
         shell.invoke(cli, ["export", "record", told, "-o", "case.zip"])
         _page, held, _names = opened(tmp_path / "case.zip")
@@ -223,7 +214,7 @@ class TestExporting:
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
             shown = scene.report(words="Shown to all", taken=[scene.photo("teal", "form:shown")])
-            cases.merge(scene.s, shown.case, scene.case(told), by=by, at=town.now)
+            transitions.merge(scene.s, shown.case, scene.case(told), by=by, at=town.now)
             reports.show(scene.s, shown, by=by, at=town.now)
             twin = shown.case.number
             photo = shown.photos[0].sha256
@@ -252,8 +243,8 @@ class TestExporting:
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
             spam, waiting = scene.report().case, scene.report().case
-            cases.cancel(scene.s, spam, "spam", by=by, at=town.now)
-            cases.wait(scene.s, waiting, "parts", by=by, at=town.now)
+            transitions.cancel(scene.s, spam, "spam", by=by, at=town.now)
+            transitions.wait(scene.s, waiting, "parts", by=by, at=town.now)
             numbers = spam.number, waiting.number
         told = []
         for number in numbers:
@@ -273,7 +264,7 @@ class TestExporting:
     ) -> None:
         with town.at_work() as scene:
             twin = scene.report().case
-            cases.merge(scene.s, twin, scene.case(told), by=scene.actor("dispatcher"), at=town.now)
+            transitions.merge(scene.s, twin, scene.case(told), by=scene.actor("dispatcher"), at=town.now)
             scene.case(told).service_code = "nuisance"
         done = shell.invoke(cli, ["export", "record", told, "--public"])
         assert (done.exit_code, "is private" in done.output) == (1, True), done.output
@@ -404,7 +395,7 @@ class TestErasing:
                     id="d", person_id=person.id, token_hash="h", enrolled_at=at, seen_at=at, release="canary"
                 )
             )
-            cases.note(scene.s, scene.report().case, "A note", by=accounts.actor(person), at=at)
+            transitions.note(scene.s, scene.report().case, "A note", by=accounts.actor(person), at=at)
             number = person.id
         done = shell.invoke(cli, ["erase", "canary@city.test"])
         assert (done.exit_code, "The account stays while they work here" in done.output) == (0, True)
@@ -531,7 +522,9 @@ class TestErasing:
         assert holding(town, "canary elsewhere") == []
         assert holding(town, "canary words")
         with town.at_work() as scene:
-            holds.lift(scene.s, scene.case(told), town.settings.var, by=scene.actor("manager"), at=town.now)
+            legal_holds.lift(
+                scene.s, scene.case(told), town.settings.var, by=scene.actor("manager"), at=town.now
+            )
         assert shell.invoke(cli, ["erase", MAIL]).exit_code == 0
         assert holding(town, "canary words") == []
 

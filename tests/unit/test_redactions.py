@@ -10,8 +10,9 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import backup, cases, redactions, reports, restoring
+from city import backup, redactions, reports, restoring
 from city.audit import erasure_ledger, events
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Erasure, Event, Photo, Report
 from city.lifecycle import Refused
@@ -103,7 +104,7 @@ def test_the_log_says_who_and_where_and_still_verifies(town: Town) -> None:
     with town.looking() as scene:
         case = scene.s.get_one(Case, photo.case_id)
         line = scene.s.scalars(select(Event).where(Event.kind == "redact")).one()
-        assert line.subject == cases.subject(case)
+        assert line.subject == transitions.subject(case)
         assert line.actor == f"person:{town.ids['dispatcher']}"
         assert line.photos == [new.sha256]
         assert line.facts == {"was": photo.sha256, "boxes": [[0, 50, 50, 50]]}
@@ -245,7 +246,7 @@ def test_the_crew_that_holds_the_job_hears_of_the_new_photo(town: Town) -> None:
     photo = sent(town)
     with town.at_work() as scene:
         case = scene.s.get_one(Case, photo.case_id)
-        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+        transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
         version = case.version
     redact(town, photo)
     with town.looking() as scene:

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from factories import Scene, Town
 from sqlalchemy import event, func, select
 
-from city import cases, rehearsal
+from city.cases import sla_simulation, transitions
+from city.cases.sla_simulation import Line, Rehearsal
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Base, Case
 from city.people import accounts
-from city.rehearsal import Line, Rehearsal
 from city.settings import DEFAULT_CITY
 from pwa.cli import cli
 
@@ -38,10 +38,10 @@ def told(scene: Scene, opened: str, closed: str = "", waited: tuple[str, str] | 
     """A case that was opened, perhaps waited, and was perhaps closed at these times."""
     case, by = scene.report(at=at(opened)).case, scene.actor("dispatcher")
     if waited:
-        cases.wait(scene.s, case, "parts", by=by, at=at(waited[0]))
-        cases.resume(scene.s, case, by=by, at=at(waited[1]))
+        transitions.wait(scene.s, case, "parts", by=by, at=at(waited[0]))
+        transitions.resume(scene.s, case, by=by, at=at(waited[1]))
     if closed:
-        cases.close(scene.s, case, by=by, at=at(closed), outcome="not found")
+        transitions.close(scene.s, case, by=by, at=at(closed), outcome="not found")
     return case
 
 
@@ -54,7 +54,7 @@ def a_month(town: Town, text: str = TEXT) -> Iterator[Scene]:
 
 def tried(town: Town, text: str, period: tuple[date, date] = MAY, now: datetime = LATER) -> Rehearsal:
     with town.looking() as scene:
-        return rehearsal.rehearse(scene.s, city_file.parse(text, "tried.toml"), *period, now)
+        return sla_simulation.rehearse(scene.s, city_file.parse(text, "tried.toml"), *period, now)
 
 
 def line(town: Town, text: str) -> Line:
@@ -111,8 +111,8 @@ def test_what_was_sent_back_is_judged_by_its_last_completion_without_the_time_it
 ) -> None:
     with a_month(town) as scene:
         case, by = told(scene, "2026-05-11 09:00", "2026-05-12 10:00"), scene.actor("dispatcher")
-        cases.reopen(scene.s, case, by=by, at=at("2026-05-20 10:00"))
-        cases.close(scene.s, case, by=by, at=at("2026-05-22 09:00"), outcome="not found")
+        transitions.reopen(scene.s, case, by=by, at=at("2026-05-20 10:00"))
+        transitions.close(scene.s, case, by=by, at=at("2026-05-22 09:00"), outcome="not found")
     assert line(town, TEXT).then.kept == 1
     assert line(town, SHORTER).worse == 1
 
@@ -121,7 +121,7 @@ def test_open_cases_count_once_they_are_late_and_never_while_they_wait(town: Tow
     with a_month(town) as scene:
         told(scene, "2026-05-30 09:00")
         case = told(scene, "2026-05-11 09:00")
-        cases.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=at("2026-05-12 09:00"))
+        transitions.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=at("2026-05-12 09:00"))
     soon = tried(town, SHORTER, now=at("2026-06-01 09:00")).total
     assert (soon.then.open, soon.now.open, soon.now.broken, soon.worse) == (2, 1, 1, 1)
 
@@ -131,8 +131,10 @@ def test_only_cases_of_the_period_count_by_the_citys_own_days(town: Town) -> Non
         for opened in ("2026-04-30 23:59", "2026-05-01 00:00", "2026-05-31 23:59", "2026-06-01 00:00"):
             told(scene, opened)
         merged, root = told(scene, "2026-05-02 09:00"), told(scene, "2026-05-02 09:00")
-        cases.merge(scene.s, merged, root, by=scene.actor("dispatcher"), at=LATER)
-        cases.cancel(scene.s, told(scene, "2026-05-02 09:00"), "spam", by=scene.actor("dispatcher"), at=LATER)
+        transitions.merge(scene.s, merged, root, by=scene.actor("dispatcher"), at=LATER)
+        transitions.cancel(
+            scene.s, told(scene, "2026-05-02 09:00"), "spam", by=scene.actor("dispatcher"), at=LATER
+        )
     assert tried(town, TEXT).total.cases == 3
 
 
@@ -148,7 +150,7 @@ def test_many_cases_are_read_in_a_few_statements(town: Town, monkeypatch: pytest
     with a_month(town) as scene:
         for _ in range(12):
             told(scene, "2026-05-11 09:00", "2026-05-12 10:00")
-    monkeypatch.setattr(rehearsal, "AT_ONCE", 5)
+    monkeypatch.setattr(sla_simulation, "AT_ONCE", 5)
     asked: list[str] = []
     event.listen(town.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
     assert tried(town, TEXT).total.cases == 12

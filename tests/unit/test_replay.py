@@ -15,10 +15,11 @@ import pytest
 from factories import Town
 from rivertown import take
 
-from city import mapping, rehearsal
+from city import mapping
+from city.cases import sla_simulation
+from city.cases.sla_simulation import Rehearsal, Verdicts
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
-from city.rehearsal import Rehearsal, Verdicts
 from city.requests import code
 
 HERE = ZoneInfo("America/New_York")
@@ -85,7 +86,7 @@ def brought(town: Town, rows: list[Row], name: str, folder: Path, at: datetime) 
 
 def replayed(town: Town, city: CityFile, since: date, until: date, now: datetime) -> Rehearsal:
     with town.looking() as scene:
-        return rehearsal.rehearse(scene.s, city, since, until, now)
+        return sla_simulation.rehearse(scene.s, city, since, until, now)
 
 
 def boston_time(told: str) -> datetime:

@@ -3,8 +3,8 @@
 import pytest
 from factories import Town
 
-from city import cases, queries
 from city.audit import events
+from city.cases import queries, transitions
 from city.config import canned_replies, city_file
 from city.config.city_file import CityFile, CityFileError
 from city.lifecycle import Refused
@@ -77,7 +77,7 @@ def test_a_closing_keeps_the_reply_of_then_in_every_language(town: Town) -> None
     with town.at_work() as scene:
         case = scene.report().case
         ready = canned_replies.chosen(city, case.service, "", "new-lamp")
-        cases.close(
+        transitions.close(
             scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome=ready.outcome, no_photo="dark",
             words="Pole 20-118.", reply=canned_replies.meant(ready, 7),
         )  # fmt: skip

@@ -16,27 +16,23 @@ from sqlalchemy import event, func, select
 from city import (
     backup,
     calls,
-    cases,
     erasing,
     follows,
     forgetting,
-    holds,
     insights,
-    kept,
     notices,
     periods,
     published,
-    queries,
     redactions,
     reports,
     restoring,
     retention,
-    search,
     subjects,
-    tags,
 )
 from city.audit import counters, erasure_ledger, events
 from city.calls import Call
+from city.cases import board_index, legal_holds, queries, tags, transitions
+from city.cases import search as case_search
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
 from city.db import engine as db
@@ -97,8 +93,8 @@ def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: 
         reports.confirm(scene.s, reports.subscribe(scene.s, told, MAIL, lang="en", at=town.now), at=town.now)
         reports.show(scene.s, told, by=by, at=town.now)
         tags.tag(scene.s, case, "canary tag", by=by, at=town.now)
-        cases.note(scene.s, case, f"{words} noted", by=by, at=town.now)
-        cases.close(
+        transitions.note(scene.s, case, f"{words} noted", by=by, at=town.now)
+        transitions.close(
             scene.s, case, by=crew, at=town.now, outcome=outcome, words=f"{words} told",
             photos_taken=[scene.photo(f"#{key[-6:]}", f"person:{key}")],
         )  # fmt: skip
@@ -155,10 +151,10 @@ def test_a_tombstone_is_left_and_nothing_that_anybody_told(town: Town) -> None:
         assert case.cleared_at == town.now + LATER
         assert scene.s.scalars(select(Photo)).all() == []
         for word in ("canary", "noted"):
-            assert scene.s.scalars(search.ids(scene.s, search.terms(word), live=False)).all() == []
-        assert [line.kind for line, _words in events.of(scene.s, cases.subject(case))][-1] == "clear"
+            assert scene.s.scalars(case_search.ids(scene.s, case_search.terms(word), live=False)).all() == []
+        assert [line.kind for line, _words in events.of(scene.s, transitions.subject(case))][-1] == "clear"
     with town.at_work() as scene:  # whoever only looks may not lock
-        assert search.recompute(scene.s) == 0
+        assert case_search.recompute(scene.s) == 0
     assert go(town) == {"words": 0}
 
 
@@ -180,9 +176,9 @@ def test_every_figure_is_the_same_before_and_after(town: Town) -> None:
     go(town, Schedule(*[Period(days=30)] * 6, places="street"))
     assert figures() == before
     with db.transaction(town.engine) as s:
-        assert kept.recompute(s) == 0
+        assert board_index.recompute(s) == 0
     with town.looking() as scene:
-        assert events.verify(scene.s) == kept.differences(scene.s) == []
+        assert events.verify(scene.s) == board_index.differences(scene.s) == []
         assert events.erased(scene.s) > 0
 
 
@@ -202,8 +198,8 @@ def test_what_was_merged_ends_with_its_root(town: Town) -> None:
     with town.at_work() as scene:
         twin, still = scene.report(words=WORDS).case, scene.report(words=WORDS).case
         open_root = scene.report(words=WORDS).case
-        cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
-        cases.merge(scene.s, still, open_root, by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, still, open_root, by=scene.actor("dispatcher"), at=town.now)
         ids = twin.id, still.id
     assert go(town) == {"words": 2}
     with town.looking() as scene:
@@ -216,7 +212,7 @@ def test_whoever_follows_a_case_without_a_report_goes_with_it(town: Town, name: 
     with town.at_work() as scene:
         case = scene.report(words=WORDS).case
         follows.follow(scene.s, follows.About("case", case.number, case.id), MAIL, lang="en", at=town.now)
-        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     assert go(town, Schedule(**{name: Period(years=3)})) == {name: 1}
     assert holding(town, MAIL) == []
 
@@ -224,7 +220,7 @@ def test_whoever_follows_a_case_without_a_report_goes_with_it(town: Town, name: 
 def test_a_cancelled_case_is_over_when_it_was_cancelled(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.report(words=WORDS).case
-        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     assert go(town, after=timedelta(days=3 * 365)) == {"words": 0}
     assert go(town) == {"words": 1}
 
@@ -250,7 +246,7 @@ def test_places_become_the_street_and_a_square_in_the_same_area(town: Town) -> N
         assert (case.address, case.asset_id, case.area_id) == ("Tansy Street", None, was.area_id)
         assert (case.lat, case.lon) != (was.lat, was.lon)
         assert abs((case.lat or 0) - LAMP.lat) < 0.01
-        assert kept.differences(scene.s) == []
+        assert board_index.differences(scene.s) == []
     assert holding(town, "214 Tansy") == []
 
 
@@ -275,7 +271,7 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     with town.at_work() as scene:
         assert scene.hold(scene.case(number))
         twin = scene.report(words=WORDS).case
-        cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     assert sum(go(town, schedule).values()) == 0
     with town.at_work() as scene:
         told = scene.case(number).reports[0]
@@ -294,10 +290,10 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     with town.at_work() as scene:
         assert callers.sweep(scene.s, town.now + LATER) == 0
         assert scene.s.scalars(select(Contact.caller_id).where(Contact.key == key)).one()
-        assert holds.lift(
+        assert legal_holds.lift(
             scene.s, scene.case(number), town.settings.var, by=scene.actor("manager"), at=town.now
         )
-        assert not holds.lift(
+        assert not legal_holds.lift(
             scene.s, scene.case(number), town.settings.var, by=scene.actor("manager"), at=town.now
         )
     gone = go(town, schedule)
@@ -309,7 +305,7 @@ def test_a_hold_that_is_placed_in_this_very_moment_counts(town: Town) -> None:
     number = ended(town)
     with town.at_work() as scene:
         twin = scene.report(words=WORDS).case
-        cases.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, twin, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
             scene.hold(scene.case(number))
@@ -359,14 +355,14 @@ def test_a_hold_that_is_placed_on_its_root_in_this_very_moment_keeps_a_merged_ca
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         for each in (number, root):
-            cases.reopen(scene.s, scene.case(each), by=by, at=town.now)
-        cases.merge(scene.s, scene.case(number), scene.case(root), by=by, at=town.now)
+            transitions.reopen(scene.s, scene.case(each), by=by, at=town.now)
+        transitions.merge(scene.s, scene.case(number), scene.case(root), by=by, at=town.now)
         own = scene.s.scalars(select(Subscription).join(Report).where(Report.number == f"{root}-A"))
         own.one().address = "another@town.test"
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
             by, var = scene.actor("manager"), town.settings.var
-            holds.place(scene.s, scene.case(root), "Lawsuit", var, by=by, at=town.now)
+            legal_holds.place(scene.s, scene.case(root), "Lawsuit", var, by=by, at=town.now)
             scene.s.flush()
             going = hands.submit(way, town, number)
             town.await_waiting()
@@ -382,12 +378,12 @@ def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: T
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         first, second = scene.report().case, scene.report().case
-        cases.merge(scene.s, first, second, by=by, at=town.now)
+        transitions.merge(scene.s, first, second, by=by, at=town.now)
         scene.hold(second)
-        cases.merge(scene.s, second, scene.case(number), by=by, at=town.now)
+        transitions.merge(scene.s, second, scene.case(number), by=by, at=town.now)
         ids = [first.id, second.id, scene.case(number).id]
     with town.looking() as scene:
-        assert holds.covered(scene.s, ids) == set(ids[:2])
+        assert legal_holds.covered(scene.s, ids) == set(ids[:2])
     assert go(town) == {"words": 1}
 
 
@@ -397,18 +393,18 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
         by = scene.actor("dispatcher")
         apart, moved = scene.report(words=WORDS).case, scene.report(words=WORDS).case
         for twin in (apart, moved):
-            cases.merge(scene.s, twin, scene.case(number), by=by, at=town.now)
+            transitions.merge(scene.s, twin, scene.case(number), by=by, at=town.now)
         scene.hold(scene.case(number))
-        cases.unmerge(scene.s, apart, by=by, at=town.now)
-        cases.merge(scene.s, moved, scene.case(other), by=by, at=town.now)
-        cases.unmerge(scene.s, moved, by=by, at=town.now)
+        transitions.unmerge(scene.s, apart, by=by, at=town.now)
+        transitions.merge(scene.s, moved, scene.case(other), by=by, at=town.now)
+        transitions.unmerge(scene.s, moved, by=by, at=town.now)
         for twin in (apart, moved):
             with pytest.raises(Refused, match="on_hold"):
                 reports.erase(
                     scene.s, twin.reports[0], storage.open_store(town.settings), town.settings.var,
                     by=by, at=town.now,
                 )  # fmt: skip
-            assert holds.lift(scene.s, twin, town.settings.var, by=scene.actor("manager"), at=town.now)
+            assert legal_holds.lift(scene.s, twin, town.settings.var, by=scene.actor("manager"), at=town.now)
     with town.looking() as scene:
         assert events.verify(scene.s) == []
 
@@ -420,16 +416,16 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
     with town.at_work() as scene:
         by, manager = scene.actor("dispatcher"), scene.actor("manager")
         twin = scene.report(words=WORDS).case.number
-        cases.merge(scene.s, scene.case(twin), scene.case(number), by=by, at=town.now)
-        holds.place(scene.s, scene.case(number), "Lawsuit", var, by=manager, at=town.now)
-        holds.place(scene.s, scene.case(bystander), "Another", var, by=manager, at=town.now)
+        transitions.merge(scene.s, scene.case(twin), scene.case(number), by=by, at=town.now)
+        legal_holds.place(scene.s, scene.case(number), "Lawsuit", var, by=manager, at=town.now)
+        legal_holds.place(scene.s, scene.case(bystander), "Another", var, by=manager, at=town.now)
     store = storage.open_store(town.settings)
     folder, _manifest = backup.make(town.engine, town.settings, store, tmp_path / "backups", at=town.now)
     later = town.now + timedelta(hours=1)
     with town.at_work() as scene:
-        cases.unmerge(scene.s, scene.case(twin), by=by, at=later)
+        transitions.unmerge(scene.s, scene.case(twin), by=by, at=later)
     with town.at_work() as scene:
-        holds.lift(scene.s, scene.case(number), var, by=manager, at=later + timedelta(hours=1))
+        legal_holds.lift(scene.s, scene.case(number), var, by=manager, at=later + timedelta(hours=1))
     kept_list = var / erasure_ledger.NAME
     assert len(kept_list.read_text().splitlines()) == 4
     restoring.restore(
@@ -437,7 +433,7 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
     )
     engine = db.connect(elsewhere.database_url)
     with db.reading(engine) as s:
-        found = {hold.case.number: hold.placed_at for hold in holds.listed(s, 10)[0]}
+        found = {hold.case.number: hold.placed_at for hold in legal_holds.listed(s, 10)[0]}
         assert found == {bystander: town.now, twin: later}
     engine.dispose()
 
@@ -462,8 +458,10 @@ def test_a_number_told_at_what_was_merged_into_a_case_on_hold_stays(town: Town) 
     number, twin = ended(town), ended(town)
     key = called(town, about=twin)
     with town.at_work() as scene:
-        cases.reopen(scene.s, scene.case(twin), by=scene.actor("dispatcher"), at=town.now)
-        cases.merge(scene.s, scene.case(twin), scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, scene.case(twin), by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(
+            scene.s, scene.case(twin), scene.case(number), by=scene.actor("dispatcher"), at=town.now
+        )
         scene.hold(scene.case(number))
     with town.at_work() as scene:
         assert callers.sweep(scene.s, town.now + LATER) == 0
@@ -489,7 +487,7 @@ def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
 )
 def test_a_hold_needs_a_reason(town: Town, reason: str, code: str) -> None:
     with town.at_work() as scene, pytest.raises(Refused, match=code):
-        holds.place(
+        legal_holds.place(
             scene.s, scene.report().case, reason, town.settings.var, by=scene.actor("manager"), at=town.now
         )
 
@@ -497,7 +495,7 @@ def test_a_hold_needs_a_reason(town: Town, reason: str, code: str) -> None:
 def test_only_managers_and_administrators_place_holds(town: Town) -> None:
     for name in ("dispatcher", "call-taker", "supervisor"):
         with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):
-            holds.place(
+            legal_holds.place(
                 scene.s, scene.report().case, "Lawsuit", town.settings.var, by=scene.actor(name), at=town.now
             )
 
@@ -523,7 +521,7 @@ def test_addresses_numbers_messages_and_phones_each_have_their_time(town: Town) 
         assert scene.case(number).reports[0].words == WORDS
         assert events.verify(scene.s) == []
     with town.at_work() as scene:  # whoever only looks may not lock
-        assert search.recompute(scene.s) == 0
+        assert case_search.recompute(scene.s) == 0
     assert holding(town, MAIL) == holding(town, "canary call") == holding(town, "canary release") == []
 
 
@@ -614,7 +612,9 @@ def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
         scene.report(words="another", taken=[scene.photo("navy", "form:a")])
     with town.at_work() as scene:
         case = scene.assigned(taken=[scene.photo("navy", "form:b")])
-        cases.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(
+            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark"
+        )
     store = storage.open_store(town.settings)
     photos.settle_all(town.engine, store, town.settings.var, town.now)
     assert go(town) == {"words": 1}
@@ -638,7 +638,7 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
     engine = db.connect(elsewhere.database_url)
     with db.reading(engine) as s:
         assert not [name for name, value in texts(s) if "canary" in value or "214 Tansy" in value]
-        assert events.verify(s) == kept.differences(s) == []
+        assert events.verify(s) == board_index.differences(s) == []
     engine.dispose()
     assert not list(elsewhere.var.rglob("*.jpg"))
 
@@ -649,18 +649,18 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
     first, second, third, lifted = (ended(town) for _ in range(4))
     with town.at_work() as scene:
         by, var = scene.actor("manager"), town.settings.var
-        holds.place(scene.s, scene.case(lifted), "Lawsuit", var, by=by, at=town.now)
+        legal_holds.place(scene.s, scene.case(lifted), "Lawsuit", var, by=by, at=town.now)
     folder, _manifest = backup.make(
         town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
     )
     hour = timedelta(hours=1)
     with town.at_work() as scene:
         for number in (first, second, third):
-            holds.place(scene.s, scene.case(number), "canary Doe", var, by=by, at=town.now + hour)
-        holds.lift(scene.s, scene.case(lifted), var, by=by, at=town.now + hour)
+            legal_holds.place(scene.s, scene.case(number), "canary Doe", var, by=by, at=town.now + hour)
+        legal_holds.lift(scene.s, scene.case(lifted), var, by=by, at=town.now + hour)
         for number in (second, third):
-            holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + 2 * hour)
-        holds.place(scene.s, scene.case(third), "canary Doe", var, by=by, at=town.now + 3 * hour)
+            legal_holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + 2 * hour)
+        legal_holds.place(scene.s, scene.case(third), "canary Doe", var, by=by, at=town.now + 3 * hour)
     kept_list = var / erasure_ledger.NAME
     assert "canary" not in kept_list.read_text()
     for _again in range(2):  # it is no harm to be told twice
@@ -675,7 +675,7 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
         assert (done.erased_again, done.held_again) == (0, 3)
     engine = db.connect(elsewhere.database_url)
     with db.reading(engine) as s:
-        found = {hold.case.number: hold for hold in holds.listed(s, 10)[0]}
+        found = {hold.case.number: hold for hold in legal_holds.listed(s, 10)[0]}
         assert set(found) == {first, third}
         assert (found[first].reason, found[first].placed_at) == ("", town.now + hour)
         assert found[first].placed_by_id is None
@@ -694,7 +694,7 @@ def test_a_hold_that_came_to_nothing_is_in_no_list(town: Town) -> None:
     def place_and_fail() -> None:
         with town.at_work() as scene:
             by = scene.actor("manager")
-            assert holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
+            assert legal_holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -706,20 +706,20 @@ def test_a_lift_whose_commit_fails_is_in_no_list(town: Town) -> None:
     number, var = ended(town), town.settings.var
     with town.at_work() as scene:
         by = scene.actor("manager")
-        holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
+        legal_holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
 
     def fail(_session: object) -> None:
         raise KeyError
 
     def lift_and_fail() -> None:
         with town.at_work() as scene:
-            assert holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
+            assert legal_holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
             event.listen(scene.s, "before_commit", fail)
 
     with pytest.raises(KeyError):
         lift_and_fail()
     with town.looking() as scene:
-        assert holds.listed(scene.s, 10)[1] == 1
+        assert legal_holds.listed(scene.s, 10)[1] == 1
     assert [line.placed for line in erasure_ledger.read([var / erasure_ledger.NAME])] == [True]
 
 
@@ -729,24 +729,24 @@ def test_a_hold_is_lifted_though_the_list_cannot_say_so(
     number, var = ended(town), town.settings.var
     with town.at_work() as scene:
         by = scene.actor("manager")
-        holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
+        legal_holds.place(scene.s, scene.case(number), "Lawsuit", var, by=by, at=town.now)
 
     def full(*_told: object) -> None:
         raise OSError("No space left on device")
 
     with monkeypatch.context() as broken, town.at_work() as scene:
         broken.setattr(erasure_ledger, "append", full)
-        assert holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
+        assert legal_holds.lift(scene.s, scene.case(number), var, by=by, at=town.now + LATER)
     with town.looking() as scene:
-        assert holds.listed(scene.s, 10) == ([], 0)
+        assert legal_holds.listed(scene.s, 10) == ([], 0)
     assert f"Lifting the hold of {number} couldn't be noted" in caplog.text
 
 
 def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: Town) -> None:
     line = erasure_ledger.Held(ended(town), erasure_ledger.hashed("not its key"), True, town.now.isoformat())
     with town.at_work() as scene:
-        assert not holds.again(scene.s, line, town.settings.var, at=town.now)
-        assert holds.listed(scene.s, 10) == ([], 0)
+        assert not legal_holds.again(scene.s, line, town.settings.var, at=town.now)
+        assert legal_holds.listed(scene.s, 10) == ([], 0)
 
 
 def test_no_other_case_that_has_the_number_is_cleared_after_a_restore(town: Town) -> None:
@@ -773,8 +773,8 @@ def test_a_case_that_lives_again_is_over_when_it_is_closed_again(town: Town) -> 
     later = town.now + LATER
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.case(number)
-        cases.reopen(scene.s, case, by=by, at=later, words="canary again")
-        cases.close(
+        transitions.reopen(scene.s, case, by=by, at=later, words="canary again")
+        transitions.close(
             scene.s,
             case,
             by=by,
@@ -806,7 +806,7 @@ def test_a_call_and_its_report_are_forgotten_each_in_their_time(town: Town) -> N
         call = Call(said, PHONE, Telling(key, "light-out", "phone", "en", WORDS, LAMP))
         calls.end(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
         case = scene.s.scalars(select(Case)).one()
-        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     assert go(town) == {"words": 1}
     assert holding(town, PHONE) == holding(town, "canary") == []
     with town.looking() as scene:

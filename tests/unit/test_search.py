@@ -12,8 +12,10 @@ from rivertown import put
 from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
-from city import cases, importruns, reports, search
+from city import importruns, reports
 from city.audit import events
+from city.cases import search as case_search
+from city.cases import transitions
 from city.db.models import Case, CaseWords, Report
 from city.photos.storage import FolderStore
 
@@ -22,11 +24,11 @@ CANARY = "zwitscherkanarie"
 
 def found(scene: Scene, typed: str, *, live: bool = True) -> list[str]:
     """The numbers of what is found; both ways of asking must agree."""
-    sought = search.terms(typed)
+    sought = case_search.terms(typed)
     assert sought, typed
-    ids = search.ids(scene.s, sought, live=live)
+    ids = case_search.ids(scene.s, sought, live=live)
     by_index = list(scene.s.scalars(select(Case.number).where(Case.id.in_(ids)).order_by(Case.id)))
-    one_by_one = select(Case.number).where(search.says(sought))
+    one_by_one = select(Case.number).where(case_search.says(sought))
     one_by_one = one_by_one.join(CaseWords, CaseWords.case_id == Case.id).where(CaseWords.open == live)
     assert list(scene.s.scalars(one_by_one.order_by(Case.id))) == by_index
     return by_index
@@ -110,7 +112,7 @@ def test_what_was_told_of_a_merged_case_finds_the_one_that_goes_on(town: Town) -
         first, second, third = (report.case.number for report in told)
         dispatcher = scene.actor("dispatcher")
         for one, other in ((2, 1), (1, 0)):
-            cases.merge(scene.s, told[one].case, told[other].case, by=dispatcher, at=town.now)
+            transitions.merge(scene.s, told[one].case, told[other].case, by=dispatcher, at=town.now)
     with town.at_work() as scene:
         reports.subscribe(scene.s, scene.case(third).reports[0], "ana@mail.test", lang="en", at=town.now)
     with town.looking() as scene:
@@ -125,7 +127,7 @@ def test_what_was_told_of_a_merged_case_finds_the_one_that_goes_on(town: Town) -
         assert kept(scene, CANARY) == []
         assert [w for w in scene.s.scalars(select(CaseWords.words)) if "ana" in w] == []
     with town.at_work() as scene:
-        cases.unmerge(scene.s, scene.case(second), by=dispatcher, at=town.now)
+        transitions.unmerge(scene.s, scene.case(second), by=dispatcher, at=town.now)
     with town.looking() as scene:
         assert (found(scene, "alpha"), found(scene, "bravo")) == ([first], [second])
         assert found(scene, third) == [second]
@@ -136,11 +138,11 @@ def test_an_ended_case_is_found_among_the_ended_and_again_when_it_lives(town: To
         case = scene.report(words="flicker").case.number
     by = "dispatcher"
     with town.at_work() as scene:
-        cases.cancel(scene.s, scene.case(case), "spam", by=scene.actor(by), at=town.now)
+        transitions.cancel(scene.s, scene.case(case), "spam", by=scene.actor(by), at=town.now)
     with town.looking() as scene:
         assert (found(scene, "flicker"), found(scene, "flicker", live=False)) == ([], [case])
     with town.at_work() as scene:
-        cases.restore(scene.s, scene.case(case), by=scene.actor(by), at=town.now)
+        transitions.restore(scene.s, scene.case(case), by=scene.actor(by), at=town.now)
     with town.looking() as scene:
         assert (found(scene, "flicker"), found(scene, "flicker", live=False)) == ([case], [])
 
@@ -150,7 +152,7 @@ def test_who_goes_back_to_a_savepoint_has_ended_nothing(town: Town) -> None:
         lamp = scene.report(words="lamp").case.number
     with town.at_work() as scene, suppress(ZeroDivisionError), events.savepoint(scene.s):
         told = {"outcome": "fixed", "no_photo": "dark"}
-        cases.close(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, **told)
+        transitions.close(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, **told)
         raise ZeroDivisionError
     with town.looking() as scene:
         assert (found(scene, "lamp"), found(scene, "lamp", live=False)) == ([lamp], [])
@@ -171,7 +173,7 @@ def test_what_was_erased_is_gone_from_the_index_too(town: Town, old_sqlite: bool
         with town.at_work() as scene:
             told = {"outcome": "fixed", "no_photo": "dark"}
             case = scene.case(report.case.number)
-            cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, **told)
+            transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, **told)
     with town.looking() as scene:
         index = ["words_ended_data" if ended else "words_open_data"] if is_sqlite else []
         assert {"case_words", *index} <= set(kept(scene, CANARY))
@@ -183,7 +185,7 @@ def test_what_was_erased_is_gone_from_the_index_too(town: Town, old_sqlite: bool
     with town.looking() as scene:
         assert found(scene, "another third", live=not ended) == [report.case.number]
         for live in (True, False):
-            assert scene.s.scalars(search.ids(scene.s, search.terms(CANARY), live=live)).all() == []
+            assert scene.s.scalars(case_search.ids(scene.s, case_search.terms(CANARY), live=live)).all() == []
         assert kept(scene, CANARY) == []
 
 
@@ -243,7 +245,7 @@ def test_an_index_that_shrank_forgets_as_well(town: Town) -> None:
     for report in told:
         with town.at_work() as scene:
             case, by = scene.case(report.case.number), scene.actor("dispatcher")
-            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
     erase(tell("quiet"))
     for n in range(3):
         erase(tell(f"{CANARY}{n} lamp"))
@@ -315,7 +317,7 @@ def test_what_a_row_held_that_no_fact_says_leaves_with_the_recount(town: Town, o
         row.words = f"{row.words} {CANARY}"
     with town.at_work() as scene:
         assert found(scene, CANARY) == [case.number]
-        assert search.recompute(scene.s) == 1
+        assert case_search.recompute(scene.s) == 1
     with town.looking() as scene:
         assert found(scene, CANARY) == []
         assert found(scene, "lamp") == [case.number]
@@ -337,8 +339,8 @@ def test_signs_and_operators_are_words_or_nothing(town: Town, typed: str) -> Non
     with town.at_work() as scene:
         scene.report(words="a lamp")
     with town.looking() as scene:
-        if sought := search.terms(typed):
-            assert scene.s.scalars(search.ids(scene.s, sought, live=True)).all() == []
+        if sought := case_search.terms(typed):
+            assert scene.s.scalars(case_search.ids(scene.s, sought, live=True)).all() == []
 
 
 def test_nonsense_as_long_as_a_book_finds_nothing(town: Town) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, String, func, literal, or_, select, text
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
-from city import locks
+from city.cases import locks
 from city.db import engine as db
 from city.db.in_list import is_in
 from city.db.models import Case, Clock, Service

@@ -4,8 +4,8 @@ import pytest
 from factories import Town
 from sqlalchemy import func, select
 
-from city import cases, kept, priorities, tags
 from city.audit import events
+from city.cases import board_index, priorities, tags, transitions
 from city.db.models import Event
 from city.lifecycle import Refused
 from city.people import accounts
@@ -18,7 +18,7 @@ def test_a_raised_case_goes_before_others_and_behind_danger(town: Town) -> None:
         assert not priorities.raise_priority(scene.s, case, by=accounts.THE_SYSTEM, at=town.now)
         number, version = case.number, case.version
     with town.looking() as scene:
-        assert (scene.case(number).rank, kept.RAISED) == (1, 1)
+        assert (scene.case(number).rank, board_index.RAISED) == (1, 1)
         assert scene.case(number).version == version
         assert [event.kind for event in events.since(scene.s, 0)][-1] == "raise priority"
     with town.at_work() as scene:
@@ -26,13 +26,13 @@ def test_a_raised_case_goes_before_others_and_behind_danger(town: Town) -> None:
             scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now
         )
     with town.looking() as scene:
-        assert scene.case(number).rank == kept.NORMAL
+        assert scene.case(number).rank == board_index.NORMAL
 
 
 def test_an_ended_case_has_no_priority(town: Town) -> None:
     with town.at_work() as scene:
         case, by = scene.report().case, scene.actor("dispatcher")
-        cases.cancel(scene.s, case, "test", by=by, at=town.now)
+        transitions.cancel(scene.s, case, "test", by=by, at=town.now)
         with pytest.raises(Refused, match="wrong_state"):
             priorities.raise_priority(scene.s, case, by=by, at=town.now)
 
@@ -54,7 +54,7 @@ def test_a_tag_is_kept_folded_and_written_once(town: Town) -> None:
     with town.looking() as scene:
         case = scene.case(number)
         assert tags.of(case) == ["storm may"]
-        story = events.of(scene.s, cases.subject(case))
+        story = events.of(scene.s, transitions.subject(case))
         assert [(event.kind, event.facts, words) for event, words in story][-1] == (
             "tag", {}, {"tag": "storm may"},
         )  # fmt: skip

@@ -8,8 +8,9 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import board, cases, geo, kept, tiles
+from city import board, geo, tiles
 from city.board import View
+from city.cases import board_index, transitions
 from city.db.models import Area, Case
 from city.geo import Point
 from city.tiles import Tile
@@ -33,15 +34,15 @@ def strewn(town: Town) -> Town:
                 at=town.now - timedelta(days=n % 7),
             ).case  # fmt: skip
             if n % 3 == 0:
-                cases.assign(
+                transitions.assign(
                     scene.s, case, scene.crew(chance.choice(("lights", "trees"))), by=by, at=town.now
                 )
             if n % 11 == 0:
-                cases.wait(scene.s, case, "weather", by=chief, at=town.now)
+                transitions.wait(scene.s, case, "weather", by=chief, at=town.now)
             if n % 13 == 0:
-                cases.close(scene.s, case, by=by, at=town.now, outcome="not ours")
+                transitions.close(scene.s, case, by=by, at=town.now, outcome="not ours")
     with town.at_work() as scene:
-        kept.recompute(scene.s, at=town.now)
+        board_index.recompute(scene.s, at=town.now)
     return town
 
 
@@ -139,7 +140,7 @@ def test_a_cluster_stands_where_its_cases_do_and_says_the_worst(
     monkeypatch.setattr(tiles, "MOST_POINTS", 1)
     with town.at_work() as scene:
         late = scene.report(at=town.now - timedelta(days=30)).case
-        cases.accept(scene.s, late, by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, late, by=scene.actor("dispatcher"), at=town.now)
         scene.report(place=replace(LAMP, lat=LAMP.lat + 0.0002))
     for zoom in (10, 15):
         with town.looking() as scene:

@@ -10,7 +10,8 @@ import pytest
 from factories import Town, statements
 from sqlalchemy import select
 
-from city import cases, webhooks
+from city import webhooks
+from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Event, Report, Webhook
 from city.lifecycle import Refused
@@ -61,7 +62,7 @@ def row(town: Town) -> Webhook:
 def close(town: Town, number: str) -> None:
     with town.at_work() as scene:
         case, by = scene.case(number), scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
 
 def test_what_happens_is_told_once_in_order(town: Town, other: Other) -> None:
@@ -179,8 +180,8 @@ def test_nothing_private_is_told(town: Town, other: Other) -> None:
         scene.report(service_code="nuisance", words="my neighbor")
         report: Report = scene.report(words="canary of the words")
         case, by = report.case, scene.actor("dispatcher")
-        cases.note(scene.s, case, "canary of a note", by=by, at=town.now)
-        cases.close(
+        transitions.note(scene.s, case, "canary of a note", by=by, at=town.now)
+        transitions.close(
             scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words="canary of the end"
         )
     tell(town, other)
@@ -192,7 +193,9 @@ def test_nothing_private_is_told(town: Town, other: Other) -> None:
 def test_an_imported_past_is_passed_over(town: Town, other: Other) -> None:
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.s.scalars(select(Case)).one()
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", origin="import")
+        transitions.close(
+            scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", origin="import"
+        )
     assert tell(town, other) == 0
     assert other.heard == []
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import batches, cases, tags
+from city.cases import batches, tags, transitions
 from city.db.models import Area, Batch, Event, Person
 from pwa import errors, told
 
@@ -97,7 +97,7 @@ def test_those_that_may_not_move_are_named_with_the_reason(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
     with town.at_work() as scene:
-        cases.cancel(scene.s, scene.case(three[1]), "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, scene.case(three[1]), "test", by=scene.actor("dispatcher"), at=town.now)
     asked = {"crew": town.ids["lights"], "cases": " ".join([*three, "26-999999"])}
     answer = post("/dispatch/batch", key="all", mode="all", **asked)
     assert answer.status_code == 422
@@ -356,7 +356,7 @@ class TestChoosing:
     def test_only_open_ones_are_chosen(self, board: FlaskClient, town: Town, spread: list[str]) -> None:
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
-            cases.cancel(scene.s, scene.case(spread[0]), "test", by=by, at=town.now)
+            transitions.cancel(scene.s, scene.case(spread[0]), "test", by=by, at=town.now)
             tags.tag(scene.s, scene.case(spread[1]), "x", by=by, at=town.now)
         assert sorted(board.get("/dispatch/choose").get_json()["numbers"]) == spread[1:]
         assert board.get("/dispatch/choose?state=cancelled").get_json() == {"numbers": [], "total": 0}

@@ -13,10 +13,11 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
-from city import answers, calls, cases
+from city import answers, calls
 from city.answers import Draft, Text
 from city.audit import events
 from city.calls import Call
+from city.cases import transitions
 from city.db.models import Address, Caller, Contact, Event, Report, Subscription
 from city.lifecycle import MAX_WORDS
 from city.people.contacts import MAX_SECONDS, Conversation
@@ -384,7 +385,7 @@ def test_who_joins_a_case_hears_its_own_day_or_why_it_waits(town: Town, ask: Ask
     assert staff.JOINS_REPORTED(stands=by_then) in says(join=number)
     assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") not in says(join=number)
     with town.at_work() as scene:
-        cases.wait(scene.s, scene.case(number), "parts", by=scene.actor("dispatcher"), at=town.now)
+        transitions.wait(scene.s, scene.case(number), "parts", by=scene.actor("dispatcher"), at=town.now)
     assert staff.JOINS_REPORTED(stands=shared.ON_HOLD_FOR_PARTS) in says(join=number)
     assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") in says(join="26-999999")
 

@@ -9,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident
 
-from city import cases, queries, reports
+from city import reports
+from city.cases import queries, transitions
 from city.db.models import Service
 from city.geo import Point, distance
 from city.places.lookup import Place
@@ -48,7 +49,7 @@ def test_a_group_and_a_state_narrow_the_list(town: Town, client: FlaskClient) ->
     [lamp], [limb] = open_cases(town, 1), open_cases(town, 1, service_code="limb-down")
     with town.at_work() as scene:
         shut = scene.report().case
-        cases.close(
+        transitions.close(
             scene.s, shut, by=scene.actor("dispatcher"), at=town.now, outcome="not found", words="looked"
         )
     wanted = {
@@ -111,7 +112,7 @@ def test_the_map_draws_what_the_list_lists_and_no_place_too_exactly(
         coarse = scene.report(service_code="limb-down", place=Place(39.6013, -71.2017, "pin")).case.number
         lamp = scene.report().case.number
         closed = scene.report().case
-        cases.close(
+        transitions.close(
             scene.s, closed, by=scene.actor("dispatcher"), at=town.now, outcome="not found", words="looked"
         )
     points = {row[0]: row[1:] for row in client.get("/cases/points").json["points"]}  # type: ignore[index]
@@ -147,8 +148,8 @@ def test_a_long_list_asks_the_database_as_often_as_a_short_one(
                 told = scene.report()
                 reports.show(scene.s, told, by=by, at=town.now)
                 shut = told.case
-                cases.accept(scene.s, shut, by=by, at=town.now)
-                cases.close(
+                transitions.accept(scene.s, shut, by=by, at=town.now)
+                transitions.close(
                     scene.s, shut, by=by, at=town.now, outcome="fixed", words="done",
                     photos_taken=[scene.photo("gold", f"person:{rounds}{n}")],
                 )  # fmt: skip

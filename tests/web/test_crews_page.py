@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shown, staff
 
-from city import cases
+from city.cases import transitions
 from city.db.models import Device
 
 MOST_QUERIES = 12
@@ -42,7 +42,7 @@ def test_each_crew_says_what_it_holds_and_leads_to_it(board: FlaskClient, town: 
     with town.at_work() as scene:
         scene.assigned()
         waits = scene.assigned()
-        cases.wait(scene.s, waits, "weather", by=scene.actor("dispatcher"), at=town.now)
+        transitions.wait(scene.s, waits, "weather", by=scene.actor("dispatcher"), at=town.now)
     page = board.get("/dispatch/crews").get_data(as_text=True)
     assert staff.JOBS(2) in page
     assert f'href="/dispatch?crew={town.ids["lights"]}&amp;standing=wait"' in page

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import city, shared, shown, staff
 
-from city import cases, deadlines, promises, queries
 from city.board import ROWS
+from city.cases import queries, sla, sla_sweep, transitions
 from city.db.models import Photo, ToldApart
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
 from city.people import accounts, sessions
@@ -145,7 +145,7 @@ class TestTheQueue:
         with town.looking() as scene:
             due = scene.case(lamp).due_at
         app.config["NOW"] = due.replace(day=due.day + 2)
-        deadlines.sweep(town.engine, app.config["NOW"])
+        sla_sweep.sweep(town.engine, app.config["NOW"])
         log_in("dispatcher", app.config["NOW"])
         assert lamp in html_of(board.get("/dispatch?standing=late"))
         assert lamp not in html_of(board.get("/dispatch?standing=ok"))
@@ -154,7 +154,7 @@ class TestTheQueue:
         self, board: FlaskClient, town: Town, lamp: str
     ) -> None:
         with town.at_work() as scene:
-            cases.close(
+            transitions.close(
                 scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, outcome="not found"
             )
         for number in (lamp, f"{lamp}-a"):
@@ -193,9 +193,9 @@ class TestTheQueue:
     ) -> None:
         with town.at_work() as scene:
             ended, marked = scene.report().case, scene.report().case
-            cases.cancel(scene.s, ended, "test", by=scene.actor("dispatcher"), at=town.now)
+            transitions.cancel(scene.s, ended, "test", by=scene.actor("dispatcher"), at=town.now)
             for case in (ended, marked):
-                cases.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="cancelled")
+                transitions.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="cancelled")
             numbers = [ended.number, marked.number]
         page = html_of(board.get("/dispatch?review=yes"))
         assert "1–2 of 2" in page
@@ -271,7 +271,9 @@ class TestTheDrawer:
                     scene.report(join=lamp, words="Me too", taken=[scene.photo("navy", f"form:a{more}{n}")])
                     scene.report(taken=[scene.photo("gold", f"form:b{more}{n}")])
                     twin = scene.report().case
-                    cases.merge(scene.s, twin, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
+                    transitions.merge(
+                        scene.s, twin, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now
+                    )
             with counted(app) as statements:
                 page = html_of(board.get(f"/dispatch/cases/{lamp}", headers=FRAGMENT))
             sent.append(len(statements))
@@ -286,7 +288,7 @@ class TestWhatSomebodyMustLookAt:
     def marked(self, town: Town, lamp: str) -> str:
         with town.at_work() as scene:
             case = scene.case(lamp)
-            cases.keep(scene.s, case, "start", by=scene.actor("rosa"), at=town.now, why="reassigned")
+            transitions.keep(scene.s, case, "start", by=scene.actor("rosa"), at=town.now, why="reassigned")
         return lamp
 
     def test_the_drawer_says_why_and_once_looked_at_the_mark_is_gone(
@@ -341,7 +343,7 @@ class TestTheVerbs:
     ) -> None:
         with town.at_work() as scene:
             case = scene.case(lamp)
-            cases.cancel(scene.s, case, CANCEL_REASONS[0], by=scene.actor("dispatcher"), at=town.now)
+            transitions.cancel(scene.s, case, CANCEL_REASONS[0], by=scene.actor("dispatcher"), at=town.now)
         page = html_of(post(f"/dispatch/cases/{lamp}/closure", fragment=True, outcome="fixed"))
         assert page.count('id="errors"') == 1
         assert 'id="do-close"' not in page
@@ -396,7 +398,7 @@ class TestTheVerbs:
     ) -> None:
         with town.at_work() as scene:
             other = scene.report().case.number
-            cases.ask_supervisor(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
+            transitions.ask_supervisor(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
         page = html_of(log_in("supervisor").get(f"/dispatch/cases/{lamp}"))
         for form in ("do-close", "do-wait", "do-merge", "do-assign", "do-cancel"):
             assert f'id="{form}"' in page
@@ -413,8 +415,10 @@ class TestTheVerbs:
         with town.at_work() as scene:
             case = scene.case(lamp)
             case.opened_at = case.clock_from = town.now - timedelta(days=40)
-            promises.refresh(case, town.now)
-            cases.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now - timedelta(days=1))
+            sla.refresh(case, town.now)
+            transitions.wait(
+                scene.s, case, "parts", by=scene.actor("dispatcher"), at=town.now - timedelta(days=1)
+            )
         page = html_of(board.get(f"/dispatch/cases/{lamp}?standing=late"))
         row = re.search(rf'<tr id="case-{lamp}".*?</tr>', page, re.S)
         assert row
@@ -641,7 +645,7 @@ class TestMerging:
         keep = town.ids["lights"]
         assert post(f"/dispatch/cases/{one}/merge", into=other, open=other, keep_crew=keep).status_code == 303
         with town.looking() as scene:
-            held = cases.live(scene.case(other))
+            held = transitions.live(scene.case(other))
             assert held is not None
             assert held.crew_id == keep
 

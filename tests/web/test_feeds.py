@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import city, resident, shown
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
 from city.db.models import Case, Service
 
 ATOM: Final = "{http://www.w3.org/2005/Atom}"
@@ -38,7 +39,7 @@ def numbers(found: Element) -> list[str]:
 
 def closed(town: Town, number: str) -> None:
     with town.at_work() as scene:
-        cases.close(
+        transitions.close(
             scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now, outcome="not found"
         )  # fmt: skip
 

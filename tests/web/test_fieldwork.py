@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import city, shared, shown, staff
 
-from city import cases
 from city.audit import events
+from city.cases import transitions
 from city.db.models import Device
 from sync import merge, protocol, push
 
@@ -24,7 +24,7 @@ def test_field_work_is_shown_counted_as_done_released_and_put_away(
     with town.at_work() as scene:
         case = scene.assigned()
         job, number = case.assignments[-1].id, case.number
-        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     ids = sent_by_rosa(town, number, job)
     browser = log_in("dispatcher")
     assert staff.FIELD_WORK_TITLE in browser.get("/dispatch").text
@@ -72,7 +72,7 @@ def test_whose_job_it_was_is_said_only_where_it_is_a_job_of_that_case(
     with town.at_work() as scene:
         case, other = scene.assigned(), scene.assigned(crew="trees")
         number, job = case.number, other.assignments[-1].id
-        cases.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
+        transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     sent_by_rosa(town, number, job)
     page = log_in("dispatcher").get("/dispatch/field-work").text
     assert "Rosa · <span" in page
@@ -111,7 +111,7 @@ def test_the_number_of_queries_does_not_grow_with_the_work(
             with town.at_work() as scene:
                 case, other = scene.assigned(crew="lights"), scene.assigned(crew="lights")
                 job, number = case.assignments[-1].id, case.number
-                cases.merge(
+                transitions.merge(
                     scene.s,
                     case,
                     other,

@@ -18,7 +18,8 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import Sentence, city, messages, resident, shared, shown
 
-from city import cases, digests, follows, notices, reports
+from city import digests, follows, notices, reports
+from city.cases import transitions
 from city.db.models import Area, Case, Message, Street, Subscription
 from city.settings import Settings
 
@@ -79,7 +80,7 @@ def test_so_many_browsers_of_one_push_service_follow_a_case_and_others_leave_an_
 def close(town: Town, case: Case) -> None:
     with town.at_work() as scene:
         mine, by = scene.s.get_one(Case, case.id), scene.actor("dispatcher")
-        cases.close(
+        transitions.close(
             scene.s, mine, by=by, at=town.now, outcome="fixed", no_photo="dark", words="canary-closing"
         )
 
@@ -116,7 +117,7 @@ def test_a_case_is_followed_from_its_page_and_nothing_that_was_not_shown_is_told
     other.post(link(receipt, "/news/"), data={"do": "confirm"})
     with town.at_work() as scene:
         mine = scene.s.get_one(Case, case.id)
-        cases.reopen(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
     close(town, case)
     assert tell() == 1
     told = smtp.messages[-1]
@@ -135,8 +136,8 @@ def test_a_step_is_told_as_it_stands_when_it_has_settled(
     with town.at_work() as scene:
         scene.s.scalars(select(Subscription)).one().confirmed_at = town.now
         mine = scene.s.get_one(Case, case.id)
-        cases.accept(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
-        cases.assign(scene.s, mine, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+        transitions.accept(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
+        transitions.assign(scene.s, mine, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
     assert tell() == 1  # the receipt
     assert tell(SETTLED) == 1
     told = smtp.messages[-1]

@@ -12,7 +12,8 @@ from rivertown import MAPPING, put
 from sqlalchemy import select, update
 from wording import resident, shared, shown, staff
 
-from city import cases, importruns, notices, reports
+from city import importruns, notices, reports
+from city.cases import transitions
 from city.db.models import Message, SecretLink
 from pwa import mail
 
@@ -127,7 +128,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
         case = scene.case(imported)
         token = reports.token_for(secret, case.reports[0].key)
         scene.s.execute(update(SecretLink).values(token_hash=reports.hashed(token)))
-        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     with town.at_work() as scene:
         notices.follow(scene.s, town.now)
         (message,) = scene.s.scalars(select(Message))

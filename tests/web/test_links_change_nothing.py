@@ -12,7 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from city import cases, notices, reports, verdicts
+from city import notices, reports, verdicts
+from city.cases import transitions
 from city.db.models import Base, Case, Message, Report, SecretLink, Subscription
 from city.people import accounts
 from city.settings import Settings
@@ -32,31 +33,31 @@ def by(scene: Scene) -> Any:
 
 
 def closed(scene: Scene, case: Case) -> None:
-    cases.close(scene.s, case, by=by(scene), at=scene.town.now, outcome="fixed", no_photo="dark")
+    transitions.close(scene.s, case, by=by(scene), at=scene.town.now, outcome="fixed", no_photo="dark")
 
 
 def reopened(scene: Scene, case: Case) -> None:
     closed(scene, case)
-    cases.reopen(scene.s, case, by=by(scene), at=scene.town.now)
+    transitions.reopen(scene.s, case, by=by(scene), at=scene.town.now)
 
 
 def merged(scene: Scene, case: Case) -> None:
-    cases.merge(scene.s, case, scene.report().case, by=by(scene), at=scene.town.now)
+    transitions.merge(scene.s, case, scene.report().case, by=by(scene), at=scene.town.now)
 
 
 def merged_into_closed(scene: Scene, case: Case) -> None:
     root = scene.report().case
     closed(scene, root)
-    cases.merge(scene.s, case, root, by=by(scene), at=scene.town.now)
+    transitions.merge(scene.s, case, root, by=by(scene), at=scene.town.now)
 
 
 def waiting(scene: Scene, case: Case) -> None:
-    cases.wait(scene.s, case, "utility", by=by(scene), at=scene.town.now)
+    transitions.wait(scene.s, case, "utility", by=by(scene), at=scene.town.now)
 
 
 def underway(scene: Scene, case: Case) -> None:
-    cases.assign(scene.s, case, scene.crew("lights"), by=by(scene), at=scene.town.now)
-    cases.start(scene.s, case, by=scene.actor("rosa"), at=scene.town.now)
+    transitions.assign(scene.s, case, scene.crew("lights"), by=by(scene), at=scene.town.now)
+    transitions.start(scene.s, case, by=scene.actor("rosa"), at=scene.town.now)
 
 
 def confirmed(scene: Scene, case: Case) -> None:
@@ -69,8 +70,8 @@ def confirmed(scene: Scene, case: Case) -> None:
 
 STATES: dict[str, Callable[[Scene, Case], object]] = {
     "new": lambda _scene, _case: None,
-    "accepted": lambda scene, case: cases.accept(scene.s, case, by=by(scene), at=scene.town.now),
-    "assigned": lambda scene, case: cases.assign(
+    "accepted": lambda scene, case: transitions.accept(scene.s, case, by=by(scene), at=scene.town.now),
+    "assigned": lambda scene, case: transitions.assign(
         scene.s, case, scene.crew("lights"), by=by(scene), at=scene.town.now
     ),
     "underway": underway,
@@ -80,7 +81,7 @@ STATES: dict[str, Callable[[Scene, Case], object]] = {
     "reopened": reopened,
     "merged": merged,
     "merged into a closed one": merged_into_closed,
-    "cancelled": lambda scene, case: cases.cancel(
+    "cancelled": lambda scene, case: transitions.cancel(
         scene.s, case, "spam", by=by(scene), at=scene.town.now
     ),
 }  # fmt: skip

@@ -14,8 +14,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import cases, changes, presence
+from city import changes, presence
 from city.audit import epochs, events
+from city.cases import transitions
 
 MOST_IDLE = 300  # bytes
 MOST_QUERIES_WHEN_IDLE = 4  # who is logged in, and how far the log goes
@@ -96,7 +97,7 @@ def test_a_case_that_changed_within_the_view_comes_as_the_row_that_the_list_show
 ) -> None:
     here = open_board()
     with town.at_work() as scene:
-        cases.assign(
+        transitions.assign(
             scene.s, scene.case(lamp), scene.crew("lights"), by=scene.actor("supervisor"), at=town.now
         )
     told = here.hear()
@@ -116,10 +117,10 @@ def test_what_left_the_view_is_gone_and_says_why(
     unassigned, late = open_board("crew=none"), open_board("standing=late")
     with town.at_work() as scene:
         by = scene.actor("supervisor")
-        cases.assign(scene.s, scene.case(lamp), scene.crew("trees"), by=by, at=town.now)
+        transitions.assign(scene.s, scene.case(lamp), scene.crew("trees"), by=by, at=town.now)
         by = scene.actor("dispatcher")
-        cases.close(scene.s, scene.case(second), by=by, at=town.now, outcome="not found")
-        cases.merge(scene.s, scene.case(third), scene.case(lamp), by=by, at=town.now)
+        transitions.close(scene.s, scene.case(second), by=by, at=town.now, outcome="not found")
+        transitions.merge(scene.s, scene.case(third), scene.case(lamp), by=by, at=town.now)
     assert unassigned.hear()["gone"] == {
         lamp: staff.GONE_ASSIGNED(crew="trees"),
         second: staff.GONE_CLOSED(name="Dispatcher"),
@@ -135,11 +136,13 @@ def test_what_comes_into_a_narrow_view_is_new_there_and_a_note_on_it_is_not(
     crew, everything = open_board(f"crew={town.ids['lights']}"), open_board()
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        cases.assign(scene.s, scene.case(lamp), scene.crew("lights"), by=by, at=town.now)
+        transitions.assign(scene.s, scene.case(lamp), scene.crew("lights"), by=by, at=town.now)
     assert crew.hear()["fresh"] == [lamp]
     assert everything.hear()["fresh"] == []
     with town.at_work() as scene:
-        cases.note(scene.s, scene.case(lamp), "Ladder needed", by=scene.actor("dispatcher"), at=town.now)
+        transitions.note(
+            scene.s, scene.case(lamp), "Ladder needed", by=scene.actor("dispatcher"), at=town.now
+        )
     told = crew.hear()
     assert told["fresh"] == []
     assert lamp in str(told["rows"])
@@ -150,10 +153,10 @@ def test_a_reopened_case_is_new_in_the_list_of_all_that_is_open(
 ) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        cases.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
     here = open_board()
     with town.at_work() as scene:
-        cases.reopen(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
     assert here.hear()["fresh"] == [lamp]
 
 
@@ -214,9 +217,9 @@ def test_the_number_of_queries_does_not_grow_with_what_changed(
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
             for number in numbers[::2]:
-                cases.note(scene.s, scene.case(number), "Look", by=by, at=town.now)
+                transitions.note(scene.s, scene.case(number), "Look", by=by, at=town.now)
             for number in numbers[1::2]:
-                cases.assign(scene.s, scene.case(number), scene.crew("lights"), by=by, at=town.now)
+                transitions.assign(scene.s, scene.case(number), scene.crew("lights"), by=by, at=town.now)
         with counted(app) as statements:
             told = here.hear()
         assert len(told["gone"]) == more / 2  # type: ignore[arg-type]
@@ -234,7 +237,7 @@ def test_it_is_told_in_spanish_on_the_spanish_board(board: FlaskClient, town: To
     here = Board(board)
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        cases.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
     told = board.get(f"/es/dispatch/changes?since={here.since}").get_json()
     assert told["gone"] == {lamp: staff.GONE_CLOSED.es(name="Dispatcher")}
 
@@ -262,11 +265,11 @@ class TestAConflict:
     def given(self, town: Town, number: str, crew: str = "trees") -> None:
         with town.at_work() as scene:
             by = scene.actor("supervisor")
-            cases.assign(scene.s, scene.case(number), scene.crew(crew), by=by, at=town.now)
+            transitions.assign(scene.s, scene.case(number), scene.crew(crew), by=by, at=town.now)
 
     def crew_of(self, town: Town, number: str) -> str:
         with town.looking() as scene:
-            held = cases.live(scene.case(number))
+            held = transitions.live(scene.case(number))
             return held.crew.name if held else ""
 
     @pytest.mark.parametrize("fragment", [False, True])
@@ -320,7 +323,7 @@ class TestAConflict:
         seen = self.seen(board, lamp)
         with town.at_work() as scene:
             by = scene.actor("dispatcher")
-            cases.cancel(scene.s, scene.case(lamp), "spam", by=by, at=town.now)
+            transitions.cancel(scene.s, scene.case(lamp), "spam", by=by, at=town.now)
         page = post(lamp, "closure", seen=seen, outcome="not found", words="Nothing there").get_data(
             as_text=True
         )
@@ -333,7 +336,7 @@ class TestAConflict:
     ) -> None:
         seen = self.seen(board, lamp)
         with town.at_work() as scene:
-            cases.note(scene.s, scene.case(lamp), "Ladder", by=scene.actor("dispatcher"), at=town.now)
+            transitions.note(scene.s, scene.case(lamp), "Ladder", by=scene.actor("dispatcher"), at=town.now)
             scene.report(join=lamp, words="Mine too")
         assert post(lamp, "acceptance", seen=seen).status_code == 303
         page = board.get(f"/dispatch/cases/{lamp}").get_data(as_text=True)
@@ -354,7 +357,7 @@ class TestAConflict:
         with ThreadPoolExecutor(1) as pool:
             with town.at_work() as scene:
                 by = scene.actor("supervisor")
-                cases.assign(scene.s, scene.case(lamp), scene.crew("trees"), by=by, at=town.now)
+                transitions.assign(scene.s, scene.case(lamp), scene.crew("trees"), by=by, at=town.now)
                 later = pool.submit(post, lamp, "assignment", seen=seen, crew=town.ids["lights"])
                 town.await_waiting()
             assert later.result().status_code == 409
@@ -422,7 +425,7 @@ class TestTwoAtOneCase:
         hear("dispatcher", lamp, 25)
         assert len([statement for statement in asked if "INTO looking" in statement]) == 1
         with town.looking() as scene:
-            story = events.of(scene.s, cases.subject(scene.case(lamp)))
+            story = events.of(scene.s, transitions.subject(scene.case(lamp)))
         assert [line.kind for line, _words in story] == ["open", "report"]
 
     def test_the_answer_stays_short(self, hear: Callable[..., dict[str, Any]], lamp: str) -> None:

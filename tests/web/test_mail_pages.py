@@ -21,7 +21,8 @@ from sqlalchemy import select
 from wording import messages
 
 import city
-from city import accountmail, cases, delivery, digests, follows, mailers, notices, reports
+from city import accountmail, delivery, digests, follows, mailers, notices, reports
+from city.cases import transitions
 from city.db.models import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
@@ -162,13 +163,13 @@ def close(town: Town, app: Flask, number: str = "26-000001", **facts: Any) -> No
                 "outcome": "fixed", "photos_taken": [staged(scene, "lamp-after.jpg")],
                 "words": "New lamp driver. Checked after dark.",
             }  # fmt: skip
-        cases.close(scene.s, scene.case(number), by=by, at=town.now, **facts)
+        transitions.close(scene.s, scene.case(number), by=by, at=town.now, **facts)
     stored(town, app)
 
 
 def reopen(town: Town, number: str = "26-000001") -> None:
     with town.at_work() as scene:
-        cases.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
 
 
 def every(town: Town, app: Flask, post: Post, secret: str, lang: str) -> dict[str, EmailMessage]:
@@ -196,12 +197,12 @@ def every(town: Town, app: Flask, post: Post, secret: str, lang: str) -> dict[st
     confirm(town, place)
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.case("26-000001")
-        cases.accept(scene.s, case, by=by, at=town.now)
-        cases.wait(scene.s, case, "parts", by=by, at=town.now)
+        transitions.accept(scene.s, case, by=by, at=town.now)
+        transitions.wait(scene.s, case, "parts", by=by, at=town.now)
     assert post.round() == []
     (found["changed"],) = post.round(notices.SETTLES)
     with town.at_work() as scene:
-        cases.resume(scene.s, scene.case("26-000001"), by=scene.actor("dispatcher"), at=town.now)
+        transitions.resume(scene.s, scene.case("26-000001"), by=scene.actor("dispatcher"), at=town.now)
     close(town, app)
     (found["followed"],) = (each for each in post.round() if each["To"] == "bea@mail.test")
     with town.at_work() as scene:

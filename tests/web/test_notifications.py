@@ -16,7 +16,8 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import city, messages, shared
 
-from city import cases, reports, webpush
+from city import reports, webpush
+from city.cases import transitions
 from city.db.models import Case, Message, Report, Subscription
 from city.lifecycle import Refused
 from city.settings import Settings
@@ -49,7 +50,7 @@ def close(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.s.scalars(select(Case)).one()
         by = scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
 
 def wish(town: Town) -> Subscription:

@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shared, shown, staff
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
 from city.db.models import Asset, Message, Report, Subscription
 from pwa import mail
 
@@ -85,8 +86,8 @@ def test_the_history_names_whom_it_waited_for(
     number = told(town, owner)[0][:-2]
     with town.at_work() as scene:
         case, by = scene.case(number), scene.actor("dispatcher")
-        cases.wait(scene.s, case, "utility", by=by, at=town.now)
-        cases.resume(scene.s, case, by=by, at=town.now + timedelta(hours=1))
+        transitions.wait(scene.s, case, "utility", by=by, at=town.now)
+        transitions.resume(scene.s, case, by=by, at=town.now + timedelta(hours=1))
         assert case.asset
         case.asset.owner = ""  # the city buys it
     staff = log_in("dispatcher")

@@ -10,9 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shared, shown, staff
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
+from city.cases.queries import public
 from city.db.models import Subscription
-from city.queries import public
 from city.settings import Settings
 from sync import jobs
 
@@ -57,11 +58,11 @@ def test_a_case_that_waits_names_no_day_and_one_that_waited_says_that_it_moved(
     town: Town, basket: str, app: Flask, client: FlaskClient, now: datetime
 ) -> None:
     with town.at_work() as scene:
-        cases.wait(scene.s, scene.case(basket), "parts", by=scene.actor("dispatcher"), at=now)
+        transitions.wait(scene.s, scene.case(basket), "parts", by=scene.actor("dispatcher"), at=now)
     assert "May\u00a013" not in page_of(client, f"/case/{basket}")
     later = now + timedelta(days=1)
     with town.at_work() as scene:
-        cases.resume(scene.s, scene.case(basket), by=scene.actor("dispatcher"), at=later)
+        transitions.resume(scene.s, scene.case(basket), by=scene.actor("dispatcher"), at=later)
     app.config["NOW"] = later
     page = page_of(client, f"/case/{basket}")
     assert resident.FIX_BY(day="Thursday, May\u00a014 at 1:30\u00a0pm") in page
@@ -73,8 +74,8 @@ def test_a_wait_outside_working_hours_moves_nothing_and_says_nothing(
 ) -> None:
     with town.at_work() as scene:
         case, by = scene.case(basket), scene.actor("dispatcher")
-        cases.wait(scene.s, case, "parts", by=by, at=now + timedelta(hours=7))
-        cases.resume(scene.s, case, by=by, at=now + timedelta(hours=20))
+        transitions.wait(scene.s, case, "parts", by=by, at=now + timedelta(hours=7))
+        transitions.resume(scene.s, case, by=by, at=now + timedelta(hours=20))
     page = page_of(client, f"/case/{basket}")
     assert resident.FIX_BY(day=WEDNESDAY) in page
     assert resident.FIRST_SAID(day=WEDNESDAY) not in page
@@ -103,11 +104,11 @@ def test_staff_read_the_hour_and_when_a_phones_time_was_bounded(
 ) -> None:
     with town.at_work() as scene:
         case = scene.case(basket)
-        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
+        transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
     drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
     assert staff.DUE_AT(day="Wed,\u00a0May\u00a013", time="1:30\u00a0pm") in drawer
     with town.at_work() as scene:
-        cases.close(
+        transitions.close(
             scene.s, scene.case(basket), by=scene.actor("rosa"), at=now + timedelta(minutes=9),
             at_device=now - timedelta(days=3), outcome="not found",
         )  # fmt: skip
@@ -121,8 +122,8 @@ def test_staff_read_when_a_closing_was_done_that_arrived_later(
 ) -> None:
     with town.at_work() as scene:
         case = scene.case(basket)
-        cases.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
-        cases.close(
+        transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
+        transitions.close(
             scene.s, case, by=scene.actor("rosa"), at=now + timedelta(hours=2),
             at_device=now + timedelta(hours=2, minutes=-minutes), outcome="not found",
         )  # fmt: skip

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from wording import resident
 
-from city import cases, opendata, reports
+from city import opendata, reports
+from city.cases import transitions
 from city.db.models import DeclaredPhoto, Device, Operation, Report, Service
 from city.photos import photos, storage
 from city.settings import Settings
@@ -36,13 +37,13 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
         by = scene.actor("dispatcher")
         report = scene.report(words=WORDS, taken=[scene.photo()], key="canary")
         reports.subscribe(scene.s, report, MAIL, lang="en", at=town.now)
-        cases.accept(scene.s, report.case, by=by, at=town.now)
-        cases.note(scene.s, report.case, NOTE, by=by, at=town.now)
+        transitions.accept(scene.s, report.case, by=by, at=town.now)
+        transitions.note(scene.s, report.case, NOTE, by=by, at=town.now)
         private = scene.report(words=WORDS, service_code="nuisance")
         merged = scene.report(words=WORDS)
-        cases.merge(scene.s, merged.case, report.case, by=by, at=town.now)
+        transitions.merge(scene.s, merged.case, report.case, by=by, at=town.now)
         closed = scene.report(words=WORDS).case
-        cases.close(
+        transitions.close(
             scene.s, closed, by=by, at=town.now, outcome="fixed", words=WORDS,
             photos_taken=[scene.photo("gold", "person:1")],
         )  # fmt: skip
@@ -154,7 +155,7 @@ def test_no_file_has_words_or_photos_whatever_becomes_of_a_report(
             store = storage.open_store(town.settings)
             reports.erase(s, report, store, town.settings.var, by=by, at=town.now)
         if verb == "cancel":
-            cases.cancel(s, report.case, "withdrawn", by=by, at=town.now)
+            transitions.cancel(s, report.case, "withdrawn", by=by, at=town.now)
         if verb == "hide":
             reports.hide(s, report, by=by, at=town.now)
     for address in files(app, town):
@@ -245,7 +246,7 @@ def test_a_crew_sees_the_photos_of_its_own_jobs_alone(
     for crew, status in (("trees", 404), ("lights", 200), ("trees", 404)):
         with town.at_work() as scene:
             case = scene.s.get_one(Report, told.report_id).case
-            cases.assign(scene.s, case, scene.crew(crew), by=scene.actor("dispatcher"), at=town.now)
+            transitions.assign(scene.s, case, scene.crew(crew), by=scene.actor("dispatcher"), at=town.now)
         assert rosa.get(address).status_code == status, crew
     assert log_in("call-taker").get(address).status_code == 200
 

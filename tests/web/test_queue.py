@@ -17,8 +17,9 @@ from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
 from city import board as city_board
-from city import cases, priorities, promises, reports, saved_views, tags
+from city import reports, saved_views
 from city.board import Total, View
+from city.cases import priorities, sla, tags, transitions
 from city.db.models import Case
 from city.lifecycle import OPEN, STATES
 from pwa.views import is_id
@@ -66,11 +67,11 @@ def fill(town: Town, count: int = 11) -> list[str]:
             place = replace(LAMP, label=label) if label else None
             case = scene.report(at=at, place=place, danger=n % 5 == 3, words=f"lamp x{n}y").case
             if n % 5 == 4:
-                cases.wait(scene.s, case, "weather", by=dispatcher, at=town.now)
+                transitions.wait(scene.s, case, "weather", by=dispatcher, at=town.now)
             if n % 5 == 2:
                 priorities.raise_priority(scene.s, case, by=dispatcher, at=town.now)
             made.append(case.number)
-        cases.cancel(scene.s, scene.case(made[-1]), "test", by=dispatcher, at=town.now)
+        transitions.cancel(scene.s, scene.case(made[-1]), "test", by=dispatcher, at=town.now)
     return made[:-1]
 
 
@@ -451,7 +452,7 @@ class TestTheTable:
             with town.at_work() as other:
                 by = {"by": other.actor("dispatcher"), "at": town.now}
                 moved = next(number for number in seen if not other.case(number).urgent)
-                cases.wait(other.s, other.case(moved), "weather", **by)
+                transitions.wait(other.s, other.case(moved), "weather", **by)
                 priorities.raise_priority(other.s, other.case(unread), **by)
             seen += [case.number for page in pages for case in page]
         assert sorted(seen) == sorted(made)
@@ -515,8 +516,8 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
         for tag in ("storm", "again"):
             tags.tag(s, held, tag, **by)
         held.twin = ended
-        cases.merge(s, scene.assigned("trees"), held, **by, keep_crew=town.ids["trees"])
-        cases.close(s, ended, **by, outcome="not found")
+        transitions.merge(s, scene.assigned("trees"), held, **by, keep_crew=town.ids["trees"])
+        transitions.close(s, ended, **by, outcome="not found")
     with town.looking() as scene:
         s = scene.s
         views = [View(), View(state="closed"), View(state="merged")]
@@ -532,7 +533,7 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
             assert row.tags == [each.tag for each in case.tags]
             assert row.had == (last.crew.name if last else None)
             assert row.crew == (last.crew.name if last and not last.ended_at else None)
-            assert row.wait_reason == promises.waits_for(case)
+            assert row.wait_reason == sla.waits_for(case)
             both_open = case.twin is not None and {case.state, case.twin.state} <= set(OPEN)
             assert row.twin == (case.twin.number if case.twin and both_open else None)
             assert row.standing == case.standing

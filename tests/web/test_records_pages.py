@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
-from city import cases, holds, retention
+from city import retention
+from city.cases import legal_holds, transitions
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Hold
 
@@ -37,7 +38,7 @@ def html_of(response: TestResponse) -> str:
 
 def hold(town: Town, number: str) -> None:
     with town.at_work() as scene:
-        holds.place(
+        legal_holds.place(
             scene.s, scene.case(number), REASON, town.settings.var, by=scene.actor("manager"), at=town.now
         )
 
@@ -103,7 +104,7 @@ def test_what_is_merged_into_a_case_on_hold_says_so(
     hold(town, lamp)
     with town.at_work() as scene:
         twin = scene.report().case
-        cases.merge(scene.s, twin, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
+        transitions.merge(scene.s, twin, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
         number = twin.number
     page = html_of(log_in("dispatcher").get(f"/dispatch/cases/{number}"))
     assert staff.UNDER_HOLD_OF(number=lamp) in page
@@ -152,7 +153,7 @@ def test_everybody_reads_that_it_was_removed(
     town: Town, lamp: str, client: FlaskClient, log_in: Callable[[str], FlaskClient]
 ) -> None:
     with town.at_work() as scene:
-        cases.close(
+        transitions.close(
             scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, outcome="fixed",
             no_photo="dark", words="New lamp",
         )  # fmt: skip

@@ -17,7 +17,8 @@ from filled import Tell
 from flask.testing import FlaskClient
 from wording import resident
 
-from city import cases, reports
+from city import reports
+from city.cases import transitions
 from city.settings import DEFAULT_CITY, Settings
 
 # What nobody writes in the other place: feet and miles, meters; a clock of twelve hours, one of twenty-four.
@@ -53,11 +54,11 @@ def told(town: Town) -> None:
         first = scene.report(key="open", taken=[scene.photo()])
         wish = reports.subscribe(scene.s, first, "rosa@town.test", lang="en", at=town.now)
         reports.confirm(scene.s, wish, at=town.now)
-        cases.accept(scene.s, first.case, by=by, at=town.now)
+        transitions.accept(scene.s, first.case, by=by, at=town.now)
         beside = replace(LAMP, lat=LAMP.lat + 0.0005)
         second = scene.report(key="closed", place=beside).case
         later = town.now + timedelta(hours=3, minutes=12)
-        cases.close(
+        transitions.close(
             scene.s, second, by=by, at=later, outcome="fixed", no_photo="dark", words="It works again."
         )
         scene.report(key="late", place=beside, at=town.now - timedelta(days=90))

@@ -22,9 +22,10 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 from wording import resident
 
-from city import answers, cases, delivery, notices, reports
+from city import answers, delivery, notices, reports
 from city import settings as city_settings
 from city.answers import Draft, Text
+from city.cases import transitions
 from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
 from city.people import contacts
 from city.people.contacts import Conversation
@@ -142,20 +143,20 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
         by = scene.actor("dispatcher")
         told = scene.report(words=OURS, place=place, taken=[scene.photo()], key="full")
         reports.subscribe(scene.s, told, "reader@town.test", lang=pseudo.CODE, at=town.now)
-        cases.note(scene.s, told.case, OURS, by=by, at=town.now)
-        cases.accept(scene.s, told.case, by=by, at=town.now)
+        transitions.note(scene.s, told.case, OURS, by=by, at=town.now)
+        transitions.accept(scene.s, told.case, by=by, at=town.now)
         scene.assigned(words=OURS, place=place)
         waits = scene.report(words=OURS, place=place).case
-        cases.wait(scene.s, waits, "utility", by=by, at=town.now)
+        transitions.wait(scene.s, waits, "utility", by=by, at=town.now)
         closed = scene.report(words=OURS, place=place).case
-        cases.close(
+        transitions.close(
             scene.s, closed, by=by, at=town.now, outcome="fixed", words=OURS,
             photos_taken=[scene.photo("gold", "person:1")],
         )  # fmt: skip
         merged = scene.report(words=OURS, place=place).case
-        cases.merge(scene.s, merged, told.case, by=by, at=town.now)
+        transitions.merge(scene.s, merged, told.case, by=by, at=town.now)
         cancelled = scene.report(words=OURS, place=place).case
-        cases.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
+        transitions.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
         text = {lang: Text(OURS, OURS, OURS) for lang in ("en", pseudo.CODE)}
         draft = Draft("clerk", "dogs", town.now.date(), text, ())
         answers.publish(scene.s, "d-1", draft, by=scene.actor("call-taker"), at=town.now)
@@ -291,10 +292,10 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
         [wish] = scene.s.query(Subscription)
         reports.confirm(scene.s, wish, at=town.now)
         case, by = scene.case(full.number), scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words=OURS)
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words=OURS)
     told()
     with town.at_work() as scene:
-        cases.reopen(scene.s, scene.case(full.number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, scene.case(full.number), by=scene.actor("dispatcher"), at=town.now)
     told()
     assert len(sent) == 4
     for letter in sent:

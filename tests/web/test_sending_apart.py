@@ -16,7 +16,8 @@ from flask import Flask
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import cases, delivery, follows, mailers, notices, outside, reports, safe_http, webhooks
+from city import delivery, follows, mailers, notices, outside, reports, safe_http, webhooks
+from city.cases import transitions
 from city.db.models import Case, Event, Follower, Message
 from city.people import accounts
 from city.settings import Settings
@@ -187,7 +188,7 @@ def danger(town: Town, endpoints: list[str]) -> None:
             follows.follow(scene.s, about, endpoint, channel="push", keys=keys, lang="en", at=town.now)
     with town.at_work() as scene:
         case, by = scene.s.get_one(Case, about.case_id), scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
 
 def letter_after(town: Town, smtp: Any) -> float:

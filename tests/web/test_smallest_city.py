@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 from test_access import CAST, doors
 
-from city import cases
 from city.audit.events import Actor
+from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -107,8 +107,8 @@ def live(
         first, second, _third = s.scalars(select(Case).order_by(Case.id))
         crew = s.scalars(select(Crew)).one()
         for case in (first, second):
-            cases.assign(s, case, crew, by=by, at=now)
-        cases.close(
+            transitions.assign(s, case, crew, by=by, at=now)
+        transitions.close(
             s, second, by=by, at=now, outcome="fixed", no_photo="dark", photos_taken=[], words="Filled"
         )
 

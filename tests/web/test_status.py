@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import city, messages, resident, shared, shown
 
-from city import cases, delivery, notices, reports, verdicts
+from city import delivery, notices, reports, verdicts
+from city.cases import transitions
 from city.db.models import Case, Event, Report, Subscription
 from city.settings import Settings
 from pwa import mail
@@ -48,7 +49,7 @@ def told(town: Town, settings: Settings, **changes: object) -> Report:
 def closed(town: Town, number: str, at: datetime, **changes: object) -> None:
     with town.at_work() as scene:
         given = {"outcome": "fixed", "no_photo": "dark", "words": "New lamp put in."} | changes
-        cases.close(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=at, **given)  # type: ignore[arg-type]
+        transitions.close(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=at, **given)  # type: ignore[arg-type]
 
 
 def sent_back(town: Town, csrf: str, **more: str) -> dict[str, str]:
@@ -149,8 +150,8 @@ def test_a_closing_that_came_late_says_when_the_crew_was_done(
 def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         case, rosa = scene.assigned(), scene.actor("rosa")
-        cases.close(scene.s, case, by=rosa, at=town.now, outcome="fixed", no_photo="dark")
-        cases.take_back(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
+        transitions.close(scene.s, case, by=rosa, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.take_back(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
         number = case.number
     page = client.get(f"/case/{number}").text
     assert page.index(shared.PUBLIC_STEP_TAKEN_BACK) < page.index(shared.FIXED)
@@ -159,9 +160,11 @@ def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, clien
 def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         case, by = scene.assigned(), scene.actor("dispatcher")
-        was = cases.as_it_is(case)
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
-        cases.undo_batch(scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1)
+        was = transitions.as_it_is(case)
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.undo_batch(
+            scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1
+        )
         number = case.number
     page = client.get(f"/case/{number}").text
     assert page.index(shared.PUBLIC_STEP_BATCH_UNDONE) < page.index(shared.FIXED)
@@ -189,7 +192,7 @@ def test_too_many_words_about_it_are_kept_to_be_shortened(
     link = told(town, settings)
     with town.at_work() as scene:
         case = scene.case("26-000001")
-        cases.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     form = sent_back(town, token(), words="w" * 5000)
     assert client.post("/case/26-000001/not-fixed", data=form).status_code == 404
     answer = opened(link).post("/case/26-000001/not-fixed", data=form)
@@ -222,7 +225,7 @@ def test_a_merged_case_says_which_one_carries_on(
     second = told(town, settings)
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        cases.merge(scene.s, scene.case("26-000002"), scene.case("26-000001"), by=by, at=town.now)
+        transitions.merge(scene.s, scene.case("26-000002"), scene.case("26-000001"), by=by, at=town.now)
     stranger = app.test_client().get("/case/26-000002").text
     assert resident.GO_TO_REPORT(number="26-000001") in stranger
     mine = opened(second).get("/case/26-000002").text
@@ -245,13 +248,13 @@ def test_every_state_has_its_page(town: Town, settings: Settings, client: FlaskC
     with town.at_work() as scene:
         case, by, at = scene.case("26-000001"), scene.actor("dispatcher"), town.now
         if state == "accepted":
-            cases.accept(scene.s, case, by=by, at=at)
+            transitions.accept(scene.s, case, by=by, at=at)
         elif state == "assigned":
-            cases.assign(scene.s, case, scene.crew("lights"), by=by, at=at)
+            transitions.assign(scene.s, case, scene.crew("lights"), by=by, at=at)
         elif state == "waiting":
-            cases.wait(scene.s, case, "utility", by=by, at=at)
+            transitions.wait(scene.s, case, "utility", by=by, at=at)
         else:
-            cases.cancel(scene.s, case, "spam", by=by, at=at)
+            transitions.cancel(scene.s, case, "spam", by=by, at=at)
     for lang in ("", "/es"):
         assert client.get(f"{lang}/case/26-000001").status_code == 200
 

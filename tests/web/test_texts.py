@@ -17,8 +17,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import city, messages, resident, shared
 
-from city import cases
 from city import settings as city_settings
+from city.cases import transitions
 from city.db.models import Case, Message, Subscription
 from city.settings import Settings, WrongSetting
 from city.texts import Gateway, Text
@@ -93,14 +93,14 @@ def test_a_number_is_confirmed_before_a_second_text(
     def close() -> None:
         with town.at_work() as scene:
             case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
-            cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
 
     close()
     assert tell() == 0, "not confirmed: nothing more"
     app.test_client().post(link_in(text, "/es/news/"), data={"do": "confirm"})
     with town.at_work() as scene:
         case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
-        cases.reopen(scene.s, case, by=by, at=town.now)
+        transitions.reopen(scene.s, case, by=by, at=town.now)
     close()
     assert tell() == 1
     _to, done = told(gateway)[-1]
@@ -128,7 +128,7 @@ def test_a_case_is_followed_by_text_too(
     client.post(link_in(text, "/es/news/"), data={"do": "confirm"})
     with town.at_work() as scene:
         case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
-        cases.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
     assert tell() == 1
     _to, done = told(gateway)[-1]
     about = {"what": city.STREETLIGHT_OUT_ES, "outcome": shared.FIXED.es, "number": number}

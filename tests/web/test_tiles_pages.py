@@ -9,8 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import city
 
-from city import cases, geo
+from city import geo
 from city.audit import epochs
+from city.cases import transitions
 from pwa import access
 
 TILE = "/tiles/cases/16/{}/{}".format(*geo.tile_at(LAMP.point, 16))
@@ -69,7 +70,7 @@ def test_what_a_browser_has_is_not_sent_again_until_something_changes(
     assert board.get(f"/es{TILE}", headers=asked).status_code == 200
     with town.at_work() as scene:
         held = scene.case(case.number)
-        cases.assign(scene.s, held, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
+        transitions.assign(scene.s, held, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
     assert board.get(TILE, headers=asked).status_code == 200
 
 

@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import messages, resident, shared, shown
 
-from city import batches, cases, delivery, notices, reports, verdicts
+from city import delivery, notices, reports, verdicts
+from city.cases import batches, transitions
 from city.db.models import Event, Report, SecretLink
 from city.people import accounts
 from city.settings import Settings
@@ -61,18 +62,18 @@ def letters(town: Town, app: Flask) -> Callable[..., list[EmailMessage]]:
 def close(town: Town, number: str = "26-000001", days: float = 0) -> None:
     with town.at_work() as scene:
         by, at = scene.actor("dispatcher"), town.now + timedelta(days=days)
-        cases.close(scene.s, scene.case(number), by=by, at=at, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, scene.case(number), by=by, at=at, outcome="fixed", no_photo="dark")
 
 
 def reopen(town: Town, number: str = "26-000001") -> None:
     with town.at_work() as scene:
-        cases.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+        transitions.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
 
 
 def merge(town: Town, number: str, into: str) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        cases.merge(scene.s, scene.case(number), scene.case(into), by=by, at=town.now)
+        transitions.merge(scene.s, scene.case(number), scene.case(into), by=by, at=town.now)
 
 
 def kinds(town: Town, number: str = "26-000001") -> list[str]:
@@ -365,8 +366,8 @@ def test_words_about_a_case_that_ended_otherwise_are_kept_to_be_copied(
     csrf = token()
     with town.at_work() as scene:
         case, by = scene.case("26-000001"), scene.actor("dispatcher")
-        cases.reopen(scene.s, case, by=by, at=town.now)
-        cases.cancel(scene.s, case, "test", by=by, at=town.now)
+        transitions.reopen(scene.s, case, by=by, at=town.now)
+        transitions.cancel(scene.s, case, "test", by=by, at=town.now)
     answer = client.post(page, data={"csrf_token": csrf, "words": "still dark"})
     assert answer.status_code == 422
     assert "still dark" in answer.text

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from city import heads, locks
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import subject, touched
+from city.cases import locks, reporter_count
+from city.cases.queries import family_of
+from city.cases.transitions import subject, touched
 from city.db.models import Case
 from city.lifecycle import OPEN, Refused, may
-from city.queries import family_of
 
 
 def raise_priority(s: Session, case: Case, *, by: Actor, at: datetime, undoes: int | None = None) -> bool:
@@ -40,7 +40,7 @@ def _turn(s: Session, case: Case, raised: bool, by: Actor, at: datetime, undoes:
     case.raised = raised
     facts = {"undoes": undoes} if undoes else {}
     if not raised and not undoes:  # heads.py asks for more than were known
-        facts["people"] = heads.count(s, family_of(s, case.id))
+        facts["people"] = reporter_count.count(s, family_of(s, case.id))
     events.record(s, subject(case), kind, by=by, at=at, facts=facts)
     touched(s, case)
     return True

@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, selectinload
 
-from city import cases, duplicates, locks, priorities, queries, tags
 from city.audit.events import Actor
+from city.cases import duplicates, locks, priorities, queries, tags, transitions
 from city.db import bulk_insert
 from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 from city.lifecycle import (
@@ -104,8 +104,8 @@ def act(
         batch.what = kept | {"into": into.number}
         chosen = [case for case in chosen if case is not into]
     apart = duplicates.told_apart(s, into) if into else set()
-    root = cases.as_it_is(into) | {"root": True} if into else {}
-    before = {case.id: cases.as_it_is(case) for case in chosen}
+    root = transitions.as_it_is(into) | {"root": True} if into else {}
+    before = {case.id: transitions.as_it_is(case) for case in chosen}
     verb = _verb(s, name, what, chosen, into, by, at, reply)
     refused: list[list[Any]] = [
         [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
@@ -169,11 +169,13 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
     if batch.act == "assign":
-        cases.end_jobs(s, [case for case in found.values() if case.id not in moved_on], "unassigned", at)
+        transitions.end_jobs(
+            s, [case for case in found.values() if case.id not in moved_on], "unassigned", at
+        )
     if batch.act == "close":
         closings = [case.closures[-1] for case in found.values() if case.id not in moved_on]
         for start in range(0, len(closings), locks.AT_ONCE):
-            cases.free_closings(s, closings[start : start + locks.AT_ONCE])
+            transitions.free_closings(s, closings[start : start + locks.AT_ONCE])
     for case in sorted(found.values(), key=lambda each: (bool(items[each.id].was.get("root")), each.id)):
         if case.id in moved_on:
             left.append(case.number)
@@ -310,23 +312,23 @@ def _verb(
     """The verb of one case. Raises Refused where what the act asks for is not there, or makes no sense."""
     _prepare(s, name, chosen, at)
     if name == "accept":
-        return lambda case: cases.accept(s, case, by=by, at=at)
+        return lambda case: transitions.accept(s, case, by=by, at=at)
     if name == "assign":
         crew = s.get(Crew, what["crew"]) if what.get("crew") else None
         if crew is None:
             raise Refused("unknown_value", name="crew", value=what.get("crew"))
-        cases.end_jobs(s, [case for case in chosen if _changes_hands(case, crew)], "reassigned", at)
-        return lambda case: cases.assign(s, case, crew, by=by, at=at)
+        transitions.end_jobs(s, [case for case in chosen if _changes_hands(case, crew)], "reassigned", at)
+        return lambda case: transitions.assign(s, case, crew, by=by, at=at)
     if name == "wait":
         reason = _one_of(what, "reason", WAIT_REASONS)
-        return lambda case: cases.wait(s, case, reason, by=by, at=at)
+        return lambda case: transitions.wait(s, case, reason, by=by, at=at)
     if name == "close":
         outcome = _one_of(what, "outcome", OUTCOMES)
         no_photo = _one_of(what, "no_photo", NO_PHOTO) if outcome == "fixed" else None
         words = what.get("words", "")
         if len(words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
-        return lambda case: cases.close(
+        return lambda case: transitions.close(
             s, case, by=by, at=at, outcome=outcome, no_photo=no_photo, words=words,
             reply=reply(case) if reply else None,
         )  # fmt: skip
@@ -345,12 +347,12 @@ def _merge(s: Session, case: Case, into: Case, by: Actor, at: datetime) -> bool:
     if case.state == MERGED and case.merged_into_id != into.id:
         # Undoing knows the state before all merging only; and its own root is not among the locked.
         raise Refused("wrong_state", move="merge", state=MERGED)
-    return cases.merge(s, case, into, by=by, at=at)
+    return transitions.merge(s, case, into, by=by, at=at)
 
 
 def _changes_hands(case: Case, crew: Crew) -> bool:
     """Whether giving the case to the crew ends a job."""
-    held = cases.live(case)
+    held = transitions.live(case)
     return case.state in OPEN and held is not None and (held.crew_id != crew.id or case.state == WAITING)
 
 
@@ -389,13 +391,13 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
     elif batch.act == "untag":
         tags.tag(s, case, word, by=by, at=at)
     elif was.get("root"):
-        held = cases.live(case)
+        held = transitions.live(case)
         if (held.crew_id if held else None) != was["crew"]:  # it had taken over the crew of a merged one
-            cases.undo_batch(s, case, "assign", was, by=by, at=at, batch=batch.id)
+            transitions.undo_batch(s, case, "assign", was, by=by, at=at, batch=batch.id)
     elif batch.act == "merge":
-        root = cases.root_of(s, case)
-        cases.unmerge(s, case, by=by, at=at)
+        root = transitions.root_of(s, case)
+        transitions.unmerge(s, case, by=by, at=at)
         if not was.get("apart"):
             duplicates.forget_apart(s, case, root)  # nobody said that they are two: it was only taken back
     else:
-        cases.undo_batch(s, case, batch.act, was, by=by, at=at, batch=batch.id)
+        transitions.undo_batch(s, case, batch.act, was, by=by, at=at, batch=batch.id)

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session, SessionTransaction, joinedload
 
-from city import kept
 from city.audit import events
+from city.cases import board_index
 from city.db.in_list import is_in
 from city.db.models import Case, Service
 
@@ -166,7 +166,7 @@ def _chain(s: Session, case: Case) -> list[Case]:
 def _hold(s: Session, case: Case) -> None:
     since = s.get_nested_transaction() or s.get_transaction()
     s.info.setdefault("held", {})[case.number] = _Held(case, since)
-    kept.watch(s, case)
+    board_index.watch(s, case)
 
 
 def _is_held(s: Session, case: Case) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import cases, locks, promises
 from city.audit import events
+from city.cases import locks, sla, transitions
 from city.db import engine as db
 from city.db.models import IS_OPEN, Case
 from city.people import accounts
@@ -69,8 +69,8 @@ def _look(s: Session, case: Case, now: datetime, late_days: int | None) -> bool:
     Its version stays: nothing was done to it, so a crew may still take its last step back.
     """
     was = case.standing, case.warned
-    case.standing = promises.standing(case, now)
-    subject = cases.subject(case)
+    case.standing = sla.standing(case, now)
+    subject = transitions.subject(case)
     if case.standing in LINES and case.warned not in (case.standing, LATE, ESCALATED):
         events.record(s, subject, LINES[case.standing], by=accounts.THE_SYSTEM, at=now)
         case.warned = case.standing

@@ -13,8 +13,8 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, bindparam, delete, inspect, select, text, update
 from sqlalchemy.orm import Session
 
-from city import promises
 from city.audit import counters, events
+from city.cases import sla
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Assignment, Case, CellCount, Pause, Service
@@ -128,7 +128,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
     for rows in _all(s):
         mended = []
         for row in rows:
-            standing = promises.stands(row, at, row.waits_since) if at else row.standing
+            standing = sla.stands(row, at, row.waits_since) if at else row.standing
             now: dict[str, Any] = {"standing": standing} | _derived(
                 row, row.held, _area(ground, row), standing, office=row.office
             )

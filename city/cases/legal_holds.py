@@ -12,14 +12,14 @@ from typing import Final
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import locks
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Held
 from city.audit.events import Actor
+from city.cases import locks
+from city.cases.queries import chains_of
 from city.db.models import Case, Hold
 from city.lifecycle import Refused, may
 from city.people import accounts
-from city.queries import chains_of
 from city.text import is_blank
 
 MOST_LETTERS: Final = 500

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from city import promises
 from city.audit import events
+from city.cases import sla
 from city.db.models import (
     Area,
     Assignment,
@@ -477,11 +477,11 @@ def _sight(
         number=case.number,
         service=case.service,
         state=case.state,
-        standing=promises.standing(case, now),
-        wait_reason=promises.waits_for(case) if case.state == WAITING else None,
-        owner=promises.owner_waited_for(case),
+        standing=sla.standing(case, now),
+        wait_reason=sla.waits_for(case) if case.state == WAITING else None,
+        owner=sla.owner_waited_for(case),
         hourly=case.promise_hours is not None,
-        first_due=promises.first_due(case) if case.pauses else case.due_at,
+        first_due=sla.first_due(case) if case.pauses else case.due_at,
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,
@@ -513,7 +513,7 @@ def _proof(case: Case, photos: list[str], *, open_words: bool) -> Proof | None:
     if case.state != CLOSED or not case.closures:
         return None
     done = case.closures[-1]
-    early = promises.kept(case, done.done_at).total_seconds()
+    early = sla.kept(case, done.done_at).total_seconds()
     if not open_words:
         return Proof(done.outcome, done.done_at, early, done.no_photo)
     crew = done.crew.name if done.crew else None

@@ -12,10 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city.audit import events
+from city.cases.queries import family_of
 from city.db.models import Case, Event, Report, Subscription
 from city.lifecycle import OPEN
 from city.people import accounts
-from city.queries import family_of
 
 # Times as many as when staff lowered it: they knew of those, and as many again are news.
 AGAIN: Final = 2

@@ -14,13 +14,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import promises
+from city.cases import sla
+from city.cases.sla import Span, Terms
 from city.config import business_hours
 from city.config.calendars import written
 from city.config.city_file import CityFile, Service
 from city.db.models import Calendar, Case, Closure, Pause
 from city.lifecycle import CLOSED, OPEN
-from city.promises import Span, Terms
 
 AT_ONCE = 2000  # cases read at a time
 KEPT, BROKEN, UNDECIDED = "kept", "broken", "open"
@@ -121,7 +121,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
             unknown[past.service] += 1
             continue
         terms, calendar, rules = offers[past.service][past.urgent]
-        due = promises.times(terms, past.began_at, past.stood).due
+        due = sla.times(terms, past.began_at, past.stood).due
         was, is_now = _verdict(past, past.due_at), _verdict(past, due)
         why = _why(past, terms, rules)
         working = _hours(_worked(past, calendar)) if past.done_at else None
@@ -136,7 +136,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
 def _offers(city: CityFile, service: Service) -> list[tuple[Terms, business_hours.Calendar, str]]:
     """What the file promises to a case without danger and to one with it, with its calendar and the rules."""
     calendar = city.working(service)
-    days = (promises.URGENT_DAYS if service.urgent else service.promise_days, promises.URGENT_DAYS)
+    days = (sla.URGENT_DAYS if service.urgent else service.promise_days, sla.URGENT_DAYS)
     hours = service.promise_hours or 0
     return [(Terms(city.time_zone, each, hours, calendar), calendar, written(calendar)) for each in days]
 
@@ -177,7 +177,7 @@ def _pasts(s: Session, city: CityFile, since: date, until: date, now: datetime) 
             else:  # it stands still, and has moved nothing yet: see promises.refresh()
                 stopped[case_id] = began
         for row in rows:
-            promised = (row.promised_at is not None, promises.days(row), row.promise_hours, row.rules)
+            promised = (row.promised_at is not None, sla.days(row), row.promise_hours, row.rules)
             yield _Past(
                 row.service_code, row.clock_from, ends[row.id], stopped.get(row.id, now), row.urgent,
                 row.due_at, pauses[row.id], promised,
@@ -215,7 +215,7 @@ def _why(past: _Past, terms: Terms, rules: str) -> str:
 
 def _worked(past: _Past, calendar: business_hours.Calendar) -> timedelta:
     assert past.done_at  # noqa: S101 whoever asks has looked
-    stood = (business_hours.between(calendar, *span) for span in promises.apart(past.stood))
+    stood = (business_hours.between(calendar, *span) for span in sla.apart(past.stood))
     return business_hours.between(calendar, past.began_at, past.done_at) - sum(stood, timedelta())
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from city import locks
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import subject, touched
+from city.cases import locks
+from city.cases.transitions import subject, touched
 from city.db.models import Case, CaseTag
 from city.lifecycle import Refused, may
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from city import duplicates, locks
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import root_of, subject
+from city.cases import duplicates, locks
+from city.cases.transitions import root_of, subject
 from city.db.models import Case
 from city.lifecycle import Refused, may
 

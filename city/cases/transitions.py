@@ -11,9 +11,14 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from city import duplicates, geo, heads, holds, kept, locks, numbers, promises, search
+from city import geo
 from city.audit import events
 from city.audit.events import Actor
+from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla
+from city.cases import numbers as case_numbers
+from city.cases import search as case_search
+from city.cases.queries import evidence
+from city.cases.queries import root_of as root_of
 from city.db import bulk_insert
 from city.db.models import (
     Assignment,
@@ -58,8 +63,6 @@ from city.people import callers
 from city.people.accounts import THE_SYSTEM
 from city.photos import photos
 from city.places.lookup import Place
-from city.queries import evidence
-from city.queries import root_of as root_of
 from city.text import is_blank
 
 # How a crew's move ends its job, as the assignment says it.
@@ -83,9 +86,9 @@ def open_case(
     """
     hurried = urgent or service.urgent
     place = None if service.office else place
-    year = at.astimezone(promises.zone_of(service)).year
+    year = at.astimezone(sla.zone_of(service)).year
     case = Case(
-        number=numbers.named(year, numbers.take(s, year)[0]),
+        number=case_numbers.named(year, case_numbers.take(s, year)[0]),
         service=service,
         state=NEW,
         lat=place.lat if place else None,
@@ -102,14 +105,14 @@ def open_case(
         clock_from=at,
         assignments=[],
     )
-    promises.give(case, at)
+    sla.give(case, at)
     s.add(case)
     s.flush()
-    kept.watch(s, case)
+    board_index.watch(s, case)
     duplicates.mark(s, [case])
-    search.note(s, case.id)
+    case_search.note(s, case.id)
     facts: dict[str, Any] = {
-        **promises.word(case), "urgent": case.urgent, **kept.measured(case, kept.area_of(s, case)),
+        **sla.word(case), "urgent": case.urgent, **board_index.measured(case, board_index.area_of(s, case)),
     }  # fmt: skip
     if linked_to:
         facts["linked_to"] = linked_to.number
@@ -136,7 +139,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
         return False
     _check("assign", case, by)
     if case.state == WAITING:
-        promises.run(case, at)
+        sla.run(case, at)
     _end(s, case, "reassigned", at)
     given = _give(s, case, crew.id, at)
     facts = {"crew": crew.id, "assignment": given.id, "cycle": case.cycle}
@@ -211,14 +214,14 @@ def wait(
     allow("wait", by.roles)
     _one_of(reason, WAIT_REASONS, "wait_reason")
     locks.lock(s, case)
-    if case.state == WAITING and promises.waits_for(case) == reason:
+    if case.state == WAITING and sla.waits_for(case) == reason:
         return False
     _check("wait", case, by, origin)
     _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
     _own_job(case, by)
-    promises.pause(case, reason, at)
+    sla.pause(case, reason, at)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
-    facts = promises.wait_facts(reason, owner)
+    facts = sla.wait_facts(reason, owner)
     return _moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
@@ -238,14 +241,14 @@ def resume(
         return False
     _check("resume", case, by)
     _own_job(case, by)
-    promises.run(case, at)
+    sla.run(case, at)
     state = ASSIGNED if live(case) else ACCEPTED
     return _moved(s, case, "resume", state, by=by, at=at, at_device=at_device, origin=origin)
 
 
 def endanger(s: Session, case: Case, *, at: datetime, origin: str = "live") -> None:
     """Somebody is in danger at a case that was told before: it is hurried, and waits for nothing any more."""
-    promises.hurry(case, at)
+    sla.hurry(case, at)
     if case.state == WAITING and origin != "import":
         resume(s, case, by=THE_SYSTEM, at=at, origin=origin)
 
@@ -302,12 +305,12 @@ def needs_parts(
     """
     allow("needs parts", by.roles)
     locks.lock(s, case)
-    if case.state == WAITING and promises.waits_for(case) == "parts" and not live(case):
+    if case.state == WAITING and sla.waits_for(case) == "parts" and not live(case):
         return False
     _check("needs parts", case, by, origin)
     _own_job(case, by)
     _end(s, case, "needs parts", at)
-    promises.pause(case, "parts", at)
+    sla.pause(case, "parts", at)
     shas = _attach(s, case, photos_taken)
     return _moved(
         s, case, "needs parts", WAITING, by=by, at=at, at_device=at_device, photos=shas, words=words,
@@ -372,8 +375,8 @@ def close(
         s.flush()  # they name it by its id
     shas = _attach(s, case, photos_taken, closure)
     _end(s, case, "closed" if held is job else "withdrawn", at)
-    promises.run(case, done_at)
-    promises.pause(case, "closed", done_at)
+    sla.run(case, done_at)
+    sla.pause(case, "closed", done_at)
     follow_on = case.follow_on
     case.closed_at, case.outcome, case.follow_on = at, outcome, False
     case.review = why if under else None
@@ -408,12 +411,12 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     case.cycle += 1
     case.warned = None
     case.closed_at, case.outcome, case.review = None, None, None
-    promises.run(case, at)
+    sla.run(case, at)
     done = case.closures[-1]
     if done.crew_id:  # it stood on that crew's phone as done; now nobody has it
         events.feed(s, f"crew:{done.crew_id}", "job", case.number, present=False, why="reopened")
     _moved(s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin)
-    heads.grown(s, case, at=at)  # they may have become many while it was closed
+    reporter_count.grown(s, case, at=at)  # they may have become many while it was closed
     return True
 
 
@@ -458,20 +461,20 @@ def merge(
         duplicates.forget_apart(s, case, one)
     left = s.get(Case, case.merged_into_id) if case.merged_into_id else None
     if left:
-        holds.follow(s, case, by=by, at=at)
+        legal_holds.follow(s, case, by=by, at=at)
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
     told = {"into": root.number, "closed": root.state == CLOSED}
-    brings_danger = promises.in_danger(case) and not promises.in_danger(root)
+    brings_danger = sla.in_danger(case) and not sla.in_danger(root)
     _moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
     events.record(s, subject(root), "merged in", by=by, at=at, facts={"case": case.number}, origin=origin)
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:
         touched(s, root)
-    heads.grown(s, root, at=at)
+    reporter_count.grown(s, root, at=at)
     if left and (old := root_of(s, left)) is not root:
-        heads.shrunk(s, old, at=at)
+        reporter_count.shrunk(s, old, at=at)
         touched(s, old)  # its promise may count from a later day now
     for each in (left, root):
         _take_after_family(s, each, at)
@@ -494,17 +497,17 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
-    holds.follow(s, case, by=by, at=at)
+    legal_holds.follow(s, case, by=by, at=at)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
     duplicates.keep_apart(s, case, root)  # somebody has looked
     for each in (case, root):
-        heads.shrunk(s, each, at=at)
+        reporter_count.shrunk(s, each, at=at)
     touched(s, root)
     _take_after_family(s, parent, at)
     if state in OPEN:  # what was separated from it meanwhile may have moved its clock
-        promises.refresh(case, at)
+        sla.refresh(case, at)
     return True
 
 
@@ -519,7 +522,7 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     if DISPATCHER not in by.roles and len(case.reports) > 1:
         raise Refused("others_joined")
     _end(s, case, "cancelled", at)
-    promises.pause(case, "closed", at)
+    sla.pause(case, "closed", at)
     return _moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
 
 
@@ -530,7 +533,7 @@ def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.state == ACCEPTED:
         return False
     _check("restore", case, by)
-    promises.run(case, at)
+    sla.run(case, at)
     return _moved(s, case, "restore", ACCEPTED, by=by, at=at, origin=origin)
 
 
@@ -584,8 +587,8 @@ def take_back(
     if move != "needs parts":  # which says nothing of it
         case.follow_on = bool(last.facts.get("follow_on"))
     if to == WAITING:
-        promises.pause(case, waited, at)
-    promises.refresh(case, at)
+        sla.pause(case, waited, at)
+    sla.refresh(case, at)
     facts = {"what": move, "cycle": case.cycle}
     return _moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
@@ -630,7 +633,7 @@ def undo_batch(
             started = was["started"]
             given = _give(s, case, was["crew"], at)
             given.started_at = datetime.fromisoformat(started) if started else None
-    promises.refresh(case, at)
+    sla.refresh(case, at)
     held = live(case)
     facts = {"what": what, "batch": batch, "cycle": case.cycle, "crew": held.crew_id if held else None}
     return _moved(s, case, "undo batch", was["state"], by=by, at=at, facts=facts, origin="live")
@@ -792,7 +795,7 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
         closure.unproven_at = at
         if case.state == CLOSED and case.cycle == closure.cycle:
             case.review = "no evidence"
-        facts = {"cycle": closure.cycle, **kept.measured(case, kept.area_of(s, case))}
+        facts = {"cycle": closure.cycle, **board_index.measured(case, board_index.area_of(s, case))}
         events.record(s, subject(case), "no evidence", by=by, at=at, facts=facts)
         touched(s, case)
         marked += 1
@@ -850,7 +853,7 @@ def _check(move: str, case: Case, by: Actor, origin: str = "live") -> None:
 
     What another system let wait, waits over there: that is a fact, whatever the danger.
     """
-    danger = promises.in_danger(case) and origin != "import"
+    danger = sla.in_danger(case) and origin != "import"
     check(move, case.state, by.roles, office=case.service.office, danger=danger)
 
 
@@ -869,18 +872,18 @@ def _moved(
     origin: str,
 ) -> bool:
     was, case.state = case.state, to
-    case.standing = promises.standing(case, at)
+    case.standing = sla.standing(case, at)
     _check_words(words)
     told = {"words": words} if words else None
     if not {was, to} <= set(OPEN):
-        facts = {**(facts or {}), **kept.measured(case, kept.area_of(s, case))}
+        facts = {**(facts or {}), **board_index.measured(case, board_index.area_of(s, case))}
     events.record(
         s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
         photos=photos, words=told, origin=origin,
     )  # fmt: skip
     touched(s, case)
     if (was in OPEN) != (to in OPEN):
-        search.stand(s, case.id)
+        case_search.stand(s, case.id)
     return True
 
 
@@ -977,13 +980,13 @@ def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
     """Its clock starts at the first Report, danger hurries it, and it is found by all that was told, those of
     merged cases included; so up to the root. What is separated takes all of it along."""
     while case is not None:
-        search.note(s, case.id)
+        case_search.note(s, case.id)
         family = select(Case.clock_from, Case.urgent).where(Case.merged_into_id == case.id)
         merged = s.execute(family).all()
         case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])
         case.urgent = any(each.urgent for each in merged) or (case.urgent and _is_dangerous(s, case))
         if case.state in OPEN:
-            promises.refresh(case, at)
+            sla.refresh(case, at)
         case = s.get(Case, case.merged_into_id) if case.merged_into_id else None
 
 

@@ -1,0 +1,1 @@
+"""Cases: transitions, SLA, duplicates, batches, search."""
