@@ -46,10 +46,11 @@ from sqlalchemy import select
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running
 from bench._targets import judge, printed
-from city import follows, reports
+from city import reports
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Address, Case, Service
+from city.notifications import subscriptions
 from city.people import accounts
 from city.places.lookup import Place
 from city.settings import READS_A_MINUTE
@@ -312,11 +313,11 @@ def _following(site: Site, _url: str) -> Iterator[Counter[str]]:
     with ExitStack() as stack:
         with db.transaction(engine) as s:
             case = _reported(s, at, danger=True).case
-            about = follows.About("case", case.number, case.id)
+            about = subscriptions.About("case", case.number, case.id)
             for n in range(DEAD):
                 dead = stack.enter_context(socket.create_server((f"127.0.1.{n + 1}", 0)))
                 endpoint = f"http://127.0.1.{n + 1}:{dead.getsockname()[1]}/{n}"
-                follows.follow(s, about, endpoint, channel="push", keys=_keys(), lang="en", at=at)
+                subscriptions.follow(s, about, endpoint, channel="push", keys=_keys(), lang="en", at=at)
             case_id = case.id
         with db.transaction(engine) as s:
             dispatcher = accounts.actor(

@@ -11,12 +11,13 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import accountmail, backup, dumps, notices, opendata, refusals
+from city import backup, dumps, opendata, refusals
 from city.audit import epochs, events
 from city.backup import MANIFEST
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
+from city.notifications import account_email, fan_out
 from city.photos import orphans, photos, storage
 from city.photos.storage import Store
 from city.settings import Settings
@@ -139,10 +140,10 @@ def _refused(var: Path, now: datetime) -> Finding:
 
 
 def _alive(s: Session, now: datetime) -> Finding:
-    worker = s.get(Follower, notices.NAME)
+    worker = s.get(Follower, fan_out.NAME)
     if worker is None:
         return Finding("worker", WRONG, "It has never run. Start it: cityline work.")
-    if worker.seen_at == notices.NEVER:
+    if worker.seen_at == fan_out.NEVER:
         return Finding("worker", WRONG, "It hasn't run since the restore. Start it: cityline work.")
     if now - worker.seen_at > WORKER_LATE:
         return Finding("worker", WRONG, f"It hasn't run for {_span(now - worker.seen_at)}.")
@@ -155,7 +156,7 @@ def _alive(s: Session, now: datetime) -> Finding:
 
 
 def _worker(s: Session, now: datetime) -> Finding:
-    alive, worker = _alive(s, now), s.get(Follower, notices.NAME)
+    alive, worker = _alive(s, now), s.get(Follower, fan_out.NAME)
     read = worker.seq if worker else 0
     behind = s.scalar(select(func.count()).where(Event.seq > read)) or 0
     mark = LOOK if alive.mark == OK and behind > LINES_BEHIND else alive.mark
@@ -246,7 +247,7 @@ def _letters(s: Session, now: datetime) -> Finding:
         said.append(f"Tried {LONG_TRIED} or more times: {tried}.")
     if said:
         said.append("See /admin/mail.")
-    if codes := accountmail.late(s, now - CODE_LATE):
+    if codes := account_email.late(s, now - CODE_LATE):
         said.append(f"Login mail waiting for more than two minutes: {codes}.")
     if said:
         return Finding("mail", LOOK, " ".join(said))

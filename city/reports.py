@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import follows, geo
+from city import geo
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
@@ -47,6 +47,7 @@ from city.lifecycle import (
     Refused,
     may,
 )
+from city.notifications import subscriptions
 from city.people import accounts, callers
 from city.people.contacts import CHANNELS
 from city.photos import photos, storage
@@ -267,7 +268,7 @@ def subscribe(
     locks.lock(s, report.case)  # a second tap must see what the first has kept
     found = _wish(s, report, address)
     if found and (
-        (found.confirmed_at and not found.stopped_at) or at - found.asked_at < follows.ASK_AGAIN_AFTER
+        (found.confirmed_at and not found.stopped_at) or at - found.asked_at < subscriptions.ASK_AGAIN_AFTER
     ):
         return found
     if (
@@ -317,7 +318,7 @@ def confirm(s: Session, subscription: Subscription, *, at: datetime) -> bool:
     if subscription.confirmed_at and not subscription.stopped_at:
         return False
     subscription.confirmed_at, subscription.stopped_at = subscription.confirmed_at or at, None
-    subscription.told_seq = follows.newest(s) if subscription.place else 0
+    subscription.told_seq = subscriptions.newest(s) if subscription.place else 0
     _news(s, subscription, "confirm news", at)
     return True
 
@@ -454,7 +455,7 @@ def forget_wishes(s: Session, ids: Sequence[int]) -> int:
 
 def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:
     if subscription.report_id is None:
-        follows.note(s, subscription, kind, at=at)
+        subscriptions.note(s, subscription, kind, at=at)
         return
     report = s.get_one(Report, subscription.report_id)
     events.record(

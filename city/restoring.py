@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
 
-from city import backup, dumps, erasing, files, forgetting, notices, redactions, reports, retention
+from city import backup, dumps, erasing, files, forgetting, redactions, reports, retention
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.backup import Manifest, Told
@@ -19,6 +19,7 @@ from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
 from city.lifecycle import Refused
+from city.notifications import fan_out
 from city.people import sessions
 from city.photos import orphans, photos
 from city.photos.storage import Store
@@ -96,7 +97,7 @@ def restore(
         epochs.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
         with db.transaction(engine) as s:
             case_numbers.leap(s, _made(manifest), at)
-            notices.forget_seen(s)
+            fan_out.forget_seen(s)
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)
         own_secret = _put_secret(settings, secret)

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import mornings, reports
+from city import reports
 from city.audit.epochs import Watch
 from city.audit.events import Actor
 from city.cases import transitions
@@ -29,6 +29,7 @@ from city.lifecycle import (
     MOVES,
     SUPERVISOR,
 )
+from city.notifications import overdue_digest
 from city.people import accounts, sessions
 from city.photos.storage import Store
 from city.settings import Settings
@@ -66,7 +67,7 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "photos": ANYBODY,  # each photo by its own rule
     "account": ANYBODY,
     "account.me": accounts.STAFF,
-    "account.change_mornings": mornings.ROLES,
+    "account.change_mornings": overdue_digest.ROLES,
     "open311": ANYBODY,  # what is written, by the key that comes with it
     "sync": ANYBODY,  # by the phone's own token, and each operation by its author
     "crew": ANYBODY,  # a shell without anything personal: the phone keeps it for a start without signal

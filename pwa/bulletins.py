@@ -9,13 +9,14 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import digests, follows, notices, reports
+from city import reports
 from city.cases import queries
 from city.cases.queries import Sight
 from city.db.models import Message, Subscription
 from city.lifecycle import CLOSED, OPEN
-from city.texts import Text
-from city.webpush import Note
+from city.notifications import digests, fan_out, subscriptions
+from city.notifications.sms import Text
+from city.notifications.webpush import Note
 from pwa import access, envelopes, filters, letters, localization, sentences
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
@@ -103,7 +104,7 @@ WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text
 
 
 def _case(s: Session, message: Message) -> Bulletin | None:
-    case = notices.case_of(s, message.subscription)
+    case = fan_out.case_of(s, message.subscription)
     sights = _public(s, [case.id]) if case else []
     if not sights:
         return None
@@ -168,5 +169,5 @@ def _links(row: Subscription) -> dict[str, str]:
     return {
         "confirm": letters.link("news.news", subscription=row.id, code=code),
         "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),
-        "all": letters.link("follow.mine", subscription=row.id, code=follows.code(secret, row)),
+        "all": letters.link("follow.mine", subscription=row.id, code=subscriptions.code(secret, row)),
     }

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import delivery, webpush
 from city.db.models import Message
-from city.texts import Text
-from city.webpush import Note
+from city.notifications import outbox, webpush
+from city.notifications.sms import Text
+from city.notifications.webpush import Note
 from pwa import access, letters
 from pwa.letters import Picture
 
@@ -30,7 +30,7 @@ def letter(
     written = letters.begin(row.address, subject)
     # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
     host = urlsplit(settings.base_url).hostname
-    written["Message-ID"] = f"<{delivery.name_of(settings.secret_key, message)}@{host}>"
+    written["Message-ID"] = f"<{outbox.name_of(settings.secret_key, message)}@{host}>"
     written["List-Unsubscribe"] = f"<{stop}>"
     written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letters.write(written, template, pictures=pictures, **facts)
@@ -52,5 +52,5 @@ def text(message: Message, words: str, *, stop: str) -> Text:
     if message.kind != "receipt":
         words += "\n" + _("Stop texts: %(link)s", link=stop)
     return Text(
-        message.subscription.address, words, delivery.name_of(access.here().settings.secret_key, message)
+        message.subscription.address, words, outbox.name_of(access.here().settings.secret_key, message)
     )

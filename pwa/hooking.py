@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import click
 from sqlalchemy import Engine, select
 
-from city import webhooks
 from city.db import engine as db
 from city.db.models import Webhook
+from city.notifications import webhooks
 from city.people import accounts
 from city.settings import OUTWARD, Settings, read
 

@@ -13,15 +13,16 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import accountmail, notices, reports
+from city import reports
 from city.cases import queries
 from city.cases.queries import Sight
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
-from city.delivery import Render
-from city.mornings import Late
+from city.notifications import account_email, fan_out
+from city.notifications.outbox import Render
+from city.notifications.overdue_digest import Late
+from city.notifications.sms import Text
+from city.notifications.webpush import Note
 from city.people import accounts, sessions
-from city.texts import Text
-from city.webpush import Note
 from pwa import access, bulletins, envelopes, filters, letters, localization, sentences
 
 
@@ -30,7 +31,7 @@ def render(app: Flask) -> Render:
 
     def written(s: Session, message: Message) -> EmailMessage | Note | Text | None:
         row = message.subscription
-        if not _is_wanted(message) or not notices.holds(s, message):
+        if not _is_wanted(message) or not fan_out.holds(s, message):
             return None
         with _read_in(app, row.lang):
             return (_WRITERS if row.report_id else bulletins.WRITERS)[row.channel](s, message)
@@ -51,7 +52,7 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
     return letter
 
 
-def account(app: Flask) -> accountmail.Write:
+def account(app: Flask) -> account_email.Write:
     """What writes a letter about somebody's own log-in; None where it is nobody's, or over by now."""
 
     def written(s: Session, letter: AccountLetter) -> EmailMessage | None:
@@ -244,7 +245,7 @@ _WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Tex
     "sms": _text,
 }
 _ACCOUNT_WRITERS: Final[dict[str, Callable[[Session, AccountLetter], EmailMessage | None]]] = {
-    accountmail.CODE: _code,
-    accountmail.CLOSED: _closed,
-    accountmail.LINK: _link_made,
+    account_email.CODE: _code,
+    account_email.CLOSED: _closed,
+    account_email.LINK: _link_made,
 }

@@ -16,24 +16,12 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from city import (
-    accountmail,
-    delivery,
-    digests,
-    fetching,
-    mornings,
-    notices,
-    opendata,
-    outside,
-    presence,
-    published,
-    retention,
-    webhooks,
-)
+from city import fetching, opendata, outside, presence, published, retention
 from city.audit import events
 from city.cases import batches, duplicates, sla_sweep, transitions
-from city.channels import Channel, Undeliverable
 from city.db import engine as db
+from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
+from city.notifications.channel import Channel, Undeliverable
 from city.people import accounts, callers, sessions
 from city.photos import orphans, photos
 from city.settings import OUTWARD, Settings
@@ -118,7 +106,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
 
 def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, tuple[list[Job], list[Job]]]:
     """By name, what each lane does every second and every minute. What hangs holds up its own lane only."""
-    channels, render = delivery.open_channels(settings), mail.render(app)
+    channels, render = outbox.open_channels(settings), mail.render(app)
     post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
     lanes: dict[str, tuple[list[Job], list[Job]]] = {
         name: ([partial(_tell_people, app, {name: channel}, render, stop)], [])
@@ -246,22 +234,22 @@ def _take_up_city(app: Flask, _now: datetime) -> None:
 
 def _listen(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return notices.follow(s, now)
+        return fan_out.follow(s, now)
 
 
 def _tell_people(
-    app: Flask, channels: delivery.Channels, render: delivery.Render, stop: threading.Event, now: datetime
+    app: Flask, channels: outbox.Channels, render: outbox.Render, stop: threading.Event, now: datetime
 ) -> int:
     held = app.extensions["cityline"]
     quiet = held.city.quiet is not None and held.city.quiet.holds(now)
-    return delivery.send_due(held.engine, channels, render, now, quiet=quiet, stop=stop.is_set)
+    return outbox.send_due(held.engine, channels, render, now, quiet=quiet, stop=stop.is_set)
 
 
 def _send_codes(
-    app: Flask, channels: delivery.Channels, write: accountmail.Write, stop: threading.Event, now: datetime
+    app: Flask, channels: outbox.Channels, write: account_email.Write, stop: threading.Event, now: datetime
 ) -> int:
     engine = app.extensions["cityline"].engine
-    return accountmail.send_due(engine, channels["email"], write, now, stop=stop.is_set)
+    return account_email.send_due(engine, channels["email"], write, now, stop=stop.is_set)
 
 
 def _write_digests(app: Flask, now: datetime) -> int:
@@ -274,8 +262,8 @@ def _tell_staff(app: Flask, by_email: Channel, now: datetime) -> None:
     held = app.extensions["cityline"]
     zone = held.city.time_zone
     with db.reading(held.engine) as s:
-        people_due = mornings.due(s, now, zone)
-        late = mornings.late(s) if people_due else None
+        people_due = overdue_digest.due(s, now, zone)
+        late = overdue_digest.late(s) if people_due else None
     faults: list[Exception] = []
     for person in people_due:
         try:
@@ -285,7 +273,7 @@ def _tell_staff(app: Flask, by_email: Channel, now: datetime) -> None:
             faults.append(fault)  # one mailbox that takes nothing holds up no other
             continue
         with db.transaction(held.engine) as s:
-            mornings.told(s, person.id, now, zone)
+            overdue_digest.told(s, person.id, now, zone)
     if faults:
         raise faults[0]
 
@@ -327,7 +315,7 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (
             presence.sweep, sessions.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
-            callers.sweep, accountmail.sweep, sessions.tell_of_guesses,
+            callers.sweep, account_email.sweep, sessions.tell_of_guesses,
         )  # fmt: skip
         return sum(sweep(s, now) for sweep in sweeps)
 

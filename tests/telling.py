@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from city import delivery, notices, settings
+from city import settings
 from city.db import engine as db
+from city.notifications import fan_out, outbox
 from pwa import mail
 from pwa.app import create_app
 
@@ -28,16 +29,16 @@ def main(began: float, speed: float) -> None:
     app = create_app(read, now=now)
     engine, render = app.extensions["cityline"].engine, mail.render(app)
 
-    def send(lane: delivery.Channels) -> None:
+    def send(lane: outbox.Channels) -> None:
         while True:
-            delivery.send_due(engine, lane, render, now())
+            outbox.send_due(engine, lane, render, now())
             time.sleep(PAUSE)
 
-    for name, channel in delivery.open_channels(read).items():
+    for name, channel in outbox.open_channels(read).items():
         threading.Thread(target=send, args=({name: channel},), daemon=True).start()
     while True:
         with db.transaction(engine) as s:
-            notices.follow(s, now())
+            fan_out.follow(s, now())
         time.sleep(PAUSE)
 
 

@@ -11,10 +11,11 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import delivery, importruns, reports, webhooks
+from city import importruns, reports
 from city.cases import queries
 from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from city.lifecycle import Refused
+from city.notifications import outbox, webhooks
 from city.people import accounts, sessions
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
@@ -207,7 +208,7 @@ def send_again(number: int) -> Response:
     """Puts one message back into the outbox."""
     with access.writing() as s:
         message = access.or_404(s.get(Message, number))
-        delivery.again(s, message, at=access.now())
+        outbox.again(s, message, at=access.now())
     return go(url_for("admin.mail", said="again"))
 
 
@@ -215,7 +216,7 @@ def send_again(number: int) -> Response:
 def send_all_again() -> Response:
     """Puts all that was given up back into the outbox: the mail server was the fault, and is mended."""
     with access.writing() as s:
-        delivery.again_all(s, at=access.now())
+        outbox.again_all(s, at=access.now())
     return go(url_for("admin.mail", said="again"))
 
 

@@ -5,11 +5,12 @@ import hmac
 from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from sqlalchemy.orm import Session
 
-from city import follows, reports, webpush
+from city import reports
 from city.cases import queries
 from city.db.models import Subscription
-from city.follows import About
 from city.lifecycle import Refused
+from city.notifications import subscriptions, webpush
+from city.notifications.subscriptions import About
 from city.people import callers
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
@@ -27,10 +28,10 @@ def choose() -> Response:
     """
     typed = request.args.get("place", "").strip()
     with access.reading() as s:
-        known = follows.area_names(s)
+        known = subscriptions.area_names(s)
         found = _place(s, typed, known) if typed else None
-        of_house = follows.streets_of(s, typed) if typed and not found else []
-        like = of_house or (follows.streets_like(s, typed) if not found else [])
+        of_house = subscriptions.streets_of(s, typed) if typed and not found else []
+        like = of_house or (subscriptions.streets_like(s, typed) if not found else [])
     if found:
         return go(url_for("follow.about", kind=found.kind, name=found.name))
     fault = errors.words(Refused("unknown_place_to_follow")) if typed and not of_house else ""
@@ -57,7 +58,7 @@ def ask(kind: str, name: str) -> Response:
         address = callers.normal(phone, here.city.region) if channel == "sms" else email
         with access.writing() as s:
             what = access.or_404(_named(s, kind, name))
-            follows.follow(
+            subscriptions.follow(
                 s, what, address, channel=channel, lang=localization.lang(), weekly=weekly, at=access.now()
             )
     except Refused as refused:
@@ -77,7 +78,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
         endpoint, keys = webpush.checked(told, access.here().settings)
         weekly = isinstance(told, dict) and told.get("often") == "week"
         with access.writing() as s:
-            follows.follow(
+            subscriptions.follow(
                 s, access.or_404(_named(s, kind, name)), endpoint, channel="push", keys=keys,
                 lang=localization.lang(), weekly=weekly, at=access.now(),
             )  # fmt: skip
@@ -93,7 +94,7 @@ def stop_notifying(kind: str, name: str) -> tuple[Response, int]:
     endpoint = told.get("endpoint") if isinstance(told, dict) else None
     with access.writing() as s:
         what = access.or_404(_named(s, kind, name))
-        wish = follows.wish(s, what, endpoint) if isinstance(endpoint, str) else None
+        wish = subscriptions.wish(s, what, endpoint) if isinstance(endpoint, str) else None
         if wish and wish.channel == "push":
             reports.stop(s, wish, at=access.now())
     return jsonify(), 200
@@ -104,7 +105,7 @@ def mine(subscription: int, code: str) -> Response:
     """All that is written to one address, for its reader: the code stands in messages to it only."""
     with access.reading() as s:
         row = _own(s, subscription, code)
-        rows = follows.of_address(s, row)
+        rows = subscriptions.of_address(s, row)
         return render(
             "follow/mine.html", row=row, rows=rows, code=code, ended=request.args.get("ended") == "1"
         )
@@ -116,7 +117,7 @@ def end(subscription: int, code: str) -> Response:
     which = request.form.get("end", "")
     with access.writing() as s:
         row = _own(s, subscription, code)
-        for wish in follows.of_address(s, row):
+        for wish in subscriptions.of_address(s, row):
             if which in ("all", str(wish.id)):
                 reports.stop(s, wish, at=access.now())
     return go(url_for("follow.mine", subscription=subscription, code=code, ended=1))
@@ -125,11 +126,11 @@ def end(subscription: int, code: str) -> Response:
 def _place(s: Session, typed: str, known: list[str]) -> About | None:
     """The area, or else the street, that somebody typed the name of."""
     area = next((name for name in known if name.casefold() == typed.casefold()), "")
-    return follows.area(s, area) or follows.street(s, typed)
+    return subscriptions.area(s, area) or subscriptions.street(s, typed)
 
 
 def _named(s: Session, kind: str, name: str) -> About | None:
-    finds = {"case": follows.case, "area": follows.area, "street": follows.street}
+    finds = {"case": subscriptions.case, "area": subscriptions.area, "street": subscriptions.street}
     return finds[kind](s, name) if kind in finds else None
 
 
@@ -148,7 +149,7 @@ def _about(
         return render(
             "follow/about.html", status=422 if refused else 200, about=what, typed=typed or {},
             faulty=channel, fault=errors.words(refused) if refused else "",
-            sight=sights[0] if sights else None, others=follows.around(s, what) if sights else [],
+            sight=sights[0] if sights else None, others=subscriptions.around(s, what) if sights else [],
             asked=request.args.get("asked", ""), push_key=webpush.public_key(here.settings),
             texts=bool(here.settings.sms_url),
         )  # fmt: skip
@@ -157,5 +158,5 @@ def _about(
 def _own(s: Session, subscription: int, code: str) -> Subscription:
     g.personal = True
     row = access.or_404(s.get(Subscription, subscription))
-    expected = follows.code(access.here().settings.secret_key, row)
+    expected = subscriptions.code(access.here().settings.secret_key, row)
     return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

@@ -7,9 +7,10 @@ from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import follows, reports, webpush
+from city import reports
 from city.db.models import Subscription
 from city.lifecycle import Refused
+from city.notifications import subscriptions, webpush
 from pwa import access, errors, localization, own
 from pwa.fragments import go, render
 
@@ -81,7 +82,7 @@ def stop_notifying(number: str) -> tuple[Response, int]:
 
 
 def _all(row: Subscription) -> str:
-    code = follows.code(access.here().settings.secret_key, row)
+    code = subscriptions.code(access.here().settings.secret_key, row)
     return url_for("follow.mine", subscription=row.id, code=code)
 
 

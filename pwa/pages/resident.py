@@ -21,13 +21,14 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
 from city import files as city_files
-from city import reports, verdicts, webpush
+from city import reports, verdicts
 from city.cases import duplicates, queries, transitions
 from city.cases.queries import Sight, Step
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
+from city.notifications import webpush
 from city.people import accounts, callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy

@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from city import notices, reports, verdicts
+from city import reports, verdicts
 from city.audit import events
 from city.cases import priorities, queries, reporter_count, transitions
 from city.db import engine as db
 from city.db.models import Case, Closure, Message, Photo, Report, Service, Subscription
 from city.lifecycle import Refused
+from city.notifications import fan_out
 from city.people import accounts
 
 ZONE = ZoneInfo("America/New_York")
@@ -186,7 +187,7 @@ class Play:
 
     def follow_log(self) -> None:
         with db.transaction(self.town.engine) as s:
-            while notices.follow(s, self.now):
+            while fan_out.follow(s, self.now):
                 pass
 
     def step(self, move: str, one: int, other: int) -> None:

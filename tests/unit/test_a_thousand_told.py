@@ -22,19 +22,19 @@ from factories import Town
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import delivery
 from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Message, Subscription
+from city.notifications import outbox
 from city.places.lookup import Place
 
 CLOSURES, AT_ONCE = 1000, 50
 KILLS = 12
 SPEED = 2000.0  # a second lasts half an hour: twelve hours of waiting are half a minute
 PATIENCE = 1200.0  # seconds
-MOST_REFUSALS = delivery.TRIES - 1  # of one letter: dice may fall eighteen times alike
+MOST_REFUSALS = outbox.TRIES - 1  # of one letter: dice may fall eighteen times alike
 GONE = 20  # mailboxes and browsers that are none any more, as many of each
 
 pytestmark = pytest.mark.slow

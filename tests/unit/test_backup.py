@@ -24,13 +24,14 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, make_url, select, text
 
-from city import backup, doctor, dumps, notices, reports, restoring
+from city import backup, doctor, dumps, reports, restoring
 from city.audit import erasure_ledger, events
 from city.cases import numbers as case_numbers
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
+from city.notifications import fan_out
 from city.photos import orphans, photos, processing, storage
 from city.photos.storage import FolderStore
 from city.places.lookup import Place
@@ -689,7 +690,7 @@ def test_a_worker_that_the_backup_saw_is_not_there_after_a_restore(
     town: Town, to: Path, elsewhere: Settings
 ) -> None:
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     folder, _manifest = make(town, to)
     put_back(elsewhere, folder, town)
     engine = db.connect(elsewhere.database_url)

@@ -25,13 +25,14 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import notices, sources
+from city import sources
 from city.cases import board_index
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import CaseWords, Clock, Person
 from city.lifecycle import Refused
+from city.notifications import fan_out
 from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
@@ -399,7 +400,7 @@ def test_while_an_import_holds_the_database_the_worker_says_a_line_a_job(
 
     def listen(now: datetime) -> None:
         with db.transaction(busy) as s:
-            notices.follow(s, now)
+            fan_out.follow(s, now)
 
     with sqlite3.connect(make_url(town.settings.database_url).database or "") as importing:
         importing.execute("BEGIN IMMEDIATE")

@@ -11,13 +11,14 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import notices, reports
+from city import reports
 from city.audit import events
 from city.cases import transitions
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report
 from city.lifecycle import Refused
+from city.notifications import fan_out
 from city.people import accounts
 from city.photos import storage
 from city.places.lookup import Place
@@ -115,7 +116,7 @@ def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: 
         reports.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now)
 
     def queue(s: Session) -> None:
-        notices.follow(s, town.now)
+        fan_out.follow(s, town.now)
         s.flush()
 
     def erase(s: Session) -> None:
@@ -139,13 +140,13 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
         wish = reports.subscribe(scene.s, case.reports[0], "ana@town.test", lang="en", at=town.now)
         reports.confirm(scene.s, wish, at=town.now)
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     with town.at_work() as scene:
         rosa, case = scene.actor("rosa"), scene.case(number)
         transitions.close(scene.s, case, by=rosa, at=town.now, outcome="not found")
 
     def queue(s: Session) -> None:
-        notices.follow(s, town.now)
+        fan_out.follow(s, town.now)
         s.flush()
 
     def undo(s: Session) -> None:

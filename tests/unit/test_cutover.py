@@ -13,7 +13,7 @@ from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import event, func, select
 
 from bench import _rehearsal as rehearsal
-from city import board, geo, importruns, mapping, notices, reports, tiles
+from city import board, geo, importruns, mapping, reports, tiles
 from city.audit import erasure_ledger, events
 from city.cases import board_index, duplicates, locks, not_duplicates, queries, sla, transitions
 from city.db import engine as db
@@ -41,6 +41,7 @@ from city.db.models import (
 )
 from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
 from city.lifecycle import OPEN as OPEN_STATES
+from city.notifications import fan_out
 from city.photos import storage
 from pwa import importing
 
@@ -156,7 +157,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
         OPEN | {"ID": "103", "MAIL": "not an address"}, OPEN | DONE | {"ID": "104", "MAIL": "cy@town.test"},
     )  # fmt: skip
     with town.at_work() as scene:
-        assert notices.follow(scene.s, NOW) > 0
+        assert fan_out.follow(scene.s, NOW) > 0
         assert scene.s.scalars(select(Message)).all() == []
         assert scene.s.scalars(select(Subscription.address).order_by(Subscription.id)).all() == [
             "ann@town.test", "bo@town.test",
@@ -164,7 +165,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
         for number in ("26-000001", "26-000002", "26-000003"):
             close(scene, scene.case(number))
     with town.at_work() as scene:
-        notices.follow(scene.s, LATER)
+        fan_out.follow(scene.s, LATER)
         (message,) = scene.s.scalars(select(Message))
         assert (message.kind, message.subscription.address) == ("closed", "ann@town.test")
         report = scene.case("26-000001").reports[0]
@@ -270,7 +271,7 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
         assert (case.state, [line.kind for line, _words in story]) == (state, kinds)
         assert {line.origin for line, _words in story} == {"import"}
         assert events.verify(scene.s) == []
-        notices.follow(scene.s, LATER)
+        fan_out.follow(scene.s, LATER)
         assert scene.s.scalars(select(Message)).all() == []
     assert put(town, tmp_path, after, {"ID": "102"}, {"ID": "103"}, at=LATER).unchanged == 3
 
@@ -412,7 +413,7 @@ def test_a_consent_given_again_over_there_counts_unless_it_was_stopped_here(
         assert (wish.stopped_at is not None) == stopped
         close(scene, scene.case("26-000001"))
     with town.at_work() as scene:
-        notices.follow(scene.s, LATER)
+        fan_out.follow(scene.s, LATER)
         assert len(scene.s.scalars(select(Message)).all()) == (0 if stopped else 1)
 
 

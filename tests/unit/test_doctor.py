@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, doctor, dumps, notices, opendata, reports
+from city import backup, doctor, dumps, opendata, reports
 from city.audit import epochs
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
+from city.notifications import fan_out
 from city.photos import photos, storage
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
@@ -29,7 +30,7 @@ def found(town: Town, tmp_path: Path) -> Callable[..., dict[str, doctor.Finding]
     store = storage.open_store(town.settings)
     photos.settle_all(town.engine, store, town.settings.var, town.now)
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     backup.make(town.engine, town.settings, store, tmp_path / "backups", at=town.now)
 
     def look(whole: bool = False, **later: float) -> dict[str, doctor.Finding]:
@@ -184,7 +185,7 @@ def test_a_worker_that_was_seen_before_the_last_start_is_not_there(
     assert marks(found(seconds=20)) == {}  # it may be about to start as well
     assert found(seconds=40)["worker"].mark == doctor.WRONG
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now + timedelta(seconds=30))
+        fan_out.follow(scene.s, town.now + timedelta(seconds=30))
     assert marks(found(seconds=40)) == {}
 
 
@@ -192,10 +193,10 @@ def test_after_a_restore_the_worker_is_not_there_until_it_runs(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
     with town.at_work() as scene:
-        notices.forget_seen(scene.s)
+        fan_out.forget_seen(scene.s)
     assert found()["worker"].words.startswith("It hasn't run since the restore. Start it: cityline work.")
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     assert marks(found()) == {}
 
 

@@ -10,14 +10,15 @@ import pytest
 from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
-from city import digests, erasing, follows, notices, records, reports, retention, subjects
+from city import erasing, records, reports, retention, subjects
 from city.cases import legal_holds, transitions
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Area, Case, Event, Message, Street, Subscription
-from city.follows import About
 from city.geo import Point, rounded
 from city.lifecycle import Refused
+from city.notifications import digests, fan_out, subscriptions
+from city.notifications.subscriptions import About
 from city.photos import storage
 from city.places import areas
 from pwa import worker
@@ -47,13 +48,15 @@ def wanted(town: Town, kind: str, name: str, email: str = "ana@town.test", **how
     with town.at_work() as scene:
         about = found(scene, kind, name)
         assert about, name
-        row = follows.follow(scene.s, about, email, lang="en", at=town.now, **how)
+        row = subscriptions.follow(scene.s, about, email, lang="en", at=town.now, **how)
         row.confirmed_at = town.now
         return row
 
 
 def found(scene: Scene, kind: str, name: str) -> About | None:
-    return {"case": follows.case, "area": follows.area, "street": follows.street}[kind](scene.s, name)
+    return {"case": subscriptions.case, "area": subscriptions.area, "street": subscriptions.street}[kind](
+        scene.s, name
+    )
 
 
 def reported(town: Town, **told: Any) -> Case:
@@ -74,7 +77,7 @@ def close(town: Town, case: Case, **how: Any) -> None:
 def listen(town: Town) -> list[tuple[str, str]]:
     """Whom the worker tells of what, by its reading of the log."""
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     return waiting(town)
 
 
@@ -109,11 +112,11 @@ def test_a_follower_of_a_case_hears_of_its_steps_in_one_letter_and_of_its_end(to
     assert listen(town) == [("ana@town.test", "changed")]
     with town.looking() as scene:
         (message,) = scene.s.scalars(select(Message).where(Message.kind == "changed"))
-        assert message.next_try_at == town.now + notices.SETTLES
+        assert message.next_try_at == town.now + fan_out.SETTLES
     close(town, case)
     assert listen(town)[1:] == [("ana@town.test", "closed")]
     with town.looking() as scene:
-        held = {m.kind: notices.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
+        held = {m.kind: fan_out.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
     assert not held["changed"], "its closing has a letter of its own"
     assert held["closed"]
 
@@ -155,7 +158,7 @@ def test_an_imported_past_tells_no_follower(town: Town) -> None:
 def test_a_private_case_is_not_followed_and_no_place_tells_of_it(town: Town) -> None:
     private = reported(town, service_code="nuisance")
     with town.looking() as scene:
-        assert follows.case(scene.s, private.number) is None
+        assert subscriptions.case(scene.s, private.number) is None
     wanted(town, "area", "Old Mill")
     reported(town, service_code="nuisance")
     assert digest(town) == []
@@ -164,9 +167,11 @@ def test_a_private_case_is_not_followed_and_no_place_tells_of_it(town: Town) -> 
 def test_the_same_wish_twice_is_one_and_asks_once(town: Town) -> None:
     case = reported(town)
     with town.at_work() as scene:
-        about = follows.case(scene.s, case.number)
+        about = subscriptions.case(scene.s, case.number)
         assert about
-        rows = [follows.follow(scene.s, about, a, lang="en", at=town.now) for a in ("a@b.test", "A@B.test")]
+        rows = [
+            subscriptions.follow(scene.s, about, a, lang="en", at=town.now) for a in ("a@b.test", "A@B.test")
+        ]
         assert rows[0] is rows[1]
     with town.looking() as scene:
         assert len(scene.s.scalars(select(Event).where(Event.kind == "subscribe")).all()) == 1
@@ -174,9 +179,9 @@ def test_the_same_wish_twice_is_one_and_asks_once(town: Town) -> None:
 
 def test_two_taps_at_once_are_one_wish(town: Town) -> None:
     def tap(scene: Scene) -> None:
-        about = follows.area(scene.s, "Old Mill")
+        about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        follows.follow(scene.s, about, "ana@town.test", lang="en", at=town.now)
+        subscriptions.follow(scene.s, about, "ana@town.test", lang="en", at=town.now)
 
     def another() -> None:
         with town.at_work() as scene:
@@ -194,20 +199,20 @@ def test_two_taps_at_once_are_one_wish(town: Town) -> None:
 
 
 def test_nobody_fills_somebody_elses_mailbox_with_questions(town: Town) -> None:
-    for _ in range(follows.MOST_OPEN_QUESTIONS):
+    for _ in range(subscriptions.MOST_OPEN_QUESTIONS):
         case = reported(town)
         with town.at_work() as scene:
-            about = follows.case(scene.s, case.number)
+            about = subscriptions.case(scene.s, case.number)
             assert about
-            follows.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
     last = reported(town)
     with town.at_work() as scene:
-        about = follows.case(scene.s, last.number)
+        about = subscriptions.case(scene.s, last.number)
         assert about
         with pytest.raises(Refused, match="asked_too_often"):
-            follows.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
         later = town.now + timedelta(hours=2)
-        assert follows.follow(scene.s, about, "victim@town.test", lang="en", at=later)
+        assert subscriptions.follow(scene.s, about, "victim@town.test", lang="en", at=later)
 
 
 @pytest.mark.parametrize("name", ["Tansy Street", "tansy st", "TANSY ST."])
@@ -230,13 +235,13 @@ def test_a_street_is_followed_by_any_way_to_write_it(town: Town, name: str) -> N
     ],
 )
 def test_an_address_is_on_the_streets_that_it_names(address: str, streets: list[str]) -> None:
-    assert sorted(follows.places_of(address, None)) == [f"street:{name}" for name in streets]
+    assert sorted(subscriptions.places_of(address, None)) == [f"street:{name}" for name in streets]
 
 
 @pytest.mark.parametrize("name", ["", "Tanzy Street", "Street", "x" * 5000, "Old Mill"])
 def test_no_other_street_is_followed_for_one_that_is_not_there(town: Town, name: str) -> None:
     with town.looking() as scene:
-        assert follows.street(scene.s, name) is None
+        assert subscriptions.street(scene.s, name) is None
 
 
 def test_a_morning_tells_of_the_area_what_is_new_and_what_was_closed(town: Town) -> None:
@@ -264,9 +269,9 @@ def test_nothing_goes_out_before_seven_and_weekly_ones_on_mondays_only(town: Tow
 
 def test_who_stopped_or_never_confirmed_gets_none(town: Town) -> None:
     with town.at_work() as scene:
-        about = follows.area(scene.s, "Old Mill")
+        about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
     row = wanted(town, "area", "Old Mill")
     with town.at_work() as scene:
         reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
@@ -280,30 +285,30 @@ def test_who_stopped_or_never_confirmed_gets_none(town: Town) -> None:
 def test_a_case_names_the_street_and_area_around_it(town: Town) -> None:
     case = reported(town)
     with town.looking() as scene:
-        about = follows.case(scene.s, case.number)
+        about = subscriptions.case(scene.s, case.number)
         assert about
-        near = follows.around(scene.s, about)
+        near = subscriptions.around(scene.s, about)
     assert [(each.kind, each.name) for each in near] == [("street", "Tansy Street"), ("area", "Old Mill")]
 
 
 def test_a_coarse_place_is_told_in_the_area_where_strangers_see_it(town: Town) -> None:
-    edge = follows.Seen(1, "new", "", 7, 39.6, -71.1501, 5000)
+    edge = subscriptions.Seen(1, "new", "", 7, 39.6, -71.1501, 5000)
     with town.looking() as scene:
         ground = areas.known(scene.s)
         there = ground.of(rounded(Point(39.6, -71.1501), 5000))
-        assert follows.area_id(ground, edge) == there
-        assert follows.area_id(ground, edge._replace(precision_m=0)) == 7
+        assert subscriptions.area_id(ground, edge) == there
+        assert subscriptions.area_id(ground, edge._replace(precision_m=0)) == 7
 
 
 def test_a_thousand_followers_cost_no_more_statements_than_one(town: Town) -> None:
     def run(followers: range, at: datetime) -> int:
         with town.at_work() as scene:
-            about = follows.area(scene.s, "Old Mill")
+            about = subscriptions.area(scene.s, "Old Mill")
             assert about
             scene.s.add_all(
                 Subscription(
                     place=about.place, place_name=about.name, address=f"ana{n}@town.test", lang="en",
-                    asked_at=town.now, confirmed_at=town.now, told_seq=follows.newest(scene.s),
+                    asked_at=town.now, confirmed_at=town.now, told_seq=subscriptions.newest(scene.s),
                 )
                 for n in followers
             )  # fmt: skip
@@ -325,9 +330,12 @@ def test_a_thousand_followers_cost_no_more_statements_than_one(town: Town) -> No
 def test_forgotten_a_month_after_nobody_confirmed_it(town: Town) -> None:
     case = reported(town)
     with town.at_work() as scene:
-        for about in (follows.street(scene.s, "Tansy Street"), follows.case(scene.s, case.number)):
+        for about in (
+            subscriptions.street(scene.s, "Tansy Street"),
+            subscriptions.case(scene.s, case.number),
+        ):
             assert about
-            follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
     wanted(town, "case", case.number)
     listen(town)
     assert [forgotten(town, days) for days in (29, 31)] == [0, 2]
@@ -353,9 +361,9 @@ def test_whoever_stopped_long_ago_and_asks_again_may_still_say_yes(town: Town) -
     row = wanted(town, "area", "Old Mill")
     with town.at_work() as scene:
         reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
-        about = follows.area(scene.s, "Old Mill")
+        about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        follows.follow(scene.s, about, row.address, lang="en", at=town.now + timedelta(days=400))
+        subscriptions.follow(scene.s, about, row.address, lang="en", at=town.now + timedelta(days=400))
     assert [forgotten(town, days) for days in (401, 429, 431)] == [0, 0, 1]
 
 
@@ -387,9 +395,9 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
     case, root = reported(town), reported(town)
     wanted(town, "case", case.number)
     with town.at_work() as scene:
-        about = follows.case(scene.s, case.number)
+        about = subscriptions.case(scene.s, case.number)
         assert about
-        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
         by, manager = scene.actor("dispatcher"), scene.actor("manager")
         legal_holds.place(
             scene.s, scene.case(root.number), "Lawsuit", town.settings.var, by=manager, at=town.now
@@ -422,9 +430,9 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
 def test_a_hold_that_is_placed_in_this_very_moment_keeps_who_never_confirmed(town: Town) -> None:
     case = reported(town)
     with town.at_work() as scene:
-        about = follows.case(scene.s, case.number)
+        about = subscriptions.case(scene.s, case.number)
         assert about
-        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
             by, var = scene.actor("manager"), town.settings.var
@@ -437,10 +445,10 @@ def test_a_hold_that_is_placed_in_this_very_moment_keeps_who_never_confirmed(tow
 
 def test_a_flood_of_them_goes_some_at_a_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     with town.at_work() as scene:
-        about = follows.area(scene.s, "Old Mill")
+        about = subscriptions.area(scene.s, "Old Mill")
         assert about
         for n in range(5):
-            follows.follow(scene.s, about, f"never{n}@town.test", lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, f"never{n}@town.test", lang="en", at=town.now)
     at = town.now + timedelta(days=31)
     with town.looking() as scene:
         assert retention.due(scene.s, Schedule(), at) == {"followers": 5}
@@ -458,9 +466,9 @@ def test_a_flood_of_them_goes_some_at_a_time(town: Town, monkeypatch: pytest.Mon
 
 def test_the_worker_forgets_them_once_a_day(town: Town) -> None:
     with town.at_work() as scene:
-        about = follows.area(scene.s, "Old Mill")
+        about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
     app = create_app(town.settings)
     worker._Records(app)(town.now + timedelta(days=31))
     app.extensions["cityline"].engine.dispose()
@@ -474,11 +482,11 @@ def test_a_case_that_was_cleared_is_followed_again_only_when_it_lives_again(town
     at = town.now + timedelta(days=31)
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(days=30)), at)
     with town.at_work() as scene:
-        assert follows.case(scene.s, case.number) is None
+        assert subscriptions.case(scene.s, case.number) is None
         transitions.reopen(
             scene.s, scene.case(case.number), by=scene.actor("dispatcher"), at=at, words="Again"
         )
-        assert follows.case(scene.s, case.number)
+        assert subscriptions.case(scene.s, case.number)
 
 
 def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: Town) -> None:

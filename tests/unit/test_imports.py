@@ -21,7 +21,7 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import board, imports, layers, mapping, notices, requests
+from city import board, imports, layers, mapping, requests
 from city.audit import events
 from city.cases import queries
 from city.config import city_file
@@ -29,6 +29,7 @@ from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.geo import Box
+from city.notifications import fan_out
 from city.people.accounts import THE_SYSTEM
 from city.settings import Settings
 from city.sources import TooManyRejected, Unusable
@@ -71,7 +72,7 @@ def test_what_was_told_elsewhere_is_not_public_until_it_is_shown(town: Town, tmp
 def test_nobody_is_mailed_about_the_past(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {"STATE": "Closed", "CLOSED": "2026-03-04"})
     with db.transaction(town.engine) as s:
-        assert notices.follow(s, NOW) > 0
+        assert fan_out.follow(s, NOW) > 0
         assert s.scalar(select(func.count()).select_from(Message)) == 0
 
 

@@ -7,10 +7,10 @@ import pytest
 from factories import SECRET, Town, texts
 from sqlalchemy import func, select
 
-from city import accountmail
 from city.audit import events
 from city.db.models import AccountLetter, LoginCode, Person, Session
 from city.lifecycle import Refused
+from city.notifications import account_email
 from city.people import accounts, sessions
 
 EMAIL = "rosa@town.test"
@@ -162,7 +162,7 @@ def test_she_and_the_administrators_hear_once_that_someone_guesses(town: Town) -
         assert sessions.tell_of_guesses(scene.s, town.now + timedelta(minutes=50)) == 1
     with town.at_work() as scene:
         assert sessions.tell_of_guesses(scene.s, town.now + timedelta(minutes=51)) == 0
-        letters = scene.s.scalars(select(AccountLetter).where(AccountLetter.kind == accountmail.CLOSED))
+        letters = scene.s.scalars(select(AccountLetter).where(AccountLetter.kind == account_email.CLOSED))
         told = {letter.email: letter.facts for letter in letters}
         rosa = scene.s.get_one(Person, town.ids["rosa"])
         assert told == {EMAIL: {"person": rosa.id}, "administrator@town.test": {"person": rosa.id}}
@@ -240,7 +240,7 @@ def test_what_is_over_is_forgotten(town: Town) -> None:
         assert sessions.sweep(scene.s, town.now + timedelta(minutes=30)) == 0
         later = town.now + timedelta(hours=25)
         assert sessions.sweep(scene.s, later) == 2
-        assert accountmail.sweep(scene.s, later) == 1
+        assert account_email.sweep(scene.s, later) == 1
         left = [
             scene.s.scalar(select(func.count()).select_from(table))
             for table in (LoginCode, Session, AccountLetter)

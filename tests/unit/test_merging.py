@@ -7,12 +7,13 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
-from city import notices, reports, verdicts
+from city import reports, verdicts
 from city.audit import events
 from city.cases import batches, priorities, reporter_count, transitions
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused
+from city.notifications import fan_out
 from city.people import accounts
 
 DAY = timedelta(days=1)
@@ -50,7 +51,7 @@ def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: 
         close(scene, mine.case)
         ids = mine.id, theirs.id
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
+        fan_out.follow(s, town.now)
         for letter in s.scalars(select(Message).where(Message.kind == "closed")):
             letter.sent_at = town.now + 5 * DAY
     with town.at_work() as scene:
@@ -214,7 +215,7 @@ def test_people_told_are_not_untold(town: Town) -> None:
             if undo:
                 unmerge(scene, scene.case(numbers[0]))
         with db.transaction(town.engine) as s:
-            notices.follow(s, town.now)
+            fan_out.follow(s, town.now)
             for letter in s.scalars(select(Message)):
                 letter.sent_at = town.now
     with town.looking() as scene:

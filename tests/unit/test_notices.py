@@ -11,15 +11,16 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import delivery, mailers, notices, reports
+from city import reports
 from city.audit import events
 from city.cases import batches, transitions
 from city.db import engine as db
 from city.db.models import Case, Follower, Message, Report, Subscription
+from city.notifications import email, fan_out, outbox
 
 
 def render(s: Session, message: Message) -> EmailMessage | None:
-    if not notices.holds(s, message):
+    if not fan_out.holds(s, message):
         return None
     letter = EmailMessage()
     letter["From"], letter["To"] = "city@town.test", message.subscription.address
@@ -36,8 +37,8 @@ def work(town: Town, smtp: Any, days: float = 0) -> None:
     """What the worker does in one round."""
     now = town.now + timedelta(days=days)
     with db.transaction(town.engine) as s:
-        notices.follow(s, now)
-    delivery.send_due(town.engine, {"email": mailers.open_mailer(smtp.url)}, render, now)
+        fan_out.follow(s, now)
+    outbox.send_due(town.engine, {"email": email.open_mailer(smtp.url)}, render, now)
 
 
 def subscribed(town: Town, *, confirmed: bool, email: str = "Ana@Town.test", **changes: Any) -> int:
@@ -147,9 +148,9 @@ def test_what_was_overtaken_while_the_mail_server_was_down_is_not_said(town: Tow
     close(town, case_id)
     reopen(town, case_id)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
+        fan_out.follow(s, town.now)
     with town.looking() as scene:
-        held = {m.kind: notices.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
+        held = {m.kind: fan_out.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
     assert held == {"receipt": True, "closed": False, "reopened": True}
 
 
@@ -159,7 +160,7 @@ def test_who_was_separated_before_the_letter_went_hears_when_merged_again(town: 
     merge(town, merged, root)
     close(town, root)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
+        fan_out.follow(s, town.now)
     unmerge(town, merged)
     work(town, smtp)
     assert closings_told(smtp) == ["ana@town.test"]
@@ -186,7 +187,7 @@ def test_an_undone_closing_is_taken_back_with_those_only_who_had_heard_of_it(tow
     work(town, smtp)
     batch_id = close_as_batch(town, case_id)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)  # the letter lies in the outbox
+        fan_out.follow(s, town.now)  # the letter lies in the outbox
     undo_batch(town, batch_id)
     work(town, smtp)
     assert [kind for _, kind in told(smtp)] == ["receipt"], "nobody knew that it was closed"
@@ -250,9 +251,9 @@ def test_reading_the_log_again_makes_no_second_message(town: Town, smtp: Any) ->
     with town.looking() as scene:
         lines = len(events.since(scene.s, 0))
     with db.transaction(town.engine) as s:
-        assert notices.follow(s, town.now) == 0
-        s.get_one(Follower, notices.NAME).seq = 0
-        assert notices.follow(s, town.now) == lines
+        assert fan_out.follow(s, town.now) == 0
+        s.get_one(Follower, fan_out.NAME).seq = 0
+        assert fan_out.follow(s, town.now) == lines
         assert s.scalar(select(func.count()).select_from(Message)) == 1
 
 
@@ -266,8 +267,8 @@ def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: A
         return render(s, message)
 
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
-    assert delivery.send_due(town.engine, {"email": mailers.open_mailer(smtp.url)}, half, town.now) == 1
+        fan_out.follow(s, town.now)
+    assert outbox.send_due(town.engine, {"email": email.open_mailer(smtp.url)}, half, town.now) == 1
     with town.looking() as scene:
         assert "KeyError" in (scene.s.get_one(Message, 1).fault or "")
 
@@ -275,18 +276,18 @@ def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: A
 def test_of_two_workers_that_look_at_once_one_sends(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
-    channels = {"email": mailers.open_mailer(smtp.url)}
+        fan_out.follow(s, town.now)
+    channels = {"email": email.open_mailer(smtp.url)}
     others: list[int] = []
 
     def meanwhile(s: Session, message: Message) -> EmailMessage | None:
         """The other looks while the first is about to send."""
         if not others:
             others.append(-1)
-            others[0] = delivery.send_due(town.engine, channels, render, town.now)
+            others[0] = outbox.send_due(town.engine, channels, render, town.now)
         return render(s, message)
 
-    assert delivery.send_due(town.engine, channels, meanwhile, town.now) == 1
+    assert outbox.send_due(town.engine, channels, meanwhile, town.now) == 1
     assert others == [0]
     assert told(smtp) == [("ana@town.test", "receipt")]
 
@@ -304,19 +305,19 @@ def test_what_was_not_tried_yet_goes_before_what_is_tried_again(town: Town, smtp
 def test_each_channel_can_be_sent_by_itself(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
-    way = mailers.open_mailer(smtp.url)
-    assert delivery.send_due(town.engine, {"push": way, "sms": way}, render, town.now) == 0
+        fan_out.follow(s, town.now)
+    way = email.open_mailer(smtp.url)
+    assert outbox.send_due(town.engine, {"push": way, "sms": way}, render, town.now) == 0
     with town.looking() as scene:
         assert scene.s.get_one(Message, 1).tries == 0, "not even tried"
-    assert delivery.send_due(town.engine, {"email": way}, render, town.now) == 1
+    assert outbox.send_due(town.engine, {"email": way}, render, town.now) == 1
 
 
 def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
-    channels = {"email": mailers.open_mailer(smtp.url)}
+        fan_out.follow(s, town.now)
+    channels = {"email": email.open_mailer(smtp.url)}
 
     class Killed(BaseException):
         pass
@@ -325,9 +326,9 @@ def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: 
         raise Killed
 
     with pytest.raises(Killed):
-        delivery.send_due(town.engine, channels, dies, town.now)
-    assert delivery.send_due(town.engine, channels, render, town.now) == 0
-    assert delivery.send_due(town.engine, channels, render, town.now + 2 * delivery.CLAIM) == 1
+        outbox.send_due(town.engine, channels, dies, town.now)
+    assert outbox.send_due(town.engine, channels, render, town.now) == 0
+    assert outbox.send_due(town.engine, channels, render, town.now + 2 * outbox.CLAIM) == 1
     assert told(smtp) == [("ana@town.test", "receipt")]
 
 
@@ -356,7 +357,7 @@ def test_a_letter_in_the_folder_reads_as_it_lies(tmp_path: Path) -> None:
     letter = EmailMessage()
     letter.set_content(f"Mañana: {link}\n")
     letter["Content-Language"] = "es"
-    mailers.open_mailer(f"file:{tmp_path / 'mail'}").send(letter)
+    email.open_mailer(f"file:{tmp_path / 'mail'}").send(letter)
     [file] = (tmp_path / "mail" / "new").iterdir()
     written = file.read_text("utf-8")
     assert f"Mañana: {link}\n" in written

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import delivery, notices, reports
+from city import reports
 from city.cases import transitions
 from city.config import city_file, quiet_hours
 from city.db import engine as db
 from city.db.models import Message, Subscription
+from city.notifications import fan_out, outbox
 
 HARTFORD = ZoneInfo("America/New_York")
 
@@ -60,7 +61,7 @@ def test_texts_and_notifications_wait_for_the_morning_but_for_danger(town: Town)
     with town.at_work() as scene:
         reports.subscribe(scene.s, scene.report(), "+15550100142", channel="sms", lang="en", at=town.now)
     with db.transaction(town.engine) as s:
-        notices.follow(s, town.now)
+        fan_out.follow(s, town.now)
     heard: list[str] = []
 
     class Way:
@@ -71,7 +72,7 @@ def test_texts_and_notifications_wait_for_the_morning_but_for_danger(town: Town)
         return f"{message.kind} {message.subscription.address}"
 
     ways = dict.fromkeys(("email", "push", "sms"), Way())
-    delivery.send_due(town.engine, ways, render, town.now, quiet=True)
+    outbox.send_due(town.engine, ways, render, town.now, quiet=True)
     assert heard == ["closed email False", "closed push True", "receipt +15550100142"]
-    delivery.send_due(town.engine, ways, render, town.now + timedelta(hours=9))
+    outbox.send_due(town.engine, ways, render, town.now + timedelta(hours=9))
     assert heard[3:] == ["closed push False", "closed sms False"]

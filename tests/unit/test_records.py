@@ -16,7 +16,7 @@ from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import backup, calls, erasing, follows, notices, reports, restoring, subjects, unanswered
+from city import backup, calls, erasing, reports, restoring, subjects, unanswered
 from city.audit import erasure_ledger, events
 from city.calls import Call
 from city.cases import legal_holds, transitions
@@ -39,6 +39,7 @@ from city.db.models import (
     Topic,
 )
 from city.lifecycle import Refused
+from city.notifications import fan_out, subscriptions
 from city.people import accounts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
@@ -92,7 +93,7 @@ def told(town: Town, shell: CliRunner) -> str:
         calls.end(scene.s, Call(asked, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET)
     photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
         for message in scene.s.scalars(select(Message)):
             message.fault, message.next_try_at = f"no such mailbox {message.subscription.address}", None
     return number
@@ -344,9 +345,9 @@ class TestErasing:
 
     def test_it_says_what_went_and_where_nothing_did(self, town: Town, shell: CliRunner) -> None:
         with town.at_work() as scene:
-            about = follows.case(scene.s, scene.report().case.number)
+            about = subscriptions.case(scene.s, scene.report().case.number)
             assert about
-            follows.follow(scene.s, about, "reader@town.test", lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, "reader@town.test", lang="en", at=town.now)
             quiet = scene.report(words="canary").number
         done = shell.invoke(cli, ["erase", "reader@town.test"])
         assert done.output == (
@@ -442,11 +443,11 @@ class TestErasing:
         self, town: Town, shell: CliRunner, tmp_path: Path, elsewhere: Settings
     ) -> None:
         with town.at_work() as scene:
-            abouts = [follows.About("street", "Tansy Street", place="street:tansy street")]
-            abouts += [follows.case(scene.s, scene.report().case.number) or abouts[0]]
+            abouts = [subscriptions.About("street", "Tansy Street", place="street:tansy street")]
+            abouts += [subscriptions.case(scene.s, scene.report().case.number) or abouts[0]]
             for address in (MAIL, "neighbor@town.test"):
                 for about in abouts:
-                    wish = follows.follow(scene.s, about, address, lang="en", at=town.now)
+                    wish = subscriptions.follow(scene.s, about, address, lang="en", at=town.now)
                     reports.confirm(scene.s, wish, at=town.now)
         folder, _manifest = backup.make(
             town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
@@ -468,10 +469,10 @@ class TestErasing:
 
     def test_whoever_has_the_number_of_a_forgotten_wish_or_asked_anew_keeps_theirs(self, town: Town) -> None:
         salt, then = "ab" * 16, town.now.isoformat()
-        about = follows.About("street", "Tansy Street", place="street:tansy street")
+        about = subscriptions.About("street", "Tansy Street", place="street:tansy street")
         with town.at_work() as scene:
-            other = follows.follow(scene.s, about, "neighbor@town.test", lang="en", at=town.now)
-            anew = follows.follow(scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1))
+            other = subscriptions.follow(scene.s, about, "neighbor@town.test", lang="en", at=town.now)
+            anew = subscriptions.follow(scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1))
             key = erasure_ledger.slowly_hashed(MAIL, salt)
             line = erasure_ledger.Unfollowed((other.id, anew.id, anew.id + 1), salt, key, then)
             assert not erasing.unfollow_again(scene.s, line)
@@ -486,8 +487,8 @@ class TestErasing:
         def forget_and_wish(*told: Any) -> int:
             gone = forget_wishes(*told)
             with town.at_work() as scene:
-                about = follows.About("street", "Tansy Street", place="street:tansy street")
-                follows.follow(scene.s, about, MAIL, lang="en", at=town.now)
+                about = subscriptions.About("street", "Tansy Street", place="street:tansy street")
+                subscriptions.follow(scene.s, about, MAIL, lang="en", at=town.now)
             return gone
 
         monkeypatch.setattr(reports, "forget_wishes", forget_and_wish)
@@ -547,9 +548,9 @@ class TestTheSchedule:
         with town.at_work() as scene:
             config_versions.apply(scene.s, silent, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         with town.at_work() as scene:
-            about = follows.case(scene.s, scene.report().case.number)
+            about = subscriptions.case(scene.s, scene.report().case.number)
             assert about
-            follows.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
         for option, said in ((["--dry-run"], "would be removed"), ([], "removed")):
             first, last = shell.invoke(cli, ["retention", *option]).stdout.splitlines()
             assert first == (

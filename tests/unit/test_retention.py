@@ -17,10 +17,8 @@ from city import (
     backup,
     calls,
     erasing,
-    follows,
     forgetting,
     insights,
-    notices,
     periods,
     published,
     redactions,
@@ -54,6 +52,7 @@ from city.db.models import (
     Topic,
 )
 from city.lifecycle import Refused
+from city.notifications import fan_out, subscriptions
 from city.people import callers, contacts
 from city.people.contacts import Conversation
 from city.photos import orphans, photos, storage
@@ -100,7 +99,7 @@ def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: 
         )  # fmt: skip
     photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     return case.number
 
 
@@ -211,7 +210,9 @@ def test_what_was_merged_ends_with_its_root(town: Town) -> None:
 def test_whoever_follows_a_case_without_a_report_goes_with_it(town: Town, name: str) -> None:
     with town.at_work() as scene:
         case = scene.report(words=WORDS).case
-        follows.follow(scene.s, follows.About("case", case.number, case.id), MAIL, lang="en", at=town.now)
+        subscriptions.follow(
+            scene.s, subscriptions.About("case", case.number, case.id), MAIL, lang="en", at=town.now
+        )
         transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     assert go(town, Schedule(**{name: Period(years=3)})) == {name: 1}
     assert holding(town, MAIL) == []

@@ -10,11 +10,11 @@ import pytest
 from factories import Town, statements
 from sqlalchemy import select
 
-from city import webhooks
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Event, Report, Webhook
 from city.lifecycle import Refused
+from city.notifications import webhooks
 from city.people import accounts
 
 URL = "https://other.example/hear"

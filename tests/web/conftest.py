@@ -16,11 +16,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
-from city import delivery, notices, reports
+from city import reports
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Person, SecretLink
+from city.notifications import fan_out, outbox
 from city.people import sessions
 from city.settings import Settings
 from pwa import mail
@@ -124,8 +125,8 @@ def tell(town: Town, app: Flask, settings: Settings) -> Tell:
     def round_(after: timedelta = timedelta(0)) -> int:
         now = town.now + after
         with town.at_work() as scene:
-            notices.follow(scene.s, now)
-        return delivery.send_due(town.engine, delivery.open_channels(settings), mail.render(app), now)
+            fan_out.follow(scene.s, now)
+        return outbox.send_due(town.engine, outbox.open_channels(settings), mail.render(app), now)
 
     return round_
 

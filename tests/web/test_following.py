@@ -18,13 +18,14 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import Sentence, city, messages, resident, shared, shown
 
-from city import digests, follows, notices, reports
+from city import reports
 from city.cases import transitions
 from city.db.models import Area, Case, Message, Street, Subscription
+from city.notifications import digests, fan_out, subscriptions
 from city.settings import Settings
 
 TANSY, MILL = "/follow/street/Tansy%20Street", "/follow/area/Old%20Mill"
-SETTLED = notices.SETTLES + timedelta(minutes=1)
+SETTLED = fan_out.SETTLES + timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def ask(client: FlaskClient, token: Callable[[], str]) -> Callable[..., Any]:
 def test_so_many_browsers_of_one_push_service_follow_a_case_and_others_leave_an_address(
     case: Case, client: FlaskClient, token: Callable[[], str], town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follows, "MOST_BROWSERS", 2)
+    monkeypatch.setattr(subscriptions, "MOST_BROWSERS", 2)
     where, csrf = f"/follow/case/{case.number}", token()
 
     def notify(service: PushService, name: str, way: str = "") -> Any:

@@ -12,9 +12,10 @@ from rivertown import MAPPING, put
 from sqlalchemy import select, update
 from wording import resident, shared, shown, staff
 
-from city import importruns, notices, reports
+from city import importruns, reports
 from city.cases import transitions
 from city.db.models import Message, SecretLink
+from city.notifications import fan_out
 from pwa import mail
 
 OLD = {"ID": "r1-55012", "MAIL": "ann@town.test", "NEWS": "yes", "TEAM": "Bulbs"}
@@ -130,7 +131,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
         scene.s.execute(update(SecretLink).values(token_hash=reports.hashed(token)))
         transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
         (message,) = scene.s.scalars(select(Message))
         letter = mail.render(app)(scene.s, message)
     assert letter is not None

@@ -12,9 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from city import notices, reports, verdicts
+from city import reports, verdicts
 from city.cases import transitions
 from city.db.models import Base, Case, Message, Report, SecretLink, Subscription
+from city.notifications import fan_out
 from city.people import accounts
 from city.settings import Settings
 from pwa import mail
@@ -101,7 +102,7 @@ def test_no_link_of_any_letter_changes_a_row(
         STATES[state](scene, report.case)
         report_id, wish_id = report.id, wish.id
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
     found = {
         link
         for kind in KINDS
@@ -140,7 +141,7 @@ def links(town: Town, app: Flask, kind: str, lang: str, wish_id: int, sure: bool
             wish.confirmed_at = None
         message = Message(kind=kind, subscription=wish, event_seq=1)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(notices, "holds", lambda _s, _message: True)
+            patch.setattr(fan_out, "holds", lambda _s, _message: True)
             letter = mail.render(app)(scene.s, message)
     assert letter is not None
     told = letterbox.text(letter) + letter["List-Unsubscribe"]

@@ -14,9 +14,9 @@ from letterbox import html, text
 from werkzeug.test import TestResponse
 from wording import messages, shared, shown
 
-from city import accountmail, delivery
 from city.db import engine as db
 from city.db.models import AccountLetter, LoginCode, Person
+from city.notifications import account_email, outbox
 from city.people import accounts, sessions
 from city.settings import Settings
 from pwa import mail
@@ -45,8 +45,8 @@ def post(town: Town, app: Flask, settings: Settings, smtp: Any) -> Callable[...,
     """What the worker does in one round: the mailbox afterwards."""
 
     def round_(after: timedelta = timedelta(0)) -> Any:
-        channel = delivery.open_channels(replace(settings, smtp_url=smtp.url))["email"]
-        accountmail.send_due(town.engine, channel, mail.account(app), town.now + after)
+        channel = outbox.open_channels(replace(settings, smtp_url=smtp.url))["email"]
+        account_email.send_due(town.engine, channel, mail.account(app), town.now + after)
         return smtp
 
     return round_

@@ -21,9 +21,10 @@ from sqlalchemy import select
 from wording import messages
 
 import city
-from city import accountmail, delivery, digests, follows, mailers, notices, reports
+from city import reports
 from city.cases import transitions
 from city.db.models import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
+from city.notifications import account_email, digests, email, fan_out, outbox, subscriptions
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.photos.storage import StoreDown
@@ -107,8 +108,8 @@ class Post:
         """What goes out in a round of the worker so much later."""
         before, now = len(self.sent), self.town.now + after
         with self.town.at_work() as scene:
-            notices.follow(scene.s, now)
-        delivery.send_due(self.town.engine, {"email": self}, mail.render(self.app), now)
+            fan_out.follow(scene.s, now)
+        outbox.send_due(self.town.engine, {"email": self}, mail.render(self.app), now)
         return self.sent[before:]
 
 
@@ -186,12 +187,12 @@ def every(town: Town, app: Flask, post: Post, secret: str, lang: str) -> dict[st
     with town.at_work() as scene:
         mine = scene.s.scalars(select(Report)).one()
         reports.show(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
-        about = follows.case(scene.s, "26-000001")
+        about = subscriptions.case(scene.s, "26-000001")
         assert about
-        follower = follows.follow(scene.s, about, "bea@mail.test", lang=lang, at=town.now).id
-        area = follows.street(scene.s, "Tansy Street")
+        follower = subscriptions.follow(scene.s, about, "bea@mail.test", lang=lang, at=town.now).id
+        area = subscriptions.street(scene.s, "Tansy Street")
         assert area
-        place = follows.follow(scene.s, area, "cy@mail.test", lang=lang, at=town.now).id
+        place = subscriptions.follow(scene.s, area, "cy@mail.test", lang=lang, at=town.now).id
     found["follow"], found["follow street"] = post.round()
     confirm(town, follower)
     confirm(town, place)
@@ -200,7 +201,7 @@ def every(town: Town, app: Flask, post: Post, secret: str, lang: str) -> dict[st
         transitions.accept(scene.s, case, by=by, at=town.now)
         transitions.wait(scene.s, case, "parts", by=by, at=town.now)
     assert post.round() == []
-    (found["changed"],) = post.round(notices.SETTLES)
+    (found["changed"],) = post.round(fan_out.SETTLES)
     with town.at_work() as scene:
         transitions.resume(scene.s, scene.case("26-000001"), by=scene.actor("dispatcher"), at=town.now)
     close(town, app)
@@ -265,7 +266,7 @@ def code(
         where = "" if lang == "en" else f"/{lang}"
         asked = {"csrf_token": token(), "email": "dispatcher@town.test"}
         assert client.post(f"{where}/login", data=asked).status_code == 200
-        accountmail.send_due(town.engine, post, mail.account(app), town.now)
+        account_email.send_due(town.engine, post, mail.account(app), town.now)
         return post.sent[-1]
 
     return letter
@@ -347,14 +348,14 @@ def test_who_follows_or_wants_texts_gets_no_whole_receipt(
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report)).one()
         number = reports.subscribe(scene.s, report, "+15550100142", channel="sms", lang="en", at=town.now).id
-        about = follows.case(scene.s, "26-000001")
+        about = subscriptions.case(scene.s, "26-000001")
         assert about
-        follower = follows.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
+        follower = subscriptions.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
     post.round()
     confirm(town, number)
     confirm(town, follower)
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
+        fan_out.follow(scene.s, town.now)
         assert len(scene.s.scalars(select(Message).where(Message.kind == "receipt")).all()) == 3
 
 
@@ -382,9 +383,9 @@ def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
 ) -> None:
     told(town, app, secret)
     with town.at_work() as scene:
-        about = follows.case(scene.s, "26-000001")
+        about = subscriptions.case(scene.s, "26-000001")
         assert about
-        wish = follows.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
+        wish = subscriptions.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
     confirm(town, wish)
     post.round()
     close(town, app)
@@ -439,7 +440,7 @@ def test_a_letter_in_its_file_can_be_read(
     wish = told(town, app, secret, lang="es", words="Se apagó. " * 40)
     confirm(town, wish)
     letter = post.round()[-1]
-    mailers.open_mailer(f"file:{tmp_path / 'mail'}").send(letter)
+    email.open_mailer(f"file:{tmp_path / 'mail'}").send(letter)
     [file] = (tmp_path / "mail" / "new").iterdir()
     told_there = file.read_text()
     assert "Se apagó. " * 39 in told_there

@@ -16,10 +16,11 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import city, messages, shared
 
-from city import reports, webpush
+from city import reports
 from city.cases import transitions
 from city.db.models import Case, Message, Report, Subscription
 from city.lifecycle import Refused
+from city.notifications import webpush
 from city.settings import Settings
 
 WHERE = "/sent/26-000001-A/notifications"

@@ -22,11 +22,12 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 from wording import resident
 
-from city import answers, delivery, notices, reports
+from city import answers, reports
 from city import settings as city_settings
 from city.answers import Draft, Text
 from city.cases import transitions
 from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
+from city.notifications import fan_out, outbox
 from city.people import contacts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
@@ -284,8 +285,8 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
 
     def told() -> None:
         with town.at_work() as scene:
-            notices.follow(scene.s, town.now)
-        delivery.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
+            fan_out.follow(scene.s, town.now)
+        outbox.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
 
     told()
     with town.at_work() as scene:

@@ -16,9 +16,10 @@ from flask import Flask
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import delivery, follows, mailers, notices, outside, reports, safe_http, webhooks
+from city import outside, reports, safe_http
 from city.cases import transitions
 from city.db.models import Case, Event, Follower, Message
+from city.notifications import email, fan_out, outbox, subscriptions, webhooks
 from city.people import accounts
 from city.settings import Settings
 from pwa import worker
@@ -41,7 +42,7 @@ class Slow:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     server = Slow()
-    monkeypatch.setattr(delivery, "open_channels", lambda _settings: {"email": server})
+    monkeypatch.setattr(outbox, "open_channels", lambda _settings: {"email": server})
     return server
 
 
@@ -55,7 +56,7 @@ def told(town: Town) -> None:
 def read_all(town: Town) -> bool:
     """Whether the worker has read the whole log."""
     with town.looking() as scene:
-        place = scene.s.get(Follower, notices.NAME)
+        place = scene.s.get(Follower, fan_out.NAME)
         return place is not None and place.seq == scene.s.scalar(select(func.max(Event.seq)))
 
 
@@ -155,7 +156,7 @@ def test_each_way_out_waits_for_its_own_machines_only(
         (url,) = dead.urls()
         if hangs == "the mail server":
             settings = replace(settings, smtp_url=url.replace("http", "smtp"))
-            monkeypatch.setattr(mailers, "SMTP_SECONDS", 5)
+            monkeypatch.setattr(email, "SMTP_SECONDS", 5)
             told(town)
         with town.at_work() as scene:
             if hangs == "a webhook":
@@ -182,10 +183,10 @@ def danger(town: Town, endpoints: list[str]) -> None:
     """A dangerous case that browsers follow is closed: they hear of it without waiting for the morning."""
     with town.at_work() as scene:
         report = scene.report(danger=True)
-        about = follows.About("case", report.case.number, report.case_id)
+        about = subscriptions.About("case", report.case.number, report.case_id)
         for endpoint in endpoints:
             keys = PushService().browser("ana").told["keys"]
-            follows.follow(scene.s, about, endpoint, channel="push", keys=keys, lang="en", at=town.now)
+            subscriptions.follow(scene.s, about, endpoint, channel="push", keys=keys, lang="en", at=town.now)
     with town.at_work() as scene:
         case, by = scene.s.get_one(Case, about.case_id), scene.actor("dispatcher")
         transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")

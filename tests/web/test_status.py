@@ -13,9 +13,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import city, messages, resident, shared, shown
 
-from city import delivery, notices, reports, verdicts
+from city import reports, verdicts
 from city.cases import transitions
 from city.db.models import Case, Event, Report, Subscription
+from city.notifications import fan_out, outbox
 from city.settings import Settings
 from pwa import mail
 
@@ -268,8 +269,8 @@ def letters(town: Town, app: Flask, settings: Settings) -> list[EmailMessage]:
             sent.append(message)
 
     with town.at_work() as scene:
-        notices.follow(scene.s, town.now)
-    delivery.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
+        fan_out.follow(scene.s, town.now)
+    outbox.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
     return sent
 
 

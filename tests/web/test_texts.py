@@ -20,8 +20,8 @@ from wording import city, messages, resident, shared
 from city import settings as city_settings
 from city.cases import transitions
 from city.db.models import Case, Message, Subscription
+from city.notifications.sms import Gateway, Text
 from city.settings import Settings, WrongSetting
-from city.texts import Gateway, Text
 
 WHERE = "/sent/26-000001-A/news"
 

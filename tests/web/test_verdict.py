@@ -13,9 +13,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import messages, resident, shared, shown
 
-from city import delivery, notices, reports, verdicts
+from city import reports, verdicts
 from city.cases import batches, transitions
 from city.db.models import Event, Report, SecretLink
+from city.notifications import fan_out, outbox
 from city.people import accounts
 from city.settings import Settings
 from pwa import mail
@@ -52,8 +53,8 @@ def letters(town: Town, app: Flask) -> Callable[..., list[EmailMessage]]:
 
         at = town.now + timedelta(days=days)
         with town.at_work() as scene:
-            notices.follow(scene.s, at)
-        delivery.send_due(town.engine, {"email": Box()}, mail.render(app), at)
+            fan_out.follow(scene.s, at)
+        outbox.send_due(town.engine, {"email": Box()}, mail.render(app), at)
         return sent
 
     return send

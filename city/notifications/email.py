@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from city.channels import Channel, Undeliverable
+from city.notifications.channel import Channel, Undeliverable
 
 SMTP_SECONDS = 20
 NOBODY = (550, 551, 553)  # of RFC 5321: no such mailbox

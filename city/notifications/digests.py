@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, Select, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from city import follows
 from city.cases import queries
 from city.db import engine as db
 from city.db.models import Case, Event, Message, Service, Subscription
-from city.follows import Seen
 from city.lifecycle import CLOSED, OPEN
+from city.notifications import subscriptions
+from city.notifications.subscriptions import Seen
 from city.places import areas
 
 BEGINS: Final = time(7)  # by the city's clocks
@@ -49,7 +49,7 @@ def queue_due(engine: Engine, now: datetime, zone: ZoneInfo) -> int:
         ).one()
         if not count:
             return 0
-        until = follows.newest(s)
+        until = subscriptions.newest(s)
         told = _by_place(s, since, until)
     made = done = 0
     while done < count:
@@ -79,8 +79,8 @@ def _by_place(s: Session, since: int, until: int) -> dict[str, list[News]]:
     names, ground = areas.names(s), areas.known(s)
     found: dict[str, list[News]] = defaultdict(list)
     for case_id, news in _last(lines, seen).items():
-        area = names.get(str(follows.area_id(ground, seen[case_id])))
-        for place in follows.places_of(seen[case_id].address, area):
+        area = names.get(str(subscriptions.area_id(ground, seen[case_id])))
+        for place in subscriptions.places_of(seen[case_id].address, area):
             found[place].append(news)
     return {place: sorted(news) for place, news in found.items()}
 

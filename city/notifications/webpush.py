@@ -16,8 +16,8 @@ from py_vapid import Vapid
 from pywebpush import WebPushException, webpush
 
 from city import safe_http
-from city.channels import Gone, Undeliverable
 from city.lifecycle import Refused
+from city.notifications.channel import Gone, Undeliverable
 from city.settings import OUTWARD, Settings
 
 # How long a push service keeps a note for a phone that is off. Without it none is kept at all.

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from city.channels import Channel, Gone, Undeliverable
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Subscription
-from city.mailers import open_mailer
+from city.notifications.channel import Channel, Gone, Undeliverable
+from city.notifications.email import open_mailer
+from city.notifications.sms import Gateway
+from city.notifications.webpush import Pusher
 from city.settings import Settings
-from city.texts import Gateway
-from city.webpush import Pusher
 
 # A minute, two, four … then every twelve hours: a mail server down for a long weekend loses no message.
 TRIES = 18

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from city.channels import Channel, Undeliverable
 from city.db import engine as db
 from city.db.models import AccountLetter
+from city.notifications.channel import Channel, Undeliverable
 
 (CODE, CLOSED, LINK) = ("code", "closed", "link")
 AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
