@@ -10,8 +10,9 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import board, saved_views
-from city.board import SORTS, STANDINGS, Tally, Total, View
+from city.board import queries as board_queries
+from city.board import saved_views
+from city.board.queries import SORTS, STANDINGS, Tally, Total, View
 from city.cases import batches, sla
 from city.config import canned_replies, routing
 from city.config.canned_replies import Reply
@@ -71,9 +72,9 @@ class Ground:
 def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
     """What the whole board shows."""
     log = revision(s)  # before the rows: what comes between them is told again and not missed
-    ground = Ground(board.services(s), board.crews(s), *board.areas_and_tags(s))
+    ground = Ground(board_queries.services(s), board_queries.crews(s), *board_queries.areas_and_tags(s))
     known = _known(view, ground)
-    page = board.queue(s, known, now=access.now())
+    page = board_queries.queue(s, known, now=access.now())
     around = _around(s, known, ground)
     return {
         **told.offered(s),
@@ -94,17 +95,21 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
 
 def sides(s: Session, view: View) -> dict[str, Any]:
     """What stands around the queue whatever it shows, and what rows and forms need to know."""
-    ground = Ground(board.services(s), board.crews(s), board.areas_and_tags(s)[0] if view.area else {})
+    ground = Ground(
+        board_queries.services(s),
+        board_queries.crews(s),
+        board_queries.areas_and_tags(s)[0] if view.area else {},
+    )
     return _around(s, _known(view, ground), ground)
 
 
 def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
-    kept = board.tally(s, ground.services)
+    kept = board_queries.tally(s, ground.services)
     theirs = saved_views.of(s, g.person.id)
     # Of words the map itself says how many have no place: it counts all of them anyway.
     lost = View() if view.words or view.place else replace(view.whole, place="none")
     views = [view.whole, TO_LOOK_AT, lost, *(view_of(each.args) for each in theirs)]
-    here, marked, nowhere, *counts = board.totals(s, views, kept, now=access.now())
+    here, marked, nowhere, *counts = board_queries.totals(s, views, kept, now=access.now())
     own = [
         Saved(
             each.name, each.args, count, icon="users" if each.shared else "user",
@@ -194,13 +199,13 @@ def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
     return [(code, said) for code, said in named if names_it(said)][:MOST_MEANT]
 
 
-def _first(page: board.Page) -> int:
+def _first(page: board_queries.Page) -> int:
     """The place of the first row that is shown; with htmx the page comes behind rows that are there."""
     told = request.args.get("from", "")
     return min(int(told), page.first) if is_fragment() and is_id(told) and int(told) else page.first
 
 
-def _shown(page: board.Page, first: int, total: Total) -> str:
+def _shown(page: board_queries.Page, first: int, total: Total) -> str:
     """Which of how many cases are shown."""
     last = page.first + len(page.rows) - 1
     facts = {"first": localization.figure(first), "last": localization.figure(last)}

@@ -8,9 +8,9 @@ from flask import g, request
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import changes
+from city.board import changes
+from city.board.changes import Stand
 from city.cases import queries, sla
-from city.changes import Stand
 from city.db.models import Case, Event
 from city.lifecycle import Refused, possible
 from pwa import filters

@@ -9,8 +9,8 @@ from uuid import uuid4
 from flask import g, request
 from sqlalchemy.orm import Session
 
-from city import choosing
-from city.board import SORTS, STANDINGS, View
+from city.board import area_selection
+from city.board.queries import SORTS, STANDINGS, View
 from city.cases import batches, transitions
 from city.cases.tags import MOST_LETTERS
 from city.lifecycle import OPEN, STATES
@@ -56,7 +56,7 @@ def row_facts(view: View) -> dict[str, Any]:
         "args": args_of(view),
         "live": transitions.live,
         "may_choose": bool(batches.acts_of(g.actor)),
-        "near_metres": choosing.NEAR_METRES,
+        "near_metres": area_selection.NEAR_METRES,
         "open_states": OPEN,
     }
 

@@ -16,8 +16,9 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from city import fetching, opendata, outside, presence, published, retention
+from city import fetching, opendata, outside, published, retention
 from city.audit import events
+from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
 from city.db import engine as db
 from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks

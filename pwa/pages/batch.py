@@ -10,8 +10,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city import choosing, rows
-from city.board import View
+from city.board import area_selection
+from city.board import rows as queue_rows
+from city.board.queries import View
 from city.cases import batches, queries
 from city.config import canned_replies
 from city.db.models import Batch, Case
@@ -84,7 +85,7 @@ def do() -> Response:
             if known is None:
                 numbers, total = order.numbers, len(order.numbers)
                 if order.whole is not None:
-                    numbers, total = choosing.whole(s, view, now=access.now())
+                    numbers, total = area_selection.whole(s, view, now=access.now())
                 batches.not_too_many(order.act, total)
                 changed = order.whole is not None and order.whole != total
                 if total and (changed or order.act in DANGEROUS) and order.sure != str(total):
@@ -163,15 +164,15 @@ def _chosen(s: Session, view: View, args: MultiDict[str, str]) -> tuple[list[str
     now = access.now()
     if "polygon" in args:
         corners = [Point(*_numbers(pair, 2)) for pair in args["polygon"].strip(";").split(";")[:1000]]
-        return choosing.inside(s, view, corners, now=now)
+        return area_selection.inside(s, view, corners, now=now)
     if "box" in args:
-        return choosing.within(s, view, Box(*_numbers(args["box"], 4)), now=now)
+        return area_selection.within(s, view, Box(*_numbers(args["box"], 4)), now=now)
     if "near" in args:
-        (metres,) = _numbers(args.get("metres", str(choosing.NEAR_METRES)), 1)
-        return choosing.near(s, view, args["near"], metres, now=now)
+        (metres,) = _numbers(args.get("metres", str(area_selection.NEAR_METRES)), 1)
+        return area_selection.near(s, view, args["near"], metres, now=now)
     if "beside" in args:
-        return choosing.same_area(s, view, args["beside"], now=now)
-    return choosing.whole(s, view, now=now)
+        return area_selection.same_area(s, view, args["beside"], now=now)
+    return area_selection.whole(s, view, now=now)
 
 
 def _numbers(text: str, count: int) -> list[float]:
@@ -189,7 +190,7 @@ def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Respons
     """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
     known = access.here().city.services
     names = {service.code: localization.said(service.names) for service in known}
-    services = choosing.services(s, numbers)
+    services = area_selection.services(s, numbers)
     context: dict[str, Any] = {
         "order": order, "count": len(numbers), "changed": changed, "args": args_of(view_asked()),
         "services": [(names.get(code, code), many) for code, many in services.most_common()],
@@ -201,7 +202,10 @@ def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Respons
     if order.act == "merge":
         named = order.what.get("into", "")
         family = [*numbers, named] if named else numbers
-        context |= {"into": named or choosing.oldest(s, numbers), "apart": choosing.apart(s, family)}
+        context |= {
+            "into": named or area_selection.oldest(s, numbers),
+            "apart": area_selection.apart(s, family),
+        }
     return render("dispatch/batch.html", "dispatch/_batch_ask.html", asking=True, **context)
 
 
@@ -213,7 +217,7 @@ def _answer(batch_id: int) -> Response:
     shown = request.form.get("shown", "")[:MOST_LETTERS].split()[:SHOWN]
     with access.reading() as s:
         batch = access.or_404(s.get(Batch, batch_id))
-        there = rows.of_numbers(s, batches.among(s, batch, shown))
+        there = queue_rows.of_numbers(s, batches.among(s, batch, shown))
         return render(
             "dispatch/batch.html", "dispatch/_batch_done.html", **_told(s, batch), rows=there, key=new_key(),
             **row_facts(view),

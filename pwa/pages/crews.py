@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response
 
-from city import board as city_board
-from city.board import STANDINGS, View
+from city.board import queries as city_board
+from city.board.queries import STANDINGS, View
 from city.db.models import Crew, Device
 from city.people import accounts
 from pwa import access

@@ -12,7 +12,9 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import answers, calls, finding, kinds, rows
+from city import answers, calls, finding, kinds
+from city.board import rows as queue_rows
+from city.board.rows import Row
 from city.calls import Call
 from city.cases import duplicates, queries, sla
 from city.cases import search as case_search
@@ -37,7 +39,6 @@ from city.people.contacts import (
     TRANSFERRED,
 )
 from city.reports import Telling
-from city.rows import Row
 from pwa import access, errors, filters, forms, localization, sentences, spots
 from pwa.forms import CallForm, ReportForm
 from pwa.fragments import go, is_fragment, render
@@ -320,7 +321,7 @@ def _near(s: Session, service: Service | None, spot: Spot) -> list[tuple[Row, Ca
     if service is None or spot.place is None:
         return []
     maybe = duplicates.near(s, service.code, spot.place, at=access.now(), limit=NEAR)
-    shown = {row.id: row for row in rows.of_ids(s, [each.case_id for each in maybe])}
+    shown = {row.id: row for row in queue_rows.of_ids(s, [each.case_id for each in maybe])}
     return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
 
 
@@ -328,7 +329,7 @@ def _here_before(s: Session, spot: Spot) -> list[Row]:
     """What was reported at this very address, the newest first."""
     if spot.place is None or not spot.place.label or spot.place.vague:
         return []
-    return rows.of_ids(s, case_search.at(s, spot.place.label, limit=NEAR))
+    return queue_rows.of_ids(s, case_search.at(s, spot.place.label, limit=NEAR))
 
 
 def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: str) -> Said:

@@ -9,7 +9,9 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import changes, reports, rows, verdicts
+from city import reports, verdicts
+from city.board import changes
+from city.board import rows as queue_rows
 from city.cases import duplicates, legal_holds, not_duplicates, queries, sla, transitions
 from city.cases.duplicates import Candidate
 from city.config import canned_replies, routing
@@ -372,7 +374,7 @@ def _opened(
         status = 409 if drawer.conflict else 422 if fault else 200
         if not is_fragment():
             return render("dispatch/board.html", status=status, **around.whole(s, view, drawer))
-        changed = rows.of_numbers(s, [number, *touched]) if touched else []
+        changed = queue_rows.of_numbers(s, [number, *touched]) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
             **around.sides(s, view),

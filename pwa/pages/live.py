@@ -6,9 +6,10 @@ from flask import Blueprint, Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import changes, presence, rows
+from city.board import changes, presence
+from city.board import rows as queue_rows
+from city.board.changes import Changed
 from city.cases import queries
-from city.changes import Changed
 from city.db.models import Event
 from pwa import access, filters, localization
 from pwa.views import row_facts, view_asked
@@ -66,7 +67,7 @@ def _told(s: Session, changed: Changed) -> dict[str, Any]:
     names, crews = queries.names(s, actors), queries.crew_names(s)
     return {
         "rows": render_template(
-            "dispatch/_rows.html", rows=rows.of_numbers(s, changed.here), **row_facts(view_asked())
+            "dispatch/_rows.html", rows=queue_rows.of_numbers(s, changed.here), **row_facts(view_asked())
         ),
         "fresh": changed.fresh,
         "gone": {number: _why(line, names, crews) for number, line in changed.gone},

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, abort, g, jsonify, request
 from sqlalchemy.orm import Session
 
-from city import tiles
-from city.tiles import Tile
+from city.board import tiles
+from city.board.tiles import Tile
 from pwa import access, localization
 from pwa.views import revision, view_asked
 

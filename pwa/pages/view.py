@@ -7,11 +7,13 @@ from typing import Any
 from flask import Blueprint, Response, flash, g, request, stream_with_context, url_for
 from flask_babel import gettext as _
 
-from city import board, csv_cells, saved_views
-from city.board import View
+from city import csv_cells
+from city.board import queries as board_queries
+from city.board import saved_views
+from city.board.queries import View
+from city.board.rows import Row
 from city.db import engine as db
 from city.lifecycle import Refused
-from city.rows import Row
 from pwa import access, errors, localization
 from pwa import board as around
 from pwa.fragments import go, render
@@ -34,7 +36,7 @@ def table() -> Response:
     def lines() -> Iterator[bytes]:
         with db.reading(here.engine) as s:
             yield csv_cells.lines([COLUMNS])
-            for rows in board.everything(s, view, now=now):
+            for rows in board_queries.everything(s, view, now=now):
                 yield csv_cells.lines(_row(row) for row in rows)
 
     answer = Response(stream_with_context(lines()), mimetype="text/csv")

@@ -10,11 +10,13 @@ from factories import Scene, Town
 from rivertown import put
 from sqlalchemy import select
 
-from city import board, changes, importruns, reports
+from city import importruns, reports
 from city.audit import events
-from city.board import View
+from city.board import changes
+from city.board import queries as board_queries
+from city.board.changes import Stand
+from city.board.queries import View
 from city.cases import batches, priorities, tags, transitions
-from city.changes import Stand
 from city.db.models import Area, Clock
 from city.lifecycle import Refused
 from city.places.areas import KINDS
@@ -141,7 +143,7 @@ def test_a_list_that_hears_every_change_holds_what_a_list_read_anew_holds(town: 
                 told = changes.in_view(scene.s, view, heard, now=town.now)
                 gone = {number for number, _line in told.gone}
                 shown[view] = shown[view] - gone | set(told.fresh)
-                there = board.queue(scene.s, view, now=town.now).rows
+                there = board_queries.queue(scene.s, view, now=town.now).rows
                 assert shown[view] == {case.number for case in there}, view
             heard = scene.s.scalar(select(Clock.n)) or 0
 

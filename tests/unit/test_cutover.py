@@ -13,8 +13,10 @@ from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import event, func, select
 
 from bench import _rehearsal as rehearsal
-from city import board, geo, importruns, mapping, reports, tiles
+from city import geo, importruns, mapping, reports
 from city.audit import erasure_ledger, events
+from city.board import queries as board_queries
+from city.board import tiles
 from city.cases import board_index, duplicates, locks, not_duplicates, queries, sla, transitions
 from city.db import engine as db
 from city.db.models import (
@@ -450,10 +452,10 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
         assert queries.by_number(s, "26-000002") is queries.named(s, "26-000002") is None
         assert queries.public(s, now=NOW, number="26-000002") == []
         assert [sight.number for sight in queries.public(s, now=NOW)] == ["26-000001"]
-        assert board.count(s, board.View(), now=NOW) == 1
+        assert board_queries.count(s, board_queries.View(), now=NOW) == 1
         everywhere = queries.public_counts(s, states=(*OPEN_STATES, *ENDED)).values()
         assert sum(count for count, _passed in everywhere) == 1
-        assert sum(tiles.extent(s, board.View(state=state), now=NOW).total for state in ENDED) == 0
+        assert sum(tiles.extent(s, board_queries.View(state=state), now=NOW).total for state in ENDED) == 0
         (fed,) = s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
         assert (fed.ref, fed.present) == ("26-000002", False)
         assert events.verify(s) == []

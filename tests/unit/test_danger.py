@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from city import board
-from city.board import SORTS, View
+from city.board import queries as board_queries
+from city.board.queries import SORTS, View
 from city.cases import batches, board_index, queries, sla, sla_sweep, transitions
 from city.db import engine as db
 from city.db.models import Case
@@ -129,8 +129,8 @@ def test_what_was_late_stays_late_while_it_waits(town: Town, stopped_late: bool)
         for name in ("late", "wait"):
             view = View(standing=name)
             expected = [number] if name == stands else []
-            assert [row.number for row in board.queue(scene.s, view, now=much_later).rows] == expected
-            assert board.count(scene.s, view, now=much_later) == len(expected)
+            assert [row.number for row in board_queries.queue(scene.s, view, now=much_later).rows] == expected
+            assert board_queries.count(scene.s, view, now=much_later) == len(expected)
             assert bool(scene.s.query(Case).filter(queries.stands(name, much_later)).all()) is bool(expected)
     with db.transaction(town.engine) as s:
         assert board_index.recompute(s, at=much_later) == 0
@@ -155,12 +155,12 @@ def test_a_late_case_that_waits_is_said_to_be_late_and_reaches_the_supervisor(to
 
 def _numbers(town: Town, view: View) -> list[str]:
     with town.looking() as scene:
-        return [row.number for row in board.queue(scene.s, view, now=town.now).rows]
+        return [row.number for row in board_queries.queue(scene.s, view, now=town.now).rows]
 
 
 def _by_page(town: Town, view: View, *, back: bool) -> list[str]:
     """The queue by pages of two, from its beginning or from its end."""
-    look: Callable[[Scene, View], board.Page] = lambda scene, asked: board.queue(  # noqa: E731
+    look: Callable[[Scene, View], board_queries.Page] = lambda scene, asked: board_queries.queue(  # noqa: E731
         scene.s, asked, now=town.now, limit=2
     )
     with town.looking() as scene:

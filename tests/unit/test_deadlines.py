@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city.audit import events
-from city.board import View, count
+from city.board.queries import View, count
 from city.cases import board_index, sla, sla_sweep, transitions
 from city.db import engine as db
 from city.db.models import Case, Event

@@ -21,8 +21,9 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import board, imports, layers, mapping, requests
+from city import imports, layers, mapping, requests
 from city.audit import events
+from city.board import queries as board_queries
 from city.cases import queries
 from city.config import city_file
 from city.config.toml_table import CityFileError
@@ -108,7 +109,7 @@ def test_a_default_point_is_no_place_and_the_words_stay(town: Town, tmp_path: Pa
             (None, "unknown", "9 Elm St"), (None, "unknown", "Old Port"), (39.6502, "address", "Old Port"),
         ]  # fmt: skip
         assert s.scalars(select(Report.address).order_by(Report.id)).first() == "9 Elm St"
-        assert board.count(s, board.View(place="none"), now=NOW) == 2
+        assert board_queries.count(s, board_queries.View(place="none"), now=NOW) == 2
 
 
 def test_the_second_run_takes_what_is_new(town: Town, tmp_path: Path) -> None:
@@ -457,13 +458,13 @@ def test_half_a_year_of_a_real_city(town: Town, real_data: Path, tmp_path: Path)
     with db.reading(town.engine) as s:
         assert events.verify(s) == []
         state = s.execute(select(Case.state, func.count()).group_by(Case.state)).all()
-        still_open = board.count(s, board.View(), now=NOW)
+        still_open = board_queries.count(s, board_queries.View(), now=NOW)
         unlocated = select(func.count()).select_from(Case).where(Case.lat.is_(None))
         assert dict(state) == {"new": still_open, "closed": 49_126}
         assert still_open == 8_993
-        assert board.count(s, board.View(state="closed"), now=NOW) == 49_126
+        assert board_queries.count(s, board_queries.View(state="closed"), now=NOW) == 49_126
         assert s.scalar(unlocated) == 8_752
-        lost = board.count(s, board.View(place="none"), now=NOW)
+        lost = board_queries.count(s, board_queries.View(place="none"), now=NOW)
         assert lost == s.scalar(unlocated.where(Case.state == "new"))
 
 

@@ -11,10 +11,12 @@ import pytest
 from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import select
 
-from city import board, calls, forgetting, reports, tiles, verdicts
+from city import calls, forgetting, reports, verdicts
 from city.audit import counters, events
 from city.audit.events import Actor
-from city.board import View
+from city.board import queries as board_queries
+from city.board import tiles
+from city.board.queries import View
 from city.calls import Call
 from city.cases import batches, board_index, transitions
 from city.config import city_file
@@ -336,12 +338,12 @@ class TestTheBoard:
             View(group="office"): {numbers[0]},
         }  # fmt: skip
         with town.looking() as scene:
-            held = board.tally(scene.s, board.services(scene.s))
-            totals = board.totals(scene.s, list(views), held, now=town.now)
+            held = board_queries.tally(scene.s, board_queries.services(scene.s))
+            totals = board_queries.totals(scene.s, list(views), held, now=town.now)
             for (view, wanted), total in zip(views.items(), totals, strict=True):
-                page = board.queue(scene.s, view, now=town.now)
+                page = board_queries.queue(scene.s, view, now=town.now)
                 assert {row.number for row in page.rows} == wanted, view
-                assert (total.n, board.count(scene.s, view, now=town.now)) == (len(wanted),) * 2, view
+                assert (total.n, board_queries.count(scene.s, view, now=town.now)) == (len(wanted),) * 2, view
             assert board_index.differences(scene.s) == []
 
     def test_it_is_on_no_map_and_among_none_without_a_place(self, town: Town) -> None:
@@ -359,7 +361,7 @@ class TestTheBoard:
             asked(scene)
             scene.report()
         with town.looking() as scene:
-            rows = board.queue(scene.s, View(), now=town.now).rows
+            rows = board_queries.queue(scene.s, View(), now=town.now).rows
             assert {row.service_code: row.office for row in rows} == {
                 "light-out": None, "tax-question": {"en": "Finance", "es": "Finanzas"},
             }  # fmt: skip

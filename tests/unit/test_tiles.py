@@ -8,12 +8,14 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import board, geo, tiles
-from city.board import View
+from city import geo
+from city.board import queries as board_queries
+from city.board import tiles
+from city.board.queries import View
+from city.board.tiles import Tile
 from city.cases import board_index, transitions
 from city.db.models import Area, Case
 from city.geo import Point
-from city.tiles import Tile
 
 ZOOMS = (0, 9, 12, 13, 14, 15, 16, 18, 20)
 
@@ -76,7 +78,7 @@ def test_every_tile_of_a_zoom_together_hold_every_case_of_a_view_once(
         for few in (300, 2):  # as points, and as clusters
             monkeypatch.setattr(tiles, "MOST_POINTS", few)
             for view in views(scene):
-                asked = board.conditions(scene.s, view, strewn.now)
+                asked = board_queries.conditions(scene.s, view, strewn.now)
                 rows = scene.s.execute(
                     select(Case.number, Case.standing).where(*asked, Case.lat.is_not(None))
                 )
@@ -103,7 +105,7 @@ def test_the_extent_of_a_view_counts_all_and_says_what_lies_nowhere(strewn: Town
     with strewn.looking() as scene:
         for view in [*views(scene), View(place="none"), View(place="none", group="tree")]:
             rows = scene.s.execute(
-                select(Case.lat, Case.lon).where(*board.conditions(scene.s, view, strewn.now))
+                select(Case.lat, Case.lon).where(*board_queries.conditions(scene.s, view, strewn.now))
             ).all()
             found = tiles.extent(scene.s, view, now=strewn.now)
             located = [(lat, lon) for lat, lon in rows if lat is not None]

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import city, shared, shown, staff
 
-from city.board import ROWS
+from city.board.queries import ROWS
 from city.cases import queries, sla, sla_sweep, transitions
 from city.db.models import Photo, ToldApart
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS

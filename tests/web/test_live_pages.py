@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import changes, presence
 from city.audit import epochs, events
+from city.board import changes, presence
 from city.cases import transitions
 
 MOST_IDLE = 300  # bytes

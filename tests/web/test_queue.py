@@ -16,9 +16,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import board as city_board
-from city import reports, saved_views
-from city.board import Total, View
+from city import reports
+from city.board import queries as city_board
+from city.board import saved_views
+from city.board.queries import Total, View
 from city.cases import priorities, sla, tags, transitions
 from city.db.models import Case
 from city.lifecycle import OPEN, STATES

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from city import board
-from city.board import View
+from city.board import queries as board_queries
+from city.board.queries import View
 from city.cases.board_index import CELL_SHIFT, CELL_ZOOM, NOWHERE
 from city.db.models import Case, CellCount, Service
 from city.geo import QUAD_ZOOM, Box, quads_of
@@ -100,7 +100,7 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
 def extent(s: Session, view: View, *, now: datetime) -> Extent:
     """How many cases a view has and where they lie; one statement."""
     if view.place == "none" or view.work:
-        total = board.count(s, view, now=now)
+        total = board_queries.count(s, view, now=now)
         return Extent(total, 0 if view.work else total)
     counted = _counted(view)
     if counted is not None:
@@ -109,7 +109,7 @@ def extent(s: Session, view: View, *, now: datetime) -> Extent:
         select(
             func.count(), func.count(Case.quad), func.min(Case.lat), func.min(Case.lon), func.max(Case.lat),
             func.max(Case.lon),
-        ).where(*board.conditions(s, view, now), ~board.of_offices())
+        ).where(*board_queries.conditions(s, view, now), ~board_queries.of_offices())
     ).one()  # fmt: skip
     total, located, *box = row
     hidden = 0 if _is_quick(view) else max(0, located - MOST_PLACED)
@@ -186,7 +186,7 @@ def _from_counts(s: Session, counted: list[Any], within: range, zoom: int) -> li
 def _placed(s: Session, view: View, now: datetime, within: range) -> Any:
     """The view's cases in a tile, of those that are placed at all."""
     columns = (Case.id, Case.number, Case.lat, Case.lon, Case.quad, Case.standing, Case.service_code)
-    asked = select(*columns).where(*board.conditions(s, view, now))
+    asked = select(*columns).where(*board_queries.conditions(s, view, now))
     here = (Case.quad >= within.start, Case.quad < within.stop)
     if _is_quick(view):
         return asked.where(*here).subquery()

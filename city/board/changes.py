@@ -12,9 +12,9 @@ from datetime import datetime
 from sqlalchemy import String, cast, literal, select
 from sqlalchemy.orm import Session
 
-from city import board
 from city.audit import events
-from city.board import View
+from city.board import queries as board_queries
+from city.board.queries import View
 from city.db.models import Case, Event, Head
 from city.lifecycle import ASSIGNED, MERGED, OPEN, UNDERWAY, WAITING
 
@@ -78,7 +78,7 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
     for line in s.scalars(lines):
         told[line.subject].append(line)
     changed = Changed()
-    found = board.among(s, view, [_id(subject) for subject in subjects], now=now)
+    found = board_queries.among(s, view, [_id(subject) for subject in subjects], now=now)
     if len(found) < len(subjects):  # what an import's undoing took back is called otherwise by now
         return Changed(many=True)
     for case_id, number, inside in found:

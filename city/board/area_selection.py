@@ -10,8 +10,8 @@ import shapely
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import board
-from city.board import View
+from city.board import queries as board_queries
+from city.board.queries import View
 from city.cases import queries
 from city.cases.batches import MOST
 from city.cases.board_index import ENDED
@@ -103,7 +103,7 @@ def _place(case: Case) -> Point:
 
 
 def _open(s: Session, view: View, now: datetime) -> list[Any]:
-    return [*board.conditions(s, view, now), Case.rank < ENDED]
+    return [*board_queries.conditions(s, view, now), Case.rank < ENDED]
 
 
 def _counted(s: Session, met: list[Any]) -> tuple[list[str], int]:

@@ -13,7 +13,8 @@ from sqlalchemy import case as when
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.operators import custom_op
 
-from city import rows
+from city.board import rows as queue_rows
+from city.board.rows import Row
 from city.cases import search as case_search
 from city.cases.board_index import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
 from city.db.in_list import is_in
@@ -29,7 +30,6 @@ from city.db.models import (
 )
 from city.lifecycle import CLOSED, OPEN, STATES
 from city.places.areas import KINDS
-from city.rows import Row
 
 ROWS = 50  # a page of the queue
 COUNTED = 10_000  # what is kept in no count is counted so far
@@ -130,7 +130,7 @@ def queue(s: Session, view: View, *, now: datetime, limit: int = 0) -> Page:
         first = max(1, told.place - len(places) + 1)
     has_next, has_previous = (True, more) if back else (more, told is not None)
     return Page(
-        rows.of_ids(s, [place[-1] for place in places]),
+        queue_rows.of_ids(s, [place[-1] for place in places]),
         first,
         next=_place(places[-1], first + len(places) - 1) if places and has_next else "",
         previous=_place(places[0], first - 1, back=True) if places and has_previous else "",

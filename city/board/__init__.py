@@ -1,0 +1,1 @@
+"""What dispatchers read: the queue, the map, saved views."""
