@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import bulk, reports
+from city import bulk
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Story, Told
@@ -52,6 +52,7 @@ from city.lifecycle import (
 from city.people import accounts, contacts
 from city.people.contacts import CHANNELS, Conversation
 from city.places.lookup import Place
+from city.reports import intake
 from city.settings import DEFAULT_CITY
 
 OPERATIONS = 100_000
@@ -281,9 +282,9 @@ def _tell(s: Session, chance: Random, at: datetime) -> None:
     if chance.random() < 0.3:
         bulk.write(s, [Story(code, [Told(at, key, place=told_at, danger=chance.random() < 0.1)])])
         return
-    telling = reports.Telling(key=key, service_code=code, channel="web", place=told_at)
+    telling = intake.Telling(key=key, service_code=code, channel="web", place=told_at)
     by = OFFICE if s.get_one(Service, code).office else accounts.A_RESIDENT
-    reports.take(s, telling, by=by, at=at, token=key)
+    intake.take(s, telling, by=by, at=at, token=key)
 
 
 def _ask(s: Session, chance: Random, at: datetime, case: Case) -> None:
@@ -304,8 +305,8 @@ def _join(s: Session, case: Case, chance: Random, at: datetime) -> None:
     if case.lat is not None and case.lon is not None:
         where = Place(case.lat, case.lon, "pin", "", 5.0)
     danger = chance.random() < 0.2
-    telling = reports.Telling(key, case.service_code, "web", place=where, join=case.number, danger=danger)
-    reports.take(s, telling, at=at, token=key)
+    telling = intake.Telling(key, case.service_code, "web", place=where, join=case.number, danger=danger)
+    intake.take(s, telling, at=at, token=key)
 
 
 def _at(chance: Random) -> datetime:

@@ -46,13 +46,13 @@ from sqlalchemy import select
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running
 from bench._targets import judge, printed
-from city import reports
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Address, Case, Service
 from city.notifications import subscriptions
 from city.people import accounts
 from city.places.lookup import Place
+from city.reports import intake
 from city.settings import READS_A_MINUTE
 
 RESIDENTS, HAMMERS, FORMS, DEAD = 50, 500, 300, 40
@@ -348,11 +348,11 @@ def _reported(s: Any, at: datetime, *, danger: bool = False) -> Any:
     """A report as the form hands it over."""
     address = s.scalars(select(Address).order_by(Address.id).limit(1)).one()
     service = s.scalars(select(Service.code).where(Service.code == "light-out")).one()
-    told = reports.Telling(
+    told = intake.Telling(
         key=uuid.uuid4().hex, service_code=service, channel="web", danger=danger,
         place=Place(address.lat, address.lon, "address", address.label),
     )  # fmt: skip
-    return reports.take(s, told, at=at, token=uuid.uuid4().hex)
+    return intake.take(s, told, at=at, token=uuid.uuid4().hex)
 
 
 class Mailbox:
@@ -386,7 +386,7 @@ def _letter(site: Site, box: Mailbox, most: float) -> float:
     to, at = f"{uuid.uuid4().hex}@residents.example", datetime.now(UTC)
     engine = db.connect(site.settings.database_url)
     with db.transaction(engine) as s:
-        reports.subscribe(s, _reported(s, at), to, lang="en", at=at)
+        intake.subscribe(s, _reported(s, at), to, lang="en", at=at)
     engine.dispose()
     began = time.monotonic()
     while to not in box.came and time.monotonic() < began + most:

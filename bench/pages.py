@@ -24,11 +24,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Respo
 from sqlalchemy import select
 
 from bench._site import BROWSER_ARGUMENTS, ROOT, Site, browser, say, serving
-from city import reports
 from city.db import engine as db
 from city.db.models import Case, Photo, Report
 from city.lifecycle import ASSIGNED, CLOSED
 from city.places.lookup import Place
+from city.reports import intake
 
 CASES = 300
 LANGUAGES = ("en", "es")
@@ -173,12 +173,12 @@ def _case_in(s: Any, state: str) -> str:
 def _own_report(s: Any, site: Site) -> tuple[str, str]:
     """A report that is ours: its number, and the token of its secret link. Taken once, then found again."""
     key = "0" * 31 + "b"
-    token = reports.token_for(site.settings.secret_key, key)
-    known = reports.by_token(s, token)
+    token = intake.token_for(site.settings.secret_key, key)
+    known = intake.by_token(s, token)
     if known is None:
         place = Place(39.6012, -71.2034, "pin")
-        telling = reports.Telling(key=key, service_code="light-out", channel="web", place=place)
-        known = reports.take(s, telling, at=datetime.now(UTC), token=token)
+        telling = intake.Telling(key=key, service_code="light-out", channel="web", place=place)
+        known = intake.take(s, telling, at=datetime.now(UTC), token=token)
     return known.number, token
 
 

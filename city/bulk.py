@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from city import geo, reports
+from city import geo
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import board_index, sla
@@ -72,6 +72,7 @@ from city.people import accounts
 from city.photos import photos
 from city.places import areas
 from city.places.lookup import Place
+from city.reports import intake
 from city.text import is_blank
 
 # In the order they are written: parents first.
@@ -342,7 +343,7 @@ class _Writer:
         if joined and (case.state not in OPEN or case.service.private):
             raise Refused("told_late", number=case.number)
         report = self._add(
-            Report, number=f"{case.number}-{reports.letter(len(life.told))}", case_id=case.id, key=told.key,
+            Report, number=f"{case.number}-{intake.letter(len(life.told))}", case_id=case.id, key=told.key,
             service_code=story.service, channel=told.channel, lang=told.lang, words=told.words.strip(),
             answers={c: a for c, a in told.answers.items() if c in self.questions[story.service]},
             lat=place.lat if place else None, lon=place.lon if place else None,
@@ -356,7 +357,7 @@ class _Writer:
         self.lives[story].own.append(report)
         self._add(Claim, key=told.key)
         if told.token:
-            self._add(SecretLink, token_hash=reports.hashed(told.token), report_id=report.id, made_at=told.at)
+            self._add(SecretLink, token_hash=intake.hashed(told.token), report_id=report.id, made_at=told.at)
         for position, picture in enumerate(told.pictures[: photos.MAX_PHOTOS]):
             self._picture(picture, told.at, case_id=case.id, report_id=report.id, position=position)
         said = {"words": told.words, "address": report.address, "answers": told.answers}
@@ -757,7 +758,7 @@ def _names(pictures: Sequence[Picture]) -> list[str]:
 
 def _placeless(told: Told) -> Told:
     where = told.place.label if told.place else told.address
-    return replace(told, words=reports.with_place(told.words, where), place=None, address="")
+    return replace(told, words=intake.with_place(told.words, where), place=None, address="")
 
 
 def _own_job(life: _Life, by: Actor) -> Assignment | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import geo, reports
+from city import geo
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, not_duplicates, sla, transitions
@@ -34,6 +34,7 @@ from city.db.models import (
 )
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
 from city.people import accounts
+from city.reports import intake
 from city.requests import Request
 
 AT_ONCE = 500
@@ -328,7 +329,7 @@ def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> b
     known = next((wish for wish in report.subscriptions if wish.address == email), None)
     if known and (not request.consented or (known.confirmed_at and known.stopped_at is None)):
         return changed
-    if known and known.stopped_at and reports.stopped_here(s, known):
+    if known and known.stopped_at and intake.stopped_here(s, known):
         return changed
     wish = known or Subscription(report_id=report.id, address=email, lang=delta.lang, asked_at=delta.at)
     if known is None:
@@ -349,7 +350,7 @@ def _record_news(s: Session, report: Report, wish: Subscription, kind: str, at: 
 
 def _link(s: Session, delta: Delta, report: Report) -> None:
     """The secret link that a letter about the case leads to."""
-    token = reports.hashed(reports.token_for(delta.secret, report.key))
+    token = intake.hashed(intake.token_for(delta.secret, report.key))
     if s.get(SecretLink, token) is None:
         s.add(SecretLink(token_hash=token, report_id=report.id, made_at=delta.at))
 

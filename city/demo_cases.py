@@ -20,7 +20,7 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, demo_office, geo, reports
+from city import bulk, demo_figures, demo_office, geo
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
@@ -34,6 +34,7 @@ from city.people import accounts
 from city.photos import photos, storage
 from city.places import nearby_assets
 from city.places.lookup import Place
+from city.reports import intake
 from city.settings import Settings
 
 BOARD, BOARD_SHARE = 200, 0.03  # cases of the board: the first ones, and what it grows by with the past
@@ -344,7 +345,7 @@ class _Author:
                 self._words(tale.service, lang or tale.lang), place,
                 answers=self._answers(tale.service), danger=tale.service.urgent,
                 pictures=[self._picture(picture, key)] if shown and picture else [],
-                token=reports.token_for(self.secret, key),
+                token=intake.token_for(self.secret, key),
             )
         )  # fmt: skip
         tale.told.sort(key=lambda told: told.at)

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
-from city import reports
 from city.audit.events import Actor
 from city.bulk import Move, Story, Told
+from city.reports import intake
 
 
 class _Asked(NamedTuple):
@@ -71,7 +71,7 @@ def _story(asked: _Asked, desk: Actor, now: datetime, secret: str, chance: Rando
     key = uuid.UUID(int=chance.getrandbits(128)).hex
     told = Told(
         opened, key, "phone", asked.lang, asked.words, answers=asked.answers, by=desk,
-        token=reports.token_for(secret, key),
+        token=intake.token_for(secret, key),
     )  # fmt: skip
     return Story(asked.service, [told], _moves(asked, desk, opened), "demo")
 

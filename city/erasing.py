@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from city import forgetting, reports
+from city import forgetting
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Left, Unfollowed
 from city.audit.events import Actor
@@ -29,6 +29,7 @@ from city.db.models import Session as LogIn
 from city.lifecycle import may
 from city.people import accounts
 from city.photos.storage import Store
+from city.reports import intake
 from city.subjects import Subject
 
 
@@ -71,7 +72,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
     on_hold = legal_holds.covered(s, {case.id for case in about})
     erased = sum(
-        reports.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
+        intake.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )
     for kept in (LoginCode, AccountLetter):
         s.execute(delete(kept).where(kept.email.in_(subject.addresses)))
@@ -108,7 +109,7 @@ def unfollow_again(s: Session, line: Unfollowed) -> bool:
     asked = select(Subscription.id, Subscription.address)
     rows = s.execute(asked.where(Subscription.id.in_(line.wishes), Subscription.asked_at <= then)).all()
     theirs = {address for address in {row.address for row in rows} if line.names(address)}
-    return reports.forget_wishes(s, [row.id for row in rows if row.address in theirs]) > 0
+    return intake.forget_wishes(s, [row.id for row in rows if row.address in theirs]) > 0
 
 
 def _forget_wishes(
@@ -129,7 +130,7 @@ def _forget_wishes(
         key = erasure_ledger.slowly_hashed(address, salt)
         # Before the commit: one begun is carried out again after a restore, and never one forgotten.
         erasure_ledger.append(var, Unfollowed(ids, salt, key, at.isoformat()))
-    reports.forget_wishes(s, [row.id for row in rows])
+    intake.forget_wishes(s, [row.id for row in rows])
 
 
 def _count_wishes(s: Session, subject: Subject, told: Sequence[Report]) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.audit.events import Actor
@@ -21,6 +20,7 @@ from city.db.models import Case, Contact, Erasure, Event, EventDetail, Report
 from city.lifecycle import may
 from city.people import accounts, callers
 from city.photos.storage import Store
+from city.reports import intake
 
 AT_ONCE = 500
 
@@ -56,7 +56,7 @@ def forget(
     calls = [call for call in calls if call.case_id not in on_hold]
     told = [report for report in told if report.case_id not in on_hold]
     _forget_all(s, calls, var, by=by, at=at)
-    erased = sum(reports.erase(s, report, store, var, by=by, at=at) for report in told)
+    erased = sum(intake.erase(s, report, store, var, by=by, at=at) for report in told)
     return Done(len(calls), erased, tuple(sorted(queries.numbers(s, on_hold).values())))
 
 
@@ -110,12 +110,12 @@ def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Re
             callers.hold(s, caller_ids)
             calls = _calls_of(s, caller_ids)
             if _about(s, calls) <= about:
-                return calls, reports.told_in(s, calls)
+                return calls, intake.told_in(s, calls)
             raise locks.Moved
 
 
 def _about(s: Session, calls: Sequence[Contact]) -> set[Case]:
-    return cases_of(s, calls) | {report.case for report in reports.told_in(s, calls)}
+    return cases_of(s, calls) | {report.case for report in intake.told_in(s, calls)}
 
 
 def _calls_of(s: Session, caller_ids: Sequence[int]) -> list[Contact]:

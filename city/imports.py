@@ -16,7 +16,7 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, open311, reports, requests, sources
+from city import bulk, deltas, open311, requests, sources
 from city.audit import events
 from city.cases import sla
 from city.config.city_file import CityFile
@@ -26,6 +26,7 @@ from city.deltas import IMPORTER, Delta
 from city.mapping import Mapping
 from city.people import accounts
 from city.places.lookup import Place
+from city.reports import intake
 from city.requests import Reading, Request
 from city.sources import Outcome, Row, SideFile, Source, Told, Unusable, shown
 
@@ -256,7 +257,7 @@ def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Stor
     told = bulk.Told(
         at=row.opened, key=key, channel=row.channel, lang=how.language, words=row.words, place=place,
         address=row.address, by=accounts.THE_SYSTEM, news=news, consented=row.consented,
-        token=reports.token_for(secret, key) if news and row.consented else "",
+        token=intake.token_for(secret, key) if news and row.consented else "",
     )  # fmt: skip
     given = sla.given_elsewhere(row.due, row.opened, zone)
     if given and row.closed and row.reopened:  # the clock stood meanwhile, and their day counts that in

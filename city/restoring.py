@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
 
-from city import backup, dumps, erasing, files, forgetting, redactions, reports, retention
+from city import backup, dumps, erasing, files, forgetting, redactions, retention
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.backup import Manifest, Told
@@ -23,6 +23,7 @@ from city.notifications import fan_out
 from city.people import sessions
 from city.photos import orphans, photos
 from city.photos.storage import Store
+from city.reports import intake
 from city.settings import Settings
 
 MARK = "restoring"  # in the var folder while a restore is not finished: nobody may start on half of one
@@ -173,7 +174,7 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
             elif isinstance(line, Unfollowed):
                 again += erasing.unfollow_again(s, line)
             else:
-                again += reports.erase_again(s, line, store, var, at=at)
+                again += intake.erase_again(s, line, store, var, at=at)
     cleared = [line for line in lines if isinstance(line, Cleared)]
     again += retention.clear_again(engine, var, cleared, at=at)
     photos.forget(engine, store, at)  # the bytes of what was cleared

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from city import forgetting, geo, reports
+from city import forgetting, geo
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
 from city.cases import board_index, legal_holds, locks, queries, transitions
@@ -48,6 +48,7 @@ from city.people import accounts, callers
 from city.photos import photos as pictures
 from city.places import areas
 from city.places.areas import Areas
+from city.reports import intake
 
 # Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
 # done all before it.
@@ -169,7 +170,7 @@ def _forget_addresses(s: Session, case_ids: Sequence[int], work: _Work) -> int:
     _lock(s, case_ids)
     over = _over(s, Case.id.in_(case_ids), work.before)
     told = s.scalars(select(Report.id).where(Report.case_id.in_(over))).all()
-    reports.forget_subscriptions(s, told, over)
+    intake.forget_subscriptions(s, told, over)
     for case_id in over:
         case_search.forget(s, case_id)
         events.record(s, events.of_case(case_id), "forget addresses", by=accounts.THE_SYSTEM, at=work.at)
@@ -288,7 +289,7 @@ def _forget_followers(s: Session, ids: Sequence[int], work: _Work) -> int:
     _lock(s, [row.case_id for row in s.execute(asked) if row.case_id])
     # Held, so that nobody says yes to one that goes.
     found = s.execute(asked.with_for_update()).all()
-    return reports.forget_wishes(s, _free(s, found))
+    return intake.forget_wishes(s, _free(s, found))
 
 
 def _free(s: Session, found: Sequence[Any]) -> list[int]:
@@ -347,7 +348,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     told = s.execute(asked.order_by(Report.id)).all()
     first = {row.case_id: row.key for row in reversed(told)}
     _note(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
-    reports.forget_subscriptions(s, [row.id for row in told], ids)
+    intake.forget_subscriptions(s, [row.id for row in told], ids)
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
     _forget_operations(s, wanted, [row.key for row in told])
@@ -425,8 +426,8 @@ def _forget_operations(s: Session, wanted: Sequence[Case], keys: Sequence[str]) 
     Such work may have no case yet: it says which it means, by its number or by one of its reports (`keys`),
     or came under the id of one of these. Photos that it promised are not asked for any more.
     """
-    named = Operation.case_ref.in_([case.number for case in wanted] + reports.operation_ids(keys))
-    theirs = Operation.case_id.in_([case.id for case in wanted]) | named | reports.sent(keys)
+    named = Operation.case_ref.in_([case.number for case in wanted] + intake.operation_ids(keys))
+    theirs = Operation.case_id.in_([case.id for case in wanted]) | named | intake.sent(keys)
     is_whole = Operation.review.is_not(None) | _NOT_DONE
     whole = select(Operation.id).where(theirs, is_whole)
     gone = delete(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(whole), DeclaredPhoto.case_id.is_(None))

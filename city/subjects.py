@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.config.city_file import CityFile
 from city.db.models import Caller, Contact, Person, Report, Subscription
 from city.lifecycle import Refused
 from city.people import accounts, callers
+from city.reports import intake
 
 _REPORT = re.compile(r"\d\d-\d{6,}-[A-Z]+")
 _ACCOUNT = re.compile(r"person:\d{1,18}")
@@ -83,7 +83,7 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
     calls = s.scalars(asked.order_by(Contact.began_at, Contact.id)).all()
     wishes = _wishes(s, phones)
     confirmed, others = _followed(s, wishes)
-    told = {report.id: report for report in (*confirmed, *reports.told_in(s, calls))}
+    told = {report.id: report for report in (*confirmed, *intake.told_in(s, calls))}
     return Subject(
         tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)],
         [report for report in others if report.id not in told], calls, wishes,

@@ -11,7 +11,6 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit.epochs import Watch
 from city.audit.events import Actor
 from city.cases import transitions
@@ -32,6 +31,7 @@ from city.lifecycle import (
 from city.notifications import overdue_digest
 from city.people import accounts, sessions
 from city.photos.storage import Store
+from city.reports import intake
 from city.settings import Settings
 from sync import noted
 
@@ -291,7 +291,7 @@ def own_reports(s: Session, most: int) -> list[Report]:
     g.personal = True
     held = request.cookies.items()
     tokens = [token for name, token in held if name.removeprefix(HOST).startswith("cl_report_")]
-    return reports.by_tokens(s, tokens[-most:])
+    return intake.by_tokens(s, tokens[-most:])
 
 
 def token_of(number: str) -> str | None:

@@ -9,7 +9,6 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.cases import queries
 from city.cases.queries import Sight
 from city.db.models import Message, Subscription
@@ -17,6 +16,7 @@ from city.lifecycle import CLOSED, OPEN
 from city.notifications import digests, fan_out, subscriptions
 from city.notifications.sms import Text
 from city.notifications.webpush import Note
+from city.reports import intake
 from pwa import access, envelopes, filters, letters, localization, sentences
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
@@ -165,7 +165,7 @@ def _line(sight: Sight) -> str:
 
 def _links(row: Subscription) -> dict[str, str]:
     secret = access.here().settings.secret_key
-    code = reports.news_code(secret, row)
+    code = intake.news_code(secret, row)
     return {
         "confirm": letters.link("news.news", subscription=row.id, code=code),
         "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),

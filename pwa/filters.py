@@ -13,12 +13,12 @@ from flask import Flask
 from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 
-from city import reports
 from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.places import reverse_geocoder
+from city.reports import intake
 from pwa import access, localization
 from pwa.localization import apart, clock, day, distance, local, long_day
 
@@ -370,7 +370,7 @@ def channel(code: str) -> str:
 
 def chosen(answer: str | list[str], question: dict[str, Any]) -> list[str]:
     """The codes of the choices that an answer names."""
-    return reports.chosen(question, answer)
+    return intake.chosen(question, answer)
 
 
 def answered(answer: str | list[str], question: dict[str, Any]) -> str:
@@ -379,7 +379,7 @@ def answered(answer: str | list[str], question: dict[str, Any]) -> str:
     if question["datatype"] == "datetime":
         with suppress(ValueError):
             return localization.moment(datetime.fromisoformat(str(answer)))
-    return ", ".join(words.get(code, code) for code in reports.chosen(question, answer))
+    return ", ".join(words.get(code, code) for code in intake.chosen(question, answer))
 
 
 def scope(code: str) -> str:

@@ -13,7 +13,6 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.cases import queries
 from city.cases.queries import Sight
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
@@ -23,6 +22,7 @@ from city.notifications.overdue_digest import Late
 from city.notifications.sms import Text
 from city.notifications.webpush import Note
 from city.people import accounts, sessions
+from city.reports import intake
 from pwa import access, bulletins, envelopes, filters, letters, localization, sentences
 
 
@@ -214,7 +214,7 @@ def _text(s: Session, message: Message) -> Text:
 
 def _links(report: Report, row: Subscription) -> dict[str, str]:
     secret = access.here().settings.secret_key
-    code, token = reports.news_code(secret, row), reports.token_for(secret, report.key)
+    code, token = intake.news_code(secret, row), intake.token_for(secret, report.key)
     return {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
         "case": letters.link("resident.secret", token=token),

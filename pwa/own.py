@@ -6,11 +6,11 @@ from flask import Response, g, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import reports, verdicts
 from city.cases import queries
 from city.cases.queries import Sight
 from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
+from city.reports import closing_feedback, intake
 from pwa import access
 from pwa.fragments import go
 
@@ -19,7 +19,7 @@ def led_by(token: str, endpoint: str) -> Response:
     """Opens a secret link: the browser keeps the token, the address forgets it and goes on to `endpoint`."""
     g.personal = True
     with access.reading() as s:
-        mine = access.or_404(reports.by_token(s, token))
+        mine = access.or_404(intake.by_token(s, token))
         # One browser may hold the links of several reports at one case.
         number = mine.case.number if endpoint == "resident.case" else mine.number
         own = mine.number
@@ -35,7 +35,7 @@ def report(s: Session, case: Case, number: str) -> Report | None:
     """The visitor's own report at the case; that of this very number, where the browser holds its link."""
     g.personal = True
     token = access.token_of(number)
-    named = reports.by_token(s, token) if token else None
+    named = intake.by_token(s, token) if token else None
     return named if named and named.number == number else access.own_report(s, case)
 
 
@@ -43,7 +43,7 @@ def sent(s: Session, number: str) -> Report:
     """The report of this very number, where the browser holds its link; raises NotFound otherwise."""
     g.personal = True
     token = access.token_of(number)
-    mine = reports.by_token(s, token) if token else None
+    mine = intake.by_token(s, token) if token else None
     return access.or_404(mine if mine and mine.number == number else None)
 
 
@@ -51,7 +51,7 @@ def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
     """Until when "not fixed" opens this very case again."""
     if mine is None or sight.state != CLOSED:
         return None
-    told = verdicts.told_at(s, mine, s.get_one(Case, sight.id))
+    told = closing_feedback.told_at(s, mine, s.get_one(Case, sight.id))
     return told + timedelta(days=REOPEN_DAYS) if told else None
 
 

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from city import fetching, opendata, outside, published, retention
+from city import opendata, published, retention
 from city.audit import events
 from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
@@ -25,6 +25,7 @@ from city.notifications import account_email, digests, fan_out, outbox, overdue_
 from city.notifications.channel import Channel, Undeliverable
 from city.people import accounts, callers, sessions
 from city.photos import orphans, photos
+from city.reports import photo_urls, remote_images
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest
 from pwa.app import create_app
@@ -117,7 +118,7 @@ def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, t
     # Of its own, since whoever waits for a code to log in waits for no other letter.
     lanes["codes"] = ([partial(_send_codes, app, channels, mail.account(app), stop)], [])
     lanes["webhooks"] = ([partial(_tell_systems, app, post)], [])
-    lanes["pictures"] = ([partial(_fetch, app, outside.open_fetch())], [])
+    lanes["pictures"] = ([partial(_fetch, app, remote_images.open_fetch())], [])
     return lanes
 
 
@@ -284,9 +285,9 @@ def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:
     return webhooks.send_due(held.engine, post, now, held.publish)
 
 
-def _fetch(app: Flask, fetch: outside.Fetch, now: datetime) -> int:
+def _fetch(app: Flask, fetch: remote_images.Fetch, now: datetime) -> int:
     held = app.extensions["cityline"]
-    return fetching.fetch_due(held.engine, held.settings.var, now, fetch)
+    return photo_urls.fetch_due(held.engine, held.settings.var, now, fetch)
 
 
 def _watch_promises(app: Flask, now: datetime) -> int:

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Row, and_, select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.db.in_list import is_in
 from city.db.models import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
 from city.lifecycle import CLOSED, WAITING
+from city.reports import intake
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
@@ -134,7 +134,7 @@ def _answers(answered: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]
         if given in (None, "", []):
             continue
         words = {value["code"]: value["words"] for value in question.get("values", [])}
-        answers = reports.chosen(question, given)
+        answers = intake.chosen(question, given)
         pairs.append([question["words"], *(words.get(answer, str(answer)) for answer in answers)])
     return pairs
 

@@ -19,7 +19,6 @@ from sqlalchemy import Engine, bindparam, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks
@@ -29,6 +28,7 @@ from city.db.models import Operation as Row
 from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.photos import photos
+from city.reports import intake
 from sync import declared, protocol, reporting, together, undo, work
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
@@ -483,7 +483,7 @@ def _quarantined(
     held = s.scalars(select(Row).where(own, Row.body_hash == op.hash).limit(1)).first()
     if held:
         return dict(held.result)
-    if op.id and reports.is_erased(s, reporting.key_of(op.id)):
+    if op.id and intake.is_erased(s, reporting.key_of(op.id)):
         return answer  # the words that were erased, or some like them
     _check_quarantine(s, sender, at)
     free = op.id and s.get(Row, op.id) is None

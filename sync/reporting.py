@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case, DeclaredPhoto, Report, Service
@@ -16,6 +15,7 @@ from city.lifecycle import CREW, Refused
 from city.photos import photos
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
+from city.reports import intake
 from sync import declared, work
 from sync.protocol import APPLIED, RECORDED, Operation, result
 
@@ -47,7 +47,7 @@ def take(
         if refused.code != "erased":
             raise
         return _of_erased(s, op)
-    if reports.is_erased(s, key_of(op.id)):  # the form that it was written in came first
+    if intake.is_erased(s, key_of(op.id)):  # the form that it was written in came first
         return _of_erased(s, op)
     case = report.case
     came_before = {photo.upload_sha256: photo.id for photo in report.photos}  # with the form itself
@@ -67,25 +67,25 @@ def _of_erased(s: Session, op: Operation) -> tuple[dict[str, Any], None]:
 def _taken(s: Session, op: Operation, arrived: Sequence[Any], secret: str, by: Actor, at: datetime) -> Report:
     telling = _telling(s, op, by)
     # Nobody follows a crew's report by a secret link, so nobody can work out what its token is.
-    token = reports.token_for(secret, key_of(op.id)) if CREW not in by.roles else secrets.token_hex(16)
+    token = intake.token_for(secret, key_of(op.id)) if CREW not in by.roles else secrets.token_hex(16)
     if telling.join:
         try:
             with events.savepoint(s):
-                return reports.take(s, telling, by=by, at=at, token=token, taken=arrived)
+                return intake.take(s, telling, by=by, at=at, token=token, taken=arrived)
         except Refused as refused:
             if refused.code != "unknown_case":
                 raise
     # What looked the same on a phone without signal may be gone by now, and is a case of its own then.
-    alone = reports.Telling(**{**vars(telling), "join": None})
-    return reports.take(s, alone, by=by, at=at, token=token, taken=arrived)
+    alone = intake.Telling(**{**vars(telling), "join": None})
+    return intake.take(s, alone, by=by, at=at, token=token, taken=arrived)
 
 
-def _telling(s: Session, op: Operation, by: Actor) -> reports.Telling:
+def _telling(s: Session, op: Operation, by: Actor) -> intake.Telling:
     answers = op.data.get("answers") or {}
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
     words, place = work.words_of(op), _place(s, op)
-    return reports.Telling(
+    return intake.Telling(
         key=key_of(op.id), service_code=work.text(op, "service"),
         channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
         words=words, place=place, answers=answers,

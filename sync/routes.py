@@ -30,7 +30,6 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from city import reports
 from city.audit import epochs
 from city.audit.events import Actor
 from city.db.engine import reading, transaction
@@ -39,6 +38,7 @@ from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.people import sessions as people_sessions
 from city.photos import photos, processing, storage
+from city.reports import intake
 from city.settings import Settings
 from sync import (
     declared,
@@ -253,7 +253,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
         photos.settle_all(here.engine, here.store, settings.var, at, only=taken.photos)
     for told in taken.results:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
-            told["link"] = f"/s/{reports.token_for(settings.secret_key, key_of(told['id']))}"
+            told["link"] = f"/s/{intake.token_for(settings.secret_key, key_of(told['id']))}"
     with reading(here.engine) as s:
         city_memory, want = memory.read(s, at), declared.wanted(s, [device.id])[device.id]
     _look_back(city_memory.point, seen)
@@ -293,7 +293,7 @@ def receipt(operation_id: str) -> Response:
         row = s.get(Operation, operation_id) if protocol.is_id(operation_id) else None
         if device is None or row is None or row.device_id != device.id or not row.case_id:
             abort(404)
-    link = reports.token_for(here.settings.secret_key, key_of(operation_id))
+    link = intake.token_for(here.settings.secret_key, key_of(operation_id))
     response = redirect(f"/s/{link}", 303)
     response.headers["Cache-Control"] = "no-store"
     return cast(Response, response)

@@ -14,7 +14,6 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit.events import Actor
 from city.cases import legal_holds, transitions
 from city.db import engine as db
@@ -22,6 +21,7 @@ from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Ph
 from city.people import accounts
 from city.photos import photos
 from city.places.lookup import Place
+from city.reports import intake
 from city.settings import Settings
 
 SECRET = "a secret of the tests, long enough to be one"
@@ -100,9 +100,9 @@ class Scene:
             "channel": "web",
             "place": LAMP,
         } | changes
-        telling = reports.Telling(**told)
-        token = reports.token_for(SECRET, telling.key)
-        return reports.take(self.s, telling, at=at, token=token, taken=taken)
+        telling = intake.Telling(**told)
+        token = intake.token_for(SECRET, telling.key)
+        return intake.take(self.s, telling, at=at, token=token, taken=taken)
 
     def hold(self, case: Case) -> bool:
         """As holds.place() says."""

@@ -25,7 +25,6 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
 from bench.sim import fold
-from city import reports
 from city import settings as city_settings
 from city.audit import events
 from city.audit.events import Actor
@@ -50,6 +49,7 @@ from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
 from city.photos.photos import settle_all
 from city.places.lookup import Place
+from city.reports import intake
 from pwa import newest
 from pwa.app import create_app
 from sync import devices, enrolment, jobs, merge, review, routes, together, work
@@ -101,11 +101,11 @@ def furnish(room: Path) -> None:
 
 
 def _told(s: Any, key: str, at: datetime, **more: Any) -> Case:
-    telling = reports.Telling(
+    telling = intake.Telling(
         key=key, service_code="light-out", channel="phone", words="It is dark.",
         place=Place(39.6, -71.2, "address", "214 Tansy Street"), **more,
     )  # fmt: skip
-    return reports.take(s, telling, at=at, token=key).case
+    return intake.take(s, telling, at=at, token=key).case
 
 
 class City:
@@ -359,7 +359,7 @@ class City:
             transitions.note(s, case, "From the office.", **told)
         elif verb == "erase":
             for report in s.scalars(select(Report).where(Report.case_id == case.id)):
-                reports.erase(s, report, self.held.store, self.room, **told)
+                intake.erase(s, report, self.held.store, self.room, **told)
             if c % 2:
                 with suppress(Refused):  # the bytes are gone: what was erased stays so
                     transitions.close(s, case, outcome="no action", **told)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import outlines, reports
+from city import outlines
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import duplicates, locks, queries, transitions
@@ -26,6 +26,7 @@ from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Developed
 from city.places import lookup
 from city.places.lookup import Place
+from city.reports import intake
 from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
 from pwa.open311.render import clean
@@ -176,7 +177,7 @@ def take(
     Raises Malformed.
     """
     here, now = access.here(), access.now()
-    telling = reports.Telling(
+    telling = intake.Telling(
         key=key, service_code=sent.service.code, channel=API, lang=localization.lang(), words=sent.words,
         place=place, answers=dict(sent.answers), about_place=about, join=_twin(s, sent, place, now),
     )  # fmt: skip
@@ -187,11 +188,11 @@ def take(
         ]
         report = _taken(s, telling, taken, now)
         if sent.email:
-            reports.subscribe(s, report, sent.email, lang=localization.lang(), at=now)
+            intake.subscribe(s, report, sent.email, lang=localization.lang(), at=now)
     except (BadPhoto, Refused) as refused:
         raise Malformed(Fault(errors.words(refused))) from refused
     for url in sent.media:
-        reports.want_picture(s, report, url, at=now)
+        intake.want_picture(s, report, url, at=now)
     for each in lost:
         events.record(
             s, transitions.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
@@ -211,16 +212,16 @@ def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | N
     return next((c.number for c in found if c.case_id in same and c.metres <= SAME_METRES), None)
 
 
-def _taken(s: Session, telling: reports.Telling, taken: Sequence[Photo], now: datetime) -> Report:
-    token = reports.token_for(access.here().settings.secret_key, telling.key)
+def _taken(s: Session, telling: intake.Telling, taken: Sequence[Photo], now: datetime) -> Report:
+    token = intake.token_for(access.here().settings.secret_key, telling.key)
     if telling.join:
         try:
             with events.savepoint(s):
-                return reports.take(s, telling, at=now, token=token, taken=taken)
+                return intake.take(s, telling, at=now, token=token, taken=taken)
         except Refused as refused:
             if refused.code != "unknown_case":
                 raise
-    return reports.take(s, replace(telling, join=None), at=now, token=token, taken=taken)
+    return intake.take(s, replace(telling, join=None), at=now, token=token, taken=taken)
 
 
 def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:

@@ -7,11 +7,11 @@ from typing import Any, Final
 from flask import url_for
 from flask_babel import gettext as _
 
-from city import reports
 from city.config.city_file import CityFile, Service
 from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
 from city.outlines import Change, Outline, Stop
+from city.reports import intake
 from pwa import access, filters, localization
 from pwa.open311.render import JSON, XML, moment
 
@@ -215,7 +215,7 @@ def _more(each: Outline, base: str, said: Said) -> dict[str, Any]:
             {
                 "code": question["code"],
                 "label": said.label(each, question),
-                "value": ",".join(reports.chosen(question, answers[question["code"]])),
+                "value": ",".join(intake.chosen(question, answers[question["code"]])),
             }
             for question in each.kind.questions
             if question["code"] in answers

@@ -11,12 +11,13 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import importruns, reports
+from city import importruns
 from city.cases import queries
 from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
 from city.lifecycle import Refused
 from city.notifications import outbox, webhooks
 from city.people import accounts, sessions
+from city.reports import intake
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 
@@ -343,7 +344,7 @@ def _whole_number(text: str) -> int:
 def _key_of_form(name: str) -> str:
     """The key that one showing of the form makes, however often it is sent: two taps must not make two."""
     told = json.dumps(["api key", g.actor.person_id, name, request.form.get("once")])
-    return reports.token_for(access.here().settings.secret_key, told)
+    return intake.token_for(access.here().settings.secret_key, told)
 
 
 def _page(template: str, refused: Refused | None, /, **context: object) -> Response:

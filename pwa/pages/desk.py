@@ -12,10 +12,9 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import answers, calls, finding, kinds
+from city import answers, finding
 from city.board import rows as queue_rows
 from city.board.rows import Row
-from city.calls import Call
 from city.cases import duplicates, queries, sla
 from city.cases import search as case_search
 from city.cases.duplicates import Candidate
@@ -24,7 +23,6 @@ from city.config.city_file import Service
 from city.db import models
 from city.db.models import Caller
 from city.finding import Found
-from city.kinds import Kind
 from city.lifecycle import MAX_WORDS, OPEN, Refused
 from city.people import callers, contacts
 from city.people.callers import Earlier
@@ -38,7 +36,10 @@ from city.people.contacts import (
     REPLIES_BY,
     TRANSFERRED,
 )
-from city.reports import Telling
+from city.reports import calls, service_matcher
+from city.reports.calls import Call
+from city.reports.intake import Telling
+from city.reports.service_matcher import Kind
 from pwa import access, errors, filters, forms, localization, sentences, spots
 from pwa.forms import CallForm, ReportForm
 from pwa.fragments import go, is_fragment, render
@@ -273,7 +274,7 @@ def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
     city = access.here().city
     offered = finding.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
     by_code = {service.code: service for service in city.services}
-    likely = kinds.meant(_kinds(), typed, 2 * KINDS)
+    likely = service_matcher.meant(_kinds(), typed, 2 * KINDS)
     codes = [*likely, *(code for answer in offered for code in answer.services)]
     lines = [
         (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code

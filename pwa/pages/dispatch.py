@@ -9,7 +9,6 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import reports, verdicts
 from city.board import changes
 from city.board import rows as queue_rows
 from city.cases import duplicates, legal_holds, not_duplicates, queries, sla, transitions
@@ -22,6 +21,7 @@ from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
+from city.reports import closing_feedback, intake
 from pwa import access, conflicts, errors, forms
 from pwa import board as around
 from pwa.conflicts import Conflict
@@ -295,7 +295,7 @@ def show(number: str) -> Response:
 
     def verb(s: Session, c: Case) -> None:
         for report in list(c.reports):
-            (reports.show if wanted else reports.hide)(s, report, by=g.actor, at=access.now())
+            (intake.show if wanted else intake.hide)(s, report, by=g.actor, at=access.now())
 
     public, hidden = (
         _("Public now. Anyone can see the description and photos."),
@@ -320,7 +320,7 @@ def erase(number: str) -> Response:
 
     def verb(s: Session, c: Case) -> None:
         report = access.or_404(_report(c, wanted))
-        reports.erase(s, report, here.store, here.settings.var, by=g.actor, at=access.now())
+        intake.erase(s, report, here.store, here.settings.var, by=g.actor, at=access.now())
 
     return _do(number, verb, _("Report %(number)s was erased.", number=wanted))
 
@@ -437,7 +437,7 @@ def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:
     """Who wants to hear of it and how, for those who speak with callers."""
     if not access.may_open("desk.desk"):
         return {}
-    first = [(report, verdicts.first_told(s, report)) for report in family]
+    first = [(report, closing_feedback.first_told(s, report)) for report in family]
     told = {one.key for _, one in first if one.channel != "web" and not one.erased_at}
     ways = callers.wishes(s, told) if told else {}
     return {report.number: _wish(report, *ways[one.key]) for report, one in first if one.key in ways}

@@ -5,13 +5,13 @@ import hmac
 from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.cases import queries
 from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
 from city.notifications.subscriptions import About
 from city.people import callers
+from city.reports import intake
 from pwa import access, errors, forms, localization
 from pwa.fragments import go, render
 
@@ -96,7 +96,7 @@ def stop_notifying(kind: str, name: str) -> tuple[Response, int]:
         what = access.or_404(_named(s, kind, name))
         wish = subscriptions.wish(s, what, endpoint) if isinstance(endpoint, str) else None
         if wish and wish.channel == "push":
-            reports.stop(s, wish, at=access.now())
+            intake.stop(s, wish, at=access.now())
     return jsonify(), 200
 
 
@@ -119,7 +119,7 @@ def end(subscription: int, code: str) -> Response:
         row = _own(s, subscription, code)
         for wish in subscriptions.of_address(s, row):
             if which in ("all", str(wish.id)):
-                reports.stop(s, wish, at=access.now())
+                intake.stop(s, wish, at=access.now())
     return go(url_for("follow.mine", subscription=subscription, code=code, ended=1))
 
 

@@ -7,10 +7,10 @@ from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
+from city.reports import intake
 from pwa import access, errors, localization, own
 from pwa.fragments import go, render
 
@@ -47,7 +47,7 @@ def decide_news(subscription: int, code: str) -> Response:
     stop = by_itself or request.form.get("do") == "stop"
     with access.writing() as s:
         row = _subscription(s, subscription, code)
-        (reports.stop if stop else reports.confirm)(s, row, at=access.now())
+        (intake.stop if stop else intake.confirm)(s, row, at=access.now())
     if by_itself:
         return Response(_("Updates stopped."), mimetype="text/plain")
     done = "stop" if stop else "confirm"
@@ -63,7 +63,7 @@ def notify(number: str) -> tuple[Response, int]:
     try:
         endpoint, keys = webpush.checked(access.told_by_script(), access.here().settings)
         with access.writing() as s:
-            reports.notify(s, own.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now())
+            intake.notify(s, own.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now())
     except Refused as refused:
         return jsonify(fault=errors.words(refused)), 422
     return jsonify(), 200
@@ -77,7 +77,7 @@ def stop_notifying(number: str) -> tuple[Response, int]:
     with access.writing() as s:
         for wish in own.sent(s, number).subscriptions:
             if wish.channel == "push" and wish.address == endpoint:
-                reports.stop(s, wish, at=access.now())
+                intake.stop(s, wish, at=access.now())
     return jsonify(), 200
 
 
@@ -89,5 +89,5 @@ def _all(row: Subscription) -> str:
 def _subscription(s: Session, subscription: int, code: str) -> Subscription:
     g.personal = True
     row = access.or_404(s.get(Subscription, subscription))
-    expected = reports.news_code(access.here().settings.secret_key, row)
+    expected = intake.news_code(access.here().settings.secret_key, row)
     return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

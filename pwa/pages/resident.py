@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 
 from city import files as city_files
-from city import reports, verdicts
 from city.cases import duplicates, queries, transitions
 from city.cases.queries import Sight, Step
 from city.config.city_file import Service
@@ -34,6 +33,7 @@ from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy
 from city.places import nearby_assets
 from city.places.lookup import Place
+from city.reports import closing_feedback, intake
 from pwa import access, errors, filters, forms, localization, own, shell, spots
 from pwa.forms import ReportForm
 from pwa.fragments import go, is_fragment, render
@@ -240,7 +240,7 @@ def ask_news(number: str) -> Response:
     try:
         address = callers.normal(typed, access.here().city.region) if channel == "sms" else typed
         with access.writing() as s:
-            reports.subscribe(
+            intake.subscribe(
                 s, own.sent(s, number), address, channel=channel, lang=localization.lang(), at=access.now()
             )
     except Refused as refused:
@@ -369,9 +369,9 @@ def _held(s: Session, photo_id: str, key: str) -> Photo | None:
 def _answer(form: ReportForm, faults: list[Fault]) -> Response:
     """Sends: a fault or an open question gives a page again, otherwise the receipt."""
     here = access.here()
-    token = reports.token_for(here.settings.secret_key, form.key)
+    token = intake.token_for(here.settings.secret_key, form.key)
     with access.reading() as s:
-        known, spot = reports.by_token(s, token), spots.of(s, form, propose=False)
+        known, spot = intake.by_token(s, token), spots.of(s, form, propose=False)
         if known is None:
             faults = faults + _faults(form, spot)
             if not faults and _unasked(form) and spot.place and form.service:
@@ -389,7 +389,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
         return _form(form, faults)
     try:
         with access.writing() as s:
-            taken = reports.take(
+            taken = intake.take(
                 s, _telling(form, spot), at=access.now(), token=token,
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
@@ -416,7 +416,7 @@ def _sent_here(s: Session, key: str, known: Report) -> bool:
 def _holds_link(s: Session, report: Report) -> bool:
     """Whether this browser was given the report's secret link."""
     held = access.token_of(report.number)
-    mine = reports.by_token(s, held) if held else None
+    mine = intake.by_token(s, held) if held else None
     return mine is not None and mine.id == report.id
 
 
@@ -429,7 +429,7 @@ def _sender(key: str) -> str:
 def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
     """Whether a form that was sent already now tells of something else: a browser's Back brings it again."""
     service = form.service.code if form.service else known.service_code
-    answers = reports.answered(known.service, _telling(form, spot))
+    answers = intake.answered(known.service, _telling(form, spot))
     told = known.service_code, known.words, known.answers
     if (service, form.words, answers) != told or photos.staged(s, _staged_for(form.key)):
         return True
@@ -458,8 +458,8 @@ def _unasked(form: ReportForm) -> bool:
     return form.seen is None and form.join is None and not form.danger and not is_fragment()
 
 
-def _telling(form: ReportForm, spot: Spot) -> reports.Telling:
-    return reports.Telling(
+def _telling(form: ReportForm, spot: Spot) -> intake.Telling:
+    return intake.Telling(
         key=form.key, service_code=form.service.code if form.service else "", channel="web",
         lang=localization.lang(), words=form.words, place=spot.place, answers=dict(form.answers),
         danger=form.danger, join=form.join,
@@ -550,7 +550,7 @@ def _case(number: str) -> Response:
             abort(404)
         if number != found.number:
             return go(url_for("resident.case", number=found.number))
-        closing = verdicts.closing_of(transitions.root_of(s, mine.case)) if mine else ""
+        closing = closing_feedback.closing_of(transitions.root_of(s, mine.case)) if mine else ""
         return render(
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
             until=own.until(s, sight, mine),

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, abort, request, url_for
 
-from city import reports, verdicts
 from city.cases import queries, transitions
 from city.lifecycle import Refused
 from city.people import accounts
+from city.reports import closing_feedback, intake
 from pwa import access, errors, forms, own
 from pwa.fragments import go, render
 
@@ -38,7 +38,7 @@ def confirm_fixed(number: str) -> Response:
         with access.writing() as s:
             mine = own.named(s, number)
             by = accounts.reporter(mine.id)
-            verdicts.fixed(s, mine, closing, by=by, at=access.now())
+            closing_feedback.fixed(s, mine, closing, by=by, at=access.now())
     except Refused as refused:
         return _verdict(number, mended=True, fault=refused)
     return go(url_for("verdict.fixed", number=number))
@@ -58,13 +58,13 @@ def not_fixed(number: str) -> Response:
         with access.writing() as s:
             mine = own.named(s, number)
             # The same word about the same closing has the same key, so that a second tap finds the first.
-            key = reports.token_for(here.settings.secret_key, f"again:{mine.number}:{closing[:60]}")
-            token = reports.token_for(here.settings.secret_key, key)
-            led_to = verdicts.not_fixed(
+            key = intake.token_for(here.settings.secret_key, f"again:{mine.number}:{closing[:60]}")
+            token = intake.token_for(here.settings.secret_key, key)
+            led_to = closing_feedback.not_fixed(
                 s, mine, closing, by=accounts.reporter(mine.id), at=access.now(), words=words,
                 key=key, token=token,
             )  # fmt: skip
-            again = reports.by_token(s, token)
+            again = intake.by_token(s, token)
             goes_on, new = (again.case.number, again.number) if again else (mine.case.number, "")
     except Refused as refused:
         return _verdict(number, mended=False, fault=refused, words=words)
@@ -90,11 +90,11 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
         sight = queries.own(s, mine, now=access.now(), publish=access.here().publish)
         response = render(
             "resident/verdict.html", sight=sight, mine=mine, mended=mended,
-            closing=verdicts.closing_of(root), until=own.until(s, sight, mine),
-            confirmed=verdicts.confirmed(s, mine, root),
-            may_say=verdicts.can_be_not_fixed(mine, root),
+            closing=closing_feedback.closing_of(root), until=own.until(s, sight, mine),
+            confirmed=closing_feedback.confirmed(s, mine, root),
+            may_say=closing_feedback.can_be_not_fixed(mine, root),
             answered=own.said(
-                verdicts.answered(s, mine, root).replace(" ", "-"), office=root.service.office
+                closing_feedback.answered(s, mine, root).replace(" ", "-"), office=root.service.office
             ),
             faults=refused, words=words,
         )  # fmt: skip

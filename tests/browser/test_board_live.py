@@ -12,12 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from wording import shared, staff
 
-from city import reports
 from city.audit.events import Actor
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Crew, Person, Service
 from city.people import accounts
+from city.reports import intake
 
 Open = Callable[..., BrowserContext]
 WITHIN = 6.0  # seconds in which an open board shows what happened
@@ -49,8 +49,8 @@ def new_report(site: Site) -> str:
     """Somebody reports a lamp, nobody knows where; the number of its case."""
     with db.transaction(site.engine) as s:
         service = s.scalars(select(Service.code).where(Service.group == "streetlight")).first() or ""
-        telling = reports.Telling(key=uuid.uuid4().hex, service_code=service, channel="web", place=None)
-        return reports.take(s, telling, at=datetime.now(UTC), token="t" * 40).case.number
+        telling = intake.Telling(key=uuid.uuid4().hex, service_code=service, channel="web", place=None)
+        return intake.take(s, telling, at=datetime.now(UTC), token="t" * 40).case.number
 
 
 def number_of(page: Page, nth: int) -> str:

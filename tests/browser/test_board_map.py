@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
 from wording import shared
 
-from city import geo, reports
+from city import geo
 from city.cases import board_index
 from city.db import bulk_insert
 from city.db import engine as db
@@ -24,6 +24,7 @@ from city.db.models import Case
 from city.geo import Point
 from city.lifecycle import OPEN, WAITING
 from city.places.lookup import Place
+from city.reports import intake
 
 Open = Callable[..., BrowserContext]
 LONGEST = 200  # ms of work in one piece
@@ -133,8 +134,8 @@ def test_what_words_find_and_no_map_can_show_is_said_and_linked(
             service = s.scalars(select(Case.service_code).limit(1)).one()
             for place in places:
                 key = uuid4().hex
-                telling = reports.Telling(key, service, "phone", words="zephyr", place=place)
-                reports.take(s, telling, at=datetime.now(UTC), token=key)
+                telling = intake.Telling(key, service, "phone", words="zephyr", place=place)
+                intake.take(s, telling, at=datetime.now(UTC), token=key)
 
     with db.reading(site.engine) as s:
         lat, lon = s.execute(select(Case.lat, Case.lon).where(Case.lat.is_not(None)).limit(1)).one()

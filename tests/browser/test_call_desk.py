@@ -10,13 +10,13 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import calls
-from city.calls import Call
 from city.db import engine as db
 from city.db.models import Address, Contact, Person, PersonRole, Report
 from city.lifecycle import CALL_TAKER
 from city.people import accounts
 from city.people.contacts import Conversation
+from city.reports import calls
+from city.reports.calls import Call
 
 Open = Callable[..., BrowserContext]
 PHONE = "5550142"

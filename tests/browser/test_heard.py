@@ -16,12 +16,12 @@ from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
 from wording.city import STREETLIGHT
 
-from city import reports
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Asset, Person
 from city.people import accounts
 from city.places.lookup import Place
+from city.reports import intake
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # What differs from day to day. The names of days and months are those that a page writes in English.
@@ -42,10 +42,10 @@ def lamp(site: Site) -> str:
     now = datetime.now(UTC)
     with db.transaction(site.engine) as s:
         place = Place(39.6011, -71.2049, "pin", "214 Tansy Street")
-        telling = reports.Telling(
+        telling = intake.Telling(
             key="heard", service_code="light-out", channel="web", place=place, words="Dark since Sunday, hums"
         )  # fmt: skip
-        case = reports.take(s, telling, at=now, token="heard").case
+        case = intake.take(s, telling, at=now, token="heard").case
         dispatcher = s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one()
         worker = s.scalars(select(Person).where(Person.email == "crew1@demo.test")).one()
         transitions.assign(s, case, worker.crews[0], by=accounts.actor(dispatcher), at=now)

@@ -22,12 +22,12 @@ from pushservice import Browser, PushService
 from sqlalchemy import select
 from wording import messages, resident, shared
 
-from city import reports
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Person, Report, Subscription
 from city.people import accounts
 from city.places.lookup import Place
+from city.reports import intake
 
 Open = Callable[..., BrowserContext]
 
@@ -82,10 +82,10 @@ def a_browser() -> dict[str, Any]:
 def report(site: Site, *, danger: bool = False) -> str:
     with db.transaction(site.engine) as s:
         place = Place(39.6011, -71.2049, "pin", "214 Tansy Street")
-        telling = reports.Telling(
+        telling = intake.Telling(
             key="notified", service_code="light-out", channel="web", place=place, danger=danger
         )
-        reports.take(s, telling, at=datetime.now(UTC), token="notified")
+        intake.take(s, telling, at=datetime.now(UTC), token="notified")
     return "notified"
 
 

@@ -20,10 +20,10 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from sqlalchemy import select
 from wording import crew
 
-from city import reports
 from city.db import engine as db
 from city.db.models import Case, Device, ImportRun, Photo, Report, SecretLink
 from city.people import accounts
+from city.reports import intake
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -518,6 +518,6 @@ def secret_of(site: Site, number: str) -> str:
             select(Report).join(Case, Case.id == Report.case_id).where(Case.number == number)
         ).first()
         assert report is not None
-        link = SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=datetime.now(UTC))
+        link = SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=datetime.now(UTC))
         s.add(link)
     return token

@@ -26,9 +26,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from sender import KEY
 
-from city import reports
 from city.cases import transitions
 from city.db.models import ApiKey
+from city.reports import intake
 from pwa.open311 import openapi
 
 Get = Callable[..., Any]
@@ -68,7 +68,7 @@ def test_no_request_breaks_the_server_or_the_description(
 ) -> None:
     with town.at_work() as scene:
         report = scene.report(words="Dark.")
-        reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         transitions.accept(scene.s, report.case, by=scene.actor("dispatcher"), at=town.now)
         scene.s.query(ApiKey).one().hourly = 1_000_000
         scene.s.query(ApiKey).one().scopes = ["report", "update"]
@@ -105,7 +105,7 @@ def test_the_official_schemas_hold(real_data: Path, town: Town, get: Get, path: 
     with town.at_work() as scene:
         scene.report()
         closed = scene.report(place=None, words="Dark.")
-        reports.show(scene.s, closed, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, closed, by=scene.actor("dispatcher"), at=town.now)
         transitions.close(
             scene.s, closed.case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark"
         )

@@ -15,11 +15,12 @@ import pytest
 from factories import Town, jpeg
 from sqlalchemy import select
 
-from city import fetching, outside, reports, safe_http
+from city import safe_http
 from city.audit import events
 from city.db.models import Report, Wanted
-from city.outside import NotFetched
 from city.photos import processing, storage
+from city.reports import intake, photo_urls, remote_images
+from city.reports.remote_images import NotFetched
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -84,7 +85,7 @@ def loopback_too(address: safe_http.Address) -> bool:
 
 
 def fetch(url: str, most: int = 1_000_000, seconds: float = 60.0) -> bytes:
-    return outside.open_fetch(allowed=loopback_too, seconds=seconds)(url, most)
+    return remote_images.open_fetch(allowed=loopback_too, seconds=seconds)(url, most)
 
 
 def refused(url: str, **limits: Any) -> str:
@@ -116,7 +117,7 @@ def test_what_is_public_is_not(address: str) -> None:
 )
 def test_our_own_network_is_never_asked(host: str, elsewhere: str) -> None:
     with pytest.raises(NotFetched) as fault:
-        outside.open_fetch()(f"http://{host}:{elsewhere.rpartition(':')[2]}/good.jpg", 1000)
+        remote_images.open_fetch()(f"http://{host}:{elsewhere.rpartition(':')[2]}/good.jpg", 1000)
     assert fault.value.code in ("private_address", "no_answer")
 
 
@@ -131,7 +132,7 @@ def test_a_name_is_looked_up_once_and_its_every_address_must_be_public(
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
     with pytest.raises(NotFetched, match="private_address"):
-        outside.open_fetch()("http://rebinding.example/a.jpg", 1000)
+        remote_images.open_fetch()("http://rebinding.example/a.jpg", 1000)
     assert len(looked) == 1
 
 
@@ -174,7 +175,7 @@ def wanted(town: Town, elsewhere: str) -> Callable[[str], int]:
     def want(path: str) -> int:
         with town.at_work() as scene:
             report = scene.report(channel="api")
-            reports.want_picture(scene.s, report, elsewhere + path, at=town.now)
+            intake.want_picture(scene.s, report, elsewhere + path, at=town.now)
             return report.id
 
     return want
@@ -182,12 +183,12 @@ def wanted(town: Town, elsewhere: str) -> Callable[[str], int]:
 
 def test_the_worker_gives_the_picture_to_its_report(town: Town, wanted: Callable[[str], int]) -> None:
     report_id = wanted("/good.jpg")
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 1
+    assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 1
     with town.looking() as scene:
         [photo] = scene.s.get_one(Report, report_id).photos
         assert photo.case_id == scene.s.get_one(Report, report_id).case_id
         assert scene.s.scalars(select(Wanted)).all() == []
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
+    assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
 
 
 @pytest.mark.parametrize(("path", "why"), [("/words", "not_a_photo"), ("/lies.jpg", "not_a_photo")])
@@ -195,7 +196,7 @@ def test_what_is_refused_is_said_in_the_cases_story(
     town: Town, wanted: Callable[[str], int], path: str, why: str
 ) -> None:
     report_id = wanted(path)
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
+    assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
     with town.looking() as scene:
         story = events.of(scene.s, events.of_case(scene.s.get_one(Report, report_id).case_id))
         [(line, words)] = [(e, w) for e, w in story if e.kind == "photo failed"]
@@ -206,7 +207,7 @@ def test_what_is_refused_is_said_in_the_cases_story(
 
 def test_loopback_is_refused_by_the_worker_itself(town: Town, wanted: Callable[[str], int]) -> None:
     report_id = wanted("/good.jpg")
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now, outside.open_fetch()) == 0
+    assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, remote_images.open_fetch()) == 0
     with town.looking() as scene:
         story = events.of(scene.s, events.of_case(scene.s.get_one(Report, report_id).case_id))
         assert [e.facts["why"] for e, _ in story if e.kind == "photo failed"] == ["private_address"]
@@ -217,11 +218,11 @@ def test_what_does_not_answer_is_asked_again_and_given_up_in_the_end(
 ) -> None:
     wanted("/down.jpg")
     now = town.now
-    for _ in range(fetching.TRIES):
+    for _ in range(photo_urls.TRIES):
         with town.looking() as scene:
             assert len(scene.s.scalars(select(Wanted)).all()) == 1
-        fetching.fetch_due(town.engine, town.settings.var, now, fetch)
-        assert fetching.fetch_due(town.engine, town.settings.var, now, fetch) == 0, "not at once"
+        photo_urls.fetch_due(town.engine, town.settings.var, now, fetch)
+        assert photo_urls.fetch_due(town.engine, town.settings.var, now, fetch) == 0, "not at once"
         now += timedelta(hours=1)
     with town.looking() as scene:
         assert scene.s.scalars(select(Wanted)).all() == []
@@ -237,9 +238,9 @@ def test_what_was_not_asked_yet_goes_before_what_did_not_answer(
         return fetch(url, most)
 
     wanted("/down.jpg")
-    fetching.fetch_due(town.engine, town.settings.var, town.now, noted)
+    photo_urls.fetch_due(town.engine, town.settings.var, town.now, noted)
     wanted("/good.jpg")
-    fetching.fetch_due(town.engine, town.settings.var, town.now + timedelta(hours=1), noted)
+    photo_urls.fetch_due(town.engine, town.settings.var, town.now + timedelta(hours=1), noted)
     assert asked == ["down.jpg", "good.jpg", "down.jpg"]
 
 
@@ -247,7 +248,7 @@ def test_who_does_not_answer_is_asked_for_one_picture_of_many(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(safe_http, "MOST_SILENCE", 0.3)
-    get = outside.open_fetch(allowed=loopback_too)
+    get = remote_images.open_fetch(allowed=loopback_too)
     with deadhosts.listening() as dead:
         for n in range(5):
             with pytest.raises(NotFetched, match="no_answer") as fault:
@@ -263,18 +264,18 @@ def test_what_could_not_be_decoded_in_time_is_asked_for_again(
     with monkeypatch.context() as patch:
         patch.setattr(processing, "_room", threading.BoundedSemaphore(1))
         with processing._room:
-            assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0, "not at once"
-    later = town.now + fetching.FIRST_PAUSE
-    assert fetching.fetch_due(town.engine, town.settings.var, later, fetch) == 1
+            assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
+    assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0, "not at once"
+    later = town.now + photo_urls.FIRST_PAUSE
+    assert photo_urls.fetch_due(town.engine, town.settings.var, later, fetch) == 1
 
 
 def test_what_was_erased_meanwhile_is_not_fetched(town: Town, wanted: Callable[[str], int]) -> None:
     report_id = wanted("/good.jpg")
     with town.at_work() as scene:
-        reports.erase(
+        intake.erase(
             scene.s, scene.s.get_one(Report, report_id), storage.open_store(town.settings),
             town.settings.var, by=scene.actor("dispatcher"), at=town.now,
         )  # fmt: skip
-    assert fetching.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
+    assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
     assert processing.MAX_UPLOAD > 1_000_000

@@ -14,11 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shared
 
-from city import outlines, reports
+from city import outlines
 from city.audit import events
 from city.cases import queries, transitions
 from city.db.models import Case, Report, Service
 from city.places.lookup import Place
+from city.reports import intake
 from pwa import filters
 from pwa.open311 import telling
 
@@ -76,7 +77,7 @@ def test_how_it_ended_and_what_was_said_of_it_are_sentences_of_their_own(
     with town.at_work() as scene:
         closed = scene.case(told["closed"])
         closed.closures[-1].reply = {"code": "lit", "words": {"en": "It is lit again."}}
-        reports.show(scene.s, closed.reports[0], by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, closed.reports[0], by=scene.actor("dispatcher"), at=town.now)
     assert (
         get(f"/v2/requests/{told['closed']}")[0]["status_notes"]
         == f"{shared.FIXED}. It is lit again. A new lamp."
@@ -183,7 +184,7 @@ def test_extensions_tell_answers_photos_and_the_story(
         report = scene.report(
             service_code="pole-damaged", answers={"blocked": "yes"}, words="Bent.", taken=[scene.photo()]
         )
-        reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         transitions.accept(scene.s, report.case, by=scene.actor("dispatcher"), at=town.now)
         number, photo = report.case.number, report.photos[0].id
     [found] = get(f"/v2/requests/{number}", extensions="true")
@@ -256,7 +257,7 @@ def test_a_list_tells_of_cases_what_their_pages_do(town: Town, told: dict[str, s
     with town.at_work() as scene:
         for n, report in enumerate(scene.s.query(Report).all()):
             if n % 2:
-                reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+                intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
     for publish in ("staff", "on_accept", "at_once"):
         with town.looking() as scene:
             kinds = outlines.kinds(scene.s)
@@ -276,7 +277,7 @@ def test_what_is_shown_is_one_rule_in_both_its_forms(town: Town, publish: str) -
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         shown, spam, merged, read, _new = (scene.report() for _ in range(5))
-        reports.show(scene.s, shown, by=by, at=town.now)
+        intake.show(scene.s, shown, by=by, at=town.now)
         transitions.cancel(scene.s, spam.case, "spam", by=by, at=town.now)
         transitions.accept(scene.s, read.case, by=by, at=town.now)
         transitions.merge(scene.s, merged.case, read.case, by=by, at=town.now)
@@ -294,7 +295,7 @@ def test_a_list_costs_seven_statements_however_long_it_is(town: Town, app: Flask
         with town.at_work() as scene:
             for _ in range(count):
                 report = scene.report(words="Dark.", place=Place(39.61, -71.21, "pin"))
-                reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+                intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         get("/v2/requests")
         with counted(app) as sent:
             get("/v2/requests", extensions="true")

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from city import reports, verdicts
 from city.audit import events
 from city.cases import priorities, queries, reporter_count, transitions
 from city.db import engine as db
@@ -25,6 +24,7 @@ from city.db.models import Case, Closure, Message, Photo, Report, Service, Subsc
 from city.lifecycle import Refused
 from city.notifications import fan_out
 from city.people import accounts
+from city.reports import closing_feedback, intake
 
 ZONE = ZoneInfo("America/New_York")
 MANY = 3  # reports that raise a case's priority, in this town
@@ -233,10 +233,10 @@ class Play:
 
     def follow(self, scene: Scene, n: int, m: int) -> None:
         k, address = n % len(self.report_ids), ADDRESSES[m % len(ADDRESSES)]
-        wish = reports.subscribe(
+        wish = intake.subscribe(
             scene.s, scene.s.get_one(Report, self.report_ids[k]), address, lang="en", at=self.now
         )
-        reports.confirm(scene.s, wish, at=self.now)
+        intake.confirm(scene.s, wish, at=self.now)
         self.model.told[k].addresses.add(address)
 
     def close(self, scene: Scene, n: int, _m: int) -> None:
@@ -275,9 +275,9 @@ class Play:
             return  # another case with reports of its own: not of this family
         key = uuid.uuid4().hex
         try:
-            led_to = verdicts.not_fixed(
-                scene.s, report, verdicts.closing_of(transitions.root_of(scene.s, report.case)),
-                by=accounts.reporter(report.id), at=self.now, key=key, token=reports.token_for(SECRET, key),
+            led_to = closing_feedback.not_fixed(
+                scene.s, report, closing_feedback.closing_of(transitions.root_of(scene.s, report.case)),
+                by=accounts.reporter(report.id), at=self.now, key=key, token=intake.token_for(SECRET, key),
             )  # fmt: skip
         except Refused:
             assert expected is None

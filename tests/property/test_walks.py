@@ -11,13 +11,13 @@ from factories import SECRET, Scene, Town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from city import reports, verdicts
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import sla, transitions
 from city.db.models import Case
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
 from city.people import accounts
+from city.reports import closing_feedback, intake
 
 UNDONE = ("close", "make safe", "needs parts")
 ACTORS = ("dispatcher", "supervisor", "call-taker", "manager", "rosa", "tom", "resident")
@@ -147,10 +147,13 @@ def undone(scene: Scene, case: Case, by: Actor, now: datetime) -> bool:
 
 def said_not_fixed(scene: Scene, case: Case, by: Actor, now: datetime) -> str:
     key = uuid.uuid4().hex
-    token = reports.token_for(SECRET, key)
+    token = intake.token_for(SECRET, key)
     report = case.reports[0]
-    closing, by = verdicts.closing_of(transitions.root_of(scene.s, report.case)), accounts.reporter(report.id)
-    return verdicts.not_fixed(scene.s, report, closing, by=by, at=now, key=key, token=token)
+    closing, by = (
+        closing_feedback.closing_of(transitions.root_of(scene.s, report.case)),
+        accounts.reporter(report.id),
+    )
+    return closing_feedback.not_fixed(scene.s, report, closing, by=by, at=now, key=key, token=token)
 
 
 def crew_for(scene: Scene, now: datetime) -> Any:

@@ -29,13 +29,13 @@ from phones import (
 from pictures import encoded, quarters
 from sqlalchemy import Engine, func, select
 
-from city import reports
 from city.audit import epochs, events
 from city.cases import queries, sla, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.people import accounts
 from city.places.lookup import Place
+from city.reports import intake
 from city.settings import Settings
 from sync import devices, merge, push, together, work
 from sync.protocol import TYPES
@@ -899,11 +899,11 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
     app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock
 ) -> None:
     with transaction(engine) as s:
-        told = reports.Telling(
+        told = intake.Telling(
             key="k" * 32, service_code="light-out", channel="web", words="By the house of Ana.",
             place=Place(39.6, -71.2, "address", "214 Tansy Street"),
         )  # fmt: skip
-        report = reports.take(s, told, at=clock(), token="t" * 32)
+        report = intake.take(s, told, at=clock(), token="t" * 32)
         transitions.assign(s, report.case, crew_named(s, "Lights 2"), by=DANA, at=clock.tick(minutes=1))
         number = report.case.number
     assert luis.job(number)["told"][0]["words"] == "By the house of Ana."
@@ -911,7 +911,7 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
     store = app.extensions["cityline"].store
     with transaction(engine) as s:
         for report in case_of(s, number).reports:
-            reports.erase(s, report, store, settings.var, by=DANA, at=clock.tick(minutes=1))
+            intake.erase(s, report, store, settings.var, by=DANA, at=clock.tick(minutes=1))
     [job] = luis.exchange()["changes"]["crew:1"]["set"]
     assert "told" not in job
 

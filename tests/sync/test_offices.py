@@ -8,13 +8,13 @@ from flask import Flask
 from phones import DANA, Clock, Phone, case_of, crew_named, person, picture, report, story
 from sqlalchemy import Engine, func, select
 
-from city import reports
 from city.audit.events import Actor
 from city.cases import transitions
 from city.db.engine import reading, transaction
 from city.db.models import Operation, Photo
 from city.lifecycle import CALL_TAKER, CREW, Refused
 from city.people import accounts
+from city.reports import intake
 from sync import review
 from sync.protocol import QUARANTINED, RECORDED
 
@@ -37,9 +37,9 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
 def follow_up(app: Flask, engine: Engine, clock: Clock) -> dict[str, Any]:
     """An office's case that a call has opened, as a phone would name it."""
     with transaction(engine) as s:
-        telling = reports.Telling("f" * 32, "tax-question", "phone", words="canary of an office")
-        token = reports.token_for(SECRET, telling.key)
-        number = reports.take(s, telling, by=CARA, at=clock(), token=token).case.number
+        telling = intake.Telling("f" * 32, "tax-question", "phone", words="canary of an office")
+        token = intake.token_for(SECRET, telling.key)
+        number = intake.take(s, telling, by=CARA, at=clock(), token=token).case.number
     return {"ref": number, "cycle": 1, "version": 1}
 
 

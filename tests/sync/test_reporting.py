@@ -26,7 +26,7 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import reports, retention
+from city import retention
 from city.audit import events
 from city.cases import queries, transitions
 from city.config.retention_schedule import Period, Schedule
@@ -47,6 +47,7 @@ from city.lifecycle import DISPATCHER
 from city.people import accounts
 from city.photos import photos
 from city.places.lookup import Place
+from city.reports import intake
 from sync import residents, review
 from sync.reporting import key_of
 
@@ -590,13 +591,13 @@ def test_an_erased_report_takes_no_late_photo(
 ) -> None:
     from phones import DANA
 
-    from city import reports
+    from city.reports import intake
 
     op = report(nia, photos=[declare(picture())])
     nia.exchange(op)
     held = app.extensions["cityline"]
     with transaction(engine) as s:
-        reports.erase(s, s.scalars(select(Report)).one(), held.store, held.settings.var, by=DANA, at=clock())
+        intake.erase(s, s.scalars(select(Report)).one(), held.store, held.settings.var, by=DANA, at=clock())
     assert nia.exchange()["want"] == []
     assert nia.piece(op["photos"][0], 0, picture()).status_code == 404
     with reading(engine) as s:
@@ -625,7 +626,7 @@ def test_a_photo_that_nobody_waits_for_is_no_reason_to_sign_in(
     nia.exchange(op if erased else op | {"device_time": "yesterday"})
     with transaction(engine) as s:
         for told in s.scalars(select(Report)).all():
-            reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+            intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
     for data in (b"", picture()):
         answer = nia.piece(shot, 0, data)
         assert (answer.status_code, answer.json["error"]) == (404, "unknown")
@@ -667,7 +668,7 @@ def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
 ) -> None:
     held, shot = app.extensions["cityline"], declare(picture())
     op = report(nia, photos=[shot], words="x" * 5_000)
-    form = reports.Telling(
+    form = intake.Telling(
         key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
         place=Place(39.6, -71.2, "pin", "Tansy Street"),
     )  # fmt: skip
@@ -675,11 +676,11 @@ def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
         nia.exchange(op)
         nia.upload(picture(), shot["id"])
     with transaction(engine) as s:
-        reports.take(s, form, at=clock(), token="t")
+        intake.take(s, form, at=clock(), token="t")
     nia.exchange(op)
     with transaction(engine) as s:
         told = s.scalars(select(Report)).one()
-        reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+        intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
     assert nia.exchange()["want"] == []
     assert nia.piece(shot, 0, b"").status_code == (404 if form_first else 200)
     photos.sweep(engine, held.settings.var, clock.tick(hours=25))
@@ -705,7 +706,7 @@ def test_work_that_is_given_up_brings_no_words_to_an_erased_case(
     luis.exchange(luis.op("close", luis.job(number), outcome="not found"))
     with transaction(engine) as s:
         told = s.scalars(select(Report)).one()
-        reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+        intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
     with transaction(engine) as s:
         assert review.overdue(s, clock.tick(hours=73)) == 1
     assert luis.exchange()["want"] == []
@@ -734,7 +735,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
         if cleared:
             transitions.close(s, told.case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
         else:
-            reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+            intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
     if cleared:
         at = clock.tick(hours=24 * 40)
         retention.carry_out(engine, held.settings.var, Schedule(words=Period(days=30)), at)
@@ -755,7 +756,7 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
     app: Flask, engine: Engine, nia: Resident, clock: Clock, at_that_moment: bool
 ) -> None:
     op = report(nia, words="canary", photos=[declare(picture())])
-    form = reports.Telling(
+    form = intake.Telling(
         key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
         place=Place(39.6, -71.2, "pin", "Tansy Street"),
     )  # fmt: skip
@@ -763,10 +764,10 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
     held, answers = app.extensions["cityline"], list[dict[str, Any]]()
     phone = threading.Thread(target=lambda: answers.append(nia.exchange(op)))
     with transaction(engine) as s:
-        reports.take(s, form, at=clock(), token="t")
+        intake.take(s, form, at=clock(), token="t")
     with transaction(engine) as s:
         told = s.scalars(select(Report)).one()
-        reports.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
+        intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
         s.flush()
         if at_that_moment:
             phone.start()
@@ -787,23 +788,23 @@ def test_whether_a_report_was_erased_is_asked_of_what_it_is_now(
     app: Flask, engine: Engine, clock: Clock
 ) -> None:
     held = app.extensions["cityline"]
-    form = reports.Telling(
+    form = intake.Telling(
         key="k" * 32, service_code="light-out", channel="web", place=Place(39.6, -71.2, "pin", "Tansy Street")
     )
     with transaction(engine) as s:
-        reports.take(s, form, at=clock(), token="t")
+        intake.take(s, form, at=clock(), token="t")
 
     def erase() -> None:
         with transaction(engine) as other:
             report = other.scalars(select(Report)).one()
-            reports.erase(other, report, held.store, held.settings.var, by=DANA, at=clock())
+            intake.erase(other, report, held.store, held.settings.var, by=DANA, at=clock())
 
     with transaction(engine) as s:
         read = s.scalars(select(Report)).one()
         with ThreadPoolExecutor(1) as eraser:
             eraser.submit(erase).result()
         assert read.erased_at is None
-        assert reports.is_erased(s, form.key)
+        assert intake.is_erased(s, form.key)
 
 
 def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_when_the_case_is_cleared(

@@ -12,12 +12,13 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, dumps, reports, restoring
+from city import backup, dumps, restoring
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Device, EnrolCode, Operation, Photo, Report
 from city.people import accounts
 from city.photos import photos, storage
+from city.reports import intake
 from city.settings import Settings
 from pwa.app import create_app
 from sync import devices, enrolment, review
@@ -173,7 +174,7 @@ def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
     nia.exchange(told_once)
     with db.transaction(engine) as s:
         erased = s.scalars(select(Report).where(Report.words != "Before")).one()
-        assert reports.erase(s, erased, store, settings.var, by=DANA, at=clock())
+        assert intake.erase(s, erased, store, settings.var, by=DANA, at=clock())
     app.extensions["cityline"].engine.dispose()
     engine.dispose()
     for _ in range(2):

@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, make_url, select, text
 
-from city import backup, doctor, dumps, reports, restoring
+from city import backup, doctor, dumps, restoring
 from city.audit import erasure_ledger, events
 from city.cases import numbers as case_numbers
 from city.config import versions as config_versions
@@ -35,6 +35,7 @@ from city.notifications import fan_out
 from city.photos import orphans, photos, processing, storage
 from city.photos.storage import FolderStore
 from city.places.lookup import Place
+from city.reports import intake
 from city.settings import Settings
 from pwa.app import create_app
 from pwa.cli import cli, main
@@ -220,7 +221,7 @@ def test_old_backups_go_with_the_photos_that_only_they_name(
         [photo] = report.photos
         names = list(photo.sizes.values())
         store = store_of(town.settings)
-        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     second, _ = make(town, to, days=1)
     pool = FolderStore(to / "photos")
     assert all(pool.has(name) for name in names)
@@ -236,7 +237,7 @@ def test_what_was_erased_is_in_no_free_page_of_a_backup(town: Town, to: Path) ->
     lived_in(town)
     with town.at_work() as scene:
         for report in scene.s.scalars(select(Report)).all():
-            reports.erase(
+            intake.erase(
                 scene.s, report, store_of(town.settings), town.settings.var,
                 by=scene.actor("dispatcher"), at=town.now,
             )  # fmt: skip
@@ -255,7 +256,7 @@ def test_what_was_erased_since_is_erased_again(
         number, [photo] = report.number, report.photos
         names = list(photo.sizes.values())
         store = store_of(town.settings)
-        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     kept = town.settings.var / erasure_ledger.NAME
     lists: list[Path] = []
     if source == "beside the backups":
@@ -422,7 +423,7 @@ def test_a_damaged_older_backup_is_named_and_hinders_no_later_one(
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
         store = store_of(town.settings)
-        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     spoilt(first, how)
 
     second, _ = make(town, to, days=1)
@@ -676,7 +677,7 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
         store = store_of(town.settings)
-        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     put_back(elsewhere, folder, town, lists=[town.settings.var / erasure_ledger.NAME])
     engine = db.connect(elsewhere.database_url)
     with db.reading(engine) as s:
@@ -756,11 +757,11 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
                 key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
                 new = processing.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
                 place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
-                telling = reports.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
+                telling = intake.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
                 with db.transaction(town.engine) as s:
                     photo = photos.stage(s, var, new, staged_for=f"form:{key}", at=town.now)
-                    token = reports.token_for(SECRET, key)
-                    reports.take(s, telling, at=town.now, token=token, taken=[photo])
+                    token = intake.token_for(SECRET, key)
+                    intake.take(s, telling, at=town.now, token=token, taken=[photo])
                 photos.settle_all(town.engine, store, var, town.now, only=[photo.id])
         except BaseException as fault:
             faults.append(fault)
@@ -877,7 +878,7 @@ def test_a_restore_that_was_killed_lets_nobody_in_until_it_is_run_again(
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report).where(Report.words == f"{WORDS} 0")).one()
         store = store_of(town.settings)
-        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     (elsewhere.var / erasure_ledger.NAME).write_bytes((town.settings.var / erasure_ledger.NAME).read_bytes())
     killed("restore", elsewhere, to, town.now, module, name, after)
     with pytest.raises(Refused, match="restore_unfinished"):

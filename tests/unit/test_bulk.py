@@ -14,7 +14,7 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk, reports, verdicts
+from city import bulk
 from city.audit import events
 from city.audit.events import Actor
 from city.bulk import Move, Picture, Story, Told
@@ -42,6 +42,7 @@ from city.db.models import (
 )
 from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
 from city.people import accounts
+from city.reports import closing_feedback, intake
 
 ACTORS = ("dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
 # What no story of the demo or of an import has in it.
@@ -153,8 +154,8 @@ def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) ->
     with town.at_work() as scene:
         scene.s.execute(update(Service).where(Service.code == "nuisance").values(office=True))
         key, by = uuid.uuid4().hex, scene.actor("call-taker")
-        telling = reports.Telling(key, "nuisance", "phone", words=" Is it right? ", place=LAMP)
-        case = reports.take(scene.s, telling, by=by, at=town.now, token=key).case
+        telling = intake.Telling(key, "nuisance", "phone", words=" Is it right? ", place=LAMP)
+        case = intake.take(scene.s, telling, by=by, at=town.now, token=key).case
         assert transitions.wait(scene.s, case, "resident", by=by, at=town.now)
         ids = [case.id]
     said = Told(town.now, uuid.uuid4().hex, "phone", words=" Is it right? ", place=LAMP, token="t", by=by)
@@ -188,7 +189,7 @@ def test_the_secret_link_of_a_written_report_opens(town: Town) -> None:
     with db.transaction(town.engine) as s:
         bulk.write(s, [Story("light-out", [Told(town.now, "key-1", place=LAMP, token="abc")])])
     with town.looking() as scene:
-        report = reports.by_token(scene.s, "abc")
+        report = intake.by_token(scene.s, "abc")
         assert report is not None
         assert report.key == "key-1"
 
@@ -317,7 +318,7 @@ class Walk:
             "unmerge": lambda: transitions.unmerge(s, case, by=by, at=at),
             "cancel": lambda: transitions.cancel(s, case, move.reason, by=by, at=at),
             "note": lambda: transitions.note(s, case, move.words, **phone),
-            "show": lambda: reports.show(s, report, by=by, at=at),
+            "show": lambda: intake.show(s, report, by=by, at=at),
             "not fixed": lambda: self._not_fixed(report, move, by),
         }  # fmt: skip
         verbs[move.name]()
@@ -327,11 +328,11 @@ class Walk:
         with events.savepoint(self.scene.s):
             key, closing = (
                 uuid.uuid4().hex,
-                verdicts.closing_of(transitions.root_of(self.scene.s, report.case)),
+                closing_feedback.closing_of(transitions.root_of(self.scene.s, report.case)),
             )
-            led_to = verdicts.not_fixed(
+            led_to = closing_feedback.not_fixed(
                 self.scene.s, report, closing, by=by, at=move.at, words=move.words, key=key,
-                token=reports.token_for(SECRET, key),
+                token=intake.token_for(SECRET, key),
             )  # fmt: skip
             if led_to == "new case":
                 raise Refused("told_late")

@@ -9,16 +9,16 @@ import pytest
 from factories import LAMP, Town
 from sqlalchemy import func, select
 
-from city import calls, reports
 from city.audit import events
-from city.calls import Call
 from city.cases import transitions
 from city.db.models import Caller, Case, Contact, Report, Subscription, Topic
 from city.lifecycle import Refused
 from city.people import callers, contacts
 from city.people.contacts import Conversation
 from city.photos.storage import FolderStore
-from city.reports import Telling
+from city.reports import calls, intake
+from city.reports.calls import Call
+from city.reports.intake import Telling
 
 SECRET = "s" * 32
 PHONE = "+15550100142"
@@ -239,7 +239,7 @@ def test_what_is_erased_takes_the_number_along(town: Town) -> None:
             if call:
                 report = scene.s.scalars(select(Report).where(Report.key == call.said.key)).one()
                 store = FolderStore(town.settings.var / "photos")
-                reports.erase(
+                intake.erase(
                     scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now
                 )
         with town.looking() as scene:

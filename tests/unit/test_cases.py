@@ -7,13 +7,13 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import func, select
 
-from city import reports, verdicts
 from city.audit import events
 from city.cases import queries, sla, transitions
 from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
 from city.lifecycle import Refused
 from city.people import accounts
 from city.places.lookup import Place
+from city.reports import closing_feedback, intake
 
 AFAR = Place(39.61, -71.2, "pin", "1 Elsewhere Street", 5.0)
 
@@ -247,11 +247,11 @@ def test_a_resident_withdraws_while_nobody_acted_and_nobody_joined(town: Town) -
 
 def not_fixed(scene: Scene, report, at, key: str) -> str:
     closing, token = (
-        verdicts.closing_of(transitions.root_of(scene.s, report.case)),
-        reports.token_for(SECRET, key),
+        closing_feedback.closing_of(transitions.root_of(scene.s, report.case)),
+        intake.token_for(SECRET, key),
     )
     by = accounts.reporter(report.id)
-    return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
+    return closing_feedback.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 
 def test_not_fixed_reopens_once_then_joins_then_goes_to_a_supervisor(town: Town) -> None:
@@ -280,7 +280,7 @@ def test_after_fourteen_days_not_fixed_opens_a_linked_case(town: Town) -> None:
         assert not_fixed(scene, report, town.now + timedelta(days=15), "late") == "new case"
         new = scene.s.scalars(select(Case).where(Case.linked_to_id == old.id)).one()
         assert (old.state, new.state, new.address) == ("closed", "new", old.address)
-        assert reports.by_token(scene.s, reports.token_for(SECRET, "late")).case is new
+        assert intake.by_token(scene.s, intake.token_for(SECRET, "late")).case is new
 
 
 def test_a_city_file_that_changes_later_moves_no_given_word(town: Town) -> None:
@@ -451,10 +451,10 @@ def test_news_about_one_report_go_to_three_addresses_at_most(town: Town) -> None
     with town.at_work() as scene:
         report = scene.report()
         for name in "abc":
-            reports.subscribe(scene.s, report, f"{name}@town.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, report, f"{name}@town.test", lang="en", at=town.now)
             scene.s.expire(report, ["subscriptions"])
         with pytest.raises(Refused, match="too_many_addresses"):
-            reports.subscribe(scene.s, report, "d@town.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, report, "d@town.test", lang="en", at=town.now)
 
 
 def test_a_role_that_may_not_is_refused_also_where_nothing_would_change(town: Town) -> None:

@@ -10,7 +10,7 @@ from factories import Scene, Town
 from rivertown import put
 from sqlalchemy import select
 
-from city import importruns, reports
+from city import importruns
 from city.audit import events
 from city.board import changes
 from city.board import queries as board_queries
@@ -20,6 +20,7 @@ from city.cases import batches, priorities, tags, transitions
 from city.db.models import Area, Clock
 from city.lifecycle import Refused
 from city.places.areas import KINDS
+from city.reports import intake
 
 
 def stands(scene: Scene, number: str) -> list[Stand]:
@@ -226,7 +227,7 @@ def step(scene: Scene, chance: random.Random, numbers: list[str]) -> None:
             lambda: transitions.reviewed(s, case, **by),
             lambda: transitions.photo_failed(s, case, why="unreadable", **by),
             lambda: scene.report(join=case.number, words=words, danger=chance.random() < 0.3),
-            lambda: reports.subscribe(s, case.reports[0], "ana@mail.test", lang="en", at=scene.town.now),
+            lambda: intake.subscribe(s, case.reports[0], "ana@mail.test", lang="en", at=scene.town.now),
         ]
     )
     with contextlib.suppress(Refused), events.savepoint(s):

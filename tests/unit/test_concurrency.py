@@ -11,7 +11,6 @@ from factories import SECRET, Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import events
 from city.cases import transitions
 from city.db import bulk_insert
@@ -22,6 +21,7 @@ from city.notifications import fan_out
 from city.people import accounts
 from city.photos import storage
 from city.places.lookup import Place
+from city.reports import intake
 
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 
@@ -35,10 +35,10 @@ def test_fifty_reporters_and_five_dispatchers(town: Town, monkeypatch: pytest.Mo
         for n in range(REPORTS_EACH):
             place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
             key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
-            telling = reports.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
+            telling = intake.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
             for _ in range(2):  # a double tap
                 with db.transaction(town.engine) as s:
-                    reports.take(s, telling, at=town.now, token=reports.token_for(SECRET, key))
+                    intake.take(s, telling, at=town.now, token=intake.token_for(SECRET, key))
 
     def dispatch(who: int) -> None:
         lots = random.Random(who)
@@ -113,7 +113,7 @@ def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: 
     with town.at_work() as scene:
         report = scene.report()
         report_id = report.id
-        reports.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now)
 
     def queue(s: Session) -> None:
         fan_out.follow(s, town.now)
@@ -122,7 +122,7 @@ def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: 
     def erase(s: Session) -> None:
         by = accounts.actor(s.get_one(Person, town.ids["dispatcher"]))
         store, var = storage.open_store(town.settings), town.settings.var
-        reports.erase(s, s.get_one(Report, report_id), store, var, by=by, at=town.now)
+        intake.erase(s, s.get_one(Report, report_id), store, var, by=by, at=town.now)
         s.flush()
 
     one, other = (queue, erase) if first == "worker" else (erase, queue)
@@ -137,8 +137,8 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
     with town.at_work() as scene:
         case = scene.assigned()
         number = case.number
-        wish = reports.subscribe(scene.s, case.reports[0], "ana@town.test", lang="en", at=town.now)
-        reports.confirm(scene.s, wish, at=town.now)
+        wish = intake.subscribe(scene.s, case.reports[0], "ana@town.test", lang="en", at=town.now)
+        intake.confirm(scene.s, wish, at=town.now)
     with town.at_work() as scene:
         fan_out.follow(scene.s, town.now)
     with town.at_work() as scene:
@@ -186,11 +186,11 @@ def test_a_second_tap_that_asks_for_news_finds_what_the_first_has_kept(town: Tow
     def ask() -> int:
         with db.transaction(town.engine) as s:
             report = s.get_one(Report, report_id)
-            return reports.subscribe(s, report, "ana@town.test", lang="en", at=town.now).id
+            return intake.subscribe(s, report, "ana@town.test", lang="en", at=town.now).id
 
     with ThreadPoolExecutor(1) as pool:
         with town.at_work() as scene:
-            first = reports.subscribe(
+            first = intake.subscribe(
                 scene.s, scene.s.get_one(Report, report_id), "ana@town.test", lang="en", at=town.now
             ).id
             second = pool.submit(ask)

@@ -13,7 +13,7 @@ from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import event, func, select
 
 from bench import _rehearsal as rehearsal
-from city import geo, importruns, mapping, reports
+from city import geo, importruns, mapping
 from city.audit import erasure_ledger, events
 from city.board import queries as board_queries
 from city.board import tiles
@@ -45,6 +45,7 @@ from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
 from city.lifecycle import OPEN as OPEN_STATES
 from city.notifications import fan_out
 from city.photos import storage
+from city.reports import intake
 from pwa import importing
 
 LATER = NOW + timedelta(days=2)
@@ -110,7 +111,7 @@ def test_the_clock_stands_for_a_promise_of_over_there_as_for_ours(town: Town, tm
         assert case.due_at == due + timedelta(days=3)
         scene.report(
             service_code="rivertown:lamp-out", danger=True, join=case.number,
-            place=reports.Place(39.6, -71.2, "pin"), at=NOW + timedelta(days=3),
+            place=intake.Place(39.6, -71.2, "pin"), at=NOW + timedelta(days=3),
         )  # fmt: skip
         assert case.urgent
         assert case.due_at < due, "danger does not wait for anybody's promise"
@@ -171,7 +172,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
         (message,) = scene.s.scalars(select(Message))
         assert (message.kind, message.subscription.address) == ("closed", "ann@town.test")
         report = scene.case("26-000001").reports[0]
-        assert reports.by_token(scene.s, reports.token_for(SECRET, report.key)) is report
+        assert intake.by_token(scene.s, intake.token_for(SECRET, report.key)) is report
         assert len(scene.s.scalars(select(SecretLink)).all()) == 1
 
 
@@ -180,7 +181,7 @@ def test_an_imported_address_can_be_erased_and_stays_erased(town: Town, tmp_path
     with town.at_work() as scene:
         store, var = storage.open_store(town.settings), town.settings.var
         report = scene.case("26-000001").reports[0]
-        reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=NOW)
+        intake.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=NOW)
     again = put(town, tmp_path, OPEN | {"WORDS": "No light. Call Ann"}, at=LATER)
     assert again.more["touched"] == 1
     with town.at_work() as scene:
@@ -196,7 +197,7 @@ def test_words_that_came_later_go_with_an_erasure_as_well(town: Town, tmp_path: 
     with town.at_work() as scene:
         store, var = storage.open_store(town.settings), town.settings.var
         report = scene.case("26-000001").reports[0]
-        reports.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=LATER)
+        intake.erase(scene.s, report, store, var, by=scene.actor("dispatcher"), at=LATER)
     assert canaries(town, "Ring Ann", "No light") == []
     assert canaries(town, "Fuse") == ["event_details"], "what staff wrote is not the reporter's"
 
@@ -344,7 +345,7 @@ def by_note(scene: Scene, case: Case) -> None:
 
 
 def by_showing(scene: Scene, case: Case) -> None:
-    reports.show(scene.s, case.reports[0], by=scene.actor("dispatcher"), at=NOW)
+    intake.show(scene.s, case.reports[0], by=scene.actor("dispatcher"), at=NOW)
 
 
 def close(scene: Scene, case: Case) -> None:
@@ -382,7 +383,7 @@ def test_who_stopped_the_news_here_is_not_signed_up_again(town: Town, tmp_path: 
     put(town, tmp_path, OPEN)
     with town.at_work() as scene:
         (wish,) = scene.case("26-000001").reports[0].subscriptions
-        reports.stop(scene.s, wish, at=NOW)
+        intake.stop(scene.s, wish, at=NOW)
     outcome = put(town, tmp_path, OPEN | {"TEAM": "trees"}, at=LATER)
     assert outcome.more["updated"] == 1, "the case itself nobody has touched"
     with town.at_work() as scene:
@@ -403,7 +404,7 @@ def test_a_consent_given_again_over_there_counts_unless_it_was_stopped_here(
         with town.at_work() as scene:
             (wish,) = scene.case("26-000001").reports[0].subscriptions
             if when in stops:
-                reports.stop(scene.s, wish, at=NOW)
+                intake.stop(scene.s, wish, at=NOW)
 
     put(town, tmp_path, OPEN)
     by_its_reader("before")

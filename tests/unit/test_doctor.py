@@ -11,13 +11,14 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, doctor, dumps, opendata, reports
+from city import backup, doctor, dumps, opendata
 from city.audit import epochs
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
 from city.notifications import fan_out
 from city.photos import photos, storage
+from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli import cli
 
@@ -250,7 +251,7 @@ def test_letters_that_were_given_up_are_looked_at(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
     with town.at_work() as scene:
-        wish = reports.subscribe(scene.s, scene.report(), "ann@home.test", lang="en", at=town.now)
+        wish = intake.subscribe(scene.s, scene.report(), "ann@home.test", lang="en", at=town.now)
         scene.s.flush()
         scene.s.add(Message(event_seq=1, subscription_id=wish.id, kind="closed", tries=18, fault="no"))
     assert marks(found()) == {"mail": doctor.LOOK}
@@ -260,7 +261,7 @@ def test_what_nobody_sends_and_what_is_tried_in_vain_is_looked_at(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
     with town.at_work() as scene:
-        wish = reports.subscribe(scene.s, scene.report(), "ann@home.test", lang="en", at=town.now)
+        wish = intake.subscribe(scene.s, scene.report(), "ann@home.test", lang="en", at=town.now)
         due = {"subscription_id": wish.id, "kind": "closed", "next_try_at": town.now + timedelta(hours=5)}
         scene.s.add(Message(event_seq=1, tries=12, fault="no", **due))
         scene.s.add(Message(event_seq=2, **due))

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from city import reports
 from city.audit import events
 from city.audit.events import GENESIS, chained
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Base, Clock, Event, EventDetail, Head
 from city.photos import photos, storage
+from city.reports import intake
 from city.settings import Settings
 
 
@@ -200,14 +200,14 @@ def test_erasing_a_report_forgets_its_words_and_photos_and_the_chain_still_verif
     secret = "Ask for Benita at the blue door"
     with town.at_work() as scene:
         report = scene.report(words=secret, taken=[scene.photo()])
-        reports.subscribe(scene.s, report, "benita@town.test", lang="es", at=town.now)
+        intake.subscribe(scene.s, report, "benita@town.test", lang="es", at=town.now)
         other = scene.report(words="Also dark here", join=report.case.number)
         report_id, key, other_id = report.id, report.key, other.id
     photos.settle_all(town.engine, store, settings.var, town.now)
     kept = kept_root(town)
     with town.at_work() as scene:
         report = scene.s.get_one(type(report), report_id)
-        assert reports.erase(
+        assert intake.erase(
             scene.s,
             report,
             store,
@@ -218,7 +218,7 @@ def test_erasing_a_report_forgets_its_words_and_photos_and_the_chain_still_verif
     assert faults(town, kept) == []
     assert not list(settings.var.rglob("*.jpg"))
     with town.looking() as scene:
-        assert reports.by_token(scene.s, reports.token_for(SECRET, key)) is None
+        assert intake.by_token(scene.s, intake.token_for(SECRET, key)) is None
         assert scene.s.get_one(type(report), other_id).words == "Also dark here"
         assert events.erased(scene.s) >= 1
     dump = everything(town.engine)

@@ -10,7 +10,7 @@ import pytest
 from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
-from city import erasing, records, reports, retention, subjects
+from city import erasing, records, retention, subjects
 from city.cases import legal_holds, transitions
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
@@ -21,6 +21,7 @@ from city.notifications import digests, fan_out, subscriptions
 from city.notifications.subscriptions import About
 from city.photos import storage
 from city.places import areas
+from city.reports import intake
 from pwa import worker
 from pwa.app import create_app
 
@@ -125,7 +126,7 @@ def test_whoever_reported_it_and_follows_it_too_hears_once(town: Town) -> None:
     case = reported(town)
     with town.at_work() as scene:
         (report,) = scene.s.get_one(Case, case.id).reports
-        reports.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now).confirmed_at = town.now
+        intake.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now).confirmed_at = town.now
     wanted(town, "case", case.number)
     close(town, case)
     assert listen(town) == [("ana@town.test", "closed")]
@@ -274,11 +275,11 @@ def test_who_stopped_or_never_confirmed_gets_none(town: Town) -> None:
         subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
     row = wanted(town, "area", "Old Mill")
     with town.at_work() as scene:
-        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+        intake.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
     reported(town)
     assert digest(town) == []
     with town.at_work() as scene:
-        reports.confirm(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+        intake.confirm(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
     assert digest(town) == [], "what happened before it was confirmed is past"
 
 
@@ -350,7 +351,7 @@ def test_who_follows_a_place_no_more_is_forgotten_when_the_city_file_says(
     row = wanted(town, "area", "Old Mill")
     wanted(town, "street", "Tansy Street")
     with town.at_work() as scene:
-        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+        intake.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
     listen(town)
     assert [forgotten(town, days - 1, contacts), forgotten(town, days + 1, contacts)] == [0, 1]
     with town.looking() as scene:
@@ -360,7 +361,7 @@ def test_who_follows_a_place_no_more_is_forgotten_when_the_city_file_says(
 def test_whoever_stopped_long_ago_and_asks_again_may_still_say_yes(town: Town) -> None:
     row = wanted(town, "area", "Old Mill")
     with town.at_work() as scene:
-        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+        intake.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
         about = subscriptions.area(scene.s, "Old Mill")
         assert about
         subscriptions.follow(scene.s, about, row.address, lang="en", at=town.now + timedelta(days=400))
@@ -372,13 +373,13 @@ def test_who_follows_a_case_is_kept_for_as_long_as_who_told_of_it(town: Town) ->
     row = wanted(town, "case", case.number)
     with town.at_work() as scene:
         told = scene.case(case.number).reports[0]
-        reports.confirm(
-            scene.s, reports.subscribe(scene.s, told, "bo@town.test", lang="en", at=town.now), at=town.now
+        intake.confirm(
+            scene.s, intake.subscribe(scene.s, told, "bo@town.test", lang="en", at=town.now), at=town.now
         )
     close(town, case)
     listen(town)
     with town.at_work() as scene:
-        reports.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
+        intake.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
     assert forgotten(town, 10_000) == 0
 
     def left(days: int) -> list[str]:

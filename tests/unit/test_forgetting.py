@@ -13,10 +13,9 @@ from click.testing import CliRunner
 from factories import LAMP, Town
 from sqlalchemy import select
 
-from city import backup, calls, forgetting, restoring
+from city import backup, forgetting, restoring
 from city.audit import counters, erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
-from city.calls import Call
 from city.db import engine as db
 from city.db.models import Caller, Contact, EventDetail, Report, Topic
 from city.forgetting import Done
@@ -24,7 +23,9 @@ from city.lifecycle import Refused
 from city.people import accounts, callers, contacts
 from city.people.contacts import Conversation
 from city.photos import storage
-from city.reports import Telling
+from city.reports import calls
+from city.reports.calls import Call
+from city.reports.intake import Telling
 from city.settings import Settings
 from pwa.cli import cli
 

@@ -7,7 +7,6 @@ import pytest
 from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
-from city import reports, verdicts
 from city.audit import events
 from city.cases import batches, priorities, reporter_count, transitions
 from city.db import engine as db
@@ -15,6 +14,7 @@ from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused
 from city.notifications import fan_out
 from city.people import accounts
+from city.reports import closing_feedback, intake
 
 DAY = timedelta(days=1)
 
@@ -36,9 +36,12 @@ def unmerge(scene: Scene, case: Case, days: float = 0) -> None:
 
 def not_fixed(scene: Scene, report: Report, days: float = 0) -> str:
     key, at = uuid.uuid4().hex, scene.town.now + days * DAY
-    token = reports.token_for(SECRET, key)
-    closing, by = verdicts.closing_of(transitions.root_of(scene.s, report.case)), accounts.reporter(report.id)
-    return verdicts.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
+    token = intake.token_for(SECRET, key)
+    closing, by = (
+        closing_feedback.closing_of(transitions.root_of(scene.s, report.case)),
+        accounts.reporter(report.id),
+    )
+    return closing_feedback.not_fixed(scene.s, report, closing, by=by, at=at, key=key, token=token)
 
 
 def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: Town) -> None:
@@ -46,8 +49,8 @@ def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: 
     with town.at_work() as scene:
         mine = scene.report()
         theirs = scene.report(join=mine.case.number)
-        wish = reports.subscribe(scene.s, mine, "ana@town.test", lang="en", at=town.now)
-        reports.confirm(scene.s, wish, at=town.now)
+        wish = intake.subscribe(scene.s, mine, "ana@town.test", lang="en", at=town.now)
+        intake.confirm(scene.s, wish, at=town.now)
         close(scene, mine.case)
         ids = mine.id, theirs.id
     with db.transaction(town.engine) as s:
@@ -57,8 +60,8 @@ def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: 
     with town.at_work() as scene:
         mine, theirs = (scene.s.get_one(Report, id_) for id_ in ids)
         case = mine.case
-        assert verdicts.told_at(scene.s, mine, case) == town.now + 5 * DAY
-        assert verdicts.told_at(scene.s, theirs, case) == town.now
+        assert closing_feedback.told_at(scene.s, mine, case) == town.now + 5 * DAY
+        assert closing_feedback.told_at(scene.s, theirs, case) == town.now
         assert not_fixed(scene, mine, 18.9) == "reopened"
         assert (case.state, case.cycle) == ("accepted", 2)
         assert not_fixed(scene, mine, 18.95) == "reopened"
@@ -205,8 +208,8 @@ def test_people_told_are_not_untold(town: Town) -> None:
     """Whoever heard of a closing and is separated from it gets no letter that takes it back."""
     with town.at_work() as scene:
         mine, root = scene.report(), scene.report().case
-        wish = reports.subscribe(scene.s, mine, "ana@town.test", lang="en", at=town.now)
-        reports.confirm(scene.s, wish, at=town.now)
+        wish = intake.subscribe(scene.s, mine, "ana@town.test", lang="en", at=town.now)
+        intake.confirm(scene.s, wish, at=town.now)
         merge(scene, mine.case, root)
         close(scene, root)
         numbers = mine.case.number, root.number
@@ -283,11 +286,11 @@ def test_one_person_with_many_reports_is_one(town: Town) -> None:
         first = scene.report()
         told = [first] + [scene.report(join=first.case.number) for _ in range(1)]
         for each in told:
-            reports.subscribe(scene.s, each, "ana@town.test", lang="en", at=town.now)
-        reports.subscribe(scene.s, told[1], "bea@town.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, each, "ana@town.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, told[1], "bea@town.test", lang="en", at=town.now)
         third = scene.report(join=first.case.number)
         assert reporter_count.count(scene.s, [first.case_id]) == 2
-        reports.subscribe(scene.s, third, "bea@town.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, third, "bea@town.test", lang="en", at=town.now)
         assert reporter_count.count(scene.s, [first.case_id]) == 1
         assert not first.case.raised
 

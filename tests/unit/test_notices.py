@@ -11,12 +11,12 @@ from factories import Town
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import events
 from city.cases import batches, transitions
 from city.db import engine as db
 from city.db.models import Case, Follower, Message, Report, Subscription
 from city.notifications import email, fan_out, outbox
+from city.reports import intake
 
 
 def render(s: Session, message: Message) -> EmailMessage | None:
@@ -44,7 +44,7 @@ def work(town: Town, smtp: Any, days: float = 0) -> None:
 def subscribed(town: Town, *, confirmed: bool, email: str = "Ana@Town.test", **changes: Any) -> int:
     with town.at_work() as scene:
         report = scene.report(**changes)
-        row = reports.subscribe(scene.s, report, email, lang="es", at=town.now)
+        row = intake.subscribe(scene.s, report, email, lang="es", at=town.now)
         row.confirmed_at = town.now if confirmed else None
         return report.case_id
 
@@ -209,7 +209,7 @@ def test_of_two_at_an_undone_closing_the_one_who_heard_of_it_hears_on(town: Town
     work(town, smtp)
     with town.at_work() as scene:  # who wants news only now heard of no closing
         report = scene.s.scalars(select(Report).where(Report.number == f"{number}-A")).one()
-        reports.subscribe(scene.s, report, "bea@town.test", lang="en", at=town.now).confirmed_at = town.now
+        intake.subscribe(scene.s, report, "bea@town.test", lang="en", at=town.now).confirmed_at = town.now
     undo_batch(town, batch_id)
     work(town, smtp)
     assert [to for to, kind in told(smtp) if kind == "reopened"] == ["ana@town.test"]
@@ -337,7 +337,7 @@ def test_a_lost_receipt_is_sent_again_when_asked_for(town: Town, smtp: Any) -> N
         report = scene.report()
         for minutes in (0, 1, 30):
             at = town.now + timedelta(minutes=minutes)
-            reports.subscribe(scene.s, report, "ana@town.test", lang="es", at=at)
+            intake.subscribe(scene.s, report, "ana@town.test", lang="es", at=at)
     work(town, smtp)
     assert told(smtp) == [("ana@town.test", "receipt")] * 2
 

@@ -11,13 +11,12 @@ import pytest
 from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import select
 
-from city import calls, forgetting, reports, verdicts
+from city import forgetting
 from city.audit import counters, events
 from city.audit.events import Actor
 from city.board import queries as board_queries
 from city.board import tiles
 from city.board.queries import View
-from city.calls import Call
 from city.cases import batches, board_index, transitions
 from city.config import city_file
 from city.config import versions as config_versions
@@ -27,7 +26,9 @@ from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possi
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
 from city.photos import storage
-from city.reports import Telling
+from city.reports import calls, closing_feedback, intake
+from city.reports.calls import Call
+from city.reports.intake import Telling
 from city.settings import DEFAULT_CITY
 
 HOME = DEFAULT_CITY.read_text("utf-8")
@@ -59,8 +60,8 @@ def asked(scene: Scene, **changes: Any) -> Case:
     """A case that a call-taker opened for somebody."""
     telling = Telling(uuid.uuid4().hex, "tax-question", "phone", words="Is my bill right?")
     telling = replace(telling, **changes)
-    by, token = scene.actor("call-taker"), reports.token_for(SECRET, telling.key)
-    return reports.take(scene.s, telling, by=by, at=scene.town.now, token=token).case
+    by, token = scene.actor("call-taker"), intake.token_for(SECRET, telling.key)
+    return intake.take(scene.s, telling, by=by, at=scene.town.now, token=token).case
 
 
 def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
@@ -87,9 +88,9 @@ def tell_again(scene: Scene, case: Case) -> Report:
     """The report of whoever says, weeks after its closing, that the case was not answered."""
     close(scene, case)
     key, late = uuid.uuid4().hex, scene.town.now + timedelta(days=20 * (1 + (case.linked_to_id or 0)))
-    led_to = verdicts.not_fixed(
-        scene.s, case.reports[0], verdicts.closing_of(case), by=accounts.A_RESIDENT, at=late, key=key,
-        token=reports.token_for(SECRET, key),
+    led_to = closing_feedback.not_fixed(
+        scene.s, case.reports[0], closing_feedback.closing_of(case), by=accounts.A_RESIDENT, at=late, key=key,
+        token=intake.token_for(SECRET, key),
     )  # fmt: skip
     assert led_to == "new case"
     return scene.s.scalars(select(Report).where(Report.key == key)).one()
@@ -223,14 +224,14 @@ class TestHowItComes:
     def test_neither_residents_nor_crews_tell_of_it(self, town: Town, who: Any) -> None:
         told = Telling("k" * 32, "tax-question", "web")
         with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
-            reports.take(scene.s, told, by=who or scene.actor("rosa"), at=town.now, token="t")
+            intake.take(scene.s, told, by=who or scene.actor("rosa"), at=town.now, token="t")
 
     def test_nobody_brings_one_from_the_field_whatever_their_roles(self, town: Town) -> None:
         both = replace(town_actor(town, "rosa"), roles=frozenset({"crew", "call-taker", "dispatcher"}))
         for channel in ("crew", "web", "api"):
             told = Telling(uuid.uuid4().hex, "tax-question", channel)
             with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
-                reports.take(scene.s, told, by=both, at=town.now, token="t")
+                intake.take(scene.s, told, by=both, at=town.now, token="t")
 
     def test_it_is_told_again_without_being_asked_again(self, town: Town) -> None:
         when = {"code": "when", "words": {"en": "When?"}, "values": [], "required": True}
@@ -240,18 +241,18 @@ class TestHowItComes:
             case = asked(scene, answers={"when": "After five"})
             asked_again = tell_again(scene, case)
             assert asked_again.answers == {"when": "After five"}
-            assert verdicts.first_told(scene.s, asked_again) is case.reports[0]
+            assert closing_feedback.first_told(scene.s, asked_again) is case.reports[0]
             scene.s.get_one(Service, "tax-question").questions = [when, when | {"code": "which"}]
             third = tell_again(scene, asked_again.case)
             assert third.case.linked_to_id == asked_again.case.id
-            assert verdicts.first_told(scene.s, third) is case.reports[0]
-            assert verdicts.first_told(scene.s, case.reports[0]) is case.reports[0]
+            assert closing_feedback.first_told(scene.s, third) is case.reports[0]
+            assert closing_feedback.first_told(scene.s, case.reports[0]) is case.reports[0]
 
     def test_whoever_asked_may_come_back_after_the_weeks(self, town: Town) -> None:
         with town.at_work() as scene:
             first = asked(scene)
             told = Telling("k" * 32, "tax-question", "web")
-            again = reports.take(scene.s, told, at=town.now, token="t", linked_to=first)
+            again = intake.take(scene.s, told, at=town.now, token="t", linked_to=first)
             assert again.case.linked_to_id == first.id
 
     @pytest.mark.parametrize("way", ["call", "sms", "email", "again", "none"])
@@ -320,7 +321,7 @@ class TestErasure:
             )  # fmt: skip
             store = storage.open_store(town.settings)
             by = scene.actor("dispatcher")
-            assert reports.erase(scene.s, report, store, town.settings.var, by=by, at=town.now)
+            assert intake.erase(scene.s, report, store, town.settings.var, by=by, at=town.now)
             assert report.case.closures[-1].words == "The state's."
 
 

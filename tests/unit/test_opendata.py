@@ -22,7 +22,7 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import exports, files, opendata, reports, retention
+from city import exports, files, opendata, retention
 from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
@@ -31,6 +31,7 @@ from city.config.retention_schedule import Period, Schedule
 from city.db.models import Asset, Clock, Report
 from city.opendata import Edition
 from city.photos import storage
+from city.reports import intake
 from city.settings import DEFAULT_CITY
 from pwa import worker
 from pwa.app import create_app
@@ -139,7 +140,7 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     with told.at_work() as scene:
         report = scene.s.query(Report).first()
         store = storage.open_store(told.settings)
-        reports.erase(
+        intake.erase(
             scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=told.now
         )  # fmt: skip
     assert not is_due(opendata.BETWEEN - timedelta(seconds=1))
@@ -179,7 +180,7 @@ def test_what_the_records_schedule_clears_waits_for_the_night_and_what_somebody_
     with told.at_work() as scene:
         report = scene.s.query(Report).filter_by(key=asked).one()
         store = storage.open_store(told.settings)
-        reports.erase(scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=at)
+        intake.erase(scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=at)
     assert is_due()
     make(at)
     assert [(clear(), is_due())] == [(0, False)]

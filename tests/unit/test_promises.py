@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Scene, Town
 
-from city import reports
 from city.audit import events
 from city.cases import sla, transitions
 from city.cases.sla import Terms
@@ -14,6 +13,7 @@ from city.config import calendars, city_file
 from city.config import versions as config_versions
 from city.db.models import Calendar, Case
 from city.people import accounts
+from city.reports import intake
 from city.settings import DEFAULT_CITY
 
 HERE = ZoneInfo("America/New_York")
@@ -155,8 +155,8 @@ def test_the_word_of_another_system_goes_before_hours(town: Town) -> None:
 def test_an_offices_hours_are_its_departments(town: Town) -> None:
     with town.at_work() as scene:
         apply(scene, BY_HOURS)
-        told = reports.Telling("o" * 32, "tax-question", "phone")
-        case = reports.take(scene.s, told, by=scene.actor("call-taker"), at=FRIDAY, token="t").case
+        told = intake.Telling("o" * 32, "tax-question", "phone")
+        case = intake.take(scene.s, told, by=scene.actor("call-taker"), at=FRIDAY, token="t").case
         # Of its sixteen hours five are left on Friday, six of Saturday; no crew works then, the line does.
         assert local(case.due_at) == "2026-05-18 12:00"
 

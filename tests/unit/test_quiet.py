@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import Town
 
-from city import reports
 from city.cases import transitions
 from city.config import city_file, quiet_hours
 from city.db import engine as db
 from city.db.models import Message, Subscription
 from city.notifications import fan_out, outbox
+from city.reports import intake
 
 HARTFORD = ZoneInfo("America/New_York")
 
@@ -59,7 +59,7 @@ def test_texts_and_notifications_wait_for_the_morning_but_for_danger(town: Town)
         wished(town, channel)
     wished(town, "push", danger=True)
     with town.at_work() as scene:
-        reports.subscribe(scene.s, scene.report(), "+15550100142", channel="sms", lang="en", at=town.now)
+        intake.subscribe(scene.s, scene.report(), "+15550100142", channel="sms", lang="en", at=town.now)
     with db.transaction(town.engine) as s:
         fan_out.follow(s, town.now)
     heard: list[str] = []

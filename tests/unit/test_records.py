@@ -16,9 +16,8 @@ from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import backup, calls, erasing, reports, restoring, subjects, unanswered
+from city import backup, erasing, restoring, subjects, unanswered
 from city.audit import erasure_ledger, events
-from city.calls import Call
 from city.cases import legal_holds, transitions
 from city.config import city_file as cityfiles
 from city.config import versions as config_versions
@@ -43,7 +42,9 @@ from city.notifications import fan_out, subscriptions
 from city.people import accounts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
-from city.reports import Telling
+from city.reports import calls, intake
+from city.reports.calls import Call
+from city.reports.intake import Telling
 from city.settings import Settings
 from pwa.cli import cli
 
@@ -72,16 +73,16 @@ def told(town: Town, shell: CliRunner) -> str:
             key=key, words="canary words", place=replace(LAMP, label="14 Tansy Street"),
             taken=[scene.photo("gold", f"form:{key}")],
         )  # fmt: skip
-        own = reports.subscribe(scene.s, report, MAIL, lang="en", at=town.now)
-        reports.confirm(scene.s, own, at=town.now)
-        reports.subscribe(scene.s, report, PHONE, channel="sms", lang="en", at=town.now)
-        reports.notify(
+        own = intake.subscribe(scene.s, report, MAIL, lang="en", at=town.now)
+        intake.confirm(scene.s, own, at=town.now)
+        intake.subscribe(scene.s, report, PHONE, channel="sms", lang="en", at=town.now)
+        intake.notify(
             scene.s, report, "https://push.test/canary", {"p256dh": "canary", "auth": "x"}, lang="en",
             at=town.now,
         )  # fmt: skip
-        reports.want_picture(scene.s, report, "https://pictures.test/canary.jpg", at=town.now)
+        intake.want_picture(scene.s, report, "https://pictures.test/canary.jpg", at=town.now)
         other = scene.report(words="Another's words", join=report.case.number)
-        reports.subscribe(scene.s, other, "neighbor@town.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, other, "neighbor@town.test", lang="en", at=town.now)
         transitions.note(scene.s, report.case, "A note of staff", by=by, at=town.now)
         transitions.close(
             scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark", words="Done"
@@ -155,7 +156,7 @@ class TestExporting:
     ) -> None:
         with town.at_work() as scene:
             text = scene.s.scalars(select(Subscription).where(Subscription.channel == "sms")).one()
-            reports.confirm(scene.s, text, at=town.now)
+            intake.confirm(scene.s, text, at=town.now)
         done = shell.invoke(cli, ["export", "record", who, "-o", "mine.zip"])
         assert done.exit_code == 0, done.output
         page, held, names = opened(tmp_path / "mine.zip")
@@ -183,7 +184,7 @@ class TestExporting:
         with town.at_work() as scene:
             for words in ("A stranger's words", "More of a stranger's"):
                 other = scene.report(words=words)
-                reports.subscribe(scene.s, other, MAIL, lang="en", at=town.now)
+                intake.subscribe(scene.s, other, MAIL, lang="en", at=town.now)
         done = shell.invoke(cli, ["export", "record", MAIL, "-o", "mine.zip"])
         assert "unconfirmed: 2. They're not included. To include them, add --unconfirmed." in done.output
         page, held, _names = opened(tmp_path / "mine.zip")
@@ -216,7 +217,7 @@ class TestExporting:
             by = scene.actor("dispatcher")
             shown = scene.report(words="Shown to all", taken=[scene.photo("teal", "form:shown")])
             transitions.merge(scene.s, shown.case, scene.case(told), by=by, at=town.now)
-            reports.show(scene.s, shown, by=by, at=town.now)
+            intake.show(scene.s, shown, by=by, at=town.now)
             twin = shown.case.number
             photo = shown.photos[0].sha256
         photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
@@ -448,7 +449,7 @@ class TestErasing:
             for address in (MAIL, "neighbor@town.test"):
                 for about in abouts:
                     wish = subscriptions.follow(scene.s, about, address, lang="en", at=town.now)
-                    reports.confirm(scene.s, wish, at=town.now)
+                    intake.confirm(scene.s, wish, at=town.now)
         folder, _manifest = backup.make(
             town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
         )
@@ -482,7 +483,7 @@ class TestErasing:
     def test_a_wish_that_is_made_meanwhile_is_no_less_than_nothing(
         self, town: Town, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        forget_wishes = reports.forget_wishes
+        forget_wishes = intake.forget_wishes
 
         def forget_and_wish(*told: Any) -> int:
             gone = forget_wishes(*told)
@@ -491,7 +492,7 @@ class TestErasing:
                 subscriptions.follow(scene.s, about, MAIL, lang="en", at=town.now)
             return gone
 
-        monkeypatch.setattr(reports, "forget_wishes", forget_and_wish)
+        monkeypatch.setattr(intake, "forget_wishes", forget_and_wish)
         with town.at_work() as scene:
             subject = subjects.Subject((MAIL,))
             store, by = storage.open_store(town.settings), scene.actor("administrator")
@@ -517,7 +518,7 @@ class TestErasing:
         with town.at_work() as scene:
             scene.hold(scene.case(told))
             free = scene.report(words="canary elsewhere")
-            reports.subscribe(scene.s, free, MAIL, lang="en", at=town.now)
+            intake.subscribe(scene.s, free, MAIL, lang="en", at=town.now)
         done = shell.invoke(cli, ["erase", MAIL])
         assert (done.exit_code, told in done.output) == (1, True)
         assert holding(town, "canary elsewhere") == []

@@ -10,7 +10,7 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import backup, redactions, reports, restoring
+from city import backup, redactions, restoring
 from city.audit import erasure_ledger, events
 from city.cases import transitions
 from city.db import engine as db
@@ -18,6 +18,7 @@ from city.db.models import Case, Erasure, Event, Photo, Report
 from city.lifecycle import Refused
 from city.photos import photos, processing, storage
 from city.photos.processing import Box
+from city.reports import intake
 
 PAINT = (0x20, 0x24, 0x2B)
 LOWER_LEFT = (Box(0, 50, 50, 50),)  # the blue quarter
@@ -296,6 +297,6 @@ def test_an_erased_report_stays_erased_and_its_covered_photo_too(town: Town, sto
     new = redact(town, sent(town))
     with town.at_work() as scene:
         report = scene.s.get_one(Report, new.report_id)
-        reports.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     assert not any(store.has(name) for name in new.sizes.values())
     assert everywhere(town) == set()

@@ -15,20 +15,17 @@ from sqlalchemy import event, func, select
 
 from city import (
     backup,
-    calls,
     erasing,
     forgetting,
     insights,
     periods,
     published,
     redactions,
-    reports,
     restoring,
     retention,
     subjects,
 )
 from city.audit import counters, erasure_ledger, events
-from city.calls import Call
 from city.cases import board_index, legal_holds, queries, tags, transitions
 from city.cases import search as case_search
 from city.config import city_file
@@ -57,7 +54,9 @@ from city.people import callers, contacts
 from city.people.contacts import Conversation
 from city.photos import orphans, photos, storage
 from city.photos.processing import Box
-from city.reports import Telling
+from city.reports import calls, intake
+from city.reports.calls import Call
+from city.reports.intake import Telling
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
@@ -89,8 +88,8 @@ def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: 
         sent = scene.photo(f"#{key[:6]}", f"form:{key}")
         case = scene.assigned(words=words, taken=[sent], key=key, **changes)
         told = case.reports[0]
-        reports.confirm(scene.s, reports.subscribe(scene.s, told, MAIL, lang="en", at=town.now), at=town.now)
-        reports.show(scene.s, told, by=by, at=town.now)
+        intake.confirm(scene.s, intake.subscribe(scene.s, told, MAIL, lang="en", at=town.now), at=town.now)
+        intake.show(scene.s, told, by=by, at=town.now)
         tags.tag(scene.s, case, "canary tag", by=by, at=town.now)
         transitions.note(scene.s, case, f"{words} noted", by=by, at=town.now)
         transitions.close(
@@ -277,7 +276,7 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
     with town.at_work() as scene:
         told = scene.case(number).reports[0]
         with pytest.raises(Refused, match="on_hold"):
-            reports.erase(
+            intake.erase(
                 scene.s, told, storage.open_store(town.settings), town.settings.var,
                 by=scene.actor("dispatcher"), at=town.now,
             )  # fmt: skip
@@ -321,7 +320,7 @@ def _erase_report(town: Town, number: str) -> object:
     store, var = storage.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
         told, by = scene.case(number).reports[0], scene.actor("dispatcher")
-        return reports.erase(scene.s, told, store, var, by=by, at=town.now)
+        return intake.erase(scene.s, told, store, var, by=by, at=town.now)
 
 
 def _erase_person(town: Town, _number: str) -> object:
@@ -401,7 +400,7 @@ def test_what_is_taken_out_of_a_case_on_hold_stays_on_hold(town: Town) -> None:
         transitions.unmerge(scene.s, moved, by=by, at=town.now)
         for twin in (apart, moved):
             with pytest.raises(Refused, match="on_hold"):
-                reports.erase(
+                intake.erase(
                     scene.s, twin.reports[0], storage.open_store(town.settings), town.settings.var,
                     by=by, at=town.now,
                 )  # fmt: skip

@@ -12,12 +12,13 @@ from rivertown import put
 from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
-from city import importruns, reports
+from city import importruns
 from city.audit import events
 from city.cases import search as case_search
 from city.cases import transitions
 from city.db.models import Case, CaseWords, Report
 from city.photos.storage import FolderStore
+from city.reports import intake
 
 CANARY = "zwitscherkanarie"
 
@@ -74,7 +75,7 @@ def test_numbers_are_found_in_whole_and_by_their_figure(town: Town, tmp_path: Pa
 def test_who_left_an_address_is_found_by_it(town: Town) -> None:
     with town.at_work() as scene:
         report = scene.report()
-        reports.subscribe(scene.s, report, "Ana.Peña@mail.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, report, "Ana.Peña@mail.test", lang="en", at=town.now)
     with town.looking() as scene:
         assert found(scene, "ana.pena@mail.test") == [report.case.number]
 
@@ -98,7 +99,7 @@ def test_a_case_of_which_more_was_told_than_an_index_takes_goes_on_and_is_found(
             for n in range(half * 45, half * 45 + 45):
                 told = " ".join(f"w{n:03}x{m:03}{letters * 32}" for m in range(95))
                 report = scene.report(words=told, join=case)
-            reports.subscribe(scene.s, report, f"ana{half}@mail.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, report, f"ana{half}@mail.test", lang="en", at=town.now)
     with town.looking() as scene:
         assert found(scene, "first") == [case]
         assert found(scene, "ana1@mail.test") == [case], "what people are found by goes before their words"
@@ -114,7 +115,7 @@ def test_what_was_told_of_a_merged_case_finds_the_one_that_goes_on(town: Town) -
         for one, other in ((2, 1), (1, 0)):
             transitions.merge(scene.s, told[one].case, told[other].case, by=dispatcher, at=town.now)
     with town.at_work() as scene:
-        reports.subscribe(scene.s, scene.case(third).reports[0], "ana@mail.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, scene.case(third).reports[0], "ana@mail.test", lang="en", at=town.now)
     with town.looking() as scene:
         assert found(scene, f"alpha bravo {CANARY}") == found(scene, "ana@mail.test") == [first]
         assert found(scene, third) == [first]
@@ -122,7 +123,7 @@ def test_what_was_told_of_a_merged_case_finds_the_one_that_goes_on(town: Town) -
     with town.at_work() as scene:
         store = FolderStore(town.settings.var / "photos")
         report = scene.case(third).reports[0]
-        reports.erase(scene.s, report, store, town.settings.var, by=dispatcher, at=town.now)
+        intake.erase(scene.s, report, store, town.settings.var, by=dispatcher, at=town.now)
     with town.looking() as scene:
         assert kept(scene, CANARY) == []
         assert [w for w in scene.s.scalars(select(CaseWords.words)) if "ana" in w] == []
@@ -181,7 +182,7 @@ def test_what_was_erased_is_gone_from_the_index_too(town: Town, old_sqlite: bool
         first = scene.s.get_one(Report, report.id)
         first.case.address = ""
         store = FolderStore(town.settings.var / "photos")
-        reports.erase(scene.s, first, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
+        intake.erase(scene.s, first, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
         assert found(scene, "another third", live=not ended) == [report.case.number]
         for live in (True, False):
@@ -207,7 +208,7 @@ def test_what_was_erased_is_gone_from_the_file(town: Town, old_sqlite: bool) -> 
     store = FolderStore(town.settings.var / "photos")
     with town.at_work() as scene:
         first, by = scene.s.get_one(Report, report.id), scene.actor("dispatcher")
-        reports.erase(scene.s, first, store, town.settings.var, by=by, at=town.now)
+        intake.erase(scene.s, first, store, town.settings.var, by=by, at=town.now)
     written_back(town)
     assert CANARY[3:].encode() not in file.read_bytes()
 
@@ -232,7 +233,7 @@ def test_an_index_that_shrank_forgets_as_well(town: Town) -> None:
         store = FolderStore(town.settings.var / "photos")
         with town.at_work() as scene:
             found, by = scene.s.get_one(Report, report.id), scene.actor("dispatcher")
-            reports.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+            intake.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
 
     def many(count: int) -> str:
         return " ".join("".join(letters.choices("abcdefghijklmnop", k=7)) for _ in range(count))
@@ -357,8 +358,8 @@ def test_two_who_leave_an_address_are_both_found(town: Town) -> None:
     with town.at_work() as scene:
         report = scene.report()
     with town.at_work() as scene:
-        reports.subscribe(scene.s, scene.s.merge(report), "one@town.test", lang="en", at=town.now)
-        reports.subscribe(
+        intake.subscribe(scene.s, scene.s.merge(report), "one@town.test", lang="en", at=town.now)
+        intake.subscribe(
             scene.s, scene.s.merge(report), "two@town.test", lang="en", at=town.now + timedelta(1)
         )
     with town.looking() as scene:

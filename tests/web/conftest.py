@@ -16,13 +16,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
-from city import reports
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Person, SecretLink
 from city.notifications import fan_out, outbox
 from city.people import sessions
+from city.reports import intake
 from city.settings import Settings
 from pwa import mail
 from pwa.app import create_app
@@ -112,8 +112,8 @@ def browser(town: Town, settings: Settings, client: FlaskClient) -> FlaskClient:
     """A browser that has opened the secret link of the town's one report."""
     with town.at_work() as scene:
         report = scene.report(lang="es")
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
+        token = intake.token_for(settings.secret_key, report.key)
+        scene.s.add(SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
     client.get(f"/s/{token}")
     return client
 

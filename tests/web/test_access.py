@@ -15,11 +15,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from wording import shared, shown
 
-from city import reports
 from city.db import engine as db
 from city.db.models import AccountLetter, Base, Event, Person
 from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
 from city.people import accounts, sessions
+from city.reports import intake
 from city.settings import Settings
 from pwa import access, limits
 from pwa.app import create_app
@@ -181,12 +181,12 @@ def test_a_get_changes_nothing(
     """Mail scanners and browsers that fetch ahead press every link, those in our letters first."""
     with town.at_work() as scene:
         report = scene.report(key="a" * 32)
-        wish = reports.subscribe(scene.s, report, "r@town.test", lang="en", at=town.now)
-        code = reports.news_code(town.settings.secret_key, wish)
+        wish = intake.subscribe(scene.s, report, "r@town.test", lang="en", at=town.now)
+        code = intake.news_code(town.settings.secret_key, wish)
         link = sessions.make_link(
             scene.s, scene.s.get_one(Person, town.ids["rosa"]), town.now, by=accounts.THE_SYSTEM
         )
-        secret = reports.token_for(SECRET, "a" * 32)
+        secret = intake.token_for(SECRET, "a" * 32)
         letters = [f"/s/{secret}", f"/news/{wish.id}/{code}", f"/login/link/{link}"]
     log_in("administrator")
     before = rows(town)

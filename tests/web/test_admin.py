@@ -14,10 +14,10 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import reports
 from city.audit import events
 from city.db.models import ApiKey, Crew, CrewMember, Device, Message, Person, Report, Webhook
 from city.people import accounts
+from city.reports import intake
 
 Send = Callable[..., TestResponse]
 MOST_QUERIES_OF_PHONES = 10
@@ -211,7 +211,7 @@ def test_undelivered_mail_can_be_tried_again(town: Town, send: Send, office: Fla
     assert staff.ALL_SENT in office.get("/admin/mail").text
     with town.at_work() as scene:
         report: Report = scene.report()
-        wish = reports.subscribe(scene.s, report, "gone@town.test", lang="en", at=town.now)
+        wish = intake.subscribe(scene.s, report, "gone@town.test", lang="en", at=town.now)
         scene.s.add(
             Message(
                 event_seq=1, subscription_id=wish.id, kind="closed", tries=18, fault="550 no such box"
@@ -259,7 +259,7 @@ def test_what_another_system_said_is_a_sentence_with_the_raw_words_behind_it(
 def test_all_that_was_given_up_can_be_sent_again_at_once(town: Town, send: Send, office: FlaskClient) -> None:
     later = town.now + timedelta(hours=12)
     with town.at_work() as scene:
-        wish = reports.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)
+        wish = intake.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)
         for seq, waits in enumerate((None, None, later)):
             scene.s.add(
                 Message(

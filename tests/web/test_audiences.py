@@ -10,11 +10,11 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from wording import resident, shared, shown
 
-from city import reports
 from city.cases import transitions
 from city.cases.queries import PUBLIC_STEPS
 from city.db.models import Person, SecretLink
 from city.lifecycle import Refused
+from city.reports import intake
 from city.settings import Settings
 from pwa import errors, filters
 
@@ -24,8 +24,8 @@ def told(town: Town, settings: Settings) -> str:
     """A report that waits for its reporter's answer; the token of its private link."""
     with town.at_work() as scene:
         report = scene.report(words="It hums.")
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
+        token = intake.token_for(settings.secret_key, report.key)
+        scene.s.add(SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
         transitions.wait(scene.s, report.case, "resident", by=scene.actor("dispatcher"), at=town.now)
     return token
 

@@ -13,14 +13,15 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
-from city import answers, calls
+from city import answers
 from city.answers import Draft, Text
 from city.audit import events
-from city.calls import Call
 from city.cases import transitions
 from city.db.models import Address, Caller, Contact, Event, Report, Subscription
 from city.lifecycle import MAX_WORDS
 from city.people.contacts import MAX_SECONDS, Conversation
+from city.reports import calls
+from city.reports.calls import Call
 
 PHONE = "(555) 010-0142"
 PLACE = "214 Tansy Street"

@@ -9,11 +9,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident
 
-from city import reports
 from city.cases import queries, transitions
 from city.db.models import Service
 from city.geo import Point, distance
 from city.places.lookup import Place
+from city.reports import intake
 from pwa.pages.cases import ROWS
 
 
@@ -146,7 +146,7 @@ def test_a_long_list_asks_the_database_as_often_as_a_short_one(
             for n in range(rounds):
                 scene.report(taken=[scene.photo("navy", f"form:{rounds}-{n}")])
                 told = scene.report()
-                reports.show(scene.s, told, by=by, at=town.now)
+                intake.show(scene.s, told, by=by, at=town.now)
                 shut = told.case
                 transitions.accept(scene.s, shut, by=by, at=town.now)
                 transitions.close(

@@ -236,11 +236,11 @@ class TestTheDrawer:
             assert words in html_of(part)
 
     def test_it_names_no_contact(self, board: FlaskClient, town: Town, lamp: str) -> None:
-        from city import reports
+        from city.reports import intake
 
         with town.at_work() as scene:
             report = scene.case(lamp).reports[0]
-            reports.subscribe(scene.s, report, "neighbor@town.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, report, "neighbor@town.test", lang="en", at=town.now)
         page = html_of(board.get(f"/dispatch/cases/{lamp}"))
         assert staff.WANTS_UPDATES in page
         assert "neighbor@town.test" not in page

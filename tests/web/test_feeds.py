@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import city, resident, shown
 
-from city import reports
 from city.cases import transitions
 from city.db.models import Case, Service
+from city.reports import intake
 
 ATOM: Final = "{http://www.w3.org/2005/Atom}"
 
@@ -142,7 +142,7 @@ def test_whatever_somebody_typed_it_can_be_read(town: Town, client: FlaskClient)
     odd = "<b>&amp;]]> \x0b\x1f \ufffe 🦉"
     with town.at_work() as scene:
         report = scene.report(words=odd)
-        reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         report.case.address = odd
     (entry,) = feed(client).findall(f"{ATOM}entry")
     assert "<b>&amp;]]>" in text(entry, "summary")
@@ -154,9 +154,9 @@ def test_words_stand_there_while_they_are_shown_only(town: Town, client: FlaskCl
     with town.at_work() as scene:
         report_id = scene.report(words="canary").id
     by_turns = []
-    for verb in (reports.show, reports.hide):
+    for verb in (intake.show, intake.hide):
         with town.at_work() as scene:
-            report = scene.s.get_one(reports.Report, report_id)
+            report = scene.s.get_one(intake.Report, report_id)
             verb(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         by_turns.append("canary" in client.get("/cases.atom").get_data(as_text=True))
     assert by_turns == [True, False]

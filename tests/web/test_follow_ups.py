@@ -17,8 +17,8 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 from wording import messages, resident, shared, shown, staff
 
-from city import reports
 from city.db.models import Case, Closure, Contact, Message, Report, Subscription
+from city.reports import intake
 from pwa import mail
 
 PHONE = "(555) 010-0142"
@@ -219,7 +219,7 @@ class TestTheBoard:
         act("closure", outcome="answered", words="Told.")
         later = app.config["NOW"] = now + timedelta(days=20)
         stranger = app.test_client()
-        stranger.get(f"/s/{reports.token_for(app.extensions['cityline'].settings.secret_key, KEY)}")
+        stranger.get(f"/s/{intake.token_for(app.extensions['cityline'].settings.secret_key, KEY)}")
         page = stranger.get(f"/case/{number}").text
         sent = {
             name: unescape(re.findall(rf'name="{name}" value="(.*?)"', page)[0])
@@ -263,7 +263,7 @@ class TestTheWayBack:
         assert staff.EMAIL_UNCONFIRMED in page
         assert unreached in page
         with town.at_work() as scene:
-            reports.confirm(scene.s, scene.s.scalars(select(Subscription)).one(), at=town.now)
+            intake.confirm(scene.s, scene.s.scalars(select(Subscription)).one(), at=town.now)
         page = html_of(client.get("/dispatch/cases/26-000001"))
         assert staff.EMAIL_UNCONFIRMED not in page
         assert unreached not in page
@@ -337,7 +337,7 @@ class TestWhoAsked:
     @pytest.fixture
     def page(self, number: str, client: FlaskClient, app: Flask) -> Callable[..., str]:
         """Their own page of the case, or a verdict's: page("/fixed"); its button is pressed with `press`."""
-        client.get(f"/s/{reports.token_for(app.extensions['cityline'].settings.secret_key, KEY)}")
+        client.get(f"/s/{intake.token_for(app.extensions['cityline'].settings.secret_key, KEY)}")
 
         def see(path: str = "", *, press: bool = False) -> str:
             address = f"/case/{number}{path}"
@@ -380,8 +380,8 @@ class TestWhoAsked:
         act("reopening")
         with town.at_work() as scene:
             report = scene.s.scalars(select(Report)).one()
-            row = reports.subscribe(scene.s, report, "ana@mail.test", lang=lang, at=town.now)
-            reports.confirm(scene.s, row, at=town.now)
+            row = intake.subscribe(scene.s, report, "ana@mail.test", lang=lang, at=town.now)
+            intake.confirm(scene.s, row, at=town.now)
             letter = mail.render(app)(scene.s, Message(kind="reopened", subscription=row, event_seq=1))
             scene.s.rollback()
         assert letter
@@ -454,7 +454,7 @@ class TestStrangers:
         self, number: str, stranger: FlaskClient, act: Callable[..., TestResponse], app: Flask
     ) -> None:
         secret = app.extensions["cityline"].settings.secret_key
-        stranger.get(f"/s/{reports.token_for(secret, KEY)}")
+        stranger.get(f"/s/{intake.token_for(secret, KEY)}")
         page = html_of(stranger.get(f"/case/{number}"))
         assert resident.ANSWER_BY(day="Wednesday, May\u00a013 at 1:30\u00a0pm") in page
         assert WORDS in page

@@ -18,10 +18,10 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import Sentence, city, messages, resident, shared, shown
 
-from city import reports
 from city.cases import transitions
 from city.db.models import Area, Case, Message, Street, Subscription
 from city.notifications import digests, fan_out, subscriptions
+from city.reports import intake
 from city.settings import Settings
 
 TANSY, MILL = "/follow/street/Tansy%20Street", "/follow/area/Old%20Mill"
@@ -297,7 +297,7 @@ def test_who_confirms_reads_how_often_we_write(
     assert shared.CLICK_LINK_MORNINGS in shown(client.get(asked.headers["Location"]))
     with town.looking() as scene:
         row = scene.s.scalars(select(Subscription)).one()
-        address = f"/news/{row.id}/{reports.news_code(town.settings.secret_key, row)}"
+        address = f"/news/{row.id}/{intake.news_code(town.settings.secret_key, row)}"
     assert asks(email="ana@town.test") in shown(client.get(address))
     assert says(email="ana@town.test") in shown(
         client.post(address, data={"do": "confirm"}, follow_redirects=True)

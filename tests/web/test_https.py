@@ -8,10 +8,10 @@ from factories import SECRET, Town
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import reports
 from city.db import engine as db
 from city.db.models import Person, SecretLink
 from city.people import accounts, sessions
+from city.reports import intake
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -29,8 +29,8 @@ def told(town: Town) -> tuple[str, str]:
     """A report's number and the token of its private link."""
     with town.at_work() as scene:
         report = scene.report(words="Dark since Sunday")
-        token = reports.token_for(SECRET, report.key)
-        scene.s.merge(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
+        token = intake.token_for(SECRET, report.key)
+        scene.s.merge(SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
         return report.number, token
 
 

@@ -12,10 +12,11 @@ from rivertown import MAPPING, put
 from sqlalchemy import select, update
 from wording import resident, shared, shown, staff
 
-from city import importruns, reports
+from city import importruns
 from city.cases import transitions
 from city.db.models import Message, SecretLink
 from city.notifications import fan_out
+from city.reports import intake
 from pwa import mail
 
 OLD = {"ID": "r1-55012", "MAIL": "ann@town.test", "NEWS": "yes", "TEAM": "Bulbs"}
@@ -63,7 +64,7 @@ def test_the_old_number_of_a_case_whose_place_is_coarse_is_its_reporters_alone(
         case.service.precision_m = 200
         opener, joiner = case.reports[0], scene.report(join=imported)
         scene.s.add_all(
-            SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
+            SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now)
             for token, report in (("opener", opener), ("joiner", joiner))
         )
     client.get(f"/s/{link}")
@@ -127,8 +128,8 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
     secret = app.extensions["cityline"].settings.secret_key
     with town.at_work() as scene:
         case = scene.case(imported)
-        token = reports.token_for(secret, case.reports[0].key)
-        scene.s.execute(update(SecretLink).values(token_hash=reports.hashed(token)))
+        token = intake.token_for(secret, case.reports[0].key)
+        scene.s.execute(update(SecretLink).values(token_hash=intake.hashed(token)))
         transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     with town.at_work() as scene:
         fan_out.follow(scene.s, town.now)

@@ -12,11 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from city import reports, verdicts
 from city.cases import transitions
 from city.db.models import Base, Case, Message, Report, SecretLink, Subscription
 from city.notifications import fan_out
 from city.people import accounts
+from city.reports import closing_feedback, intake
 from city.settings import Settings
 from pwa import mail
 
@@ -64,8 +64,8 @@ def underway(scene: Scene, case: Case) -> None:
 def confirmed(scene: Scene, case: Case) -> None:
     closed(scene, case)
     report = case.reports[0]
-    verdicts.fixed(
-        scene.s, report, verdicts.closing_of(case), by=accounts.reporter(report.id), at=scene.town.now
+    closing_feedback.fixed(
+        scene.s, report, closing_feedback.closing_of(case), by=accounts.reporter(report.id), at=scene.town.now
     )
 
 
@@ -95,10 +95,10 @@ def test_no_link_of_any_letter_changes_a_row(
 ) -> None:
     with town.at_work() as scene:
         report = scene.report(words="dark since Sunday")
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
-        wish = reports.subscribe(scene.s, report, "ana@example.com", lang="en", at=town.now)
-        reports.confirm(scene.s, wish, at=town.now)
+        token = intake.token_for(settings.secret_key, report.key)
+        scene.s.add(SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
+        wish = intake.subscribe(scene.s, report, "ana@example.com", lang="en", at=town.now)
+        intake.confirm(scene.s, wish, at=town.now)
         STATES[state](scene, report.case)
         report_id, wish_id = report.id, wish.id
     with town.at_work() as scene:
@@ -112,7 +112,7 @@ def test_no_link_of_any_letter_changes_a_row(
     }
     with town.at_work() as scene:
         if stopped:
-            reports.stop(scene.s, scene.s.get_one(Subscription, wish_id), at=town.now)
+            intake.stop(scene.s, scene.s.get_one(Subscription, wish_id), at=town.now)
     assert len(found) == 2 * (4 + 2), "own and public page, fixed, not fixed, confirm, stop; in two languages"
     before = rows(town.engine)
     for days in (0, 15):

@@ -21,13 +21,13 @@ from sqlalchemy import select
 from wording import messages
 
 import city
-from city import reports
 from city.cases import transitions
 from city.db.models import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.notifications import account_email, digests, email, fan_out, outbox, subscriptions
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.photos.storage import StoreDown
+from city.reports import intake
 from city.settings import Settings
 from pwa import mail, worker
 
@@ -144,16 +144,16 @@ def told(town: Town, app: Flask, secret: str, *, lang: str = "en", **changes: An
     with town.at_work() as scene:
         taken = [] if "taken" in changes else [staged(scene, "lamp-before.jpg")]
         report = scene.report(**({"taken": taken, "words": WORDS, "lang": lang} | changes))
-        token = reports.token_for(secret, report.key)
-        scene.s.add(SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now))
-        wish = reports.subscribe(scene.s, report, "ana@mail.test", lang=lang, at=town.now).id
+        token = intake.token_for(secret, report.key)
+        scene.s.add(SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
+        wish = intake.subscribe(scene.s, report, "ana@mail.test", lang=lang, at=town.now).id
     stored(town, app)
     return wish
 
 
 def confirm(town: Town, wish: int) -> None:
     with town.at_work() as scene:
-        reports.confirm(scene.s, scene.s.get_one(Subscription, wish), at=town.now)
+        intake.confirm(scene.s, scene.s.get_one(Subscription, wish), at=town.now)
 
 
 def close(town: Town, app: Flask, number: str = "26-000001", **facts: Any) -> None:
@@ -186,7 +186,7 @@ def every(town: Town, app: Flask, post: Post, secret: str, lang: str) -> dict[st
     (found["reopened"],) = post.round()
     with town.at_work() as scene:
         mine = scene.s.scalars(select(Report)).one()
-        reports.show(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
         about = subscriptions.case(scene.s, "26-000001")
         assert about
         follower = subscriptions.follow(scene.s, about, "bea@mail.test", lang=lang, at=town.now).id
@@ -347,7 +347,7 @@ def test_who_follows_or_wants_texts_gets_no_whole_receipt(
     told(town, app, secret)
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report)).one()
-        number = reports.subscribe(scene.s, report, "+15550100142", channel="sms", lang="en", at=town.now).id
+        number = intake.subscribe(scene.s, report, "+15550100142", channel="sms", lang="en", at=town.now).id
         about = subscriptions.case(scene.s, "26-000001")
         assert about
         follower = subscriptions.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
@@ -395,7 +395,7 @@ def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
     reopen(town)
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report)).one()
-        reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
     close(town, app)
     post.round()
     shown = post.sent[-1]
@@ -405,7 +405,7 @@ def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
     assert [stranger.get(each).status_code for each in addresses] == [200, 200]
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report)).one()
-        reports.hide(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        intake.hide(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
     assert [stranger.get(each).status_code for each in addresses] == [404, 404], "old letters too"
 
 
@@ -485,9 +485,9 @@ def test_what_a_neighbor_sent_is_linked_and_not_enclosed(
     told(town, app, secret)
     with town.at_work() as scene:
         first = scene.s.scalars(select(Report)).one()
-        reports.show(scene.s, first, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, first, by=scene.actor("dispatcher"), at=town.now)
         second = scene.report(words="Me too", join="26-000001")
-        wish = reports.subscribe(scene.s, second, "joe@mail.test", lang="en", at=town.now).id
+        wish = intake.subscribe(scene.s, second, "joe@mail.test", lang="en", at=town.now).id
         photo = first.photos[0].id
     confirm(town, wish)
     post.round()

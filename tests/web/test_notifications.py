@@ -16,11 +16,11 @@ from pushservice import PushService
 from sqlalchemy import select
 from wording import city, messages, shared
 
-from city import reports
 from city.cases import transitions
 from city.db.models import Case, Message, Report, Subscription
 from city.lifecycle import Refused
 from city.notifications import webpush
+from city.reports import intake
 from city.settings import Settings
 
 WHERE = "/sent/26-000001-A/notifications"
@@ -251,7 +251,7 @@ def test_an_erased_report_takes_its_browsers_along(
     held = app.extensions["cityline"]
     with town.at_work() as scene:
         report = scene.s.scalars(select(Report)).one()
-        reports.erase(
+        intake.erase(
             scene.s, report, held.store, held.settings.var, by=scene.actor("administrator"), at=town.now
         )
     with town.looking() as scene:

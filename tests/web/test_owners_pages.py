@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shared, shown, staff
 
-from city import reports
 from city.cases import transitions
 from city.db.models import Asset, Message, Report, Subscription
+from city.reports import intake
 from pwa import mail
 
 NAMED = {
@@ -30,7 +30,7 @@ def test_the_resident_is_told_who_mends_it_and_how_to_reach_them(
     town: Town, client: FlaskClient, app: Flask, prefix: str
 ) -> None:
     number, key = told(town)
-    token = reports.token_for(SECRET, key)
+    token = intake.token_for(SECRET, key)
     client.get(f"/s/{token}")
     explained, waiting = NAMED[prefix]
     for page in (f"/sent/{number}", f"/case/{number[:-2]}"):
@@ -47,7 +47,7 @@ def test_the_receipt_says_it_too(town: Town, app: Flask, lang: str, prefix: str)
     number, _key = told(town)
     with town.at_work() as scene:
         report = scene.s.query(Report).one()
-        reports.subscribe(scene.s, report, "ana@town.test", lang=lang, at=town.now)
+        intake.subscribe(scene.s, report, "ana@town.test", lang=lang, at=town.now)
         row = scene.s.query(Subscription).one()
         letter = mail.render(app)(scene.s, Message(kind="receipt", subscription=row, event_seq=1))
         assert letter

@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shared, shown, staff
 
-from city import reports
 from city.cases import transitions
 from city.cases.queries import public
 from city.db.models import Subscription
+from city.reports import intake
 from city.settings import Settings
 from sync import jobs
 
@@ -44,10 +44,8 @@ def test_whoever_has_just_sent_it_reads_the_hour(
 ) -> None:
     with town.at_work() as scene:
         report = scene.case(basket).reports[0]
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(
-            reports.SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
-        )
+        token = intake.token_for(settings.secret_key, report.key)
+        scene.s.add(intake.SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
     assert client.get(f"/s/{token}").status_code == 303
     sent = page_of(client, f"/sent/{basket}-A")
     assert resident.FIX_BY(day=WEDNESDAY) in sent

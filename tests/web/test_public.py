@@ -10,10 +10,11 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from wording import resident
 
-from city import opendata, reports
+from city import opendata
 from city.cases import transitions
 from city.db.models import DeclaredPhoto, Device, Operation, Report, Service
 from city.photos import photos, storage
+from city.reports import intake
 from city.settings import Settings
 
 WORDS, NOTE, MAIL = "canary-words", "canary-note", "canary-mail@town.test"
@@ -36,7 +37,7 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         report = scene.report(words=WORDS, taken=[scene.photo()], key="canary")
-        reports.subscribe(scene.s, report, MAIL, lang="en", at=town.now)
+        intake.subscribe(scene.s, report, MAIL, lang="en", at=town.now)
         transitions.accept(scene.s, report.case, by=by, at=town.now)
         transitions.note(scene.s, report.case, NOTE, by=by, at=town.now)
         private = scene.report(words=WORDS, service_code="nuisance")
@@ -49,7 +50,7 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
         )  # fmt: skip
         found = Told(
             report.case.number, report.number, report.id, report.photos[0].id if report.photos else "",
-            private.case.number, merged.case.number, reports.token_for(SECRET, "canary"),
+            private.case.number, merged.case.number, intake.token_for(SECRET, "canary"),
         )  # fmt: skip
     store = storage.open_store(settings)
     photos.settle_all(town.engine, store, settings.var, town.now)
@@ -150,14 +151,14 @@ def test_no_file_has_words_or_photos_whatever_becomes_of_a_report(
     """Whoever has a file keeps it: what is shown today may be hidden or erased tomorrow."""
     with town.at_work() as scene:
         s, by, report = scene.s, scene.actor("dispatcher"), scene.s.get_one(Report, told.report_id)
-        reports.show(s, report, by=by, at=town.now)
+        intake.show(s, report, by=by, at=town.now)
         if verb == "erase":
             store = storage.open_store(town.settings)
-            reports.erase(s, report, store, town.settings.var, by=by, at=town.now)
+            intake.erase(s, report, store, town.settings.var, by=by, at=town.now)
         if verb == "cancel":
             transitions.cancel(s, report.case, "withdrawn", by=by, at=town.now)
         if verb == "hide":
-            reports.hide(s, report, by=by, at=town.now)
+            intake.hide(s, report, by=by, at=town.now)
     for address in files(app, town):
         body = client.get(address).get_data(as_text=True)
         for canary in (WORDS, NOTE, MAIL, told.token, told.photo):
@@ -169,7 +170,7 @@ def test_no_file_has_words_or_photos_whatever_becomes_of_a_report(
 def test_what_staff_showed_is_public_and_can_be_hidden_again(
     town: Town, client: FlaskClient, told: Told
 ) -> None:
-    for verb, status in ((reports.show, 200), (reports.hide, 404)):
+    for verb, status in ((intake.show, 200), (intake.hide, 404)):
         with town.at_work() as scene:
             verb(scene.s, scene.s.get_one(Report, told.report_id), by=scene.actor("dispatcher"), at=town.now)
         page = client.get(f"/case/{told.number}").get_data(as_text=True)

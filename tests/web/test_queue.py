@@ -16,13 +16,13 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import reports
 from city.board import queries as city_board
 from city.board import saved_views
 from city.board.queries import Total, View
 from city.cases import priorities, sla, tags, transitions
 from city.db.models import Case
 from city.lifecycle import OPEN, STATES
+from city.reports import intake
 from pwa.views import is_id
 
 FRAGMENT = {"HX-Request": "true"}
@@ -463,7 +463,7 @@ class TestTheTable:
     ) -> None:
         with town.at_work() as scene:
             report = scene.report(words="canary words", place=replace(LAMP, label="=HYPERLINK(1)"))
-            reports.subscribe(scene.s, report, "canary@mail.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, report, "canary@mail.test", lang="en", at=town.now)
         told = html_of(board.get("/dispatch/cases.csv"))
         assert "canary" not in told
         assert ",'=HYPERLINK(1)," in told

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import reports
 from city.db.models import Photo
 from city.photos import photos, storage
+from city.reports import intake
 
 PAINT = (0x20, 0x24, 0x2B)
 BLUE_QUARTER = {"left": "0", "top": "50", "width": "50", "height": "50"}
@@ -28,9 +28,9 @@ def case(town: Town) -> tuple[str, str, str]:
             scene.s, town.settings.var, encoded(quarters(), quality=95), staged_for="form:a", at=town.now
         )
         report = scene.report(taken=[photo])
-        reports.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
+        intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         number, photo_id = report.case.number, photo.id
-        token = reports.token_for(SECRET, report.key)
+        token = intake.token_for(SECRET, report.key)
     photos.settle_all(
         town.engine, storage.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
     )

@@ -17,8 +17,8 @@ from filled import Tell
 from flask.testing import FlaskClient
 from wording import resident
 
-from city import reports
 from city.cases import transitions
+from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings
 
 # What nobody writes in the other place: feet and miles, meters; a clock of twelve hours, one of twenty-four.
@@ -52,8 +52,8 @@ def told(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         first = scene.report(key="open", taken=[scene.photo()])
-        wish = reports.subscribe(scene.s, first, "rosa@town.test", lang="en", at=town.now)
-        reports.confirm(scene.s, wish, at=town.now)
+        wish = intake.subscribe(scene.s, first, "rosa@town.test", lang="en", at=town.now)
+        intake.confirm(scene.s, wish, at=town.now)
         transitions.accept(scene.s, first.case, by=by, at=town.now)
         beside = replace(LAMP, lat=LAMP.lat + 0.0005)
         second = scene.report(key="closed", place=beside).case

@@ -22,7 +22,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 from wording import resident
 
-from city import answers, reports
+from city import answers
 from city import settings as city_settings
 from city.answers import Draft, Text
 from city.cases import transitions
@@ -31,6 +31,7 @@ from city.notifications import fan_out, outbox
 from city.people import contacts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
+from city.reports import intake
 from city.settings import Settings, WrongSetting
 from pwa import access, mail
 
@@ -143,7 +144,7 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         told = scene.report(words=OURS, place=place, taken=[scene.photo()], key="full")
-        reports.subscribe(scene.s, told, "reader@town.test", lang=pseudo.CODE, at=town.now)
+        intake.subscribe(scene.s, told, "reader@town.test", lang=pseudo.CODE, at=town.now)
         transitions.note(scene.s, told.case, OURS, by=by, at=town.now)
         transitions.accept(scene.s, told.case, by=by, at=town.now)
         scene.assigned(words=OURS, place=place)
@@ -167,7 +168,7 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
             by=by,
             at=town.now,
         )
-        found = Full(told.case.number, slug="d-1", token=reports.token_for(SECRET, "full"))
+        found = Full(told.case.number, slug="d-1", token=intake.token_for(SECRET, "full"))
         report_id = told.id
     photos.settle_all(town.engine, storage.open_store(settings), settings.var, town.now)
     with town.looking() as scene:
@@ -291,7 +292,7 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
     told()
     with town.at_work() as scene:
         [wish] = scene.s.query(Subscription)
-        reports.confirm(scene.s, wish, at=town.now)
+        intake.confirm(scene.s, wish, at=town.now)
         case, by = scene.case(full.number), scene.actor("dispatcher")
         transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words=OURS)
     told()

@@ -16,11 +16,12 @@ from flask import Flask
 from pushservice import PushService
 from sqlalchemy import func, select
 
-from city import outside, reports, safe_http
+from city import safe_http
 from city.cases import transitions
 from city.db.models import Case, Event, Follower, Message
 from city.notifications import email, fan_out, outbox, subscriptions, webhooks
 from city.people import accounts
+from city.reports import intake, remote_images
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
@@ -50,7 +51,7 @@ def told(town: Town) -> None:
     """Two people who wait for their receipts."""
     with town.at_work() as scene:
         for name in ("ana", "bea"):
-            reports.subscribe(scene.s, scene.report(), f"{name}@town.test", lang="en", at=town.now)
+            intake.subscribe(scene.s, scene.report(), f"{name}@town.test", lang="en", at=town.now)
 
 
 def read_all(town: Town) -> bool:
@@ -163,8 +164,10 @@ def test_each_way_out_waits_for_its_own_machines_only(
                 webhooks.add(scene.s, url, "", loopback=True, by=accounts.THE_SYSTEM, at=town.now)
             report = scene.report()
             if hangs == "a picture":
-                monkeypatch.setattr(outside, "open_fetch", partial(outside.open_fetch, allowed=everybody))
-                reports.want_picture(scene.s, report, url + "a.jpg", at=town.now)
+                monkeypatch.setattr(
+                    remote_images, "open_fetch", partial(remote_images.open_fetch, allowed=everybody)
+                )
+                intake.want_picture(scene.s, report, url + "a.jpg", at=town.now)
         with at_work(settings):
             assert dead.called.wait(60)
             danger(town, [service.browser("ana").endpoint])
@@ -196,6 +199,6 @@ def letter_after(town: Town, smtp: Any) -> float:
     """Seconds until somebody who tells of something now has the receipt."""
     before, began = len(smtp.messages), time.monotonic()
     with town.at_work() as scene:
-        reports.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)
+        intake.subscribe(scene.s, scene.report(), "ana@town.test", lang="en", at=town.now)
     await_(lambda: len(smtp.messages) > before)
     return time.monotonic() - began

@@ -13,10 +13,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import city, messages, resident, shared, shown
 
-from city import reports, verdicts
 from city.cases import transitions
 from city.db.models import Case, Event, Report, Subscription
 from city.notifications import fan_out, outbox
+from city.reports import closing_feedback, intake
 from city.settings import Settings
 from pwa import mail
 
@@ -28,7 +28,7 @@ def opened(client: FlaskClient, settings: Settings) -> Opened:
     """The browser after the report's secret link was opened. The town's own secret is replaced first."""
 
     def open_link(report: Report) -> FlaskClient:
-        answer = client.get(f"/s/{reports.token_for(settings.secret_key, report.key)}")
+        answer = client.get(f"/s/{intake.token_for(settings.secret_key, report.key)}")
         assert answer.status_code == 303
         return client
 
@@ -39,10 +39,8 @@ def told(town: Town, settings: Settings, **changes: object) -> Report:
     """A report whose link this instance would have made."""
     with town.at_work() as scene:
         report = scene.report(**{"place": LAMP, "words": "dark since Sunday"} | changes)
-        token = reports.token_for(settings.secret_key, report.key)
-        scene.s.add(
-            reports.SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
-        )
+        token = intake.token_for(settings.secret_key, report.key)
+        scene.s.add(intake.SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now))
         assert report.case.number
         return report
 
@@ -56,7 +54,7 @@ def closed(town: Town, number: str, at: datetime, **changes: object) -> None:
 def sent_back(town: Town, csrf: str, **more: str) -> dict[str, str]:
     """The form "not fixed" as the case's page has it now."""
     with town.looking() as scene:
-        return {"csrf_token": csrf, "closing": verdicts.closing_of(scene.case("26-000001"))} | more
+        return {"csrf_token": csrf, "closing": closing_feedback.closing_of(scene.case("26-000001"))} | more
 
 
 def kinds(town: Town, number: str) -> list[str]:
@@ -118,9 +116,9 @@ def test_a_report_number_leads_to_its_case(town: Town, settings: Settings, clien
 def test_a_revoked_link_opens_nothing(town: Town, settings: Settings, client: FlaskClient) -> None:
     report = told(town, settings)
     with town.at_work() as scene:
-        for link in scene.s.scalars(select(reports.SecretLink)):
+        for link in scene.s.scalars(select(intake.SecretLink)):
             link.revoked_at = town.now
-    assert client.get(f"/s/{reports.token_for(settings.secret_key, report.key)}").status_code == 404
+    assert client.get(f"/s/{intake.token_for(settings.secret_key, report.key)}").status_code == 404
 
 
 def test_fixed_shows_how_the_promise_was_kept(town: Town, settings: Settings, opened: Opened) -> None:
@@ -377,9 +375,9 @@ def test_links_beyond_what_a_browser_keeps_are_not_looked_up(
 ) -> None:
     report = told(town, settings)
     looked_up: list[int] = []
-    really = reports.by_tokens
+    really = intake.by_tokens
     monkeypatch.setattr(
-        reports, "by_tokens", lambda s, tokens: (looked_up.append(len(tokens)), really(s, tokens))[1]
+        intake, "by_tokens", lambda s, tokens: (looked_up.append(len(tokens)), really(s, tokens))[1]
     )
     many = "; ".join(f"cl_report_26-{n:06}-A={n:032x}" for n in range(5000))
     program = app.test_client(use_cookies=False)

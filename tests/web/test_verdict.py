@@ -13,11 +13,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from wording import messages, resident, shared, shown
 
-from city import reports, verdicts
 from city.cases import batches, transitions
 from city.db.models import Event, Report, SecretLink
 from city.notifications import fan_out, outbox
 from city.people import accounts
+from city.reports import closing_feedback, intake
 from city.settings import Settings
 from pwa import mail
 
@@ -29,11 +29,11 @@ def told(town: Town, settings: Settings) -> Callable[..., Report]:
     def tell(email: str = "ana@example.com", lang: str = "en", **changes: object) -> Report:
         with town.at_work() as scene:
             report = scene.report(**changes)
-            token = reports.token_for(settings.secret_key, report.key)
-            link = SecretLink(token_hash=reports.hashed(token), report_id=report.id, made_at=town.now)
+            token = intake.token_for(settings.secret_key, report.key)
+            link = SecretLink(token_hash=intake.hashed(token), report_id=report.id, made_at=town.now)
             scene.s.add(link)
-            wish = reports.subscribe(scene.s, report, email, lang=lang, at=town.now)
-            reports.confirm(scene.s, wish, at=town.now)
+            wish = intake.subscribe(scene.s, report, email, lang=lang, at=town.now)
+            intake.confirm(scene.s, wish, at=town.now)
             assert report.case.number
             return report
 
@@ -392,8 +392,8 @@ def test_staff_read_who_confirmed(
     close(town)
     with town.at_work() as scene:
         mine = scene.s.get_one(Report, report.id)
-        by, ended = accounts.reporter(mine.id), verdicts.closing_of(mine.case)
-        assert verdicts.fixed(scene.s, mine, ended, by=by, at=town.now)
+        by, ended = accounts.reporter(mine.id), closing_feedback.closing_of(mine.case)
+        assert closing_feedback.fixed(scene.s, mine, ended, by=by, at=town.now)
     page = shown(log_in("dispatcher").get("/dispatch/cases/26-000001"))
     assert re.search(rf"{shared.STEP_FIXED_CONFIRMED}</b>\s*<span class=\"num\">26-000001-A", page)
 

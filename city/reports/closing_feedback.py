@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, transitions
 from city.db.models import Case, Event, Message, NotFixed, Report, Subscription
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
 from city.places.lookup import Place
+from city.reports import intake
 
 
 def not_fixed(
@@ -192,8 +192,8 @@ def _told_anew(
     place = None
     if old.lat is not None and old.lon is not None:
         place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
-    telling = reports.Telling(key, old.service_code, "web", report.lang, words, place, report.answers)
-    again = reports.take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
+    telling = intake.Telling(key, old.service_code, "web", report.lang, words, place, report.answers)
+    again = intake.take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
     for known in report.subscriptions:
         s.add(
             Subscription(

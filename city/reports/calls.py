@@ -6,14 +6,14 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import reports
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Contact, Report, Service
 from city.lifecycle import Refused, may
 from city.people import accounts, callers, contacts
 from city.people.contacts import CASE, CHANNELS, Conversation
-from city.reports import Telling
+from city.reports import intake
+from city.reports.intake import Telling
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _is_told(report: Report, call: Call) -> bool:
     assert telling is not None  # noqa: S101 a report has one
     if not report.service.office and telling.place:
         place = (telling.place.lat, telling.place.lon)
-    words, answers = reports.kept_words(report.service, telling), reports.answered(report.service, telling)
+    words, answers = intake.kept_words(report.service, telling), intake.answered(report.service, telling)
     if (report.service_code, report.words, report.answers) != (telling.service_code, words, answers):
         return False
     if place and place != (report.lat, report.lon):
@@ -107,11 +107,11 @@ def _is_office(s: Session, call: Call) -> bool:
 def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> Report:
     if call.telling is None:
         raise Refused("unknown_service")
-    report = reports.take(s, call.telling, by=by, at=at, token=reports.token_for(secret, call.telling.key))
+    report = intake.take(s, call.telling, by=by, at=at, token=intake.token_for(secret, call.telling.key))
     if call.said.reply_by == "email":
-        reports.subscribe(s, report, call.email, lang=call.said.lang, at=at)
+        intake.subscribe(s, report, call.email, lang=call.said.lang, at=at)
     if call.said.reply_by == "sms" and call.texts:
-        reports.subscribe(s, report, call.phone, channel="sms", lang=call.said.lang, at=at)
+        intake.subscribe(s, report, call.phone, channel="sms", lang=call.said.lang, at=at)
     return report
 
 

@@ -10,10 +10,10 @@ from city.audit import events
 from city.cases import locks, transitions
 from city.db.engine import reading, transaction
 from city.db.models import Report, Wanted
-from city.outside import Fetch, NotFetched
 from city.people import accounts
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy, Developed
+from city.reports.remote_images import Fetch, NotFetched
 
 AT_ONCE = 3  # addresses in one pass: what was not asked yet comes first in the next one
 TRIES = 5
