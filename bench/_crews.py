@@ -7,10 +7,10 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk
-from city.bulk import Move, Picture, Story, Told
 from city.db.models import Address, Asset, Person, Photo, Service
 from city.demo_words import WORDS
+from city.imports import history_writer
+from city.imports.history_writer import Move, Picture, Story, Told
 from city.lifecycle import CREW
 from city.people import accounts
 from city.places.lookup import Place
@@ -31,7 +31,7 @@ def add(s: Session, name: str, jobs: int, phones: int = 1, *, seed: int = 1) -> 
         person = accounts.add(s, email, f"{name} {n}", [CREW], crews=[crew])
         codes.append(enrolment.make_code(s, person, by=accounts.THE_SYSTEM, at=at))
     teller = _Teller(s, Random(seed), at)
-    bulk.write(s, [teller.story(crew.id) for _ in range(jobs)])
+    history_writer.write(s, [teller.story(crew.id) for _ in range(jobs)])
     return codes
 
 

@@ -17,15 +17,15 @@ from sqlalchemy.orm import Session
 
 from bench._databases import Database, database
 from bench._site import ROOT, fill, say
-from city import bulk
 from city.audit.events import Actor
-from city.bulk import Move, Story, Told
 from city.cases import sla_sweep
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Area, Base, Case, Crew, Person, Service, Street
 from city.demo_words import WORDS
 from city.geo import METRES_A_DEGREE
+from city.imports import history_writer
+from city.imports.history_writer import Move, Story, Told
 from city.lifecycle import CREW
 from city.people import accounts
 from city.places.lookup import Place
@@ -75,9 +75,9 @@ def _grow(base: Database, count: int) -> None:
     with db.transaction(engine) as s:
         teller = _Teller(s, Random(311), datetime.now(UTC))
     for start in range(0, count, AT_ONCE):
-        with bulk.uncollected(), db.transaction(engine) as s:
+        with history_writer.uncollected(), db.transaction(engine) as s:
             numbers = range(start, min(start + AT_ONCE, count))
-            bulk.write(s, [teller.story(n, count) for n in numbers], now=teller.now)
+            history_writer.write(s, [teller.story(n, count) for n in numbers], now=teller.now)
     # What time has done to its promises meanwhile: a city is never found with years of that still to be said.
     sla_sweep.sweep(engine, datetime.now(UTC), city_file.load(DEFAULT_CITY).late_days)
     engine.dispose()

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from city import mapping, requests
 from city.cases import duplicates
 from city.cases.duplicates import Problem
 from city.geo import METRES_A_DEGREE, Point
-from city.mapping import Mapping
+from city.imports import mapping, request_rows
+from city.imports.mapping import Mapping
 
 TABLE, LINKS = "requests/boston_311_2015_H1.csv.gz", "requests/boston_case_links_2015_H1.csv.gz"
 TOLD_BEFORE = "Duplicate of Existing"  # in the words of a closing, with or without the other's number
@@ -106,12 +106,12 @@ def _rows(path: Path) -> Iterator[Told]:
             if point is None:
                 continue
             group = how.groups.get(row[how.group_by], how.other_group)
-            at = requests.instant(row["OPEN_DT"], how.dates, how.time_zone)
+            at = request_rows.instant(row["OPEN_DT"], how.dates, how.time_zone)
             problem = Problem(row["TYPE"], group, row["Department"], point, at, source="address")
             end = row["CLOSED_DT"]
             yield Told(
                 row["CASE_ENQUIRY_ID"], problem,
-                requests.instant(end, how.dates, how.time_zone, after=at) if end else None,
+                request_rows.instant(end, how.dates, how.time_zone, after=at) if end else None,
                 TOLD_BEFORE in row["CLOSURE_REASON"],
             )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _point(how: Mapping, lat: str, lon: str) -> Point | None:
         return None
     point = Point(float(lat), float(lon))
     apart = (max(abs(point.lat - here), abs(point.lon - there)) for here, there in how.default_points)
-    return None if any(each <= requests.SAME_POINT for each in apart) else point
+    return None if any(each <= request_rows.SAME_POINT for each in apart) else point
 
 
 def _with_often(told: list[Told]) -> list[Told]:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city.db.models import Assignment, Case, Imported
-from city.mapping import MAPPINGS
+from city.imports.mapping import MAPPINGS
 
 FORM = "%m/%d/%Y - %I:%M%p"
 ZONE = ZoneInfo("America/New_York")

@@ -44,10 +44,10 @@ from shapely.geometry.base import BaseGeometry
 from bench._databases import database
 from bench._site import ROOT, say
 from bench._targets import Target, judge, printed
-from city import layers, sources
 from city.db import engine as db
 from city.geo import METRES_A_DEGREE, Box, Point
-from city.layers import Order
+from city.imports import layers, readers
+from city.imports.layers import Order
 from city.people import accounts
 from city.places import lookup, streets
 
@@ -144,7 +144,7 @@ def _houses(folder: Path) -> Iterator[House]:
 
 def _lots(path: Path) -> dict[str, BaseGeometry]:
     parts: dict[str, list[BaseGeometry]] = {}
-    with sources.open_source(path, whole=True) as source:
+    with readers.open_source(path, whole=True) as source:
         for row in source.rows:
             try:
                 ground = _plane(shape(row.geometry))

@@ -24,13 +24,15 @@ from bench import _rehearsal as rehearsal
 from bench._databases import KINDS, database
 from bench._realtables import TABLES, Table
 from bench._site import ROOT, say
-from city import bulk, importruns, imports, mapping
 from city.audit import events
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Crew
+from city.imports import history_writer, mapping
+from city.imports import requests as request_imports
+from city.imports import runs as import_runs
+from city.imports.readers import Outcome
 from city.settings import DEFAULT_CITY
-from city.sources import Outcome
 
 WORK = ROOT / "var" / "bench" / "imports"
 # The parts that every row of a file is in exactly one of.
@@ -101,8 +103,8 @@ def _imported(engine: Engine, file: Path, how: str, at: datetime) -> tuple[Outco
     """One run as the command makes it: what came of it, its seconds by the clock and of work."""
     city, mapped = city_file.load(DEFAULT_CITY), mapping.load(how)
     began, worked = time.perf_counter(), time.process_time()
-    with bulk.uncollected(), db.transaction(engine) as s:
-        outcome = imports.take(s, file, mapped, city, at=at, secret="a secret of the bench")
+    with history_writer.uncollected(), db.transaction(engine) as s:
+        outcome = request_imports.take(s, file, mapped, city, at=at, secret="a secret of the bench")
     return outcome, round(time.perf_counter() - began, 2), round(time.process_time() - worked, 2)
 
 
@@ -128,7 +130,7 @@ def _cut_over(engine: Engine, rows: Sequence[rehearsal.Row]) -> Iterator[dict[st
     def undo(run: int, export: list[rehearsal.Row], expected: tuple[int, int]) -> dict[str, Any]:
         began = time.perf_counter()
         with db.transaction(engine) as s:
-            undone = importruns.undo(s, run, at=rehearsal.SECOND)
+            undone = import_runs.undo(s, run, at=rehearsal.SECOND)
         seconds = round(time.perf_counter() - began, 2)
         told = {"step": "undo", "run": run, "removed": undone.removed, "put_back": undone.put_back}
         adds_up = (undone.removed, undone.put_back) == expected

@@ -24,11 +24,11 @@ from bench._databases import KINDS, Database
 from bench._grown import YEARS, grown
 from bench._site import Site, running, say
 from bench._targets import Target, judge, printed
-from city import bulk
 from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Case, Contact
 from city.demo_figures import LANGUAGES, TOPICS
+from city.imports import history_writer
 from city.lifecycle import CALL_TAKER
 from city.people import contacts
 from city.people.contacts import CASE, ELSEWHERE, TRANSFERRED, Conversation
@@ -77,7 +77,7 @@ def _ask(base: Database, count: int) -> None:
     told = _conversations(there, count, number, datetime.now(UTC))
     taker = Actor("person:1", frozenset({CALL_TAKER}))
     while part := list(islice(told, AT_ONCE)):
-        with bulk.uncollected(), db.transaction(engine) as s:
+        with history_writer.uncollected(), db.transaction(engine) as s:
             contacts.log_all(s, [(each, taker) for each in part], origin="demo")
     engine.dispose()
     say(f"{count} contacts, {count - there} of them new, in {time.monotonic() - began:.0f} s")

@@ -27,15 +27,15 @@ from sqlalchemy.orm import Session
 
 from bench._databases import KINDS, database
 from bench._site import ROOT, say
-from city import bulk
 from city.audit import events
 from city.audit.events import Actor
-from city.bulk import Story, Told
 from city.cases import batches, board_index, locks, priorities, sla_sweep, tags, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Area, Batch, Case, Crew, Service, Tally, Topic
+from city.imports import history_writer
+from city.imports.history_writer import Story, Told
 from city.lifecycle import (
     CALL_TAKER,
     CANCEL_REASONS,
@@ -280,7 +280,7 @@ def _tell(s: Session, chance: Random, at: datetime) -> None:
     told_at = None if chance.random() < 0.1 else place
     code, key = chance.choice(list(s.scalars(select(Service.code)))), uuid.uuid4().hex
     if chance.random() < 0.3:
-        bulk.write(s, [Story(code, [Told(at, key, place=told_at, danger=chance.random() < 0.1)])])
+        history_writer.write(s, [Story(code, [Told(at, key, place=told_at, danger=chance.random() < 0.1)])])
         return
     telling = intake.Telling(key=key, service_code=code, channel="web", place=told_at)
     by = OFFICE if s.get_one(Service, code).office else accounts.A_RESIDENT

@@ -23,8 +23,8 @@ from city import answers, files
 from city.answers import Draft, Text
 from city.audit.events import Actor
 from city.config import toml_table
+from city.imports.readers import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
 from city.lifecycle import Refused
-from city.sources import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
 
 MOST_BYTES: Final = 64_000_000
 SAVE: Final = "Save it as UTF-8. To convert a Windows file: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW"

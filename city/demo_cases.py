@@ -20,15 +20,16 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import bulk, demo_figures, demo_office, geo
+from city import demo_figures, demo_office, geo
 from city.audit import events
 from city.audit.events import Actor
-from city.bulk import Move, Picture, Story, Told
 from city.cases import board_index, sla
 from city.db.engine import transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo_album import Album
 from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
+from city.imports import history_writer
+from city.imports.history_writer import Move, Picture, Story, Told
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.people import accounts
 from city.photos import photos, storage
@@ -107,7 +108,7 @@ def tell(
     """
     store, album = storage.open_store(settings), Album()
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    with bulk.uncollected(), transaction(engine) as s:
+    with history_writer.uncollected(), transaction(engine) as s:
         step(f"{count} cases")
         author = _Author(s, settings.secret_key, album, Random(seed), now)
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
@@ -116,7 +117,7 @@ def tell(
         album.put(store)
         follow_ups = demo_office.stories(author.offices, author.desk, now, settings.secret_key, seed)
         step("what became of each case")
-        written = bulk.write(s, [*(tale.story for tale in tales), *follow_ups])
+        written = history_writer.write(s, [*(tale.story for tale in tales), *follow_ups])
         step("jobs of the crews")
         still_open = set(s.scalars(select(Case.number).where(Case.state.in_(OPEN))))
         for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last

@@ -15,13 +15,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import answers, bulk, demo_figures
+from city import answers, demo_figures
 from city.answers import Draft, Text
 from city.audit.events import Actor
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
 from city.db.engine import transaction
 from city.db.models import Answer, Case, Person, Report, Service
+from city.imports import history_writer
 from city.lifecycle import CALL_TAKER, DISPATCHER
 from city.people import accounts, callers, contacts
 from city.people.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
@@ -66,7 +67,7 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
     """
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     city = city_file.load(settings.city)
-    with bulk.uncollected(), transaction(engine) as s:
+    with history_writer.uncollected(), transaction(engine) as s:
         desk = _Desk(s, city, Random(f"desk {seed}"), now)
         desk.write_down()
         told = sorted([*desk.about_cases(), *desk.about_the_rest()], key=attrgetter("ended_at"))

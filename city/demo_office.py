@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from city.audit.events import Actor
-from city.bulk import Move, Story, Told
+from city.imports.history_writer import Move, Story, Told
 from city.reports import intake
 
 

@@ -493,7 +493,7 @@ def import_layer(
 
     Accepts GeoJSON, TopoJSON, Shapefile (.shp or .zip), and CSV, in any coordinate system.
     """
-    from city.layers import Order
+    from city.imports.layers import Order
     from pwa import importing
 
     settings = _ready()

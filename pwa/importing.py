@@ -9,16 +9,19 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 
-from city import answerfile, bulk, importruns, imports, layers, mapping
+from city import answerfile
 from city.cases import board_index
 from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Event
+from city.imports import history_writer, layers, mapping
+from city.imports import requests as request_imports
+from city.imports import runs as import_runs
+from city.imports.readers import Outcome, TooManyRejected, Unusable
 from city.lifecycle import Refused
 from city.people import accounts
 from city.places import assets
 from city.settings import Settings
-from city.sources import Outcome, TooManyRejected, Unusable
 from pwa import newest
 from pwa.progress import Progress
 
@@ -94,10 +97,10 @@ def requests(
     try:
         how, (_number, city) = mapping.load(name), newest.at_start(settings, engine)
         with (
-            suppress(_KeepNothing), bulk.uncollected(), closing(Progress("requests")) as told,
+            suppress(_KeepNothing), history_writer.uncollected(), closing(Progress("requests")) as told,
             db.transaction(engine) as s,
         ):  # fmt: skip
-            outcome = imports.take(
+            outcome = request_imports.take(
                 s, path, how, city, at=datetime.now(UTC), secret=settings.secret_key,
                 max_rejected=max_rejected, dry_run=dry_run, told=told,
             )  # fmt: skip
@@ -145,7 +148,7 @@ def undo(engine: Engine, number: int) -> int:
     what: dict[str, Any] = {"import": "undo", "run": number}
     try:
         with db.transaction(engine) as s:
-            undone = importruns.undo(s, number, at=datetime.now(UTC))
+            undone = import_runs.undo(s, number, at=datetime.now(UTC))
     except Refused as refused:
         click.echo(f"{REFUSALS[refused.code].format(**refused.facts)} Nothing was undone.", err=True)
         touched = refused.facts.get("numbers", [])
@@ -164,7 +167,7 @@ def runs(engine: Engine, settings: Settings) -> None:
     """Lists the runs, the newest first: number, mapping, when, counts, whether undone."""
     _number, city = newest.at_start(settings, engine)
     with db.reading(engine) as s:
-        listed = importruns.newest(s, MOST_RUNS)
+        listed = import_runs.newest(s, MOST_RUNS)
         if not listed:
             click.echo("No runs yet.")
         for run in listed:

@@ -12,12 +12,12 @@ import shapefile
 from factories import Town
 from sqlalchemy import select
 
-from city import layers
 from city.db import engine as db
 from city.geo import Box
-from city.layers import Order
+from city.imports import layers
+from city.imports.layers import Order
+from city.imports.readers import Outcome
 from city.people.accounts import THE_SYSTEM
-from city.sources import Outcome
 
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
 BOUNDS = Box(39.5, -71.3, 39.7, -71.1)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from factories import SECRET, Town
 
-from city import imports, mapping
 from city.config import city_file
 from city.db import engine as db
-from city.mapping import Mapping
-from city.sources import Outcome
+from city.imports import mapping
+from city.imports import requests as request_imports
+from city.imports.mapping import Mapping
+from city.imports.readers import Outcome
 
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
 MAPPING = """
@@ -111,7 +112,7 @@ def take(
         how = mapping.load(str(path))
     city = city_file.load(town.settings.city)
     with db.transaction(town.engine) as s:
-        return imports.take(
+        return request_imports.take(
             s, file, how, city, at=at, secret=SECRET, max_rejected=max_rejected, dry_run=dry_run
         )
 

@@ -349,7 +349,7 @@ class ImportChange(Base):
     __tablename__ = "import_changes"
     run_id: Mapped[int] = mapped_column(ForeignKey("import_runs.id"), primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, index=True)
-    was: Mapped[dict[str, Any]]  # city/deltas.py writes and reads it; no words of anybody
+    was: Mapped[dict[str, Any]]  # city/imports/deltas.py writes and reads it; no words of anybody
 
 
 class Device(Base):

@@ -11,9 +11,9 @@ from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import importruns
 from city.cases import queries
 from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
+from city.imports import runs as imports_runs
 from city.lifecycle import Refused
 from city.notifications import outbox, webhooks
 from city.people import accounts, sessions
@@ -185,7 +185,7 @@ def city_file() -> Response:
 def import_runs() -> Response:
     """What was taken over from another system, the newest run first."""
     with access.reading() as s:
-        rows = importruns.newest(s, MOST)
+        rows = imports_runs.newest(s, MOST)
         total = s.scalar(select(func.count()).select_from(ImportRun)) or 0
         return render("admin/imports.html", rows=rows, total=total, came_of=_came_of)
 

@@ -6,11 +6,13 @@ from phones import Clock, Phone, case_of
 from rivertown import MAPPING, table
 from sqlalchemy import Engine, select
 
-from city import importruns, imports, mapping
 from city.audit import events
 from city.config import city_file
 from city.db.engine import reading, transaction
 from city.db.models import Operation
+from city.imports import mapping
+from city.imports import requests as request_imports
+from city.imports import runs as import_runs
 from city.settings import Settings
 
 
@@ -21,11 +23,11 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
     path.write_text(MAPPING.replace('"lights"', '"Lights 2"'))
     file, how = table(tmp_path, {"TEAM": "Bulbs"}), mapping.load(str(path))
     with transaction(engine) as s:
-        imports.take(s, file, how, city_file.load(settings.city), at=clock(), secret="s" * 32)
+        request_imports.take(s, file, how, city_file.load(settings.city), at=clock(), secret="s" * 32)
     job = luis.job("26-000001")
     late = luis.op("close", job, outcome="not found")
     with transaction(engine) as s:
-        importruns.undo(s, 1, at=clock.tick(minutes=5))
+        import_runs.undo(s, 1, at=clock.tick(minutes=5))
     answer = luis.exchange(late)
     (result,) = answer["results"]
     assert (result["result"], result["why"]) == ("quarantined", "unknown_case")
@@ -36,7 +38,9 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
         assert events.verify(s) == []
 
     with transaction(engine) as s:
-        imports.take(s, file, how, city_file.load(settings.city), at=clock.tick(minutes=5), secret="s" * 32)
+        request_imports.take(
+            s, file, how, city_file.load(settings.city), at=clock.tick(minutes=5), secret="s" * 32
+        )
     again = luis.job("26-000002")
     assert again["assignment"] != job["assignment"]
     assert luis.exchange(luis.op("close", again, outcome="not found"))["results"][0]["result"] == "applied"

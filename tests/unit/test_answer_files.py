@@ -13,8 +13,8 @@ from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Answer
+from city.imports.readers import Outcome, TooManyRejected, Unusable
 from city.people import accounts
-from city.sources import Outcome, TooManyRejected, Unusable
 from pwa.cli import cli
 
 GOOD = """

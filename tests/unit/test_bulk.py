@@ -14,10 +14,8 @@ from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import bulk
 from city.audit import events
 from city.audit.events import Actor
-from city.bulk import Move, Picture, Story, Told
 from city.cases import search as case_search
 from city.cases import transitions
 from city.config import calendars
@@ -40,6 +38,8 @@ from city.db.models import (
     Service,
     ToldApart,
 )
+from city.imports import history_writer
+from city.imports.history_writer import Move, Picture, Story, Told
 from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
 from city.people import accounts
 from city.reports import closing_feedback, intake
@@ -77,7 +77,7 @@ def test_a_walk_told_by_the_verbs_and_one_written_in_bulk_leave_the_same(town: T
         assert len(walk.made) > 20
     stories = walk.stories()
     with db.transaction(town.engine) as s:
-        written = bulk.write(s, stories)
+        written = history_writer.write(s, stories)
     with town.looking() as scene:
         assert events.verify(scene.s) == []
         by_verbs = told(scene.s, [case.id for case in walk.family])
@@ -123,7 +123,7 @@ def test_what_a_verb_refuses_is_refused_in_bulk_and_leaves_no_trace(town: Town, 
         before = len(list(scene.s.scalars(select(Case.id))))
         for made, (index, move), code in walk.refused[::4]:
             with pytest.raises(Refused) as refused, events.savepoint(scene.s):
-                bulk.write(scene.s, walk.stories([*made, (index, move)]))
+                history_writer.write(scene.s, walk.stories([*made, (index, move)]))
             assert refused.value.code == code
             codes.add(code)
         assert len(list(scene.s.scalars(select(Case.id)))) == before
@@ -141,7 +141,7 @@ def test_all_moves_of_a_call_stand_in_the_log_in_the_order_of_time(town: Town) -
         for late in (5, 1)
     )
     with db.transaction(town.engine) as s:
-        written = bulk.write(s, [first, second])
+        written = history_writer.write(s, [first, second])
     assert [each.number[-1] for each in written] == ["2", "1"], "numbers follow the time of opening"
     with town.looking() as scene:
         lines = events.since(scene.s, 0)
@@ -161,7 +161,7 @@ def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) ->
     said = Told(town.now, uuid.uuid4().hex, "phone", words=" Is it right? ", place=LAMP, token="t", by=by)
     story = Story("nuisance", [said], [Move("wait", town.now, by, reason="resident")], "live")
     with db.transaction(town.engine) as s:
-        written = bulk.write(s, [story])
+        written = history_writer.write(s, [story])
     with town.looking() as scene:
         by_verbs, in_bulk = told(scene.s, ids), told(scene.s, [each.case_id for each in written])
         for kind in by_verbs:
@@ -171,7 +171,9 @@ def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) ->
 
 def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
     with db.transaction(town.engine) as s:
-        (written,) = bulk.write(s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])])
+        (written,) = history_writer.write(
+            s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])]
+        )
     with town.at_work() as scene:
         transitions.assign(
             scene.s, scene.case(written.number), scene.crew("lights"), by=scene.actor("dispatcher"),
@@ -187,7 +189,7 @@ def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
 
 def test_the_secret_link_of_a_written_report_opens(town: Town) -> None:
     with db.transaction(town.engine) as s:
-        bulk.write(s, [Story("light-out", [Told(town.now, "key-1", place=LAMP, token="abc")])])
+        history_writer.write(s, [Story("light-out", [Told(town.now, "key-1", place=LAMP, token="abc")])])
     with town.looking() as scene:
         report = intake.by_token(scene.s, "abc")
         assert report is not None
@@ -199,7 +201,7 @@ def test_whoever_comes_too_late_to_join_is_refused(town: Town) -> None:
     late = [Told(town.now + timedelta(days=day), uuid.uuid4().hex, place=LAMP) for day in (0, 3)]
     closing = Move("close", town.now + timedelta(days=1), office, outcome="not ours")
     with pytest.raises(Refused, match="told_late"), db.transaction(town.engine) as s:
-        bulk.write(s, [Story("light-out", late, [closing])])
+        history_writer.write(s, [Story("light-out", late, [closing])])
 
 
 class Walk:

@@ -10,7 +10,6 @@ from factories import Scene, Town
 from rivertown import put
 from sqlalchemy import select
 
-from city import importruns
 from city.audit import events
 from city.board import changes
 from city.board import queries as board_queries
@@ -18,6 +17,7 @@ from city.board.changes import Stand
 from city.board.queries import View
 from city.cases import batches, priorities, tags, transitions
 from city.db.models import Area, Clock
+from city.imports import runs as import_runs
 from city.lifecycle import Refused
 from city.places.areas import KINDS
 from city.reports import intake
@@ -173,7 +173,7 @@ def test_a_list_is_read_anew_when_an_import_is_undone(town: Town, tmp_path: Path
     with town.looking() as scene:
         heard = scene.s.scalar(select(Clock.n)) or 0
     with town.at_work() as scene:
-        importruns.undo(scene.s, 1, at=town.now)
+        import_runs.undo(scene.s, 1, at=town.now)
     with town.looking() as scene:
         assert changes.in_view(scene.s, View(), heard, now=town.now) == changes.Changed(many=True)
 

@@ -25,12 +25,12 @@ from factories import Town
 from servers import servers_at
 from sqlalchemy import Engine, create_engine, make_url, select, text
 
-from city import sources
 from city.cases import board_index
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import CaseWords, Clock, Person
+from city.imports import readers
 from city.lifecycle import Refused
 from city.notifications import fan_out
 from city.people import accounts
@@ -198,8 +198,8 @@ def test_rejected_rows_are_not_written_through_a_link_that_lies_in_their_place(t
     victim, place = tmp_path / "victim", tmp_path / "city.csv.rejected.csv"
     victim.write_text("of somebody else")
     place.symlink_to(victim)
-    side = sources.SideFile(place, "line")
-    side.write(sources.Row(2, {"id": "7"}), "has no place")
+    side = readers.SideFile(place, "line")
+    side.write(readers.Row(2, {"id": "7"}), "has no place")
     assert side.close() == str(place)
     assert victim.read_text() == "of somebody else"
     assert not place.is_symlink()
@@ -208,9 +208,9 @@ def test_rejected_rows_are_not_written_through_a_link_that_lies_in_their_place(t
 
 def test_a_folder_that_takes_no_side_file_is_named_in_words(tmp_path: Path) -> None:
     (tmp_path / "city.csv.rejected.csv").mkdir()
-    side = sources.SideFile(tmp_path / "city.csv.rejected.csv", "line")
-    with pytest.raises(sources.Unusable, match=r"city.csv.rejected.csv: can't be written"):
-        side.write(sources.Row(2, {"id": "7"}), "has no place")
+    side = readers.SideFile(tmp_path / "city.csv.rejected.csv", "line")
+    with pytest.raises(readers.Unusable, match=r"city.csv.rejected.csv: can't be written"):
+        side.write(readers.Row(2, {"id": "7"}), "has no place")
 
 
 def waited_for(what: Callable[[], object], seconds: float = 60) -> bool:

@@ -13,7 +13,7 @@ from rivertown import MAPPING, NOW, put, table, take
 from sqlalchemy import event, func, select
 
 from bench import _rehearsal as rehearsal
-from city import geo, importruns, mapping
+from city import geo
 from city.audit import erasure_ledger, events
 from city.board import queries as board_queries
 from city.board import tiles
@@ -41,6 +41,8 @@ from city.db.models import (
     ToldApart,
     Topic,
 )
+from city.imports import mapping
+from city.imports import runs as import_runs
 from city.lifecycle import CANCELLED, CLOSED, MERGED, UNDONE, Refused
 from city.lifecycle import OPEN as OPEN_STATES
 from city.notifications import fan_out
@@ -206,7 +208,7 @@ def test_what_was_erased_before_a_restore_lost_it_is_not_imported_again(town: To
     put(town, tmp_path, OPEN)
     with town.at_work() as scene:
         key = scene.case("26-000001").reports[0].key
-        importruns.undo(scene.s, 1, at=NOW)  # as if the database were older than the import
+        import_runs.undo(scene.s, 1, at=NOW)  # as if the database were older than the import
         scene.s.add(Erasure(key=erasure_ledger.hashed(key), at=NOW, seqs=[], photos=[]))
     again = put(town, tmp_path, OPEN, {"ID": "102"})
     assert (again.imported, again.rejected) == (1, 1)
@@ -279,7 +281,7 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
     assert put(town, tmp_path, after, {"ID": "102"}, {"ID": "103"}, at=LATER).unchanged == 3
 
     with town.at_work() as scene:
-        assert importruns.undo(scene.s, 2, at=LATER) == importruns.Undone(removed=1, put_back=1)
+        assert import_runs.undo(scene.s, 2, at=LATER) == import_runs.Undone(removed=1, put_back=1)
     assert rows_of(town) == first
     with town.looking() as scene:
         assert events.verify(scene.s) == []
@@ -299,7 +301,7 @@ def test_a_delta_and_a_fresh_import_come_to_the_same(town: Town, tmp_path: Path)
     by_delta = states(town)
     with town.at_work() as scene:
         for run in (2, 1):
-            importruns.undo(scene.s, run, at=LATER)
+            import_runs.undo(scene.s, run, at=LATER)
     put(town, tmp_path, *later, at=LATER)
     afresh = states(town)
     # Whether a case that was withdrawn and is new again was read, only the delta knows.
@@ -374,7 +376,7 @@ def test_what_people_here_have_touched_is_left_alone_and_told(
         assert len(side) == 2
     assert rows_of(town) == before
     with town.at_work() as scene, pytest.raises(Refused) as refused:
-        importruns.undo(scene.s, 1, at=LATER)
+        import_runs.undo(scene.s, 1, at=LATER)
     assert (refused.value.code, refused.value.facts) == ("run_touched", {"numbers": ["26-000001"]})
     assert rows_of(town) == before
 
@@ -390,7 +392,7 @@ def test_who_stopped_the_news_here_is_not_signed_up_again(town: Town, tmp_path: 
         (wish,) = scene.case("26-000001").reports[0].subscriptions
         assert wish.stopped_at == NOW
         with pytest.raises(Refused, match="run_touched"):  # a new import would sign them up again
-            importruns.undo(scene.s, 2, at=LATER)
+            import_runs.undo(scene.s, 2, at=LATER)
 
 
 @pytest.mark.parametrize(
@@ -433,7 +435,7 @@ def test_a_case_that_somebody_called_about_is_not_undone(town: Town, tmp_path: P
             )
         )  # fmt: skip
     with town.at_work() as scene, pytest.raises(Refused, match="run_touched"):
-        importruns.undo(scene.s, 1, at=LATER)
+        import_runs.undo(scene.s, 1, at=LATER)
 
 
 def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path) -> None:
@@ -442,7 +444,7 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
     before = rows_of(town)
     put(town, tmp_path, OPEN, DONE | {"ID": "102", "STAFF": "Fuse"}, {"ID": "103", "STATE": "Withdrawn"})
     with town.at_work() as scene:
-        assert importruns.undo(scene.s, 1, at=LATER) == importruns.Undone(removed=3, put_back=0)
+        assert import_runs.undo(scene.s, 1, at=LATER) == import_runs.Undone(removed=3, put_back=0)
     with town.looking() as scene:
         s = scene.s
         assert s.scalars(select(Case.state).order_by(Case.id)).all() == ["new", *["undone"] * 3]
@@ -497,12 +499,12 @@ def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_
     outcome = put(town, tmp_path, OPEN | DONE, at=LATER)
     with town.at_work() as scene:
         assert (outcome.said, scene.case("26-000001").state) == ([], CLOSED)
-        importruns.undo(scene.s, 3, at=LATER)
+        import_runs.undo(scene.s, 3, at=LATER)
         assert scene.case("26-000001").state == "assigned"
         assert duplicates.told_apart(scene.s, scene.case("26-000001"))
     for run in (2, 1):
         with town.at_work() as scene:
-            importruns.undo(scene.s, run, at=LATER)
+            import_runs.undo(scene.s, run, at=LATER)
             assert not scene.s.scalars(select(ToldApart)).all()
     with town.looking() as scene:
         assert events.verify(scene.s) == []
@@ -514,7 +516,7 @@ def test_what_seemed_to_repeat_an_undone_case_repeats_nothing(town: Town, tmp_pa
         live = scene.report().case
         live.twin_id = scene.case("26-000001").id
     with town.at_work() as scene:
-        importruns.undo(scene.s, 1, at=LATER)
+        import_runs.undo(scene.s, 1, at=LATER)
     with town.looking() as scene:
         assert scene.case("26-000002").twin_id is None
 
@@ -525,7 +527,7 @@ def test_undoing_takes_its_cases_in_the_order_in_which_verbs_do(town: Town, tmp_
 
     def undo() -> None:
         with town.at_work() as scene:
-            importruns.undo(scene.s, 2, at=LATER)
+            import_runs.undo(scene.s, 2, at=LATER)
 
     with ThreadPoolExecutor(1) as pool:
         with town.at_work() as scene:
@@ -542,14 +544,14 @@ def test_undoing_names_the_cases_that_it_takes(town: Town, tmp_path: Path) -> No
     with town.at_work() as scene:
         asked: list[str] = []
         event.listen(scene.s.connection(), "before_cursor_execute", lambda *told: asked.append(told[2]))
-        importruns.undo(scene.s, 1, at=LATER)
+        import_runs.undo(scene.s, 1, at=LATER)
     assert not [each for each in asked if "FROM imported" in each and " OR cases." in each], "reads all"
 
 
 def test_no_move_leads_from_a_case_that_was_undone(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {})
     with town.at_work() as scene:
-        importruns.undo(scene.s, 1, at=LATER)
+        import_runs.undo(scene.s, 1, at=LATER)
     with town.at_work() as scene:
         case = scene.s.scalars(select(Case)).one()
         for verb in (transitions.accept, transitions.reopen, transitions.restore):
@@ -567,9 +569,9 @@ def test_a_run_that_cannot_be_undone_says_why(town: Town, tmp_path: Path, run: i
     put(town, tmp_path, {"STATE": "Seen"})
     put(town, tmp_path, {"STATE": "Seen"}, {"ID": "102"})
     with town.at_work() as scene:
-        importruns.undo(scene.s, 3, at=LATER)
+        import_runs.undo(scene.s, 3, at=LATER)
     with town.at_work() as scene, pytest.raises(Refused, match=code):
-        importruns.undo(scene.s, run, at=LATER)
+        import_runs.undo(scene.s, run, at=LATER)
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(
@@ -649,15 +651,15 @@ def test_a_cut_over_is_rehearsed_with_a_real_city(town: Town, real_data: Path, t
     after = rows_of(town)
     check_against(town, second)
     with town.at_work() as scene:
-        undone = importruns.undo(scene.s, 3, at=day_two)
-        assert undone == importruns.Undone(delta["imported"], delta["updated"])
+        undone = import_runs.undo(scene.s, 3, at=day_two)
+        assert undone == import_runs.Undone(delta["imported"], delta["updated"])
     assert rows_of(town) == before
     assert run(second, day_two) == delta
     again = rows_of(town)
     assert [again[number][:-1] for number in before] == [after[number][:-1] for number in before]
     with town.at_work() as scene:
         for number in (5, 1):
-            importruns.undo(scene.s, number, at=day_two)
+            import_runs.undo(scene.s, number, at=day_two)
     assert run(second, day_two)["imported"] == len(second)
     check_against(town, second)
     with db.reading(town.engine) as s:

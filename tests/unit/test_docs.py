@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from city import lifecycle, mapping, settings
+from city import lifecycle, settings
+from city.imports import mapping
 from city.settings import Settings
 from pwa.cli import cli
 from sync import merge, protocol

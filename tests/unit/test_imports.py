@@ -21,7 +21,6 @@ from sqlalchemy import Engine, func, select
 
 from bench import _realtables as realtables
 from bench._realtables import TABLES, Table
-from city import imports, layers, mapping, requests
 from city.audit import events
 from city.board import queries as board_queries
 from city.cases import queries
@@ -30,10 +29,12 @@ from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Case, Closure, Imported, ImportRun, Message, Report, Service
 from city.geo import Box
+from city.imports import layers, mapping, request_rows
+from city.imports import requests as request_imports
+from city.imports.readers import TooManyRejected, Unusable
 from city.notifications import fan_out
 from city.people.accounts import THE_SYSTEM
 from city.settings import Settings
-from city.sources import TooManyRejected, Unusable
 from pwa import importing
 
 BOSTON = ZoneInfo("America/New_York")
@@ -315,7 +316,7 @@ def test_any_list_of_the_standard_is_taken_by_the_smallest_city_of_the_docs(
     file = tmp_path / "requests.json"
     file.write_text(json.dumps([told]))
     with db.transaction(town.engine) as s:
-        outcome = imports.take(s, file, mapping.load("open311"), city, at=NOW, secret="x")
+        outcome = request_imports.take(s, file, mapping.load("open311"), city, at=NOW, secret="x")
     assert (outcome.imported, outcome.rejected) == (1, 0)
     with town.looking() as scene:
         assert scene.case("26-000001").service.group == "street"
@@ -338,7 +339,7 @@ def test_local_times_become_instants(words: str, after: str | None, utc: str) ->
     def at(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
-    assert requests.instant(
+    assert request_rows.instant(
         words, ["%Y-%m-%d %H:%M", "iso"], BOSTON, after=at(after) if after else None
     ) == at(utc)
 
@@ -362,9 +363,9 @@ def test_times_are_read_as_python_reads_them(words: str, form: str) -> None:
         expected = datetime.strptime(words, form).replace(tzinfo=UTC)
     except ValueError:
         with pytest.raises(ValueError, match="isn't a time like"):
-            requests.instant(words, [form], ZoneInfo("UTC"))
+            request_rows.instant(words, [form], ZoneInfo("UTC"))
     else:
-        assert requests.instant(words, [form], ZoneInfo("UTC")) == expected
+        assert request_rows.instant(words, [form], ZoneInfo("UTC")) == expected
 
 
 def test_the_command_ends_with_one_line_of_json(
@@ -411,7 +412,7 @@ def test_an_import_that_is_killed_leaves_nothing_and_runs_again(
 ) -> None:
     mapping = tmp_path / "rivertown.toml"
     mapping.write_text(MAPPING)
-    rows = imports.AT_ONCE + 2000
+    rows = request_imports.AT_ONCE + 2000
     file = table(tmp_path, *({"ID": str(n)} for n in range(rows)))
     command = [str(Path(sys.executable).with_name("cityline")), "import", "requests", str(file)]
     environ = os.environ | {
@@ -426,7 +427,7 @@ def test_an_import_that_is_killed_leaves_nothing_and_runs_again(
         text=True,
     ) as running:
         assert running.stderr is not None
-        reached = next(line for line in running.stderr if f"{imports.AT_ONCE} of {rows}" in line)
+        reached = next(line for line in running.stderr if f"{request_imports.AT_ONCE} of {rows}" in line)
         running.send_signal(signal.SIGKILL)
     assert reached
     assert running.returncode == -signal.SIGKILL

@@ -12,12 +12,12 @@ import pytest
 from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
-from city import bulk
 from city.audit import events
-from city.bulk import Move, Story, Told
 from city.cases import board_index, transitions
 from city.db import engine as db
 from city.db.models import Area, Case, CellCount, Service
+from city.imports import history_writer
+from city.imports.history_writer import Move, Story, Told
 from city.lifecycle import Refused
 from city.people import accounts
 
@@ -122,7 +122,9 @@ def test_what_a_savepoint_took_back_is_not_counted(town: Town) -> None:
         with taken_back(scene):
             transitions.close(scene.s, before, by=by, at=town.now, outcome="not ours")
             scene.report(service_code="limb-down")
-            bulk.write(scene.s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])])
+            history_writer.write(
+                scene.s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])]
+            )
         other = scene.report(place=EAST_OF_LAMP).case
         with taken_back(scene):
             transitions.accept(scene.s, other, by=by, at=town.now)
@@ -146,7 +148,7 @@ def test_bulk_counts_what_it_writes(divided: Town) -> None:
         told = [Told(divided.now, uuid.uuid4().hex, place=place) for place in (LAMP, EAST_OF_LAMP, None)]
         stories = [Story("light-out", [each]) for each in told]
         stories[0].moves = [Move("wait", divided.now, office, reason="weather")]
-        bulk.write(s, stories)
+        history_writer.write(s, stories)
     with divided.looking() as scene:
         assert counts(scene, "all") == {"ok": 2, "wait": 1}
         assert board_index.differences(scene.s) == []

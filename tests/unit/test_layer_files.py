@@ -13,12 +13,12 @@ from ground import feature, geojson, names, packed, point, put, shapes, side_lin
 from shapely.geometry import shape
 from sqlalchemy import delete, select
 
-from city import sources, topojson
 from city.db import engine as db
 from city.db.models import Address, Area, Asset
 from city.geo import Box
-from city.layers import Order
-from city.sources import Unusable
+from city.imports import readers, topojson
+from city.imports.layers import Order
+from city.imports.readers import Unusable
 
 WARDS = Order("areas", name="NAME", area_kind="ward")
 FEET = pyproj.CRS("EPSG:2234").to_wkt("WKT1_ESRI")
@@ -184,7 +184,7 @@ def test_a_zip_made_to_hurt_is_refused(town: Town, tmp_path: Path, monkeypatch: 
             out.writestr(name, b"x")
     with pytest.raises(Unusable, match=r"must contain one .shp. It contains: 'city.shp', 'more.shp'"):
         put(town, file, WARDS)
-    monkeypatch.setattr(sources, "MOST_BYTES", 50_000)
+    monkeypatch.setattr(readers, "MOST_BYTES", 50_000)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("city.shp", b"\0" * 1_000_000)
         out.writestr("city.dbf", b"")
@@ -219,7 +219,7 @@ def test_a_second_index_hurts_nobody_since_none_is_read(town: Town, tmp_path: Pa
 
 
 def test_parts_of_a_zip_count_together(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MOST_BYTES", 3_000_000)
+    monkeypatch.setattr(readers, "MOST_BYTES", 3_000_000)
     file = tmp_path / "city.zip"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
         for end in ("shp", "dbf"):
@@ -330,7 +330,7 @@ def test_the_wards_of_a_real_city_come_out_of_feet(town: Town, real_data: Path, 
 
 def topology(folder: Path) -> Path:
     """Two wards that share an edge, a street and a pole; whole steps of 0.001 degrees."""
-    file = folder / "city.topojson"
+    file = folder / "city.imports.topojson"
     arcs = [[[1, 1], [0, -1]], [[1, 0], [-1, 0], [0, 1], [1, 0]], [[1, 1], [1, 0], [0, -1], [-1, 0]]]
     wards = [
         {"type": "Polygon", "arcs": [[0, 1]], "properties": {"NAME": "West"}},

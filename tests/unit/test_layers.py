@@ -12,15 +12,15 @@ from factories import LAMP, Town
 from ground import NOW, feature, geojson, line, names, point, put, side_lines, square, table
 from sqlalchemy import func, select
 
-from city import layers, sources
 from city.audit import events
 from city.config.city_file import ASSET_KINDS
 from city.db import engine as db
 from city.db.models import Address, Area, Asset, Case, Crossing, Street
 from city.geo import Box, Point
-from city.layers import Order
+from city.imports import layers, readers
+from city.imports.layers import Order
+from city.imports.readers import TooManyRejected, Unusable
 from city.places import lookup
-from city.sources import TooManyRejected, Unusable
 from pwa import importing
 
 STREETS = Order("streets", name="NAME")
@@ -382,7 +382,7 @@ def test_a_huge_file_is_refused_before_it_is_read(town: Town, tmp_path: Path) ->
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(readers, "MOST_BYTES", 100_000)
     for name, text in (("bomb.csv", "A,B\n" + "1,2\n" * 100_000), ("bomb.json", "{" + " " * 200_000)):
         file = tmp_path / f"{name}.gz"
         file.write_bytes(gzip.compress(text.encode()))

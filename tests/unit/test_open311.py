@@ -13,11 +13,11 @@ from factories import Town
 from rivertown import take
 from sqlalchemy import func, select
 
-from city import mapping, open311, sources
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Case, ImportRun
-from city.sources import Unusable
+from city.imports import georeport, mapping, readers
+from city.imports.readers import Unusable
 
 ONE: dict[str, Any] = {
     "service_request_id": "638344", "status": "closed", "status_notes": "Lamp & fuse replaced",
@@ -123,7 +123,7 @@ def test_what_is_no_list_is_refused_and_nothing_is_imported(
 def test_a_small_file_that_unpacks_to_anything_is_refused(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (open311, sources):
+    for module in (georeport, readers):
         monkeypatch.setattr(module, "MOST_BYTES", 1_000_000)
     file = tmp_path / "requests"
     for text in ("<service_requests>" + " " * 2_000_000, '[{"service_request_id": "' + "1" * 2_000_000):

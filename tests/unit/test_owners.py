@@ -13,7 +13,7 @@ from city.audit import events
 from city.cases import sla, transitions
 from city.config import city_file
 from city.db.models import Asset, Case, Owner
-from city.layers import Order
+from city.imports.layers import Order
 from city.lifecycle import NEW, WAITING
 from city.people.accounts import THE_SYSTEM
 from city.places import assets

@@ -15,12 +15,12 @@ import pytest
 from factories import Town
 from rivertown import take
 
-from city import mapping
 from city.cases import sla_simulation
 from city.cases.sla_simulation import Rehearsal, Verdicts
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
-from city.requests import code
+from city.imports import mapping
+from city.imports.request_rows import code
 
 HERE = ZoneInfo("America/New_York")
 # Boston's own promises in working days, of large services that kept to one for the half year.

@@ -12,11 +12,11 @@ from rivertown import put
 from sqlalchemy import select, text
 from sqlalchemy.event import listen
 
-from city import importruns
 from city.audit import events
 from city.cases import search as case_search
 from city.cases import transitions
 from city.db.models import Case, CaseWords, Report
+from city.imports import runs as import_runs
 from city.photos.storage import FolderStore
 from city.reports import intake
 
@@ -284,7 +284,7 @@ def test_what_an_undone_import_brought_is_not_found(town: Town, tmp_path: Path, 
     put(town, tmp_path, {"WORDS": CANARY})
     with town.at_work() as scene:
         assert len(found(scene, CANARY)) == 1
-        importruns.undo(scene.s, 1, at=town.now)
+        import_runs.undo(scene.s, 1, at=town.now)
     with town.looking() as scene:
         assert found(scene, CANARY) == []
         assert scene.s.scalars(select(CaseWords)).all() == []
@@ -299,7 +299,7 @@ def test_what_an_undone_change_brought_is_not_found(town: Town, tmp_path: Path, 
     put(town, tmp_path, {"STREET": f"2 {CANARY} Road"})
     with town.at_work() as scene:
         assert len(found(scene, CANARY)) == 1
-        importruns.undo(scene.s, 2, at=town.now)
+        import_runs.undo(scene.s, 2, at=town.now)
     with town.looking() as scene:
         assert found(scene, CANARY) == []
         assert len(found(scene, "1 old road")) == 1

@@ -12,9 +12,9 @@ from rivertown import MAPPING, put
 from sqlalchemy import select, update
 from wording import resident, shared, shown, staff
 
-from city import importruns
 from city.cases import transitions
 from city.db.models import Message, SecretLink
+from city.imports import runs as import_runs
 from city.notifications import fan_out
 from city.reports import intake
 from pwa import mail
@@ -87,7 +87,7 @@ def test_after_a_run_was_undone_neither_number_leads_anywhere(
     client: FlaskClient, town: Town, imported: str
 ) -> None:
     with town.at_work() as scene:
-        importruns.undo(scene.s, 1, at=town.now)
+        import_runs.undo(scene.s, 1, at=town.now)
     for number in (imported, "r1-55012", "undone/1", "undone%2F1"):
         assert client.get(f"/case/{number}").status_code == 404
     assert "26-0000" not in client.get("/cases").text
@@ -99,7 +99,7 @@ def test_residents_see_nothing_of_what_an_undone_run_had_told(
     put(town, tmp_path, OLD | {"STATE": "Closed", "CLOSED": "2026-05-01"})
     assert resident.FIXED_TITLE in shown(client.get(f"/case/{imported}"))
     with town.at_work() as scene:
-        importruns.undo(scene.s, 2, at=town.now)
+        import_runs.undo(scene.s, 2, at=town.now)
     page = client.get(f"/case/{imported}").text
     assert shared.STEP_ASSIGNED in page
     assert shared.CLOSED not in page
@@ -154,7 +154,7 @@ def test_runs_are_listed_for_administrators(
     assert " · ".join(part(num=1) for part in parts) in page
     assert staff.IMPORT_UNDONE(time="") not in page
     with town.at_work() as scene:
-        importruns.undo(scene.s, 2, at=town.now)
+        import_runs.undo(scene.s, 2, at=town.now)
     with counted(app) as after:
         assert staff.IMPORT_UNDONE(time="") in office.get("/admin/imports").text
     assert len(before) == len(after) <= 5

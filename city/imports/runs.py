@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlalchemy import Select, String, cast, delete, literal, select, update
 from sqlalchemy.orm import Session
 
-from city import deltas
 from city.audit import events
 from city.cases import board_index, locks
 from city.cases import search as case_search
@@ -31,6 +30,7 @@ from city.db.models import (
     Subscription,
     ToldApart,
 )
+from city.imports import deltas
 from city.lifecycle import UNDONE, Refused
 from city.people import accounts
 

@@ -16,19 +16,19 @@ from shapely.geometry import box, shape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import bulk, deltas, open311, requests, sources
 from city.audit import events
 from city.cases import sla
 from city.config.city_file import CityFile
 from city.db import bulk_insert
 from city.db.models import Area, Crew, Department, Erasure, Imported, ImportRun, Service
-from city.deltas import IMPORTER, Delta
-from city.mapping import Mapping
+from city.imports import deltas, georeport, history_writer, readers, request_rows
+from city.imports.deltas import IMPORTER, Delta
+from city.imports.mapping import Mapping
+from city.imports.readers import Outcome, Row, SideFile, Source, Told, Unusable, shown
+from city.imports.request_rows import Reading, Request
 from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
-from city.requests import Reading, Request
-from city.sources import Outcome, Row, SideFile, Source, Told, Unusable, shown
 
 AT_ONCE = 5_000
 AFTER_ALL = 1001  # where services of others stand: behind those of the city file
@@ -86,7 +86,7 @@ def take(
 
 
 def _opened(path: Path) -> AbstractContextManager[Source]:
-    return nullcontext(open311.read(path)) if open311.is_list(path) else sources.open_source(path)
+    return nullcontext(georeport.read(path)) if georeport.is_list(path) else readers.open_source(path)
 
 
 def _side_file(path: Path, source: Source) -> SideFile:
@@ -132,7 +132,7 @@ def _put(
     s.flush()
     for start in range(0, len(new), AT_ONCE):
         part = new[start : start + AT_ONCE]
-        written = bulk.write(s, [_story(row, how, zone, secret) for row in part], now=at)
+        written = history_writer.write(s, [_story(row, how, zone, secret) for row in part], now=at)
         bulk_insert.put(
             s,
             Imported,
@@ -230,7 +230,7 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
     for code, row in first.items():
         if code in known:
             continue
-        department = requests.code(how.source, row.department or how.source)
+        department = request_rows.code(how.source, row.department or how.source)
         if department not in departments:
             departments.add(department)
             name = how.departments.get(row.department, row.department or how.source.title())
@@ -249,12 +249,12 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
     s.flush()
 
 
-def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Story:
+def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> history_writer.Story:
     place = None
     if row.lat is not None and row.lon is not None:
         place = Place(row.lat, row.lon, "address", row.address)
     key, news = row.key(how.source), deltas.address_of(row) if row.is_open else ""
-    told = bulk.Told(
+    told = history_writer.Told(
         at=row.opened, key=key, channel=row.channel, lang=how.language, words=row.words, place=place,
         address=row.address, by=accounts.THE_SYSTEM, news=news, consented=row.consented,
         token=intake.token_for(secret, key) if news and row.consented else "",
@@ -262,21 +262,21 @@ def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> bulk.Stor
     given = sla.given_elsewhere(row.due, row.opened, zone)
     if given and row.closed and row.reopened:  # the clock stood meanwhile, and their day counts that in
         given -= row.reopened - row.closed
-    return bulk.Story(row.service_code(how.source), (told,), tuple(_moves(row)), "import", given)
+    return history_writer.Story(row.service_code(how.source), (told,), tuple(_moves(row)), "import", given)
 
 
-def _moves(row: Request) -> Iterator[bulk.Move]:
+def _moves(row: Request) -> Iterator[history_writer.Move]:
     if row.accepted:
-        yield bulk.Move("accept", row.accepted, IMPORTER)
+        yield history_writer.Move("accept", row.accepted, IMPORTER)
     if row.closed:
-        yield bulk.Move("close", row.closed, IMPORTER, outcome=row.outcome, words=row.closure)
+        yield history_writer.Move("close", row.closed, IMPORTER, outcome=row.outcome, words=row.closure)
     if row.reopened:
-        yield bulk.Move("reopen", row.reopened, IMPORTER)
+        yield history_writer.Move("reopen", row.reopened, IMPORTER)
     if row.cancelled:
-        yield bulk.Move("cancel", row.cancelled, IMPORTER, reason="withdrawn")
+        yield history_writer.Move("cancel", row.cancelled, IMPORTER, reason="withdrawn")
     last = row.cancelled or row.reopened or row.closed or row.accepted or row.opened
     if row.is_open and row.crew_id:
-        yield bulk.Move("assign", last, IMPORTER, crew=row.crew_id)
+        yield history_writer.Move("assign", last, IMPORTER, crew=row.crew_id)
     for note in (*row.notes, row.staff_notes):
         if note:
-            yield bulk.Move("note", last, IMPORTER, words=note)
+            yield history_writer.Move("note", last, IMPORTER, words=note)

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from city.imports.mapping import ANYTHING, ISO
+from city.imports.mapping import Mapping as How
+from city.imports.readers import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, MAX_WORDS
-from city.mapping import ANYTHING, ISO
-from city.mapping import Mapping as How
-from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
 # All rows and their lines of the log are held until the end: about 2 GB for as many.
 MOST_ROWS = 150_000

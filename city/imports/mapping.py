@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from city import files
 from city.config import toml_table
+from city.imports.readers import Source, Unusable
 from city.lifecycle import ACCEPTED, CANCELLED, CLOSED, FIELD_OUTCOMES, NEW
-from city.sources import Source, Unusable
 
 MOST_BYTES = 10_000_000  # of a mapping
 MAPPINGS: Final = Path(__file__).parent / "mappings"

@@ -15,12 +15,12 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city import projections, shapefiles, sources
 from city.db.models import Area
 from city.geo import Box
-from city.orders import Order
-from city.projections import Project
-from city.sources import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
+from city.imports import projections, readers, shapefiles
+from city.imports.layer_columns import Order
+from city.imports.projections import Project
+from city.imports.readers import Outcome, Row, SideFile, Source, Told, TooManyRejected, Unusable, shown
 
 LONGEST_ID = 70  # letters; a street in several parts adds some
 
@@ -186,7 +186,7 @@ def opened(path: Path) -> Iterator[Source]:
     if shapefiles.is_one(path):
         yield shapefiles.open_source(path)
     else:
-        with sources.open_source(path, whole=True) as source:
+        with readers.open_source(path, whole=True) as source:
             yield source
 
 

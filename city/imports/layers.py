@@ -14,15 +14,16 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import delete, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from city import geo, orders
+from city import geo
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Address, Area, Crossing, Landmark, Street
 from city.geo import Box, Point
-from city.ground import Located, Run, city_box, opened, places_of, projection, surface_of
-from city.orders import Order as Order
+from city.imports import layer_columns
+from city.imports.layer_columns import Order as Order
+from city.imports.layer_rows import Located, Run, city_box, opened, places_of, projection, surface_of
+from city.imports.readers import Outcome, Row, SideFile, Told, Unusable, shown
 from city.places import assets, intersections, lookup, reverse_geocoder
-from city.sources import Outcome, Row, SideFile, Told, Unusable, shown
 
 # Words of other systems for what the base map knows as an area.
 SAME_AREA: Final = {"neighborhood": "area", "neighbourhood": "area"}
@@ -52,7 +53,7 @@ def replace(
     """
     outcome = Outcome()
     with opened(path) as source:
-        orders.check(order, source)
+        layer_columns.check(order, source)
         side = SideFile(path.with_name(f"{path.name}.rejected.csv"), source.unit)
         layer = Run(s, order, source, side, outcome, max_rejected, told, projection(order, source), at)
         try:

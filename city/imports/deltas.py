@@ -32,10 +32,10 @@ from city.db.models import (
     Service,
     Subscription,
 )
+from city.imports.request_rows import Request
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
 from city.people import accounts
 from city.reports import intake
-from city.requests import Request
 
 AT_ONCE = 500
 # Who moves imported cases: the system, with a dispatcher's rights, since nobody here decided it.

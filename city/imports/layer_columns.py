@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from city.config.city_file import ASSET_KINDS
-from city.sources import Source, Unusable
+from city.imports.readers import Source, Unusable
 
 NAMELESS = ("water", "park", "rail")  # areas that are drawn without a name as well
 

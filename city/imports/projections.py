@@ -8,7 +8,7 @@ import shapely
 from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry.base import BaseGeometry
 
-from city.sources import Unusable, shown
+from city.imports.readers import Unusable, shown
 
 WGS_84 = "EPSG:4326"
 HINT = "Name the coordinate system, for example --crs EPSG:2234. See https://epsg.io"

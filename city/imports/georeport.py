@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from city import sources
-from city.sources import MOST_BYTES, Row, Source, Unusable, shown
+from city.imports import readers
+from city.imports.readers import MOST_BYTES, Row, Source, Unusable, shown
 
 # https://wiki.open311.org/GeoReport_v2/#get-service-requests, and what servers add to it most.
 FIELDS: Final = (
@@ -27,7 +27,7 @@ DEEPEST = 20  # levels of XML; a list has three, extensions a few more
 
 def is_list(path: Path) -> bool:
     """Whether the file is XML, or JSON that is a list or holds one: told by its first letters."""
-    start = sources.first_letters(path)
+    start = readers.first_letters(path)
     return start[:1] in (b"<", b"[") or (start[:1] == b"{" and f'"{LIST}"'.encode() in start[:200])
 
 
@@ -38,7 +38,7 @@ def read(path: Path) -> Source:
     a document type or entities, which no such list needs and bombs are made of.
     """
     size = path.stat().st_size
-    is_xml = sources.first_letters(path)[:1] == b"<"
+    is_xml = readers.first_letters(path)[:1] == b"<"
     found: list[dict[str, str] | None] = [*_of_xml(path)] if is_xml else _of_json(path)
     if not found:
         raise Unusable(path.name, "is empty: it has no requests")
@@ -57,7 +57,7 @@ def read(path: Path) -> Source:
 
 
 def _of_json(path: Path) -> list[dict[str, str] | None]:
-    top = sources.parsed(path)
+    top = readers.parsed(path)
     if isinstance(top, dict):  # some servers wrap the list
         top = top.get(LIST)
     if not isinstance(top, list):
@@ -65,7 +65,7 @@ def _of_json(path: Path) -> list[dict[str, str] | None]:
     if top and isinstance(top[0], dict) and "code" in top[0] and FIELDS[0] not in top[0]:
         raise Unusable(path.name, f"is an error message: {shown(_error(top[0]))}")
     return [
-        {name: sources.text(value) for name, value in item.items()} if isinstance(item, dict) else None
+        {name: readers.text(value) for name, value in item.items()} if isinstance(item, dict) else None
         for item in top
     ]
 

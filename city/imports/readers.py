@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from city import topojson
+from city.imports import topojson
 
 MOST_BYTES = 256 * 1024 * 1024  # of a file that is held in memory whole
 LONGEST_CELL = 1_000_000  # letters; a quote that is never closed would swallow the rest of the file

@@ -20,8 +20,8 @@ from typing import Any
 
 import shapefile
 
-from city import sources
-from city.sources import Row, Source, Unusable, shown
+from city.imports import readers
+from city.imports.readers import Row, Source, Unusable, shown
 
 MOST_MEMBERS = 10_000  # of a .zip
 PARTS = (".shp", ".dbf", ".prj", ".cpg")  # the others are indexes, which are not read
@@ -155,9 +155,9 @@ def _read(
     if end in WORDS:
         most, limit = MOST_WORDS, f"{MOST_WORDS // 1024} KB. Is it the right file?"
     else:
-        most = sources.MOST_BYTES - sum(len(data) for data in before.values())
+        most = readers.MOST_BYTES - sum(len(data) for data in before.values())
         together = " together with the other parts" if before else ""
-        limit = f"{sources.MOST_BYTES // 1_000_000} MB{together}. Crop it to the city first"
+        limit = f"{readers.MOST_BYTES // 1_000_000} MB{together}. Crop it to the city first"
     data = read(most + 1) if size <= most else b""
     if max(len(data), size) > most:
         raise Unusable(where, f"is larger than {limit}")
@@ -215,7 +215,7 @@ def _word(value: object) -> str:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    words = sources.text(value)
+    words = readers.text(value)
     if "\0" in words:
         raise ValueError("a zero byte in its text")
     return words

@@ -1,0 +1,1 @@
+"""Other systems' requests and layers, read in."""
