@@ -29,8 +29,9 @@ from bench._browser import logged_in
 from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running, say
 from bench._targets import judge, printed
-from city import answers, finding
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers import search as article_search
+from city.answers.articles import Draft, Text
 from city.db import engine as db
 from city.db.models import Answer, Case, Contact, Topic
 from city.people import accounts
@@ -92,7 +93,7 @@ def _write(engine: Engine, count: int) -> list[str]:
                 topic, department = topics[n % len(topics)]
                 texts = {lang: _text(chance, words, weights) for lang in ("en", "es")}
                 draft = Draft(department, topic, date(2027, 1, 1) + timedelta(days=n % 365), texts)
-                answers.publish(s, f"article-{n}", draft, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+                articles.publish(s, f"article-{n}", draft, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     say(f"{count} answers in {time.monotonic() - began:.0f} s")
     return words
 
@@ -109,7 +110,7 @@ def _look(typed: list[str], find: Callable[[str], tuple[bool, float]]) -> dict[s
 def _finds(engine: Engine, words: str) -> tuple[bool, float]:
     began = time.perf_counter()
     with db.reading(engine) as s:
-        hits = finding.find(s, words, lang="en")
+        hits = article_search.find(s, words, lang="en")
     return bool(hits), (time.perf_counter() - began) * 1000
 
 

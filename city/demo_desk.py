@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import answers, demo_figures
-from city.answers import Draft, Text
+from city import demo_figures
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.audit.events import Actor
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
@@ -176,13 +177,13 @@ class _Desk:
 
     def _publish(self, slug: str, draft: Draft, made: datetime) -> None:
         if self.read:
-            answers.publish(self.s, slug, draft, by=self.desk, at=made, origin="demo")
+            articles.publish(self.s, slug, draft, by=self.desk, at=made, origin="demo")
             return
         texts = {lang: Text(text.title, text.body, text.title) for lang, text in draft.texts.items()}
         before = Draft(draft.department, draft.topic, draft.review_on, texts, draft.services)
-        answer: Answer = answers.publish(self.s, slug, before, by=self.desk, at=made, origin="demo")
+        answer: Answer = articles.publish(self.s, slug, before, by=self.desk, at=made, origin="demo")
         at = self.now - timedelta(days=LOOKED_AT)
-        answers.revise(self.s, answer, draft, seen=1, by=self.desk, at=at, origin="demo")
+        articles.revise(self.s, answer, draft, seen=1, by=self.desk, at=at, origin="demo")
 
     def _read_out(self, topic: str) -> str | None:
         slugs = self.read.get(topic)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine, select
 
-from city import answerfile
+from city.answers import article_files
 from city.cases import board_index
 from city.config.toml_table import CityFileError
 from city.db import engine as db
@@ -132,7 +132,7 @@ def answers(engine: Engine, path: Path, max_rejected: int | None) -> int:
     """Imports answers and returns the exit code, as layer() does."""
     try:
         with closing(Progress("answers")) as told, db.transaction(engine) as s:
-            outcome = answerfile.take(
+            outcome = article_files.take(
                 s, path, by=accounts.THE_SYSTEM, at=datetime.now(UTC), max_rejected=max_rejected, told=told
             )
     except (Unusable, TooManyRejected) as fault:

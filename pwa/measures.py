@@ -16,7 +16,8 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import answers, periods
+from city import periods
+from city.answers import articles
 from city.csv_cells import in_a_table
 from city.insights import Cell, Figures, Value
 from city.periods import NoPeriod, Period
@@ -152,9 +153,9 @@ def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
     """What the rows of a table are called."""
     city = access.here().city
     if table == "topic":
-        names = {code: localization.said(words) for code, words in answers.all_topics(s).items()}
+        names = {code: localization.said(words) for code, words in articles.all_topics(s).items()}
     elif table == "service":
-        names = {code: localization.said(words) for code, words in answers.all_services(s).items()}
+        names = {code: localization.said(words) for code, words in articles.all_services(s).items()}
     elif table in ("department", "office"):
         names = _offices() | {each.code: localization.said(each.names) for each in city.departments}
     elif table == "area":

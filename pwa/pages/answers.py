@@ -6,7 +6,8 @@ from flask import Blueprint, Response, g, request, url_for
 from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy.orm import Session
 
-from city import answers, finding, unanswered
+from city.answers import articles, unanswered
+from city.answers import search as article_search
 from city.db.models import Answer, Service
 from pwa import access, article, localization
 from pwa.fragments import go, is_fragment, render
@@ -28,14 +29,16 @@ def listed() -> Response:
     lang, base = localization.lang(), access.here().settings.base_url
     g.personal = bool(asked)
     with access.reading() as s:
-        found = finding.find(s, asked, lang=lang, limit=MOST_FOUND) if asked else []
-        topics = [] if asked else answers.topics(s)
+        found = article_search.find(s, asked, lang=lang, limit=MOST_FOUND) if asked else []
+        topics = [] if asked else articles.topics(s)
         chosen = next((each for each, _ in topics if each.code == topic), None)
-        rows, total = answers.headings(s, lang, topic=chosen.code, limit=MOST_OF_TOPIC) if chosen else ([], 0)
+        rows, total = (
+            articles.headings(s, lang, topic=chosen.code, limit=MOST_OF_TOPIC) if chosen else ([], 0)
+        )
         return render(
             "resident/answers.html", "resident/_answers.html",
             asked=asked, found=found, topics=topics, chosen=chosen, rows=rows, total=total,
-            most=[] if asked or chosen else finding.most_asked(s, lang=lang),
+            most=[] if asked or chosen else article_search.most_asked(s, lang=lang),
             by_address=_about_trash(found), typing=is_fragment(), thanked=request.args.get("thanked") == "1",
             canonical=base + url_for(".listed", topic=chosen.code if chosen else None),
             indexed=not asked,
@@ -64,12 +67,12 @@ def read(slug: str) -> Response:
     lang = localization.lang()
     with access.reading() as s:
         answer = _published(s, slug)
-        told = answers.texts(s, answer)
+        told = articles.texts(s, answer)
         shown = lang if lang in told else next(iter(told))
         return render(
             "resident/answer.html", answer=answer, text=told[shown], lang_of_text=shown,
-            body=article.html(told[shown].body), checked=answers.checked_at(s, answer),
-            topic=answers.topic_of(s, answer), services=_services(s, answer),
+            body=article.html(told[shown].body), checked=articles.checked_at(s, answer),
+            topic=articles.topic_of(s, answer), services=_services(s, answer),
             by_address=answer.topic_code == TRASH and bool(access.here().city.collection.zones),
             asked=_question(request.args.get("q", "")), said=_said().get(_ballot(answer)),
             canonical=access.here().settings.base_url + url_for(".read", slug=slug), indexed=True,
@@ -86,7 +89,7 @@ def vote(slug: str) -> Response:
         ballot = _ballot(answer)
         is_new = ballot not in said
         if is_new:
-            answers.vote(s, answer, answer.version, helpful=helpful)
+            articles.vote(s, answer, answer.version, helpful=helpful)
             if asked and not helpful:
                 unanswered.keep(s, asked, localization.lang(), access.now(), answer)
     response = go(url_for(".read", slug=slug, q=asked or None, _anchor="helpful"))
@@ -96,15 +99,15 @@ def vote(slug: str) -> Response:
 
 
 def _published(s: Session, slug: str) -> Answer:
-    found = access.or_404(answers.by_slug(s, slug))
-    return access.or_404(found if found.state == answers.PUBLISHED else None)
+    found = access.or_404(articles.by_slug(s, slug))
+    return access.or_404(found if found.state == articles.PUBLISHED else None)
 
 
 def _question(typed: str) -> str:
-    return " ".join(typed.split())[: finding.MOST_TYPED]
+    return " ".join(typed.split())[: article_search.MOST_TYPED]
 
 
-def _about_trash(found: list[finding.Found]) -> bool:
+def _about_trash(found: list[article_search.Found]) -> bool:
     """Whether the best answer is one that an address makes exact."""
     return bool(found and access.here().city.collection.zones) and found[0].topic_code == TRASH
 
@@ -112,7 +115,7 @@ def _about_trash(found: list[finding.Found]) -> bool:
 def _services(s: Session, answer: Answer) -> list[Service]:
     """What a resident can report about it."""
     known = {service.code for service in access.here().city.for_residents}
-    return [service for service in answers.services_of(s, answer) if service.code in known]
+    return [service for service in articles.services_of(s, answer) if service.code in known]
 
 
 def _ballot(answer: Answer) -> str:

@@ -12,7 +12,9 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import answers, finding
+from city.answers import articles
+from city.answers import search as article_search
+from city.answers.search import Found
 from city.board import rows as queue_rows
 from city.board.rows import Row
 from city.cases import duplicates, queries, sla
@@ -22,7 +24,6 @@ from city.cases.queries import Sight
 from city.config.city_file import Service
 from city.db import models
 from city.db.models import Caller
-from city.finding import Found
 from city.lifecycle import MAX_WORDS, OPEN, Refused
 from city.people import callers, contacts
 from city.people.callers import Earlier
@@ -231,7 +232,7 @@ def _taken(form: CallForm, what: str) -> CallForm:
         told = replace(form.report, service=service, group=service.group if service else "")
         return replace(form, report=told, ends=CASE, topic=topic.code if topic else "")
     with access.reading() as s:
-        known = answers.by_slug(s, name)
+        known = articles.by_slug(s, name)
     topic_code = known.topic_code if known else form.topic
     told = replace(form.report, service=None, group="")
     return replace(form, report=told, answer=name, ends=ANSWERED, topic=topic_code)
@@ -272,7 +273,7 @@ def _spot(s: Session, form: CallForm) -> Spot:
 def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
     """Kinds of problem and answers for what was typed; what an answer leads to is offered with it."""
     city = access.here().city
-    offered = finding.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
+    offered = article_search.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
     by_code = {service.code: service for service in city.services}
     likely = service_matcher.meant(_kinds(), typed, 2 * KINDS)
     codes = [*likely, *(code for answer in offered for code in answer.services)]
@@ -305,10 +306,10 @@ def _together(*names: dict[str, str]) -> dict[str, str]:
 
 def _answer(s: Session, slug: str, lang: str) -> Found | None:
     """The answer that was chosen, as it is read aloud in this language."""
-    known = answers.by_slug(s, slug) if slug else None
-    if known is None or known.state != answers.PUBLISHED:
+    known = articles.by_slug(s, slug) if slug else None
+    if known is None or known.state != articles.PUBLISHED:
         return None
-    texts = answers.texts(s, known)
+    texts = articles.texts(s, known)
     spoken = lang if lang in texts else next(iter(texts))
     text = texts[spoken]
     return Found(

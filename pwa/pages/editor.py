@@ -11,8 +11,9 @@ from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city import answers, finding, unanswered
-from city.answers import Draft, Heading, Text, Version
+from city.answers import articles, unanswered
+from city.answers import search as article_search
+from city.answers.articles import Draft, Heading, Text, Version
 from city.db.models import Answer
 from city.lifecycle import Refused
 from city.people import accounts
@@ -72,19 +73,19 @@ def listed() -> Response:
     department, retired = request.args.get("department", ""), request.args.get("retired") == "1"
     words = forms.text(request.args, "q")
     with access.reading() as s:
-        departments = answers.departments(s)
+        departments = articles.departments(s)
         known = department if department in departments else ""
         if words:
             rows = _fitting(s, words)
             total = len(rows)
         else:
-            rows, total = answers.headings(
+            rows, total = articles.headings(
                 s, localization.lang(), department=known, retired=retired, limit=MOST
             )
         questions, asked = unanswered.open_ones(s, known)
         return render(
             "editor/answers.html", rows=rows, total=total, departments=departments, department=known,
-            retired=retired, questions=questions, asked=asked, votes=answers.votes(s),
+            retired=retired, questions=questions, asked=asked, votes=articles.votes(s),
             today=localization.local(access.now()).date(), words=words,
         )  # fmt: skip
 
@@ -101,7 +102,7 @@ def settle(number: int) -> Response:
 @bp.get("/new")
 def new() -> Response:
     """An empty form; ?words is the question it is to answer."""
-    words = forms.text(request.args, "words")[: answers.MOST["title"]]
+    words = forms.text(request.args, "words")[: articles.MOST["title"]]
     lang = request.args.get("lang", "")
     texts = {each: Text(words if each == lang else "", "", "") for each in _languages()}
     day = localization.local(access.now()).date() + timedelta(days=REVIEW_DAYS)
@@ -116,7 +117,7 @@ def publish() -> Response:
         return _form(None, typed, preview=True)
     try:
         with access.writing() as s:
-            answers.publish(s, typed.slug, typed.draft(), by=g.actor, at=access.now())
+            articles.publish(s, typed.slug, typed.draft(), by=g.actor, at=access.now())
     except Refused as refused:
         return _form(None, typed, refused)
     return go(url_for(".edit", slug=typed.slug, said="saved"))
@@ -126,7 +127,7 @@ def publish() -> Response:
 def edit(slug: str) -> Response:
     """An answer as it is now, to be changed."""
     with access.reading() as s:
-        answer = access.or_404(answers.by_slug(s, slug))
+        answer = access.or_404(articles.by_slug(s, slug))
         typed = _now(s, answer)
     return _form(answer, typed)
 
@@ -139,13 +140,13 @@ def revise(slug: str) -> Response:
     """
     typed = replace(_typed(), slug=slug)
     with access.reading() as s:
-        answer = access.or_404(answers.by_slug(s, slug))
+        answer = access.or_404(articles.by_slug(s, slug))
     if request.form.get("do") == "preview":
         return _form(answer, typed, preview=True)
     try:
         with access.writing() as s:
-            held = access.or_404(answers.by_slug(s, slug))
-            answers.revise(s, held, typed.draft(), seen=typed.seen, by=g.actor, at=access.now())
+            held = access.or_404(articles.by_slug(s, slug))
+            articles.revise(s, held, typed.draft(), seen=typed.seen, by=g.actor, at=access.now())
     except Refused as refused:
         return _form(answer, typed, refused)
     return go(url_for(".edit", slug=slug, said="saved"))
@@ -155,7 +156,7 @@ def revise(slug: str) -> Response:
 def retire(slug: str) -> Response:
     """Shows an answer no more; revising brings it back."""
     with access.writing() as s:
-        answers.retire(s, access.or_404(answers.by_slug(s, slug)), by=g.actor, at=access.now())
+        articles.retire(s, access.or_404(articles.by_slug(s, slug)), by=g.actor, at=access.now())
     return go(url_for(".edit", slug=slug, said="done"))
 
 
@@ -163,9 +164,9 @@ def retire(slug: str) -> Response:
 def history(slug: str) -> Response:
     """All versions, the newest first: who, when, and what changed."""
     with access.reading() as s:
-        answer = access.or_404(answers.by_slug(s, slug))
-        versions = answers.history(s, answer)
-        votes = answers.votes(s)
+        answer = access.or_404(articles.by_slug(s, slug))
+        versions = articles.history(s, answer)
+        votes = articles.votes(s)
         return render(
             "editor/history.html", answer=answer, told=list(reversed(_told(versions))),
             names=accounts.named(s, {version.actor for version in versions}),
@@ -175,8 +176,10 @@ def history(slug: str) -> Response:
 
 def _fitting(s: Session, words: str) -> list[Heading]:
     """The published answers that fit, the best first."""
-    order = [found.answer_id for found in finding.find(s, words, lang=localization.lang(), limit=MOST_FOUND)]
-    rows, _total = answers.headings(s, localization.lang(), only=order, limit=MOST_FOUND)
+    order = [
+        found.answer_id for found in article_search.find(s, words, lang=localization.lang(), limit=MOST_FOUND)
+    ]
+    rows, _total = articles.headings(s, localization.lang(), only=order, limit=MOST_FOUND)
     return sorted(rows, key=lambda row: order.index(row.answer.id))
 
 
@@ -185,15 +188,15 @@ def _form(
 ) -> Response:
     """The form as far as it is filled in; refused with 422. A conflict shows what was changed meanwhile."""
     with access.reading() as s:
-        newest = access.or_404(answers.by_slug(s, answer.slug)) if answer else None
+        newest = access.or_404(articles.by_slug(s, answer.slug)) if answer else None
         theirs: list[Change] = []
         if newest and refused and refused.code == "changed_meanwhile":
-            theirs = _changes(answers.texts(s, newest, typed.seen), answers.texts(s, newest))
+            theirs = _changes(articles.texts(s, newest, typed.seen), articles.texts(s, newest))
             typed = replace(typed, seen=newest.version)
         response = render(
             "editor/answer.html", answer=newest, typed=typed, theirs=theirs,
-            departments=answers.departments(s), topics=answers.all_topics(s),
-            services=answers.all_services(s), languages=_languages(),
+            departments=articles.departments(s), topics=articles.all_topics(s),
+            services=articles.all_services(s), languages=_languages(),
             error=errors.words(refused) if refused else "", fault_id=_field(refused, typed),
             preview={
                 lang: article.html(text.body) for lang, text in typed.texts.items() if text.body
@@ -223,7 +226,7 @@ def _written(form: MultiDict[str, str]) -> Iterable[str]:
 
 
 def _now(s: Session, answer: Answer) -> Typed:
-    told = answers.texts(s, answer)
+    told = articles.texts(s, answer)
     texts = {lang: told.get(lang, Text("", "", "")) for lang in dict.fromkeys((*_languages(), *told))}
     return Typed(
         answer.slug, answer.department_code, answer.topic_code, answer.review_on.isoformat(),

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from factories import Town
 
-from city import answerfile, answers
+from city.answers import article_files, articles
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
@@ -49,7 +49,7 @@ def city(town: Town) -> Town:
 
 def take(town: Town, path: Path, most: int | None = None) -> Outcome:
     with town.at_work() as scene:
-        return answerfile.take(scene.s, path, by=accounts.THE_SYSTEM, at=town.now, max_rejected=most)
+        return article_files.take(scene.s, path, by=accounts.THE_SYSTEM, at=town.now, max_rejected=most)
 
 
 def rejected(path: Path) -> list[list[str]]:
@@ -63,7 +63,7 @@ def test_a_file_is_published_and_the_second_time_changes_nothing(city: Town, tmp
     first = take(city, path)
     assert (first.read, first.imported, first.unchanged, first.side_file) == (2, 2, 0, None)
     with city.looking() as scene:
-        tax = answers.by_slug(scene.s, "pay-tax")
+        tax = articles.by_slug(scene.s, "pay-tax")
         assert tax is not None
         assert (tax.department_code, tax.services, str(tax.review_on)) == (
             "finance",
@@ -78,7 +78,7 @@ def test_a_file_is_published_and_the_second_time_changes_nothing(city: Town, tmp
     later = take(city, path)
     assert (later.imported, later.unchanged, later.more) == (1, 1, {"updated": 1})
     with city.looking() as scene:
-        assert {answer.slug: answer.version for answer in answers.published(scene.s)} == {
+        assert {answer.slug: answer.version for answer in articles.published(scene.s)} == {
             "pay-tax": 2, "dog-license": 1,
         }  # fmt: skip
 
@@ -88,9 +88,9 @@ def test_what_was_retired_here_stays_so(city: Town, tmp_path: Path) -> None:
     path.write_text(GOOD)
     take(city, path)
     with city.at_work() as scene:
-        tax = answers.by_slug(scene.s, "pay-tax")
+        tax = articles.by_slug(scene.s, "pay-tax")
         assert isinstance(tax, Answer)
-        answers.retire(scene.s, tax, by=scene.actor("manager"), at=city.now)
+        articles.retire(scene.s, tax, by=scene.actor("manager"), at=city.now)
     outcome = take(city, path)
     assert (outcome.imported, outcome.unchanged) == (0, 2)
     assert rejected(path) == [["2", "was retired here and stays retired"]]
@@ -142,7 +142,7 @@ def test_too_many_rejected_keep_nothing(city: Town, tmp_path: Path) -> None:
     with pytest.raises(TooManyRejected):
         take(city, path, 0)
     with city.looking() as scene:
-        assert answers.published(scene.s) == []
+        assert articles.published(scene.s) == []
 
 
 def test_a_file_that_is_none_is_said_in_words(city: Town, tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_what_editors_write_is_read(city: Town, tmp_path: Path, coding: str, end
     path.write_bytes(f"{mark}{words}".encode(coding.partition(" ")[0]))
     assert take(city, path).imported == 2
     with city.looking() as scene:
-        dog = answers.by_slug(scene.s, "dog-license")
+        dog = articles.by_slug(scene.s, "dog-license")
         assert dog is not None
-        assert answers.texts(scene.s, dog)["es"].script == "Cada año."
+        assert articles.texts(scene.s, dog)["es"].script == "Cada año."
 
 
 @pytest.mark.parametrize(

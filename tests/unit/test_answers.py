@@ -10,8 +10,8 @@ import pytest
 from factories import Town
 from sqlalchemy import func, select
 
-from city import answers
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.audit import events
 from city.db.models import Answer, Topic
 from city.lifecycle import Refused
@@ -32,18 +32,18 @@ def topics(town: Town) -> None:
 
 def published(town: Town) -> int:
     with town.at_work() as scene:
-        return answers.publish(scene.s, "pay-tax", DRAFT, by=scene.actor("manager"), at=town.now).id
+        return articles.publish(scene.s, "pay-tax", DRAFT, by=scene.actor("manager"), at=town.now).id
 
 
 def test_a_published_answer_is_read_in_every_language(town: Town) -> None:
     published(town)
     with town.looking() as scene:
-        answer = answers.by_slug(scene.s, "pay-tax")
+        answer = articles.by_slug(scene.s, "pay-tax")
         assert answer is not None
         assert (answer.state, answer.version, answer.department_code) == ("published", 1, "works")
         assert (answer.services, answer.review_on) == (["light-out"], date(2027, 1, 1))
-        assert answers.texts(scene.s, answer) == {"en": ENGLISH, "es": SPANISH}
-        assert answers.published(scene.s) == [answer]
+        assert articles.texts(scene.s, answer) == {"en": ENGLISH, "es": SPANISH}
+        assert articles.published(scene.s) == [answer]
 
 
 def test_a_revision_is_a_version_and_a_line_and_the_old_words_stay(town: Town) -> None:
@@ -52,19 +52,19 @@ def test_a_revision_is_a_version_and_a_line_and_the_old_words_stay(town: Town) -
         answer = scene.s.get_one(Answer, answer_id)
         draft = replace(DRAFT, texts={"en": LATER, "es": SPANISH}, review_on=date(2027, 6, 1))
         at = town.now + timedelta(days=1)
-        assert answers.revise(scene.s, answer, draft, seen=1, by=scene.actor("call-taker"), at=at)
-        assert not answers.revise(scene.s, answer, draft, seen=2, by=scene.actor("call-taker"), at=at)
+        assert articles.revise(scene.s, answer, draft, seen=1, by=scene.actor("call-taker"), at=at)
+        assert not articles.revise(scene.s, answer, draft, seen=2, by=scene.actor("call-taker"), at=at)
     with town.looking() as scene:
         answer = scene.s.get_one(Answer, answer_id)
         assert (answer.version, answer.review_on) == (2, date(2027, 6, 1))
-        assert answers.texts(scene.s, answer)["en"] == LATER
-        assert answers.texts(scene.s, answer, 1)["en"] == ENGLISH
+        assert articles.texts(scene.s, answer)["en"] == LATER
+        assert articles.texts(scene.s, answer, 1)["en"] == ENGLISH
         first, second = [line for line, _ in events.of(scene.s, f"answer:{answer_id}")]
         assert [(line.kind, line.facts["version"]) for line in (first, second)] == [
             ("publish", 1), ("revise", 2),
         ]  # fmt: skip
-        assert first.facts["texts"] == {"en": answers.digest(ENGLISH), "es": answers.digest(SPANISH)}
-        assert second.facts["texts"]["en"] == answers.digest(LATER) != answers.digest(ENGLISH)
+        assert first.facts["texts"] == {"en": articles.digest(ENGLISH), "es": articles.digest(SPANISH)}
+        assert second.facts["texts"]["en"] == articles.digest(LATER) != articles.digest(ENGLISH)
         assert events.verify(scene.s) == []
 
 
@@ -74,13 +74,13 @@ def test_who_edits_what_somebody_else_changed_meanwhile_is_told(town: Town) -> N
     def revise(text: Text) -> None:
         with town.at_work() as scene:
             answer, draft = scene.s.get_one(Answer, answer_id), replace(DRAFT, texts={"en": text})
-            answers.revise(scene.s, answer, draft, seen=1, by=scene.actor("manager"), at=town.now)
+            articles.revise(scene.s, answer, draft, seen=1, by=scene.actor("manager"), at=town.now)
 
     revise(LATER)
     with pytest.raises(Refused, match="changed_meanwhile"):
         revise(replace(ENGLISH, title="Taxes"))
     with town.looking() as scene:
-        assert answers.texts(scene.s, scene.s.get_one(Answer, answer_id)) == {"en": LATER}
+        assert articles.texts(scene.s, scene.s.get_one(Answer, answer_id)) == {"en": LATER}
 
 
 def test_of_two_who_revise_in_one_moment_one_is_told(town: Town) -> None:
@@ -92,7 +92,7 @@ def test_of_two_who_revise_in_one_moment_one_is_told(town: Town) -> None:
             if town.engine.dialect.name == "postgresql":  # SQLite lets them in one after the other
                 together.wait()
             try:
-                answers.revise(scene.s, answer, draft, seen=1, by=scene.actor("manager"), at=town.now)
+                articles.revise(scene.s, answer, draft, seen=1, by=scene.actor("manager"), at=town.now)
             except Refused as refused:
                 return refused.code
             return "revised"
@@ -109,12 +109,12 @@ def test_a_retired_answer_is_shown_no_more_until_it_is_revised(town: Town) -> No
     answer_id = published(town)
     with town.at_work() as scene:
         answer, by = scene.s.get_one(Answer, answer_id), scene.actor("manager")
-        assert answers.retire(scene.s, answer, by=by, at=town.now)
-        assert not answers.retire(scene.s, answer, by=by, at=town.now)
-        assert answers.published(scene.s) == []
-        assert answers.by_slug(scene.s, "pay-tax") is answer
-        assert answers.revise(scene.s, answer, DRAFT, seen=1, by=by, at=town.now)
-        assert answers.published(scene.s) == [answer]
+        assert articles.retire(scene.s, answer, by=by, at=town.now)
+        assert not articles.retire(scene.s, answer, by=by, at=town.now)
+        assert articles.published(scene.s) == []
+        assert articles.by_slug(scene.s, "pay-tax") is answer
+        assert articles.revise(scene.s, answer, DRAFT, seen=1, by=by, at=town.now)
+        assert articles.published(scene.s) == [answer]
     with town.looking() as scene:
         assert [line.kind for line, _ in events.of(scene.s, f"answer:{answer_id}")] == [
             "publish", "retire", "revise",
@@ -143,7 +143,7 @@ def test_a_faulty_draft_is_refused_and_leaves_nothing(town: Town) -> None:
     for code, slug, changes in WRONG:
         draft = replace(DRAFT, **changes)
         with pytest.raises(Refused, match=code), town.at_work() as scene:
-            answers.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
+            articles.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
     with town.looking() as scene:
         assert scene.s.scalar(select(func.count()).select_from(Answer)) == 1
         assert events.verify(scene.s) == []
@@ -151,4 +151,4 @@ def test_a_faulty_draft_is_refused_and_leaves_nothing(town: Town) -> None:
 
 def test_a_crew_writes_no_answers(town: Town) -> None:
     with pytest.raises(Refused, match="not_allowed"), town.at_work() as scene:
-        answers.publish(scene.s, "another", DRAFT, by=scene.actor("rosa"), at=town.now)
+        articles.publish(scene.s, "another", DRAFT, by=scene.actor("rosa"), at=town.now)

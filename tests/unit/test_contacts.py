@@ -12,8 +12,8 @@ from factories import Town
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city import answers
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Contact, Event, EventDetail, Topic
@@ -32,7 +32,7 @@ def topics(town: Town) -> None:
         draft = Draft(
             "works", "taxes", date(2027, 1, 1), {"en": Text("Pay", "Twice a year.", "Twice a year.")}
         )
-        answers.publish(scene.s, "pay", draft, by=scene.actor("call-taker"), at=town.now)
+        articles.publish(scene.s, "pay", draft, by=scene.actor("call-taker"), at=town.now)
 
 
 def told(town: Town, **changes: Any) -> Conversation:

@@ -13,7 +13,8 @@ from pictures import assert_clean, opened
 from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
-from city import answers, demo, demo_album, demo_desk, demo_ground, demo_table
+from city import demo, demo_album, demo_desk, demo_ground, demo_table
+from city.answers import articles
 from city.audit import events
 from city.cases import sla
 from city.config import business_hours, city_file
@@ -315,10 +316,10 @@ def test_every_report_by_phone_has_its_conversation(years: City) -> None:
 
 def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years: City) -> None:
     with db.reading(years.engine) as s:
-        known = answers.published(s)
+        known = articles.published(s)
         assert len(known) == 16
         for answer in known:
-            said = answers.texts(s, answer)
+            said = articles.texts(s, answer)
             assert said.keys() == {"en", "es"}
             assert said["en"] != said["es"]
             assert len({words for text in said.values() for words in vars(text).values()}) == 6

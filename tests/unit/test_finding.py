@@ -10,8 +10,9 @@ import pytest
 from factories import Scene, Town, statements
 from sqlalchemy import select
 
-from city import answers, finding
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers import search as article_search
+from city.answers.articles import Draft, Text
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Answer, AnswerWords
@@ -32,24 +33,24 @@ def desk(town: Town) -> Town:
         for slug, row in ARTICLES.items():
             texts = {lang: Text(**row[lang]) for lang in ("en", "es")}
             draft = Draft(row["department"], row["topic"], date(2027, 1, 1), texts)
-            answers.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
+            articles.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
     return town
 
 
 def slugs(town: Town, typed: str, *, lang: str = "en") -> list[str]:
     with town.looking() as scene:
-        return [found.slug for found in finding.find(scene.s, typed, lang=lang)]
+        return [found.slug for found in article_search.find(scene.s, typed, lang=lang)]
 
 
 def revised(scene: Scene, slug: str, **changes: str) -> None:
-    answer = answers.by_slug(scene.s, slug)
+    answer = articles.by_slug(scene.s, slug)
     assert answer is not None
-    texts = answers.texts(scene.s, answer)
+    texts = articles.texts(scene.s, answer)
     draft = Draft(
         answer.department_code, answer.topic_code, answer.review_on,
         texts | {"en": replace(texts["en"], **changes)},
     )  # fmt: skip
-    answers.revise(scene.s, answer, draft, seen=answer.version, by=scene.actor("manager"), at=scene.town.now)
+    articles.revise(scene.s, answer, draft, seen=answer.version, by=scene.actor("manager"), at=scene.town.now)
 
 
 def test_nine_in_ten_questions_have_their_answer_among_the_first_three(
@@ -71,13 +72,13 @@ def test_every_question_names_an_answer_and_both_languages_are_asked() -> None:
 
 def test_the_words_come_in_the_language_that_is_asked_for_whatever_was_typed(desk: Town) -> None:
     with desk.looking() as scene:
-        found = finding.find(scene.s, "birth certificate", lang="es")[0]
+        found = article_search.find(scene.s, "birth certificate", lang="es")[0]
         assert (found.slug, found.lang, found.title) == (
             "birth-certificate", "es", "Pedir un acta de nacimiento",
         )  # fmt: skip
         assert found.script.startswith("Si usted nació")
         assert (found.department_code, found.review_on) == ("clerk", date(2027, 1, 1))
-        assert finding.find(scene.s, "birth certificate", lang="fr")[0].lang == "en"
+        assert article_search.find(scene.s, "birth certificate", lang="fr")[0].lang == "en"
 
 
 def test_it_is_found_while_it_is_typed(desk: Town) -> None:
@@ -101,9 +102,9 @@ def test_what_is_revised_or_retired_is_found_so_at_once(desk: Town) -> None:
         revised(scene, "pay-property-tax", title="Mooring fees for zeppelins")
     assert slugs(desk, "zeppelin mooring") == ["pay-property-tax"]
     with desk.at_work() as scene:
-        answer = answers.by_slug(scene.s, "pay-property-tax")
+        answer = articles.by_slug(scene.s, "pay-property-tax")
         assert answer is not None
-        answers.retire(scene.s, answer, by=scene.actor("manager"), at=desk.now)
+        articles.retire(scene.s, answer, by=scene.actor("manager"), at=desk.now)
     assert slugs(desk, "zeppelin mooring") == []
     with desk.at_work() as scene:
         revised(scene, "pay-property-tax", title="Mooring fees for zeppelins")
@@ -127,16 +128,16 @@ def test_of_two_that_fit_alike_the_one_that_is_read_out_more_comes_first(desk: T
 
     with desk.at_work() as scene:
         for slug in ("one", "two"):
-            answers.publish(scene.s, slug, told("Zeppelins"), by=scene.actor("manager"), at=desk.now)
+            articles.publish(scene.s, slug, told("Zeppelins"), by=scene.actor("manager"), at=desk.now)
     assert slugs(desk, "zeppelin") == ["one", "two"]
     began = desk.now - timedelta(hours=1)
     with desk.at_work() as scene:
-        for n in range(finding.ANEW_AFTER):
+        for n in range(article_search.ANEW_AFTER):
             call = Conversation(f"call-{n}", "phone", began, 60, "taxes", "answered", answer="two")
             contacts.log(scene.s, call, by=scene.actor("call-taker"), at=desk.now)
     assert slugs(desk, "zeppelin") == ["two", "one"]
     with desk.looking() as scene:
-        assert [each.slug for each in finding.most_asked(scene.s, lang="en")] == ["two"]
+        assert [each.slug for each in article_search.most_asked(scene.s, lang="en")] == ["two"]
 
 
 def test_a_question_takes_five_short_statements_at_most(desk: Town) -> None:

@@ -16,7 +16,8 @@ from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import backup, erasing, restoring, subjects, unanswered
+from city import backup, erasing, restoring, subjects
+from city.answers import unanswered
 from city.audit import erasure_ledger, events
 from city.cases import legal_holds, transitions
 from city.config import city_file as cityfiles

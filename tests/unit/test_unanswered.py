@@ -8,8 +8,8 @@ import pytest
 from factories import Town
 from sqlalchemy import func, select
 
-from city import answers, unanswered
-from city.answers import Draft, Text
+from city.answers import articles, unanswered
+from city.answers.articles import Draft, Text
 from city.db.models import Topic, Unanswered
 from city.lifecycle import Refused
 
@@ -20,12 +20,12 @@ def answer_id(town: Town) -> int:
         scene.s.add(Topic(code="taxes", names={"en": "Taxes"}, department_code="works"))
         scene.s.flush()
         draft = Draft("works", "taxes", date(2027, 1, 1), {"en": Text("Pay your tax", "Twice.", "Twice.")})
-        return answers.publish(scene.s, "pay-tax", draft, by=scene.actor("manager"), at=town.now).id
+        return articles.publish(scene.s, "pay-tax", draft, by=scene.actor("manager"), at=town.now).id
 
 
 def ask(town: Town, typed: str, answer_id: int | None = None, *, days: int = 0) -> bool:
     with town.at_work() as scene:
-        answer = scene.s.get_one(answers.Answer, answer_id) if answer_id else None
+        answer = scene.s.get_one(articles.Answer, answer_id) if answer_id else None
         return unanswered.keep(scene.s, typed, "en", town.now + timedelta(days=days), answer)
 
 
@@ -128,9 +128,9 @@ def test_what_many_asked_outlasts_nonsense(town: Town, monkeypatch: pytest.Monke
 
 def test_what_helped_is_counted_by_version(town: Town, answer_id: int) -> None:
     with town.at_work() as scene:
-        answer = scene.s.get_one(answers.Answer, answer_id)
+        answer = scene.s.get_one(articles.Answer, answer_id)
         for helpful in (True, True, False):
-            answers.vote(scene.s, answer, 1, helpful=helpful)
-        answers.vote(scene.s, answer, 2, helpful=True)
+            articles.vote(scene.s, answer, 1, helpful=helpful)
+        articles.vote(scene.s, answer, 2, helpful=True)
     with town.looking() as scene:
-        assert answers.votes(scene.s) == {(answer_id, 1): (2, 1), (answer_id, 2): (1, 0)}
+        assert articles.votes(scene.s) == {(answer_id, 1): (2, 1), (answer_id, 2): (1, 0)}

@@ -12,8 +12,8 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 from wording import resident, shown
 
-from city import answers
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.db.models import AnswerText, Unanswered
 from pwa import article
 
@@ -48,7 +48,7 @@ def knowing(app: Flask, town: Town) -> Town:
             if es:
                 texts["es"] = Text(es, f"{es}: *pregunte*.", f"{es}. Pregunte.")
             draft = Draft("clerk", topic, date(2027, 1, 1), texts, services)
-            answers.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
+            articles.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
         # No editor takes it any more; a database of another program may hold it all the same.
         scene.s.execute(update(AnswerText).where(AnswerText.title == "A nasty one").values(body=NASTY))
     return town
@@ -149,9 +149,9 @@ def test_what_does_not_help_is_counted_once_a_browser_and_version(
     say(client, "yes")
     say(app.test_client(), "yes")
     with knowing.looking() as scene:
-        answer = answers.by_slug(scene.s, "dog-license")
+        answer = articles.by_slug(scene.s, "dog-license")
         assert answer is not None
-        assert answers.votes(scene.s) == {(answer.id, 1): (1, 1)}
+        assert articles.votes(scene.s) == {(answer.id, 1): (1, 1)}
         assert heard(knowing) == [("dog tags", 1, answer.id)]
 
 
@@ -171,9 +171,9 @@ def test_a_foreign_page_can_vote_for_nobody(client: FlaskClient) -> None:
 
 def test_what_is_retired_is_no_page(knowing: Town, client: FlaskClient) -> None:
     with knowing.at_work() as scene:
-        answer = answers.by_slug(scene.s, "dog-license")
+        answer = articles.by_slug(scene.s, "dog-license")
         assert answer is not None
-        answers.retire(scene.s, answer, by=scene.actor("manager"), at=knowing.now)
+        articles.retire(scene.s, answer, by=scene.actor("manager"), at=knowing.now)
     assert client.get("/answers/dog-license").status_code == 404
     assert client.get("/answers/never-was").status_code == 404
 

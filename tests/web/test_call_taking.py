@@ -13,8 +13,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
-from city import answers
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.audit import events
 from city.cases import transitions
 from city.db.models import Address, Caller, Contact, Event, Report, Subscription
@@ -41,7 +41,7 @@ def desk(app: Flask, town: Town, log_in: Callable[[str], FlaskClient]) -> FlaskC
     with town.at_work() as scene:
         scene.s.add(Address(label=PLACE, lat=39.6, lon=-71.2, cell="x"))
         draft = Draft("finance", "taxes", date(2027, 1, 1), texts)
-        answers.publish(scene.s, "pay-tax", draft, by=scene.actor("call-taker"), at=town.now)
+        articles.publish(scene.s, "pay-tax", draft, by=scene.actor("call-taker"), at=town.now)
     return log_in("call-taker")
 
 
@@ -269,9 +269,9 @@ class TestWhatIsTaken:
         asked = {"answer": "pay-tax", "ends": "answered"}
         assert "It is due in January." in html_of(ask("/desk/script", asked))
         with town.at_work() as scene:
-            known = answers.by_slug(scene.s, "pay-tax")
+            known = articles.by_slug(scene.s, "pay-tax")
             assert known is not None
-            answers.retire(scene.s, known, by=scene.actor("call-taker"), at=town.now)
+            articles.retire(scene.s, known, by=scene.actor("call-taker"), at=town.now)
         assert "It is due in January." not in html_of(ask("/desk/script", asked))
 
     def test_an_answer_takes_the_place_of_a_problem_without_scripts_too(

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
-from city import answers, unanswered
-from city.answers import Draft, Text
+from city.answers import articles, unanswered
+from city.answers.articles import Draft, Text
 
 Send = Callable[..., TestResponse]
 MOST_QUERIES = 14
@@ -43,9 +43,9 @@ def written(send: Send, **changes: str) -> TestResponse:
 
 def texts(town: Town, slug: str = "dog-license") -> tuple[int, str, Mapping[str, Text]]:
     with town.looking() as scene:
-        answer = answers.by_slug(scene.s, slug)
+        answer = articles.by_slug(scene.s, slug)
         assert answer is not None
-        return answer.version, answer.state, answers.texts(scene.s, answer)
+        return answer.version, answer.state, articles.texts(scene.s, answer)
 
 
 def test_an_answer_is_written_read_revised_and_retired(
@@ -147,7 +147,7 @@ def test_due_answers_come_first_and_questions_are_put_away(
         for n, days in enumerate((400, -3, 30)):
             day = date(2026, 5, 12) + timedelta(days=days)
             draft = Draft("clerk", "dogs", day, {"en": Text(f"Number {n}", "x", "x")})
-            answers.publish(scene.s, f"number-{n}", draft, by=scene.actor("manager"), at=town.now)
+            articles.publish(scene.s, f"number-{n}", draft, by=scene.actor("manager"), at=town.now)
         unanswered.keep(scene.s, "zeppelin moorings", "en", town.now)
     page = office.get("/answers/edit?department=clerk").text
     assert page.index("Number 1") < page.index("Number 2") < page.index("Number 0")
@@ -178,7 +178,7 @@ def test_the_lists_ask_the_database_little_however_long_they_are(
     with town.at_work() as scene:
         for n in range(40):
             draft = Draft("clerk", "dogs", date(2027, 1, 1), {"en": Text(f"Number {n}", "x", "x")})
-            answers.publish(scene.s, f"number-{n}", draft, by=scene.actor("manager"), at=town.now)
+            articles.publish(scene.s, f"number-{n}", draft, by=scene.actor("manager"), at=town.now)
             unanswered.keep(scene.s, f"question {n}", "en", town.now)
     for address in ("/answers/edit", "/answers/edit/number-1", "/answers/edit/number-1/history"):
         office.get(address)

@@ -22,9 +22,9 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 from wording import resident
 
-from city import answers
 from city import settings as city_settings
-from city.answers import Draft, Text
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.cases import transitions
 from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
 from city.notifications import fan_out, outbox
@@ -161,7 +161,7 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
         transitions.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
         text = {lang: Text(OURS, OURS, OURS) for lang in ("en", pseudo.CODE)}
         draft = Draft("clerk", "dogs", town.now.date(), text, ())
-        answers.publish(scene.s, "d-1", draft, by=scene.actor("call-taker"), at=town.now)
+        articles.publish(scene.s, "d-1", draft, by=scene.actor("call-taker"), at=town.now)
         contacts.log(
             scene.s,
             Conversation("a" * 32, "phone", town.now - timedelta(minutes=2), 60, "dogs", "answered"),

@@ -19,8 +19,9 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from city import answers, files
-from city.answers import Draft, Text
+from city import files
+from city.answers import articles
+from city.answers.articles import Draft, Text
 from city.audit.events import Actor
 from city.config import toml_table
 from city.imports.readers import Outcome, Row, SideFile, Told, TooManyRejected, Unusable
@@ -104,14 +105,14 @@ def _bring(
     s: Session, slug: str, values: Any, outcome: Outcome, row: Row, side: SideFile, by: Actor, at: datetime
 ) -> None:
     draft = _draft(values)
-    there = answers.by_slug(s, slug)
+    there = articles.by_slug(s, slug)
     if there is None:
-        answers.publish(s, slug, draft, by=by, at=at, origin="import")
+        articles.publish(s, slug, draft, by=by, at=at, origin="import")
         outcome.imported += 1
-    elif there.state == answers.RETIRED:
+    elif there.state == articles.RETIRED:
         outcome.unchanged += 1
         side.leave(row, "was retired here and stays retired")
-    elif answers.revise(s, there, draft, seen=there.version, by=by, at=at, origin="import"):
+    elif articles.revise(s, there, draft, seen=there.version, by=by, at=at, origin="import"):
         outcome.imported += 1
         outcome.more["updated"] = outcome.more.get("updated", 0) + 1
     else:

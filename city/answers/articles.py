@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from city import finding
+from city.answers import search as article_search
 from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
@@ -101,7 +101,7 @@ def retire(s: Session, answer: Answer, *, by: Actor, at: datetime) -> bool:
     if answer.state == RETIRED:
         return False
     answer.state = RETIRED
-    finding.write(s, answer.id, {})
+    article_search.write(s, answer.id, {})
     events.record(s, events.of_answer(answer.id), "retire", by=by, at=at, facts={"slug": answer.slug})
     return True
 
@@ -299,7 +299,9 @@ def _keep(s: Session, answer: Answer, draft: Draft, kind: str, by: Actor, at: da
         AnswerText(answer_id=answer.id, version=answer.version, lang=lang, **vars(text))
         for lang, text in said.items()
     )
-    finding.write(s, answer.id, {lang: (text.title, text.script, text.body) for lang, text in said.items()})
+    article_search.write(
+        s, answer.id, {lang: (text.title, text.script, text.body) for lang, text in said.items()}
+    )
     facts = {
         "slug": answer.slug, "version": answer.version, "department": draft.department, "topic": draft.topic,
         "services": list(draft.services), "review_on": draft.review_on.isoformat(),

@@ -347,7 +347,7 @@ def _unlinked(body: str) -> str:
 
 @cache
 def _words() -> dict[str, Any]:
-    return tomllib.loads((Path(__file__).parent / "finding_words.toml").read_text("utf-8"))
+    return tomllib.loads((Path(__file__).parent / "synonyms.toml").read_text("utf-8"))
 
 
 @cache
