@@ -14,12 +14,13 @@ import orjson
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from city import csv_cells, insights, outlines, periods, published
+from city import csv_cells, outlines
 from city.cases.queries import known_to_all, roots_of, street_only
 from city.config.city_file import CityFile
 from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
+from city.metrics import metrics, periods, publications
 from city.places import areas
 
 Alike = tuple[str, str, str]  # channel, outcome, topic
@@ -136,7 +137,7 @@ def contacts(s: Session, city: CityFile, now: datetime) -> Iterator[list[Counted
 
 def measures(s: Session, city: CityFile, now: datetime) -> Iterator[list[Measured]]:
     """The figures that were published, of each month the newest version."""
-    for month, line in published.newest(s, _months(s, city, now)).items():
+    for month, line in publications.newest(s, _months(s, city, now)).items():
         at = line.at.astimezone(city.time_zone)
         yield [Measured(month, line.n, at, *figure) for figure in sorted(line.facts["values"].items())]
 
@@ -260,7 +261,7 @@ def _untold(counts: Mapping[Alike, int]) -> set[Alike]:
     One that stands hidden alone could be worked out of its sum, so the next larger one goes with it.
     """
     summed = list(_summed(counts))
-    hidden = {key for column in summed for key in insights.untold(column)}
+    hidden = {key for column in summed for key in metrics.untold(column)}
     while more := {
         min(column.keys() - hidden, key=lambda key: (counts[key], key))
         for column in summed

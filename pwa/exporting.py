@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import exports, files, opendata, published, restoring
+from city import exports, files, opendata, restoring
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.exports import Span
+from city.metrics import publications
 from city.people import accounts
 from city.settings import read
 from pwa.progress import Progress
@@ -63,7 +64,7 @@ def edition() -> None:
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
         city = config_versions.in_use(s, settings.city)
-    published.publish_due(engine, city, now, by=accounts.THE_SYSTEM)
+    publications.publish_due(engine, city, now, by=accounts.THE_SYSTEM)
     try:
         for _page in opendata.make(engine, root, city, now):
             pass

@@ -16,11 +16,11 @@ from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import periods
 from city.answers import articles
 from city.csv_cells import in_a_table
-from city.insights import Cell, Figures, Value
-from city.periods import NoPeriod, Period
+from city.metrics import periods
+from city.metrics.metrics import Cell, Figures, Value
+from city.metrics.periods import NoPeriod, Period
 from city.places import areas
 from pwa import access, localization
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from city import files, insights, periods
+from city import files
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.insights import Cell, Figures
+from city.metrics import metrics, periods
+from city.metrics.metrics import Cell, Figures
 from city.settings import read
 
 
@@ -36,8 +37,8 @@ def reckon(code: str, file: Path | None) -> None:
                 f"{code!r} isn't a finished period. Examples: 2026-10, 2026, fy2026, 12m."
             ) from fault
         both = {
-            "value": insights.value(s, city, period),
-            "performance": insights.performance(s, city, period),
+            "value": metrics.value(s, city, period),
+            "performance": metrics.performance(s, city, period),
         }
     if file is None:
         told = {name: [_told(cell) for cell in figures.cells.values()] for name, figures in both.items()}

@@ -16,11 +16,12 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from city import opendata, published, retention
+from city import opendata, retention
 from city.audit import events
 from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
 from city.db import engine as db
+from city.metrics import publications
 from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
 from city.notifications.channel import Channel, Undeliverable
 from city.people import accounts, callers, sessions
@@ -329,7 +330,7 @@ def _root(engine: Engine, now: datetime) -> None:
 
 def _publish(app: Flask, now: datetime) -> list[str]:
     held = app.extensions["cityline"]
-    return published.publish_due(held.engine, held.city, now, by=accounts.THE_SYSTEM)
+    return publications.publish_due(held.engine, held.city, now, by=accounts.THE_SYSTEM)
 
 
 def _learn(engine: Engine, _now: datetime) -> None:

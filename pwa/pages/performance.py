@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, request, url_for
 
-from city import insights, published
-from city.insights import Figures
+from city.metrics import metrics, publications
+from city.metrics.metrics import Figures
 from pwa import access, charts, measures
 from pwa.charts import Bars, Lines
 from pwa.fragments import render
@@ -18,14 +18,14 @@ def page() -> Response:
     """The figures of ?period; the file has the year before of every row as well."""
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
-        figures = insights.performance(s, city, period, compared=False)
-        versions = published.versions(s, figures.period)
+        figures = metrics.performance(s, city, period, compared=False)
+        versions = publications.versions(s, figures.period)
         tables = list(dict.fromkeys(cell.table for cell in figures.cells.values()))
         names = {table: measures.row_name(s, table, figures.rows(table)) for table in tables}
     return render(
         "figures/performance.html", figures=figures, names=names, measures=measures,
-        versions=versions, silent_days=published.SILENT_DAYS, tables=tables,
-        months=_months(figures), left=_left(figures), few=insights.FEW, indexed=not request.args,
+        versions=versions, silent_days=publications.SILENT_DAYS, tables=tables,
+        months=_months(figures), left=_left(figures), few=metrics.FEW, indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
     )  # fmt: skip
 
@@ -35,7 +35,7 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = measures.asked()
     with access.reading() as s:
-        return measures.as_csv(s, "performance", insights.performance(s, access.here().city, period))
+        return measures.as_csv(s, "performance", metrics.performance(s, access.here().city, period))
 
 
 def _months(figures: Figures) -> list[Lines]:

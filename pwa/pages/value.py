@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
 
-from city import insights, published
 from city.config.costs import Desk
-from city.insights import Figures
+from city.metrics import metrics, publications
+from city.metrics.metrics import Figures
 from pwa import access, charts, measures
 from pwa.charts import Bars, Lines
 from pwa.fragments import render
@@ -34,11 +34,11 @@ def page() -> Response:
     """The figures of ?period, and what if the line were cut; 422 where what is assumed is no number."""
     period, city = measures.asked(), access.here().city
     with access.reading() as s:
-        figures = insights.value(s, city, period)
-        versions = published.versions(s, figures.period)
+        figures = metrics.value(s, city, period)
+        versions = publications.versions(s, figures.period)
         names = {table: measures.row_name(s, table, figures.rows(table)) for table in _tables(figures)}
     assumed = _assumed(figures)
-    cut = None if assumed.faults else insights.cut(
+    cut = None if assumed.faults else metrics.cut(
         figures, city, assumed.desks, assumed.share, assumed.full_time
     )  # fmt: skip
     response = render(
@@ -57,7 +57,7 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = measures.asked()
     with access.reading() as s:
-        return measures.as_csv(s, "value", insights.value(s, access.here().city, period))
+        return measures.as_csv(s, "value", metrics.value(s, access.here().city, period))
 
 
 def _tables(figures: Figures) -> list[str]:

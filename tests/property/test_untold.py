@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from city.insights import FEW, untold
+from city.metrics.metrics import FEW, untold
 
 COUNTS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(-3, 40), min_size=2)
 

@@ -13,13 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import exports, files, insights, opendata
+from city import exports, files, opendata
 from city.cases import queries, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.db.models import Area, Service, Topic
 from city.exports import Told
+from city.metrics import metrics
 from city.people import contacts
 from city.people.contacts import Conversation
 from city.places import areas
@@ -263,7 +264,7 @@ def test_no_sum_of_a_topic_or_a_channel_gives_a_hidden_number_away(seed: int) ->
     numbers = {key: chance.randrange(23) for key in itertools.product("abc", ["x"], "pqrst")}
     counts = {key: n for key, n in numbers.items() if n}
     hidden = exports._untold(counts)
-    assert {key for key, n in counts.items() if n < insights.FEW} <= hidden
+    assert {key for key, n in counts.items() if n < metrics.FEW} <= hidden
     for column in exports._summed(counts):
         assert len(hidden & column.keys()) != 1 or len(column) == 1
 

@@ -11,7 +11,6 @@ from factories import Town
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
-from city import insights, periods, proofs
 from city.audit import counters, events
 from city.cases import board_index, transitions
 from city.config import city_file
@@ -19,9 +18,11 @@ from city.config import versions as config_versions
 from city.config.city_file import CityFileError
 from city.config.costs import Desk
 from city.db.models import Area, Contact, Service, Tally
-from city.insights import Cell, Figures
+from city.metrics import metrics, periods
+from city.metrics import sql as metric_sql
+from city.metrics.metrics import Cell, Figures
+from city.metrics.periods import NoPeriod, Period, period
 from city.people import contacts
-from city.periods import NoPeriod, Period, period
 from city.settings import DEFAULT_CITY
 
 SCALE = 100
@@ -39,7 +40,7 @@ def asked(town: Town) -> Town:
 
 
 def value_of(s: Session, code: str = SECOND, scale: int = SCALE) -> Figures:
-    return insights.value(s, sourcecity.city(scale), period(code, TODAY))
+    return metrics.value(s, sourcecity.city(scale), period(code, TODAY))
 
 
 def said(figures: Figures, what: str) -> tuple[object, object]:
@@ -122,7 +123,7 @@ def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> No
 def test_every_figure_of_cases_is_what_the_log_says(town: Town) -> None:
     told_of(town)
     with town.looking() as scene:
-        figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        figures = metrics.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
         assert wrong(scene.s, figures) == []
         values = {
             what: figures.of("city", "", what).value for what in ("opened", "closed", "merged", "cancelled")
@@ -144,7 +145,7 @@ def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town:
         for _ in range(9):
             scene.report(service_code=private.code)
     with town.looking() as scene:
-        figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        figures = metrics.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
         (area,) = figures.rows("area")
         opened, closed = figures.of("area", area, "opened"), figures.of("area", area, "closed")
         assert (opened.value, opened.hidden) == (8, False)
@@ -160,7 +161,7 @@ def test_small_numbers_of_private_services_and_of_their_departments_are_not_told
         config_versions.enact(scene.s, sourcecity.city())
         opened(scene.s, {"light-out": 20, "home-nuisance": 9, "tax-question": 2, "permit-status": 40})
     with town.looking() as scene:
-        figures = insights.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        figures = metrics.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
         hidden = {row for row in figures.rows("service") if figures.of("service", row, "opened").hidden}
         assert hidden == {"tax-question", "home-nuisance"}
         assert figures.of("service", "permit-status", "opened").value == 40
@@ -179,7 +180,7 @@ def test_a_lone_private_service_hides_behind_a_public_one(town: Town) -> None:
     with town.at_work() as scene:
         opened(scene.s, {"light-out": 20, "limb-down": 6, "home-nuisance": 2})
     with town.looking() as scene:
-        figures = insights.performance(scene.s, city, period("2026-05", date(2026, 6, 2)))
+        figures = metrics.performance(scene.s, city, period("2026-05", date(2026, 6, 2)))
         hidden = {row for row in figures.rows("service") if figures.of("service", row, "opened").hidden}
         assert hidden == {"limb-down", "home-nuisance"}
 
@@ -247,12 +248,12 @@ def test_what_if_the_line_were_cut_follows_from_what_is_assumed(asked: Town) -> 
     with asked.looking() as scene:
         figures, city = value_of(scene.s), sourcecity.city(SCALE)
     desks = {code: Desk(6, 30) for code in figures.rows("department")}
-    cut = insights.cut(figures, city, desks, 100, 1800)
+    cut = metrics.cut(figures, city, desks, 100, 1800)
     asked_ = sum(figures.of("department", code, "asked").value for code in desks)
     assert sum(cut.hours.values()) * 10 == asked_
     assert cut.money == sum(cut.hours.values()) * 30
     assert cut.people == sum(cut.hours.values()) / 1800
-    assert insights.cut(figures, city, desks, 50, 1800).money * 2 == cut.money
+    assert metrics.cut(figures, city, desks, 50, 1800).money * 2 == cut.money
 
 
 @pytest.mark.parametrize(
@@ -352,13 +353,13 @@ def test_moments_are_compared_alike_however_a_database_sorts_signs(town: Town) -
     with town.looking() as scene:
         for code in ("2026-04", "2026-05"):
             shown, city = period(code, date(2026, 6, 2)), sourcecity.city()
-            for figures in (insights.value(scene.s, city, shown), insights.performance(scene.s, city, shown)):
+            for figures in (metrics.value(scene.s, city, shown), metrics.performance(scene.s, city, shown)):
                 for cell in figures.cells.values():
                     plain = COMPARED.sub("", cell.proof)
                     assert not re.search(
                         r"[<>]=?(?!>)", AT.sub("", plain).replace("->>", "").replace("<>", "")
                     ), plain
-        exact = f"{proofs.exact('done_at')}, {proofs.exact('due')}"
+        exact = f"{metric_sql.exact('done_at')}, {metric_sql.exact('due')}"
         for row in scene.s.execute(text(f"SELECT {exact} FROM events WHERE kind = 'close'")):
             assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\d{6}", moment) for moment in row)
 
@@ -366,7 +367,7 @@ def test_moments_are_compared_alike_however_a_database_sorts_signs(town: Town) -
 # What may be compared: a moment to the second with one of ours, two exact ones, and the column of moments.
 COMPARED = re.compile(
     r"substr\(facts->>'\w+', 1, 19\) (?:>=|<) '[-\dT:]{19}'"
-    + "|" + re.escape(f"{proofs.exact('done_at')} <= {proofs.exact('due')}")
+    + "|" + re.escape(f"{metric_sql.exact('done_at')} <= {metric_sql.exact('due')}")
 )  # fmt: skip
 AT = re.compile(r"\bat (?:>=|<) '[^']+'")
 
@@ -399,7 +400,7 @@ def told_at_the_edges(town: Town) -> None:
 
 def assert_edges(s: Session, code: str) -> None:
     shown, today = period(code, date(2026, 6, 2)), sourcecity.city()
-    value, performance = insights.value(s, today, shown), insights.performance(s, today, shown)
+    value, performance = metrics.value(s, today, shown), metrics.performance(s, today, shown)
     assert wrong(s, value) == wrong(s, performance) == []
     assert value.of("line", "", "contacts").value == 4
     on_time = performance.of("city", "", "on_time").value

@@ -14,14 +14,14 @@ import sourcecity
 from factories import Town
 from test_insights import wrong
 
-from city import insights
 from city.cases import batches, transitions
 from city.config import versions as config_versions
 from city.db.models import Case
-from city.insights import Figures
+from city.metrics import metrics
+from city.metrics.metrics import Figures
+from city.metrics.periods import Period, period
 from city.people import contacts
 from city.people.contacts import Conversation
-from city.periods import Period, period
 
 ZONE = ZoneInfo("America/New_York")
 TODAY = date(2026, 3, 10)
@@ -131,8 +131,8 @@ def test_each_month_and_year_is_what_was_done_in_it(lived: tuple[Town, Counter[t
     with town.looking() as scene:
         for code in CODES:
             shown = period(code, TODAY, STARTS)
-            value = insights.value(scene.s, city, shown)
-            performance = insights.performance(scene.s, city, shown)
+            value = metrics.value(scene.s, city, shown)
+            performance = metrics.performance(scene.s, city, shown)
             assert wrong(scene.s, value) == wrong(scene.s, performance) == [], code
             for what in ("contacts", "answered", "dropped"):
                 assert value.of("line", "", what).value == summed(counted, shown, what), (code, what)
@@ -169,12 +169,12 @@ def test_nothing_is_compared_with_a_year_of_which_only_some_months_are_known(
         ):
             shown = period(code, TODAY, STARTS)
             for figures in (
-                insights.value(scene.s, sourcecity.city(), shown),
-                insights.performance(scene.s, sourcecity.city(), shown),
+                metrics.value(scene.s, sourcecity.city(), shown),
+                metrics.performance(scene.s, sourcecity.city(), shown),
             ):
                 cells = [cell for cell in figures.cells.values() if cell.table not in ("month", "left")]
                 assert any(cell.before is not None for cell in cells) is known, code
-        year = insights.value(scene.s, sourcecity.city(), period("2025", TODAY, STARTS))
+        year = metrics.value(scene.s, sourcecity.city(), period("2025", TODAY, STARTS))
         then = [year.of("month", month, "contacts").before for month in ("2025-01", "2025-02", "2025-03")]
         assert then == [None, 3, 1]
 
@@ -190,7 +190,7 @@ def test_what_left_the_city_file_stays_in_the_figures(lived: tuple[Town, Counter
             topics=tuple(topic for topic in city.topics if topic.code != "taxes"),
             services=tuple(service for service in city.services if service.code != "light-out"),
         )
-        for reckon in (insights.value, insights.performance):
+        for reckon in (metrics.value, metrics.performance):
             before, after = (reckon(scene.s, each, shown) for each in (city, smaller))
             assert wrong(scene.s, after) == []
             for cell in before.cells.values():

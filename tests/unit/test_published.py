@@ -10,14 +10,14 @@ import sourcecity
 from factories import Town
 from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
-from city import published
 from city.audit import counters, events
 from city.cases import transitions
 from city.db.models import Area, Tally
+from city.metrics import publications
+from city.metrics.periods import Period
+from city.metrics.publications import Version
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
-from city.periods import Period
-from city.published import Version
 
 SCALE = 1000
 DECEMBER = f"{sourcecity.SECOND}-12"
@@ -33,12 +33,12 @@ def asked(town: Town) -> Town:
 
 
 def publish(town: Town, at: datetime = JANUARY) -> list[str]:
-    return published.publish_due(town.engine, sourcecity.city(SCALE), at, by=accounts.THE_SYSTEM)
+    return publications.publish_due(town.engine, sourcecity.city(SCALE), at, by=accounts.THE_SYSTEM)
 
 
 def versions(town: Town) -> list[Version]:
     with town.looking() as scene:
-        return published.versions(scene.s, Period(DECEMBER, (DECEMBER,)))
+        return publications.versions(scene.s, Period(DECEMBER, (DECEMBER,)))
 
 
 def logged_late(town: Town) -> None:
@@ -69,7 +69,7 @@ def test_the_month_that_is_over_is_published_once(asked: Town) -> None:
     assert (version.month, version.number, version.at, version.changed) == (DECEMBER, 1, JANUARY, [])
     with asked.looking() as scene:
         ((line, _),) = events.of(scene.s, f"figure:{DECEMBER}")
-        assert line.facts["values"] == published.of_month(scene.s, sourcecity.city(SCALE), DECEMBER)
+        assert line.facts["values"] == publications.of_month(scene.s, sourcecity.city(SCALE), DECEMBER)
         assert line.facts["values"]["line.contacts"] > 0
 
 
@@ -157,12 +157,12 @@ def test_no_version_says_what_a_figure_was_that_is_hidden_since(town: Town) -> N
     count(town, may, {areas[1]: 1})
     publish(town, june + timedelta(days=1))
     with town.looking() as scene:
-        newest, _first = published.versions(scene.s, period)
+        newest, _first = publications.versions(scene.s, period)
     assert (f"area.{areas[1]}.opened", 6, 7) in newest.changed
     count(town, may, {areas[0]: -1})
     assert publish(town, june + timedelta(days=2)) == [may]
     with town.looking() as scene:
-        for version in published.versions(scene.s, period)[:2]:
+        for version in publications.versions(scene.s, period)[:2]:
             told = {name: (was, now) for name, was, now in version.changed}
             assert told[f"area.{areas[1]}.opened"] == (None, None), version.number
         ((line, _), *_rest) = reversed(events.of(scene.s, f"figure:{may}"))

@@ -13,18 +13,7 @@ import pytest
 from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import event, func, select
 
-from city import (
-    backup,
-    erasing,
-    forgetting,
-    insights,
-    periods,
-    published,
-    redactions,
-    restoring,
-    retention,
-    subjects,
-)
+from city import backup, erasing, forgetting, redactions, restoring, retention, subjects
 from city.audit import counters, erasure_ledger, events
 from city.cases import board_index, legal_holds, queries, tags, transitions
 from city.cases import search as case_search
@@ -49,6 +38,7 @@ from city.db.models import (
     Topic,
 )
 from city.lifecycle import Refused
+from city.metrics import metrics, periods, publications
 from city.notifications import fan_out, subscriptions
 from city.people import callers, contacts
 from city.people.contacts import Conversation
@@ -167,8 +157,8 @@ def test_every_figure_is_the_same_before_and_after(town: Town) -> None:
             table = counters.Tally.__table__
             sums = scene.s.execute(select(table).order_by(*table.c)).all()
             year = periods.period("2026", town.now.date())
-            pages = (insights.value(scene.s, city, year), insights.performance(scene.s, city, year))
-            return sums, published.of_month(scene.s, city, "2026-05"), [page.cells for page in pages]
+            pages = (metrics.value(scene.s, city, year), metrics.performance(scene.s, city, year))
+            return sums, publications.of_month(scene.s, city, "2026-05"), [page.cells for page in pages]
 
     before = figures()
     go(town, Schedule(*[Period(days=30)] * 6, places="street"))

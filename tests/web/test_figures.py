@@ -14,8 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident, shown
 
-from city import published
 from city.audit import events
+from city.metrics import publications
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
 from city.settings import Settings
@@ -149,13 +149,13 @@ def test_a_page_says_what_was_published_and_what_has_changed_since(
 ) -> None:
     at = datetime(YEAR + 1, 1, 1, 15, tzinfo=UTC)
     city = app.extensions["cityline"].city
-    published.publish_due(town.engine, city, at, by=accounts.THE_SYSTEM)
+    publications.publish_due(town.engine, city, at, by=accounts.THE_SYSTEM)
     first = f"December 2025: {resident.PUBLISHED_VERSION(number=1, day='Thu, Jan 1')}"
     assert first in " ".join(page(client, f"/value?period={YEAR}").split())
     told = Conversation("late", "phone", datetime(YEAR, 12, 30, 15, tzinfo=UTC), 60, "taxes", "answered")
     with town.at_work() as scene:
         contacts.log(scene.s, told, by=sourcecity.TAKER, at=at)
-    published.publish_due(town.engine, city, at + timedelta(days=1), by=accounts.THE_SYSTEM)
+    publications.publish_due(town.engine, city, at + timedelta(days=1), by=accounts.THE_SYSTEM)
     later = page(client, f"/value?period={YEAR}-12")
     assert resident.PUBLISHED_VERSION(number=2, day="Fri") in later
     assert "<code>topic.taxes.contacts</code>" in later

@@ -15,15 +15,16 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import periods, proofs
 from city.config import business_hours
 from city.config.city_file import CityFile
 from city.config.costs import Desk
 from city.db.models import Service, Tally, Topic
+from city.metrics import periods
+from city.metrics import sql as metric_sql
+from city.metrics.periods import Period
+from city.metrics.sql import Span
 from city.people.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
-from city.periods import Period
 from city.places import areas
-from city.proofs import Span
 
 # Fewer than so many of an area or a private service are not told: who knows one of them would know them all.
 FEW: Final = 5
@@ -150,13 +151,13 @@ class _Line:
 
     def all(self) -> Iterator[Cell]:
         now, was = self.now.of("line"), self.was.of("line")
-        yield from self._counts("line", "", proofs.ANY)
+        yield from self._counts("line", "", metric_sql.ANY)
         total, answered, asked = self._proof(), self._proof(ANSWERED), self._proof(CASE)
         yield self._cell(
-            "first_contact", _share(now, ANSWERED), _share(was, ANSWERED), proofs.share(answered, total)
+            "first_contact", _share(now, ANSWERED), _share(was, ANSWERED), metric_sql.share(answered, total)
         )
-        yield self._cell("follow_up", _share(now, CASE), _share(was, CASE), proofs.share(asked, total))
-        mean = proofs.contacts(self.span, told="1.0 * sum(CAST(facts->>'seconds' AS integer)) / count(*)")
+        yield self._cell("follow_up", _share(now, CASE), _share(was, CASE), metric_sql.share(asked, total))
+        mean = metric_sql.contacts(self.span, told="1.0 * sum(CAST(facts->>'seconds' AS integer)) / count(*)")
         yield self._cell("seconds", _mean(now), _mean(was), mean)
         yield from self._costs(total)
         yield from self._spared()
@@ -166,8 +167,8 @@ class _Line:
         for month, then in zip(self.period.months, self.then.months, strict=True):
             now, was = self.now.months[month], self.now.months[then]
             span = Period(month, (month,)).span(self.city.time_zone)
-            yield Cell("month", month, "contacts", _all(now), _all(was), proofs.contacts(span))
-            proof = proofs.contacts(span, proofs.OUTCOME.format(CASE))
+            yield Cell("month", month, "contacts", _all(now), _all(was), metric_sql.contacts(span))
+            proof = metric_sql.contacts(span, metric_sql.OUTCOME.format(CASE))
             yield Cell("month", month, CASE, now[CASE], was[CASE], proof)
 
     def by(self, facet: str, known: Sequence[str]) -> Iterator[Cell]:
@@ -175,16 +176,18 @@ class _Line:
         rows = {*known, *self.now[facet], *self.was[facet]}
         counts = {code: _all(self.now.of(facet, code)) for code in rows}
         for code, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
-            yield from self._counts(facet, code, proofs.one(facet, code))
+            yield from self._counts(facet, code, metric_sql.one(facet, code))
 
     def departments(self) -> Iterator[Cell]:
         """What each was asked, and the hours and money that answers on the spot spared it."""
         for code, topics in self._topics().items():
             desk = self.city.costs.desk_of(code)
-            about = proofs.any_of("topic", topics)
+            about = metric_sql.any_of("topic", topics)
             now, was = (sums.of("topic", *topics) for sums in (self.now, self.was))
-            answered = proofs.contacts(self.span, proofs.both(about, proofs.OUTCOME.format(ANSWERED)))
-            asked = proofs.contacts(self.span, f"{about} AND facts->>'outcome' <> '{DROPPED}'")
+            answered = metric_sql.contacts(
+                self.span, metric_sql.both(about, metric_sql.OUTCOME.format(ANSWERED))
+            )
+            asked = metric_sql.contacts(self.span, f"{about} AND facts->>'outcome' <> '{DROPPED}'")
             yield Cell("department", code, "asked", _asked(now), _asked(was), asked)
             hours, then = (sums[ANSWERED] * desk.minutes / 60 for sums in (now, was))
             proof = f"SELECT ({answered}) * {desk.minutes} / 60.0"
@@ -196,7 +199,7 @@ class _Line:
         """Whom callers would have called without the line: they say so, or were passed on there."""
         counts = {code: _all(sums) for code, sums in self.now["office"].items()}
         for code in sorted(counts, key=lambda each: (-counts[each], each)):
-            proof = proofs.contacts(self.span, proofs.of_either("to", "instead", code))
+            proof = metric_sql.contacts(self.span, metric_sql.of_either("to", "instead", code))
             before = _all(self.was.of("office", code))
             yield Cell("office", code, "contacts", counts[code], before, proof)
 
@@ -213,10 +216,10 @@ class _Line:
 
     def _counts(self, table: str, row: str, where: str) -> Iterator[Cell]:
         now, was = (sums.of(table, row) for sums in (self.now, self.was))
-        yield Cell(table, row, "contacts", _all(now), _all(was), proofs.contacts(self.span, where))
+        yield Cell(table, row, "contacts", _all(now), _all(was), metric_sql.contacts(self.span, where))
         for outcome in OUTCOMES:
-            both = proofs.both(where, proofs.OUTCOME.format(outcome))
-            proof = proofs.contacts(self.span, both)
+            both = metric_sql.both(where, metric_sql.OUTCOME.format(outcome))
+            proof = metric_sql.contacts(self.span, both)
             yield Cell(table, row, outcome, now[outcome], was[outcome], proof)
 
     def _costs(self, total: str) -> Iterator[Cell]:
@@ -249,8 +252,8 @@ class _Line:
         return Fraction(int(open_for / timedelta(seconds=1)), 3600)
 
     def _proof(self, outcome: str = "") -> str:
-        where = proofs.OUTCOME.format(outcome) if outcome else proofs.ANY
-        return proofs.contacts(self.span, where)
+        where = metric_sql.OUTCOME.format(outcome) if outcome else metric_sql.ANY
+        return metric_sql.contacts(self.span, where)
 
     def _cell(self, what: str, now: Value, was: Value, proof: str) -> Cell:
         return Cell("line", "", what, now, was, proof)
@@ -268,22 +271,24 @@ class _Cases:
         self.shown = self._with_anything()
 
     def all(self) -> Iterator[Cell]:
-        yield from self._cells("city", "", proofs.ANY, self.now.of("city"), self.was.of("city"))
+        yield from self._cells("city", "", metric_sql.ANY, self.now.of("city"), self.was.of("city"))
 
     def months(self) -> Iterator[Cell]:
         """Every month with what was opened and closed, and how many promises were kept."""
         for month, then in zip(self.period.months, self.then.months, strict=True):
             now, was = self.now.months[month], self.now.months[then]
             span = Period(month, (month,)).span(self.city.time_zone)
-            for what, rule in (("opened", proofs.OPENED), ("closed", proofs.CLOSED)):
-                yield Cell("month", month, what, now[what], was[what], proofs.cases(span, rule))
-            proof = proofs.share(proofs.cases(span, proofs.TIMELY), proofs.cases(span, proofs.CLOSED))
+            for what, rule in (("opened", metric_sql.OPENED), ("closed", metric_sql.CLOSED)):
+                yield Cell("month", month, what, now[what], was[what], metric_sql.cases(span, rule))
+            proof = metric_sql.share(
+                metric_sql.cases(span, metric_sql.TIMELY), metric_sql.cases(span, metric_sql.CLOSED)
+            )
             yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
 
     def services(self) -> Iterator[Cell]:
         """In the order of the city file, then those that left it; of private ones nothing too small."""
         for code in self.shown:
-            yield from self._guarded("service", code, [code], proofs.one("service", code))
+            yield from self._guarded("service", code, [code], metric_sql.one("service", code))
 
     def departments(self) -> Iterator[Cell]:
         """What would give a private service away is not told: all of a department may be that one service."""
@@ -291,7 +296,7 @@ class _Cases:
         for department in dict.fromkeys([*(each.code for each in self.city.departments), *owners]):
             codes = [code for code, service in self.known.items() if service.department == department]
             if any(code in self.shown for code in codes):
-                yield from self._guarded("department", department, codes, proofs.any_of("service", codes))
+                yield from self._guarded("department", department, codes, metric_sql.any_of("service", codes))
 
     def areas(self) -> Iterator[Cell]:
         """By the areas' names; what is too small to be told is not, nor what would give it away."""
@@ -301,7 +306,7 @@ class _Cases:
         now, was = ({area: sums.of("area", area) for area in known} for sums in (self.now, self.was))
         untold, before = _Untold(now), _Untold(was)
         for area in known:
-            for cell in self._cells("area", area, proofs.area(area), now[area], was[area]):
+            for cell in self._cells("area", area, metric_sql.area(area), now[area], was[area]):
                 yield _told(cell, hidden=untold.has(area, cell.what), before=before.has(area, cell.what))
 
     def left(self) -> Iterator[Cell]:
@@ -318,7 +323,7 @@ class _Cases:
                     periods.midnight(f"{each}-01", self.city.time_zone)
                     for each in (year, f"{int(year) + 1:04d}")
                 )
-                yield Cell("left", year, "open", n, None, proofs.left((begin, end)))
+                yield Cell("left", year, "open", n, None, metric_sql.left((begin, end)))
 
     def _services(self) -> "dict[str, _Known]":
         """All services of the city file, and as they were last those that left it."""
@@ -359,24 +364,30 @@ class _Cases:
 
     def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
         def count(rule: str) -> str:
-            return proofs.cases(self.span, rule, of=of)
+            return metric_sql.cases(self.span, rule, of=of)
 
         def cell(what: str, told: Any, proof: str) -> Cell:
             return Cell(table, row, what, told(now), told(was), proof)
 
-        closed = count(proofs.CLOSED)
-        yield cell("opened", _n("opened"), count(proofs.OPENED))
+        closed = count(metric_sql.CLOSED)
+        yield cell("opened", _n("opened"), count(metric_sql.OPENED))
         yield cell("closed", _n("closed"), closed)
-        yield cell("on_time", _timely, proofs.share(count(proofs.TIMELY), closed))
-        yield cell("median_days", lambda sums: _quantile(sums, 50), proofs.ages(self.span, of))
-        yield cell("p90_days", lambda sums: _quantile(sums, 90), proofs.ages(self.span, of))
-        yield cell("reopened", _ratio("reopened"), proofs.share(count(proofs.REOPENED), closed))
-        provable = count(proofs.PROVABLE)
-        yield cell("reasoned", _of_provable("reasoned"), proofs.share(count(proofs.REASONED), provable))
-        yield cell("unproven", _of_provable("unproven"), proofs.share(count(proofs.UNPROVEN), provable))
-        merged = proofs.cases(self.span, proofs.ANY, of=of, told=f"coalesce(sum({proofs.MERGED}), 0)")
+        yield cell("on_time", _timely, metric_sql.share(count(metric_sql.TIMELY), closed))
+        yield cell("median_days", lambda sums: _quantile(sums, 50), metric_sql.ages(self.span, of))
+        yield cell("p90_days", lambda sums: _quantile(sums, 90), metric_sql.ages(self.span, of))
+        yield cell("reopened", _ratio("reopened"), metric_sql.share(count(metric_sql.REOPENED), closed))
+        provable = count(metric_sql.PROVABLE)
+        yield cell(
+            "reasoned", _of_provable("reasoned"), metric_sql.share(count(metric_sql.REASONED), provable)
+        )
+        yield cell(
+            "unproven", _of_provable("unproven"), metric_sql.share(count(metric_sql.UNPROVEN), provable)
+        )
+        merged = metric_sql.cases(
+            self.span, metric_sql.ANY, of=of, told=f"coalesce(sum({metric_sql.MERGED}), 0)"
+        )
         yield cell("merged", _n("merged"), merged)
-        yield cell("cancelled", _n("cancelled"), count(proofs.CANCELLED))
+        yield cell("cancelled", _n("cancelled"), count(metric_sql.CANCELLED))
 
 
 class _Known(NamedTuple):

@@ -12,14 +12,15 @@ from typing import Any, Final
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from city import insights, periods, proofs
 from city.audit import events
 from city.audit.events import Actor
 from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import Clock, Event
-from city.insights import Figures
-from city.periods import Period
+from city.metrics import metrics, periods
+from city.metrics import sql as metric_sql
+from city.metrics.metrics import Figures
+from city.metrics.periods import Period
 
 KIND: Final = "publish"
 LOOKED_BACK: Final = 24  # months whose figures are compared with what was published
@@ -95,13 +96,13 @@ def newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
 
 def silent(s: Session, now: datetime) -> int:
     """How many open cases nothing was written of for SILENT_DAYS; reads the whole log."""
-    return int(s.scalar(text(proofs.silent(now - timedelta(days=SILENT_DAYS)))) or 0)
+    return int(s.scalar(text(metric_sql.silent(now - timedelta(days=SILENT_DAYS)))) or 0)
 
 
 def of_month(s: Session, city: CityFile, month: str) -> Values:
     """The figures of a month that are published: what is too small to be told is not."""
     period = Period(month, (month,))
-    both = (insights.value(s, city, period), insights.performance(s, city, period))
+    both = (metrics.value(s, city, period), metrics.performance(s, city, period))
     return {name: value for figures in both for name, value in _values(figures)}
 
 

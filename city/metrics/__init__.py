@@ -1,0 +1,1 @@
+"""What the figures are, and the SQL they come from."""
