@@ -11,13 +11,14 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import backup, dumps, opendata, refusals
+from city import backup, dumps, refusals
 from city.audit import epochs, events
 from city.backup import MANIFEST
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
 from city.notifications import account_email, fan_out
+from city.opendata import editions
 from city.photos import orphans, photos, storage
 from city.photos.storage import Store
 from city.settings import Settings
@@ -124,7 +125,7 @@ def _disk(var: Path) -> Finding:
 
 
 def _files(settings: Settings, now: datetime) -> Finding:
-    edition = opendata.current(opendata.place(settings))
+    edition = editions.current(editions.place(settings))
     if edition is None:
         return Finding("open data", OK, "No files yet.")
     words = f"Files updated {_span(now - edition.made_at)} ago."

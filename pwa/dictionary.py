@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from city import lifecycle
 from city.config.city_file import ASSET_KINDS
-from city.exports import LAYERS
+from city.opendata.rows import LAYERS
 from city.people import contacts
 
 

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import exports, files, opendata, restoring
+from city import files, restoring
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.exports import Span
 from city.metrics import publications
+from city.opendata import editions
+from city.opendata import rows as opendata_rows
+from city.opendata.rows import Span
 from city.people import accounts
 from city.settings import read
 from pwa.progress import Progress
@@ -23,7 +25,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command("requests")
-@click.option("--format", "form", required=True, type=click.Choice(list(exports.FORMATS)))
+@click.option("--format", "form", required=True, type=click.Choice(list(opendata_rows.FORMATS)))
 @click.option("--since", type=DAY, metavar="DAY", help="Only cases opened on this day or later: 2026-01-01.")
 @click.option("--until", type=DAY, metavar="DAY", help="Only cases opened on this day or earlier.")
 @click.option(
@@ -43,9 +45,9 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
     with _opened(file) as out, closing(Progress("cases")) as told, db.reading(engine) as s:
         city = config_versions.in_use(s, settings.city)
         span = Span(_midnight(since, city.time_zone), _midnight(until, city.time_zone, after=1))
-        how, of, read_so_far, written = exports.FORMATS[form], exports.count(s, span), 0, 0
+        how, of, read_so_far, written = opendata_rows.FORMATS[form], opendata_rows.count(s, span), 0, 0
         out.write(how.head)
-        for rows in exports.cases(s, city, span):
+        for rows in opendata_rows.cases(s, city, span):
             held = how.of(rows)
             out.write(how.lines(held, written > 0))
             read_so_far, written = read_so_far + len(rows), written + len(held)
@@ -60,13 +62,13 @@ def edition() -> None:
     """Rebuild the open data files at /data, as the worker does every night."""
     settings = read()
     restoring.refuse_unfinished(settings.var)
-    engine, root, now = db.connect(settings.database_url), opendata.place(settings), datetime.now(UTC)
+    engine, root, now = db.connect(settings.database_url), editions.place(settings), datetime.now(UTC)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
         city = config_versions.in_use(s, settings.city)
     publications.publish_due(engine, city, now, by=accounts.THE_SYSTEM)
     try:
-        for _page in opendata.make(engine, root, city, now):
+        for _page in editions.make(engine, root, city, now):
             pass
     except BlockingIOError:
         raise click.ClickException(
@@ -74,7 +76,7 @@ def edition() -> None:
         ) from None
     except OSError as fault:
         raise click.ClickException(f"{root}: {fault.strerror}.") from fault
-    made = opendata.current(root)
+    made = editions.current(root)
     click.echo(f"{len(made.files) if made else 0} files are at /data now, in {root}.")
 
 

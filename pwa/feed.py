@@ -7,7 +7,7 @@ from xml.etree import ElementTree as Tree
 
 from flask import url_for
 
-from city.outlines import Outline
+from city.opendata.case_summaries import Outline
 from pwa import access, filters, localization
 from pwa.open311.render import clean, moment
 from pwa.open311.telling import Said

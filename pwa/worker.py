@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from city import opendata, retention
+from city import retention
 from city.audit import events
 from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
@@ -24,6 +24,7 @@ from city.db import engine as db
 from city.metrics import publications
 from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
 from city.notifications.channel import Channel, Undeliverable
+from city.opendata import editions
 from city.people import accounts, callers, sessions
 from city.photos import orphans, photos
 from city.reports import photo_urls, remote_images
@@ -88,7 +89,7 @@ def _locked(file: IO[str], stop: threading.Event) -> bool:
 def _work(settings: Settings, stop: threading.Event) -> None:
     """What asks other machines and waits for them has a lane for each way out; all else is done here."""
     app = create_app(settings)
-    files = Files(app, opendata.place(settings))
+    files = Files(app, editions.place(settings))
     lanes = [
         threading.Thread(target=_go_round, args=(*jobs, [], stop), name=name, daemon=True)
         for name, jobs in _lanes(app, settings, stop).items()
@@ -196,10 +197,10 @@ class Files:
 
     def _begin(self, now: datetime) -> None:
         with db.reading(self._held.engine) as s:
-            due = opendata.is_due(s, self._root, self._held.city, now)
+            due = editions.is_due(s, self._root, self._held.city, now)
         if due:
             _publish(self._app, now)  # the figures of a month that has ended tonight
-            self._going = opendata.make(self._held.engine, self._root, self._held.city, now)
+            self._going = editions.make(self._held.engine, self._root, self._held.city, now)
 
     def _step(self, going: Generator[None]) -> None:
         try:

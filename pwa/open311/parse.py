@@ -18,7 +18,7 @@ from werkzeug.datastructures import MultiDict
 from city.config.city_file import Service
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MAX_WORDS, OPEN, Refused
-from city.outlines import LISTED, Asked
+from city.opendata.case_summaries import LISTED, Asked
 from city.people import accounts
 from pwa.open311.render import clean
 

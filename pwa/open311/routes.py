@@ -8,9 +8,10 @@ from flask import Blueprint, Response, request
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from city import csv_cells, outlines
+from city import csv_cells
 from city.config import versions as config_versions
-from city.outlines import Outline
+from city.opendata import case_summaries
+from city.opendata.case_summaries import Outline
 from city.people import accounts
 from pwa import access
 from pwa.open311 import answering, openapi, parse, taking, telling
@@ -110,11 +111,11 @@ def _wished() -> list[Outline]:
     _check(request.args)
     publish = access.here().publish
     with access.reading() as s:
-        kinds = outlines.kinds(s)
+        kinds = case_summaries.kinds(s)
         wish = parse.wish(request.args, kinds.keys(), access.now())
         if wish.numbers:
-            return outlines.named(s, wish.numbers, kinds, publish=publish, stops=wish.extended)
-        return outlines.listed(s, wish.asked, kinds, publish=publish, stops=wish.extended)
+            return case_summaries.named(s, wish.numbers, kinds, publish=publish, stops=wish.extended)
+        return case_summaries.listed(s, wish.asked, kinds, publish=publish, stops=wish.extended)
 
 
 @both("/v2/requests/<number>", methods=["GET"])
@@ -123,7 +124,9 @@ def one(number: str) -> Response:
     _check(request.args)
     extended = parse.wants_extensions(request.args)
     with access.reading() as s:
-        found = outlines.named(s, [number], outlines.kinds(s), publish=access.here().publish, stops=extended)
+        found = case_summaries.named(
+            s, [number], case_summaries.kinds(s), publish=access.here().publish, stops=extended
+        )
     if not found:
         raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=number[:100]), 404))
     return answer("service_requests", telling.requests(found, extended=extended))
@@ -173,7 +176,7 @@ def updates() -> Response:
     since, until = parse.span(request.args, access.now())
     offset, limit = parse.page_of(request.args)
     with access.reading() as s:
-        found = outlines.changes(s, since, until, offset=offset, limit=limit)
+        found = case_summaries.changes(s, since, until, offset=offset, limit=limit)
     return answer("service_request_updates", telling.updates(found))
 
 

@@ -14,13 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage, MultiDict
 
-from city import outlines
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import duplicates, locks, queries, transitions
 from city.db.models import ApiKey, Case, Photo, Report
 from city.lifecycle import Refused
-from city.outlines import API
+from city.opendata import case_summaries
+from city.opendata.case_summaries import API
 from city.people import accounts
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Developed
@@ -265,7 +265,7 @@ def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
     that not everybody may know it says what it says of a number that never was. Raises Malformed.
     """
     number, publish = told.number.upper(), access.here().publish
-    seen = outlines.named(s, [number], outlines.kinds(s), publish=publish)
+    seen = case_summaries.named(s, [number], case_summaries.kinds(s), publish=publish)
     case = queries.by_number(s, number) if seen else None
     if case is None:
         raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=told.number), 404))

@@ -8,9 +8,9 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from city.config.city_file import CityFile, Service
-from city.exports import BULK
 from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
-from city.outlines import Change, Outline, Stop
+from city.opendata.case_summaries import Change, Outline, Stop
+from city.opendata.rows import BULK
 from city.reports import intake
 from pwa import access, filters, localization
 from pwa.open311.render import JSON, XML, moment

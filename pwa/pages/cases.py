@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, make_response, request, url_for
 from flask_babel import gettext as _
 
-from city import outlines
 from city.cases import queries
 from city.lifecycle import CLOSED, OPEN
+from city.opendata import case_summaries
 from pwa import access, errors, filters, localization
 from pwa import feed as atom
 from pwa.feed import Feed
@@ -97,8 +97,13 @@ def feed() -> Response:
     if asked.unknown:
         return errors.page(422, _("We don't have that type of problem"), unknown_kind(asked.unknown))
     with access.reading() as s:
-        found = outlines.latest(
-            s, outlines.kinds(s), closed=asked.closed, group=asked.group, publish=here.publish, limit=ENTRIES
+        found = case_summaries.latest(
+            s,
+            case_summaries.kinds(s),
+            closed=asked.closed,
+            group=asked.group,
+            publish=here.publish,
+            limit=ENTRIES,
         )
     base = here.settings.base_url
     told = Feed(

@@ -12,9 +12,10 @@ from flask import Blueprint, Response, jsonify, request, send_file, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city import csv_cells, opendata
+from city import csv_cells
 from city.audit import events
-from city.opendata import MANIFEST, PACKED, Edition, File
+from city.opendata import editions
+from city.opendata.editions import MANIFEST, PACKED, Edition, File
 from pwa import access, dictionary, localization
 from pwa.fragments import render
 
@@ -93,7 +94,7 @@ def heavy(size: int) -> str:
 
 
 def _edition() -> Edition | None:
-    return opendata.current(opendata.place(access.here().settings))
+    return editions.current(editions.place(access.here().settings))
 
 
 def _by_kind(edition: Edition) -> dict[str, list[list[File]]]:

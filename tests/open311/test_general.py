@@ -164,7 +164,7 @@ def test_a_fault_of_ours_is_told_in_the_standard_form(
 ) -> None:
     app.config["TESTING"] = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    monkeypatch.setattr("city.outlines.listed", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("city.opendata.case_summaries.listed", lambda *_, **__: 1 / 0)
     response = client.get("/open311/v2/requests.json")
     assert (response.status_code, response.get_json()[0]["code"]) == (500, 500)
 

@@ -14,10 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import shared
 
-from city import outlines
 from city.audit import events
 from city.cases import queries, transitions
 from city.db.models import Case, Report, Service
+from city.opendata import case_summaries
 from city.places.lookup import Place
 from city.reports import intake
 from pwa import filters
@@ -260,9 +260,11 @@ def test_a_list_tells_of_cases_what_their_pages_do(town: Town, told: dict[str, s
                 intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
     for publish in ("staff", "on_accept", "at_once"):
         with town.looking() as scene:
-            kinds = outlines.kinds(scene.s)
-            found = outlines.listed(scene.s, outlines.Asked(), kinds, publish=publish)
-            sights = queries.public(scene.s, now=town.now, publish=publish, states=outlines.LISTED, limit=100)
+            kinds = case_summaries.kinds(scene.s)
+            found = case_summaries.listed(scene.s, case_summaries.Asked(), kinds, publish=publish)
+            sights = queries.public(
+                scene.s, now=town.now, publish=publish, states=case_summaries.LISTED, limit=100
+            )
             pages = {sight.number: sight for sight in sights}
             assert len(found) == len(pages) == 4
             for each in found:

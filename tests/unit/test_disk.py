@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from factories import Town
 
-from city import backup, files, opendata
+from city import backup, files
 from city import settings as city_settings
+from city.opendata import editions
 from city.settings import WrongSetting
 from pwa.cli import cli
 
@@ -144,11 +145,11 @@ def test_what_a_command_wrote_before_stays_where_the_next_finds_no_room(
 def test_open_data_stays_what_it_was_where_the_next_edition_finds_no_room(
     shell: CliRunner, town: Town, fill_up: FillUp
 ) -> None:
-    root = opendata.place(town.settings)
+    root = editions.place(town.settings)
     assert shell.invoke(cli, ["export", "edition"]).exit_code == 0
-    before = opendata.current(root)
+    before = editions.current(root)
     assert before
     fill_up(root)
     done = shell.invoke(cli, ["export", "edition"])
     assert (done.exit_code, "No space left" in done.output) == (1, True), done.output
-    assert opendata.current(root) == before
+    assert editions.current(root) == before

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, doctor, dumps, opendata
+from city import backup, doctor, dumps
 from city.audit import epochs
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
 from city.notifications import fan_out
+from city.opendata import editions
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings
@@ -148,8 +149,8 @@ def test_files_of_open_data_that_are_not_made_any_more_are_told(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
     assert found()["open data"].mark == doctor.OK
-    root, city = opendata.place(town.settings), city_file.load(DEFAULT_CITY)
-    for _ in opendata.make(town.engine, root, city, town.now):
+    root, city = editions.place(town.settings), city_file.load(DEFAULT_CITY)
+    for _ in editions.make(town.engine, root, city, town.now):
         pass
     assert [found(days=days)["open data"].mark for days in (2, 3)] == [doctor.OK, doctor.LOOK]
 

@@ -13,14 +13,16 @@ import pytest
 from click.testing import CliRunner, Result
 from factories import Town, statements
 
-from city import exports, files, opendata
+from city import files
 from city.cases import queries, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.db.models import Area, Service, Topic
-from city.exports import Told
 from city.metrics import metrics
+from city.opendata import editions
+from city.opendata import rows as opendata_rows
+from city.opendata.rows import Told
 from city.people import contacts
 from city.people.contacts import Conversation
 from city.places import areas
@@ -62,7 +64,7 @@ def told(town: Town) -> Town:
 
 def test_each_row_is_what_a_stranger_sees_of_that_case(told: Town, city: CityFile) -> None:
     with told.looking() as scene:
-        rows = [row for page in exports.cases(scene.s, city) for row in page]
+        rows = [row for page in opendata_rows.cases(scene.s, city) for row in page]
         seen = {
             sight.number: sight
             for row in rows
@@ -92,8 +94,8 @@ def test_what_was_undone_or_is_private_is_in_no_row(told: Town, city: CityFile) 
         scene.case("26-000001").state = "undone"
         scene.s.get_one(Service, "limb-down").private = True
     with told.looking() as scene:
-        rows = [row for page in exports.cases(scene.s, city) for row in page]
-        assert exports.count(scene.s) == len(rows)
+        rows = [row for page in opendata_rows.cases(scene.s, city) for row in page]
+        assert opendata_rows.count(scene.s) == len(rows)
     assert "26-000001" not in {row.number for row in rows}
     assert {row.service_code for row in rows} == {"light-out"}
 
@@ -107,7 +109,7 @@ def test_a_case_that_was_merged_into_a_private_one_does_not_name_it(told: Town, 
         number = merged.number
         scene.s.get_one(Service, "limb-down").private = True
     with told.looking() as scene:
-        rows = {row.number: row for page in exports.cases(scene.s, city) for row in page}
+        rows = {row.number: row for page in opendata_rows.cases(scene.s, city) for row in page}
     assert (rows[number].state, rows[number].merged_into) == ("merged", "")
 
 
@@ -119,9 +121,9 @@ def test_pages_follow_each_other_without_a_gap_and_each_costs_the_same(
             scene.report()
     costs = {}
     for size in (5, 100):
-        monkeypatch.setattr(exports, "PAGE", size)
+        monkeypatch.setattr(opendata_rows, "PAGE", size)
         with told.looking() as scene, statements(told.engine) as sent:
-            pages = list(exports.cases(scene.s, city))
+            pages = list(opendata_rows.cases(scene.s, city))
         numbers = [row.number for page in pages for row in page]
         assert numbers == sorted(set(numbers))
         assert len(numbers) == 25
@@ -140,10 +142,10 @@ def export(told: Town, *args: str, what: str = "requests") -> Result:
 
 
 def test_a_new_edition_is_made_at_once(told: Town) -> None:
-    root = opendata.place(told.settings)
+    root = editions.place(told.settings)
     for _ in range(2):
         done = export(told, what="edition")
-        made = opendata.current(root)
+        made = editions.current(root)
         assert made
         assert (done.exit_code, done.output) == (0, f"{len(made.files)} files are at /data now, in {root}.\n")
     assert [each for each in root.iterdir() if each.is_dir()] == [made.folder]
@@ -154,20 +156,20 @@ def test_a_new_edition_is_made_at_once(told: Town) -> None:
 
 
 def test_two_editions_are_not_made_at_once(told: Town) -> None:
-    root = opendata.place(told.settings)
+    root = editions.place(told.settings)
     assert export(told, what="edition").exit_code == 0
-    before = opendata.current(root)
+    before = editions.current(root)
     with files.alone(root):
         fault = export(told, what="edition")
     assert (fault.exit_code, "The worker is building them right now" in fault.output) == (1, True)
-    assert opendata.current(root) == before
+    assert editions.current(root) == before
     assert [each for each in root.iterdir() if each.is_dir()] == [before.folder if before else None]
 
 
 def test_the_command_writes_every_format(told: Town, tmp_path: Path) -> None:
     written, folder = {}, tmp_path / "taken"
     folder.mkdir()
-    for form in exports.FORMATS:
+    for form in opendata_rows.FORMATS:
         done = export(told, "--format", form, "-o", str(folder / form))
         assert done.exit_code == 0, done.output
         written[form] = (folder / form).read_text("utf-8")
@@ -187,12 +189,12 @@ def test_the_command_writes_every_format(told: Town, tmp_path: Path) -> None:
     assert [each["properties"]["number"] for each in shapes["features"]] == [row["number"] for row in rows]
     assert shapes["features"][0]["geometry"] == {"type": "Point", "coordinates": [-71.2, 39.6]}
     requests = list(csv.DictReader(io.StringIO(written["bulk"])))
-    assert tuple(requests[0]) == exports.BULK
+    assert tuple(requests[0]) == opendata_rows.BULK
     assert [(each["service_request_id"], each["status_description"]) for each in requests] == [
         ("26-000001", "open"), ("26-000003", "closed"), ("26-000004", "closed"), ("26-000006", "open"),
     ]  # fmt: skip
     assert not [form for form, text in written.items() if "canary" in text]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(exports.FORMATS)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(opendata_rows.FORMATS)
 
 
 def test_days_are_the_citys_own_and_the_last_one_belongs_to_them(told: Town) -> None:
@@ -250,7 +252,7 @@ def test_contacts_are_counted_in_months_that_are_over_and_small_ones_are_hidden(
     talk(town, counts, datetime(2026, 4, 3, 15, tzinfo=UTC))
     talk(town, {("phone", "answered", topics[0]): 1}, town.now)
     with town.looking() as scene:
-        rows = [row for page in exports.contacts(scene.s, city, town.now) for row in page]
+        rows = [row for page in opendata_rows.contacts(scene.s, city, town.now) for row in page]
     assert {row.month for row in rows} == {"2026-04"}
     assert {(row.channel, row.outcome, row.topic) for row in rows} == counts.keys()
     shown = {(row.channel, row.outcome, row.topic): row.contacts for row in rows if not row.hidden}
@@ -263,9 +265,9 @@ def test_no_sum_of_a_topic_or_a_channel_gives_a_hidden_number_away(seed: int) ->
     chance = random.Random(seed)
     numbers = {key: chance.randrange(23) for key in itertools.product("abc", ["x"], "pqrst")}
     counts = {key: n for key, n in numbers.items() if n}
-    hidden = exports._untold(counts)
+    hidden = opendata_rows._untold(counts)
     assert {key for key, n in counts.items() if n < metrics.FEW} <= hidden
-    for column in exports._summed(counts):
+    for column in opendata_rows._summed(counts):
         assert len(hidden & column.keys()) != 1 or len(column) == 1
 
 

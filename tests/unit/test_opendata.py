@@ -22,14 +22,16 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import exports, files, opendata, retention
+from city import files, retention
 from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Asset, Clock, Report
-from city.opendata import Edition
+from city.opendata import editions
+from city.opendata import rows as opendata_rows
+from city.opendata.editions import Edition
 from city.photos import storage
 from city.reports import intake
 from city.settings import DEFAULT_CITY
@@ -60,9 +62,9 @@ def told(town: Town) -> Town:
 @pytest.fixture
 def make(told: Town, city: CityFile, tmp_path: Path) -> Callable[..., Edition]:
     def made(at: datetime = told.now, city: CityFile = city) -> Edition:
-        for _ in opendata.make(told.engine, tmp_path / "files", city, at):
+        for _ in editions.make(told.engine, tmp_path / "files", city, at):
             pass
-        found = opendata.current(tmp_path / "files")
+        found = editions.current(tmp_path / "files")
         assert found is not None
         return found
 
@@ -119,7 +121,7 @@ def test_they_are_made_once_a_day_after_the_citys_midnight(
 ) -> None:
     def is_due(at: datetime) -> bool:
         with told.looking() as scene:
-            return opendata.is_due(scene.s, tmp_path / "files", city, at)
+            return editions.is_due(scene.s, tmp_path / "files", city, at)
 
     assert is_due(told.now)
     make(told.now)
@@ -132,9 +134,9 @@ def test_they_are_made_once_a_day_after_the_citys_midnight(
 def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path
 ) -> None:
-    def is_due(after: timedelta = opendata.BETWEEN) -> bool:
+    def is_due(after: timedelta = editions.BETWEEN) -> bool:
         with told.looking() as scene:
-            return opendata.is_due(scene.s, tmp_path / "files", city, told.now + after)
+            return editions.is_due(scene.s, tmp_path / "files", city, told.now + after)
 
     make()
     with told.at_work() as scene:
@@ -143,7 +145,7 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
         intake.erase(
             scene.s, report, store, told.settings.var, by=scene.actor("dispatcher"), at=told.now
         )  # fmt: skip
-    assert not is_due(opendata.BETWEEN - timedelta(seconds=1))
+    assert not is_due(editions.BETWEEN - timedelta(seconds=1))
     assert is_due()
     make()
     assert not is_due()
@@ -170,7 +172,7 @@ def test_what_the_records_schedule_clears_waits_for_the_night_and_what_somebody_
 
     def is_due() -> bool:
         with told.looking() as scene:
-            return opendata.is_due(scene.s, tmp_path / "files", city, at + opendata.BETWEEN)
+            return editions.is_due(scene.s, tmp_path / "files", city, at + editions.BETWEEN)
 
     def houses(edition: Edition) -> int:
         return read(edition, "cases-2026.csv").count("214 Tansy")
@@ -194,7 +196,7 @@ def test_what_a_restored_database_does_not_know_is_not_left_in_the_files(
     with told.engine.begin() as connection:
         connection.execute(update(Clock).values(n=1))
     with told.looking() as scene:
-        assert opendata.is_due(scene.s, tmp_path / "files", city, told.now + opendata.BETWEEN)
+        assert editions.is_due(scene.s, tmp_path / "files", city, told.now + editions.BETWEEN)
 
 
 @pytest.mark.parametrize(
@@ -203,11 +205,11 @@ def test_what_a_restored_database_does_not_know_is_not_left_in_the_files(
 def test_a_manifest_of_another_release_is_none_and_a_new_one_is_made(
     make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path, ours: str, theirs: str
 ) -> None:
-    manifest = make().folder / opendata.MANIFEST
+    manifest = make().folder / editions.MANIFEST
     manifest.write_text(manifest.read_text("utf-8").replace(ours, theirs), "utf-8")
-    assert opendata.current(tmp_path / "files") is None
+    assert editions.current(tmp_path / "files") is None
     with told.looking() as scene:
-        assert opendata.is_due(scene.s, tmp_path / "files", city, told.now)
+        assert editions.is_due(scene.s, tmp_path / "files", city, told.now)
     assert make().files
 
 
@@ -216,11 +218,11 @@ def test_whoever_is_stopped_half_way_leaves_the_old_files_whole(
     make: Callable[..., Edition], told: Town, city: CityFile, tmp_path: Path, steps: int
 ) -> None:
     old = make()
-    going = opendata.make(told.engine, tmp_path / "files", city, MIDNIGHT)
+    going = editions.make(told.engine, tmp_path / "files", city, MIDNIGHT)
     for _ in range(steps):
         next(going)
     going.close()
-    assert opendata.current(tmp_path / "files") == old
+    assert editions.current(tmp_path / "files") == old
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == sorted(
         ["current", "lock", old.folder.name]
     )
@@ -239,7 +241,7 @@ def test_what_is_read_stays_where_the_disk_fails_last_of_all(
     monkeypatch.setattr(files, "sync", fails)
     with pytest.raises(OSError, match="EIO"):
         make()
-    edition = opendata.current(root)
+    edition = editions.current(root)
     assert edition
     assert all(edition.path(name).exists() for name in edition.files)
 
@@ -269,15 +271,15 @@ def test_a_fault_leaves_the_old_files_and_is_tried_again_an_hour_later(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(opendata, "_put", full)
+        patched.setattr(editions, "_put", full)
         with pytest.raises(OSError, match="No space"):
             files(MIDNIGHT)
         clock[0] += 120
         files(MIDNIGHT)  # nothing: it waits
-        assert opendata.current(tmp_path / "files") == old
+        assert editions.current(tmp_path / "files") == old
     clock[0] += 3600
     files(MIDNIGHT)
-    found = opendata.current(tmp_path / "files")
+    found = editions.current(tmp_path / "files")
     assert found is not None
     assert found.made_at == MIDNIGHT
     app.extensions["cityline"].engine.dispose()
@@ -289,12 +291,12 @@ def test_the_worker_makes_them_a_little_at_a_time(
     with told.at_work() as scene:
         for _ in range(8):
             scene.report()
-    monkeypatch.setattr(exports, "PAGE", 2)
+    monkeypatch.setattr(opendata_rows, "PAGE", 2)
     monkeypatch.setattr(worker, "AT_A_TIME", 0.0)
     app = create_app(told.settings)
     files, root = worker.Files(app, tmp_path / "files"), tmp_path / "files"
     turns = 0
-    while opendata.current(root) is None and turns < 100:
+    while editions.current(root) is None and turns < 100:
         files(MIDNIGHT)
         turns += 1
     assert 5 <= turns < 100
@@ -321,7 +323,7 @@ def test_a_licence_whose_address_is_none_is_refused(tmp_path: Path, address: str
 def test_the_figures_of_a_month_that_ended_tonight_are_in_them(told: Town, tmp_path: Path) -> None:
     app = create_app(told.settings)
     worker.Files(app, tmp_path / "files")(datetime(2026, 6, 1, 4, 1, tzinfo=UTC))
-    edition = opendata.current(tmp_path / "files")
+    edition = editions.current(tmp_path / "files")
     assert edition is not None
     months = {row["month"] for row in csv.DictReader(io.StringIO(read(edition, "measures.csv")))}
     assert months == {"2026-05"}
@@ -343,7 +345,7 @@ def test_a_killed_process_never_leaves_half_an_edition(told: Town, tmp_path: Pat
         child.kill()
         child.wait()
         child.stdout.close()
-        edition = opendata.current(root)
+        edition = editions.current(root)
         assert edition is not None
         for name, file in edition.files.items():
             data = gzip.decompress(edition.path(name).read_bytes())

@@ -15,10 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from wording import resident
 
-from city import opendata
 from city.audit import events
 from city.db.models import Area, Street
-from city.opendata import Edition
+from city.opendata import editions
+from city.opendata.editions import Edition
 from pwa import dictionary
 
 PLAIN = {"Accept-Encoding": "identity"}
@@ -37,10 +37,10 @@ def edition(app: Flask, town: Town) -> Edition:
 
 
 def make(app: Flask, town: Town) -> Edition:
-    root = opendata.place(town.settings)
-    for _ in opendata.make(town.engine, root, app.extensions["cityline"].city, town.now):
+    root = editions.place(town.settings)
+    for _ in editions.make(town.engine, root, app.extensions["cityline"].city, town.now):
         pass
-    found = opendata.current(root)
+    found = editions.current(root)
     assert found is not None
     return found
 
@@ -151,7 +151,7 @@ def test_a_new_edition_may_take_the_place_of_one_that_somebody_reads(
     new = make(app, town)
     assert not edition.folder.exists()
     told = iter([edition, new])
-    monkeypatch.setattr(opendata, "current", lambda _root: next(told))
+    monkeypatch.setattr(editions, "current", lambda _root: next(told))
     response = client.get("/data/files/contacts.csv", headers=PLAIN)
     assert response.status_code == 200
     response.close()

@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from wording import resident
 
-from city import opendata
 from city.cases import transitions
 from city.db.models import DeclaredPhoto, Device, Operation, Report, Service
+from city.opendata import editions
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import Settings
@@ -95,12 +95,12 @@ def filled(rule: Rule, number: str, told: Told) -> str:
 
 def files(app: Flask, town: Town) -> list[str]:
     """The addresses of a night's files, made now."""
-    root = opendata.place(town.settings)
-    for _ in opendata.make(town.engine, root, app.extensions["cityline"].city, town.now):
+    root = editions.place(town.settings)
+    for _ in editions.make(town.engine, root, app.extensions["cityline"].city, town.now):
         pass
-    edition = opendata.current(root)
+    edition = editions.current(root)
     assert edition is not None
-    return [f"/data/files/{name}" for name in (opendata.MANIFEST, *edition.files)]
+    return [f"/data/files/{name}" for name in (editions.MANIFEST, *edition.files)]
 
 
 def test_no_public_address_tells_what_was_not_shown(

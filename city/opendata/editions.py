@@ -20,12 +20,12 @@ import orjson
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import exports
 from city import files as city_files
 from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import Clock, Erasure, Policy
-from city.exports import Format
+from city.opendata import rows as opendata_rows
+from city.opendata.rows import Format
 from city.settings import Settings
 
 MANIFEST: Final = "manifest.json"
@@ -171,19 +171,22 @@ def _seq(s: Session) -> int:
 
 def _cases(s: Session, city: CityFile, shelf: "_Shelf") -> Iterator[None]:
     """A file each year and format: by the year in which the cases were opened, on the city's own clocks."""
-    for rows in exports.cases(s, city):
+    for rows in opendata_rows.cases(s, city):
         for year in sorted({row.opened_at.year for row in rows}):
             opened = [row for row in rows if row.opened_at.year == year]
             for kind, form in (("cases", "csv"), ("cases", "geojson"), ("requests", "bulk")):
-                shelf.add(kind, exports.FORMATS[form], opened, year)
+                shelf.add(kind, opendata_rows.FORMATS[form], opened, year)
         yield
 
 
 def _tables(s: Session, city: CityFile, shelf: "_Shelf", now: datetime) -> Iterator[None]:
     tables: list[tuple[str, Format, Callable[[], Iterator[list[Any]]]]] = [
-        ("contacts", exports.CONTACTS, lambda: exports.contacts(s, city, now)),
-        ("measures", exports.MEASURES, lambda: exports.measures(s, city, now)),
-        *((kind, exports.LAYER, lambda kind=kind: exports.ground(s, kind)) for kind in exports.LAYERS),
+        ("contacts", opendata_rows.CONTACTS, lambda: opendata_rows.contacts(s, city, now)),
+        ("measures", opendata_rows.MEASURES, lambda: opendata_rows.measures(s, city, now)),
+        *(
+            (kind, opendata_rows.LAYER, lambda kind=kind: opendata_rows.ground(s, kind))
+            for kind in opendata_rows.LAYERS
+        ),
     ]
     for kind, form, read in tables:
         shelf.add(kind, form, [])

@@ -14,13 +14,14 @@ import orjson
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from city import csv_cells, outlines
+from city import csv_cells
 from city.cases.queries import known_to_all, roots_of, street_only
 from city.config.city_file import CityFile
 from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
 from city.lifecycle import MERGED, OPEN, UNDONE
 from city.metrics import metrics, periods, publications
+from city.opendata import case_summaries
 from city.places import areas
 
 Alike = tuple[str, str, str]  # channel, outcome, topic
@@ -116,7 +117,10 @@ def cases(s: Session, city: CityFile, span: Span = ALL) -> Iterator[list[Told]]:
     names, found, last = _Names(s, city), areas.known(s), 0
     while rows := s.execute(_page(span, last)).all():
         last, ids = rows[-1].id, [row.id for row in rows]
-        moved, roots = outlines.last_moved(s, ids), _roots(s, [row.id for row in rows if row.state == MERGED])
+        moved, roots = (
+            case_summaries.last_moved(s, ids),
+            _roots(s, [row.id for row in rows if row.state == MERGED]),
+        )
         told: dict[int, int] = {row[0]: row[1] for row in s.execute(_reports(ids))}
         yield [
             _told(row, names, found, moved.get(row.id), told.get(row.id, 0), roots.get(row.id, ""))
