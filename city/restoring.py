@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
 
-from city import backup, dumps, erasing, files, forgetting, redactions, retention
+from city import backup, dumps, files
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
 from city.backup import Manifest, Told
@@ -23,6 +23,7 @@ from city.notifications import fan_out
 from city.people import sessions
 from city.photos import orphans, photos
 from city.photos.storage import Store
+from city.privacy import caller_erasure, erasure, redaction, retention
 from city.reports import intake
 from city.settings import Settings
 
@@ -161,18 +162,20 @@ def _put_secret(settings: Settings, secret: str) -> bool:
 def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line], at: datetime) -> int:
     again = 0
     with db.transaction(engine) as s:
-        again += forgetting.forget_again(s, [line for line in lines if isinstance(line, Forgotten)], at=at)
+        again += caller_erasure.forget_again(
+            s, [line for line in lines if isinstance(line, Forgotten)], at=at
+        )
     for line in lines:
         if isinstance(line, Forgotten | Cleared | Held | ShutOut):
             continue
         if isinstance(line, Redacted):
-            again += redactions.redact_again(engine, store, var, line, at=at)
+            again += redaction.redact_again(engine, store, var, line, at=at)
             continue
         with db.transaction(engine) as s:
             if isinstance(line, Left):
-                again += erasing.erase_again(s, line, at=at)
+                again += erasure.erase_again(s, line, at=at)
             elif isinstance(line, Unfollowed):
-                again += erasing.unfollow_again(s, line)
+                again += erasure.unfollow_again(s, line)
             else:
                 again += intake.erase_again(s, line, store, var, at=at)
     cleared = [line for line in lines if isinstance(line, Cleared)]

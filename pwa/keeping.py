@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from city import backup, doctor, dumps, forgetting, restoring
+from city import backup, doctor, dumps, restoring
 from city.cases import board_index
 from city.cases import search as case_search
 from city.config import versions as config_versions
@@ -16,6 +16,7 @@ from city.lifecycle import Refused
 from city.people import accounts
 from city.people import callers as known_callers
 from city.photos import storage
+from city.privacy import caller_erasure
 from city.settings import read
 from pwa.progress import Progress
 
@@ -76,7 +77,7 @@ def forget(number: str) -> None:
     except Refused:
         raise click.ClickException(f"{number!r} isn't a phone number. Example: (203) 555-0142") from None
     with db.transaction(engine) as s:
-        done = forgetting.forget(
+        done = caller_erasure.forget(
             s,
             phones,
             storage.open_store(settings),

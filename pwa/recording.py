@@ -14,19 +14,20 @@ from flask_babel import gettext as _
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import erasing, files, records, restoring, retention, subjects
+from city import files, restoring
 from city.cases import queries
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period
 from city.db import engine as db
 from city.db.models import Case
-from city.erasing import Gone
 from city.lifecycle import Refused
 from city.people import accounts, callers
 from city.photos import photos, storage
 from city.photos.storage import Store
-from city.records import Record
+from city.privacy import data_subjects, erasure, record_export, retention
+from city.privacy.erasure import Gone
+from city.privacy.record_export import Record
 from city.settings import Settings, read
 from pwa import access, filters, localization
 from pwa.progress import Progress
@@ -85,10 +86,10 @@ def erase(person: str) -> None:
     store, at = storage.open_store(settings), datetime.now(UTC)
     try:
         with db.transaction(engine) as s:
-            if not subjects.is_name(person) and queries.by_number(s, person.strip()):
+            if not data_subjects.is_name(person) and queries.by_number(s, person.strip()):
                 raise click.ClickException(f"{person} is a case. This command erases a person's data. {WHO}")
             found = _found(s, person, city)
-            gone = erasing.erase(s, found, store, settings.var, by=accounts.THE_SYSTEM, at=at)
+            gone = erasure.erase(s, found, store, settings.var, by=accounts.THE_SYSTEM, at=at)
     except storage.StoreDown as fault:
         raise click.ClickException(f"{fault}. Run it again when photo storage is available.") from None
     click.echo(_what_went(gone))
@@ -198,7 +199,7 @@ def _record(
     s: Session, what: str, city: CityFile, *, publish: str | None, unconfirmed: bool, now: datetime
 ) -> Record:
     """What is asked for; `publish` is the setting of that name where it is only what everybody may know."""
-    case = None if subjects.is_name(what) else queries.named(s, what)
+    case = None if data_subjects.is_name(what) else queries.named(s, what)
     if case and unconfirmed:
         raise click.ClickException(
             "--unconfirmed only works for a person. A case always includes all its reports."
@@ -206,23 +207,23 @@ def _record(
     if publish is not None:
         return _public(s, what, case, publish, now)
     if case:
-        return records.of_case(s, case, by=accounts.THE_SYSTEM, at=now)
+        return record_export.of_case(s, case, by=accounts.THE_SYSTEM, at=now)
     found = _found(s, what, city)
-    return records.of_person(s, found, unconfirmed=unconfirmed, by=accounts.THE_SYSTEM, at=now)
+    return record_export.of_person(s, found, unconfirmed=unconfirmed, by=accounts.THE_SYSTEM, at=now)
 
 
 def _public(s: Session, words: str, case: Case | None, publish: str, now: datetime) -> Record:
     if case is None:
         raise click.ClickException(f"--public needs a case number, and {words!r} isn't one.")
-    record = records.for_anybody(s, case, publish=publish, at=now)
+    record = record_export.for_anybody(s, case, publish=publish, at=now)
     if record is None:
         raise click.ClickException(f"Case {case.number} is private. None of it is public.")
     return record
 
 
-def _found(s: Session, words: str, city: CityFile) -> subjects.Subject:
+def _found(s: Session, words: str, city: CityFile) -> data_subjects.Subject:
     try:
-        found = subjects.find(s, words, city)
+        found = data_subjects.find(s, words, city)
     except Refused:
         raise click.ClickException(f"Can't find {words!r}. {WHO}") from None
     if not found.is_known:

@@ -16,7 +16,6 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from city import retention
 from city.audit import events
 from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
@@ -27,6 +26,7 @@ from city.notifications.channel import Channel, Undeliverable
 from city.opendata import editions
 from city.people import accounts, callers, sessions
 from city.photos import orphans, photos
+from city.privacy import retention
 from city.reports import photo_urls, remote_images
 from city.settings import OUTWARD, Settings
 from pwa import mail, newest

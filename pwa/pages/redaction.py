@@ -7,12 +7,12 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city import redactions
 from city.cases import queries
 from city.db.models import Case, Photo
 from city.lifecycle import Refused
 from city.photos.processing import BadPhoto, Box
 from city.photos.storage import StoreDown
+from city.privacy import redaction
 from pwa import access, errors
 from pwa.fragments import go, render
 
@@ -38,13 +38,13 @@ def redact(number: str, photo_id: str) -> Response:
         return _gone(number)
     try:
         boxes = _boxes(rows)
-        redactions.check(boxes)
+        redaction.check(boxes)
         if request.form.get("do") != "cover":
             return _form(number, photo_id, rows)
         with access.reading() as s:
             _case, photo = _both(s, number, photo_id)
-        covered = redactions.cover(photo, boxes, here.store, here.settings.var)
-        redactions.redact(here.engine, here.store, here.settings.var, covered, by=g.actor, at=at)
+        covered = redaction.cover(photo, boxes, here.store, here.settings.var)
+        redaction.redact(here.engine, here.store, here.settings.var, covered, by=g.actor, at=at)
     except Refused as refused:
         if refused.code == "photo_gone":
             return _gone(number)
@@ -67,13 +67,13 @@ def _form(
 ) -> Response:
     with access.reading() as s:
         case, photo = _both(s, number, photo_id)
-        others = redactions.shared(s, photo)
-    spare = max(1, ROWS - len(rows)) if len(rows) < redactions.MOST_BOXES else 0
+        others = redaction.shared(s, photo)
+    spare = max(1, ROWS - len(rows)) if len(rows) < redaction.MOST_BOXES else 0
     return render(
         "dispatch/redaction.html", status=422 if fault else 200, case=case, photo=photo, others=others,
         rows=[*rows, *[[""] * 4] * spare], edges=list(zip(EDGES, _edges(), strict=True)),
         drawn=[row for row in rows if all(row)], fault=errors.words(fault) if fault else "",
-        most=redactions.MOST_BOXES,
+        most=redaction.MOST_BOXES,
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _edges() -> list[str]:
 
 def _rows() -> list[list[str]]:
     """What was typed, a row a part; those that are wholly empty are passed over."""
-    columns = [request.form.getlist(edge)[: redactions.MOST_BOXES + 1] for edge in EDGES]
+    columns = [request.form.getlist(edge)[: redaction.MOST_BOXES + 1] for edge in EDGES]
     rows = [[value.strip()[:MOST_LETTERS] for value in row] for row in zip(*columns, strict=False)]
     return [row for row in rows if any(row)]
 

@@ -26,7 +26,6 @@ from phones import (
 )  # fmt: skip
 from sqlalchemy import Engine, func, select
 
-from city import retention
 from city.audit import events
 from city.cases import queries, transitions
 from city.config.retention_schedule import Period, Schedule
@@ -47,6 +46,7 @@ from city.lifecycle import DISPATCHER
 from city.people import accounts
 from city.photos import photos
 from city.places.lookup import Place
+from city.privacy import retention
 from city.reports import intake
 from sync import residents, review
 from sync.reporting import key_of

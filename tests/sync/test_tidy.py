@@ -8,12 +8,12 @@ from factories import texts
 from phones import Clock, Phone, case_of, declare, dispatch, make_lamp, person, picture
 from sqlalchemy import Engine, func, select
 
-from city import retention
 from city.audit import events
 from city.cases import transitions
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import reading, transaction
 from city.db.models import DeclaredPhoto, FeedRow, Operation
+from city.privacy import retention
 from city.settings import Settings
 from sync import tidy
 

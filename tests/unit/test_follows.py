@@ -10,7 +10,6 @@ import pytest
 from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
-from city import erasing, records, retention, subjects
 from city.cases import legal_holds, transitions
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
@@ -21,6 +20,7 @@ from city.notifications import digests, fan_out, subscriptions
 from city.notifications.subscriptions import About
 from city.photos import storage
 from city.places import areas
+from city.privacy import data_subjects, erasure, record_export, retention
 from city.reports import intake
 from pwa import worker
 from pwa.app import create_app
@@ -417,8 +417,8 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
 
     assert left() == 2
     with town.at_work() as scene:
-        found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
-        gone = erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+        found, by = data_subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
+        gone = erasure.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
         assert gone.held == (case.number,)
     assert left() == 2
     with town.at_work() as scene:
@@ -505,8 +505,8 @@ def test_what_is_followed_elsewhere_is_erased_though_one_case_is_on_hold(town: T
             at=town.now,
         )
     with town.at_work() as scene:
-        found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
-        erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+        found, by = data_subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
+        erasure.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
     with town.looking() as scene:
         assert [row.case_id for row in scene.s.scalars(select(Subscription))] == [case.id]
 
@@ -517,11 +517,13 @@ def test_whoever_asks_reads_what_they_follow_and_is_forgotten_there(town: Town) 
     wanted(town, "area", "Old Mill")
     city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
     with town.at_work() as scene:
-        found, by = subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
-        told = records.of_person(scene.s, found, by=by, at=town.now).sections["addresses"]
+        found, by = data_subjects.find(scene.s, "ana@town.test", city), scene.actor("administrator")
+        told = record_export.of_person(scene.s, found, by=by, at=town.now).sections["addresses"]
         assert [(each["case"], each["place"]) for each in told] == [(case.number, None), (None, "Old Mill")]
-        told = records.of_case(scene.s, scene.case(case.number), by=by, at=town.now).sections["addresses"]
+        told = record_export.of_case(scene.s, scene.case(case.number), by=by, at=town.now).sections[
+            "addresses"
+        ]
         assert "ana@town.test" in [each["address"] for each in told if each["case"] == case.number]
-        erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+        erasure.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
     with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).all() == []

@@ -13,16 +13,17 @@ from click.testing import CliRunner
 from factories import LAMP, Town
 from sqlalchemy import select
 
-from city import backup, forgetting, restoring
+from city import backup, restoring
 from city.audit import counters, erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.db import engine as db
 from city.db.models import Caller, Contact, EventDetail, Report, Topic
-from city.forgetting import Done
 from city.lifecycle import Refused
 from city.people import accounts, callers, contacts
 from city.people.contacts import Conversation
 from city.photos import storage
+from city.privacy import caller_erasure
+from city.privacy.caller_erasure import Done
 from city.reports import calls
 from city.reports.calls import Call
 from city.reports.intake import Telling
@@ -56,7 +57,7 @@ def called(town: Town, phone: str = PHONE, words: str = "My sister is ill", **ch
 def forgotten(town: Town, *phones: str, by: str = "administrator") -> Done | None:
     store = storage.open_store(town.settings)
     with town.at_work() as scene:
-        return forgetting.forget(
+        return caller_erasure.forget(
             scene.s, phones or (PHONE,), store, town.settings.var, by=scene.actor(by), at=town.now
         )
 
@@ -177,7 +178,7 @@ def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> N
         with town.at_work() as scene:
             if first == "forget":
                 store = storage.open_store(town.settings)
-                forgetting.forget(
+                caller_erasure.forget(
                     scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
                 )
             else:
@@ -214,7 +215,7 @@ def test_a_number_is_asked_to_be_forgotten_while_silent_ones_are(town: Town) -> 
             second = pool.submit(sweep)
             town.await_waiting()
             store = storage.open_store(town.settings)
-            done = forgetting.forget(
+            done = caller_erasure.forget(
                 scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
             )
         assert (done, second.result(60)) == (Done(1, 0), 0)

@@ -11,7 +11,6 @@ import pytest
 from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import select
 
-from city import forgetting
 from city.audit import counters, events
 from city.audit.events import Actor
 from city.board import queries as board_queries
@@ -26,6 +25,7 @@ from city.lifecycle import MOVES, OFFICE_OUTCOMES, STATES, Refused, check, possi
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
 from city.photos import storage
+from city.privacy import caller_erasure
 from city.reports import calls, closing_feedback, intake
 from city.reports.calls import Call
 from city.reports.intake import Telling
@@ -302,10 +302,10 @@ class TestErasure:
             close(scene, case)
         with town.at_work() as scene:
             store = storage.open_store(town.settings)
-            done = forgetting.forget(
+            done = caller_erasure.forget(
                 scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
             )
-            assert done == forgetting.Done(1, 1)
+            assert done == caller_erasure.Done(1, 1)
         with town.looking() as scene:
             case = scene.s.scalars(select(Case)).one()
             assert case.closures[-1].words == ""

@@ -22,7 +22,7 @@ from factories import Town
 from flask import Flask
 from sqlalchemy import select, update
 
-from city import files, retention
+from city import files
 from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
@@ -33,6 +33,7 @@ from city.opendata import editions
 from city.opendata import rows as opendata_rows
 from city.opendata.editions import Edition
 from city.photos import storage
+from city.privacy import retention
 from city.reports import intake
 from city.settings import DEFAULT_CITY
 from pwa import worker

@@ -16,7 +16,7 @@ from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import backup, erasing, restoring, subjects
+from city import backup, restoring
 from city.answers import unanswered
 from city.audit import erasure_ledger, events
 from city.cases import legal_holds, transitions
@@ -43,6 +43,7 @@ from city.notifications import fan_out, subscriptions
 from city.people import accounts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
+from city.privacy import data_subjects, erasure
 from city.reports import calls, intake
 from city.reports.calls import Call
 from city.reports.intake import Telling
@@ -477,7 +478,7 @@ class TestErasing:
             anew = subscriptions.follow(scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1))
             key = erasure_ledger.slowly_hashed(MAIL, salt)
             line = erasure_ledger.Unfollowed((other.id, anew.id, anew.id + 1), salt, key, then)
-            assert not erasing.unfollow_again(scene.s, line)
+            assert not erasure.unfollow_again(scene.s, line)
             assert len(scene.s.scalars(select(Subscription)).all()) == 2
 
     @pytest.mark.postgresql
@@ -495,9 +496,9 @@ class TestErasing:
 
         monkeypatch.setattr(intake, "forget_wishes", forget_and_wish)
         with town.at_work() as scene:
-            subject = subjects.Subject((MAIL,))
+            subject = data_subjects.Subject((MAIL,))
             store, by = storage.open_store(town.settings), scene.actor("administrator")
-            gone = erasing.erase(scene.s, subject, store, town.settings.var, by=by, at=town.now)
+            gone = erasure.erase(scene.s, subject, store, town.settings.var, by=by, at=town.now)
             assert gone.wishes == 0
 
     def test_a_hold_that_is_placed_in_this_very_moment_is_named(
@@ -537,9 +538,9 @@ class TestErasing:
     ) -> None:
         store, city = storage.open_store(town.settings), cityfiles.load(town.settings.city)
         with town.looking() as scene:
-            found, by = subjects.find(scene.s, MAIL, city), scene.actor(role)
+            found, by = data_subjects.find(scene.s, MAIL, city), scene.actor(role)
         with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):
-            erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
+            erasure.erase(scene.s, found, store, town.settings.var, by=by, at=town.now)
 
 
 class TestTheSchedule:
@@ -581,9 +582,9 @@ class TestTheSchedule:
 def test_a_report_by_phone_is_known_by_the_number_it_came_from(town: Town, shell: CliRunner) -> None:
     key = by_phone(town, "canary words")
     with town.looking() as scene:
-        found = subjects.find(scene.s, SPOKEN, cityfiles.load(town.settings.city))
+        found = data_subjects.find(scene.s, SPOKEN, cityfiles.load(town.settings.city))
         assert [report.words for report in found.reports] == ["canary words"]
-        same = subjects.find(scene.s, f"{found.reports[0].number}", cityfiles.load(town.settings.city))
+        same = data_subjects.find(scene.s, f"{found.reports[0].number}", cityfiles.load(town.settings.city))
         assert [call.key for call in found.calls] == [call.key for call in same.calls] == [key]
     assert shell.invoke(cli, ["erase", SPOKEN]).exit_code == 0
     assert holding(town, "canary", PHONE) == []

@@ -10,7 +10,7 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import backup, redactions, restoring
+from city import backup, restoring
 from city.audit import erasure_ledger, events
 from city.cases import transitions
 from city.db import engine as db
@@ -18,6 +18,7 @@ from city.db.models import Case, Erasure, Event, Photo, Report
 from city.lifecycle import Refused
 from city.photos import photos, processing, storage
 from city.photos.processing import Box
+from city.privacy import redaction
 from city.reports import intake
 
 PAINT = (0x20, 0x24, 0x2B)
@@ -44,10 +45,10 @@ def sent(town: Town, *, form: str = "form:a", data: bytes | None = None, settled
 
 def redact(town: Town, photo: Photo, boxes: Sequence[Box] = LOWER_LEFT, *, by: str = "dispatcher") -> Photo:
     store, var = storage.open_store(town.settings), town.settings.var
-    covered = redactions.cover(photo, boxes, store, var)
+    covered = redaction.cover(photo, boxes, store, var)
     with town.looking() as scene:
         actor = scene.actor(by)
-    became = redactions.redact(town.engine, store, var, covered, by=actor, at=town.now)
+    became = redaction.redact(town.engine, store, var, covered, by=actor, at=town.now)
     with town.looking() as scene:
         return scene.s.get_one(Photo, became[photo.id])
 
@@ -119,7 +120,7 @@ def test_the_same_picture_sent_twice_is_covered_in_both_cases(town: Town, store:
         waiting = photos.stage(scene.s, town.settings.var, data, staged_for="form:c", at=town.now)
     other = sent(town, form="form:d", data=encoded(Image.new("RGB", (60, 40), GREEN)))
     with town.looking() as scene:
-        assert redactions.shared(scene.s, first) == 2
+        assert redaction.shared(scene.s, first) == 2
     redact(town, first)
     with town.looking() as scene:
         rows = {photo.staged_for: photo for photo in scene.s.scalars(select(Photo))}
@@ -152,13 +153,13 @@ def test_it_can_be_done_twice_with_other_parts(town: Town, store: storage.Store)
 
 def test_a_photo_that_somebody_covered_meanwhile_is_gone(town: Town, store: storage.Store) -> None:
     photo = sent(town)
-    late = redactions.cover(photo, UPPER_LEFT, store, town.settings.var)
+    late = redaction.cover(photo, UPPER_LEFT, store, town.settings.var)
     redact(town, photo)
     before = everywhere(town)
     with town.looking() as scene:
         by = scene.actor("dispatcher")
     with pytest.raises(Refused, match="photo_gone"):
-        redactions.redact(town.engine, store, town.settings.var, late, by=by, at=town.now)
+        redaction.redact(town.engine, store, town.settings.var, late, by=by, at=town.now)
     assert everywhere(town) == before
 
 
@@ -182,7 +183,7 @@ def test_others_may_not(town: Town, name: str) -> None:
 )
 def test_parts_that_are_none_are_refused(boxes: list[Box], code: str) -> None:
     with pytest.raises(Refused) as caught:
-        redactions.check(boxes)
+        redaction.check(boxes)
     assert caught.value.code == code
     assert code != "bad_box" or caught.value.facts["nth"] == len(boxes)
 
@@ -193,7 +194,7 @@ def test_what_failed_before_the_commit_changed_nothing(
     photo = sent(town)
     before = everywhere(town)
     with monkeypatch.context() as patch:
-        patch.setattr(redactions.cases, "touched", lambda *_: 1 // 0)
+        patch.setattr(redaction.cases, "touched", lambda *_: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             redact(town, photo)
     with town.looking() as scene:

@@ -13,7 +13,7 @@ import pytest
 from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import event, func, select
 
-from city import backup, erasing, forgetting, redactions, restoring, retention, subjects
+from city import backup, restoring
 from city.audit import counters, erasure_ledger, events
 from city.cases import board_index, legal_holds, queries, tags, transitions
 from city.cases import search as case_search
@@ -44,6 +44,7 @@ from city.people import callers, contacts
 from city.people.contacts import Conversation
 from city.photos import orphans, photos, storage
 from city.photos.processing import Box
+from city.privacy import caller_erasure, data_subjects, erasure, redaction, retention
 from city.reports import calls, intake
 from city.reports.calls import Call
 from city.reports.intake import Telling
@@ -271,7 +272,7 @@ def test_a_case_on_hold_loses_nothing_until_it_is_lifted(town: Town) -> None:
                 by=scene.actor("dispatcher"), at=town.now,
             )  # fmt: skip
     with town.at_work() as scene:
-        done = forgetting.forget(
+        done = caller_erasure.forget(
             scene.s, (PHONE,), storage.open_store(town.settings), town.settings.var,
             by=scene.actor("administrator"), at=town.now,
         )  # fmt: skip
@@ -316,15 +317,15 @@ def _erase_report(town: Town, number: str) -> object:
 def _erase_person(town: Town, _number: str) -> object:
     city, store = city_file.load(town.settings.city), storage.open_store(town.settings)
     with town.at_work() as scene:
-        found, by = subjects.find(scene.s, MAIL, city), scene.actor("administrator")
-        return erasing.erase(scene.s, found, store, town.settings.var, by=by, at=town.now).held
+        found, by = data_subjects.find(scene.s, MAIL, city), scene.actor("administrator")
+        return erasure.erase(scene.s, found, store, town.settings.var, by=by, at=town.now).held
 
 
 def _forget_number(town: Town, _number: str) -> object:
     store, var = storage.open_store(town.settings), town.settings.var
     with town.at_work() as scene:
         by = scene.actor("administrator")
-        done = forgetting.forget(scene.s, (PHONE,), store, var, by=by, at=town.now)
+        done = caller_erasure.forget(scene.s, (PHONE,), store, var, by=by, at=town.now)
         return done and done.held
 
 
@@ -332,8 +333,8 @@ def _cover_photo(town: Town, number: str) -> object:
     store, var = storage.open_store(town.settings), town.settings.var
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
-    covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
-    return redactions.redact(town.engine, store, var, covered, by=by, at=town.now)
+    covered = redaction.cover(photo, [Box(0, 0, 50, 50)], store, var)
+    return redaction.redact(town.engine, store, var, covered, by=by, at=town.now)
 
 
 @pytest.mark.parametrize("way", [_erase_report, _erase_person, _forget_number, _cover_photo])
@@ -465,9 +466,9 @@ def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
         scene.hold(scene.case(number))
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
-    covered = redactions.cover(photo, [Box(0, 0, 50, 50)], store, var)
+    covered = redaction.cover(photo, [Box(0, 0, 50, 50)], store, var)
     with pytest.raises(Refused, match="on_hold"):
-        redactions.redact(town.engine, store, var, covered, by=by, at=town.now)
+        redaction.redact(town.engine, store, var, covered, by=by, at=town.now)
     with town.looking() as scene:
         assert photos.read(store, var, scene.s.get_one(Photo, photo.id), "full")
 

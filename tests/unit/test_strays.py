@@ -13,11 +13,12 @@ import pytest
 from factories import Town
 from pictures import encoded, quarters
 
-from city import doctor, redactions
+from city import doctor
 from city.db.models import Photo
 from city.photos import orphans, photos, storage
 from city.photos.processing import Box, develop
 from city.photos.storage import Store
+from city.privacy import redaction
 
 LATER = datetime.now(UTC) + orphans.AGE + timedelta(days=1)  # a whole run takes its time
 BOX = Box(0, 50, 50, 50)
@@ -238,7 +239,7 @@ def test_bytes_found_from_a_killed_try_are_there_after_the_next_one(
     town: Town, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = sent(town)
-    covered = redactions.cover(photo, [BOX], store, town.settings.var)
+    covered = redaction.cover(photo, [BOX], store, town.settings.var)
     photos.keep(store, covered.new)  # a day ago, and its process was killed
     keep, gone = photos.keep, []
 
@@ -251,6 +252,6 @@ def test_bytes_found_from_a_killed_try_are_there_after_the_next_one(
     with town.looking() as scene:
         by = scene.actor("dispatcher")
     monkeypatch.setattr(photos, "keep", kept)
-    redactions.redact(town.engine, store, town.settings.var, covered, by=by, at=town.now)
+    redaction.redact(town.engine, store, town.settings.var, covered, by=by, at=town.now)
     assert gone == [len(set(photos.names_of(covered.new).values()))]
     assert set(store.names()) == set(photos.names_of(covered.new).values())

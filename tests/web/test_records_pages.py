@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
-from city import retention
 from city.cases import legal_holds, transitions
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Hold
+from city.privacy import retention
 
 REASON = "Records request 26-118, Doe against the city"
 

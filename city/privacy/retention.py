@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Boolean, ColumnElement, Engine, Select, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from city import forgetting, geo
+from city import geo
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
 from city.cases import board_index, legal_holds, locks, queries, transitions
@@ -48,6 +48,7 @@ from city.people import accounts, callers
 from city.photos import photos as pictures
 from city.places import areas
 from city.places.areas import Areas
+from city.privacy import caller_erasure
 from city.reports import intake
 
 # Rows of one transaction: whoever wants one of them meanwhile waits for a blink, and one that is killed has
@@ -223,7 +224,7 @@ def _calls(s: Session, work: _Work) -> list[int]:
 
 
 def _forget_calls(s: Session, contact_ids: Sequence[int], work: _Work) -> int:
-    return forgetting.forget_calls(s, contact_ids, work.var, by=accounts.THE_SYSTEM, at=work.at)
+    return caller_erasure.forget_calls(s, contact_ids, work.var, by=accounts.THE_SYSTEM, at=work.at)
 
 
 def _old_messages(s: Session, work: _Work) -> list[int]:

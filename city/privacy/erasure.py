@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from city import forgetting
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Left, Unfollowed
 from city.audit.events import Actor
@@ -29,8 +28,9 @@ from city.db.models import Session as LogIn
 from city.lifecycle import may
 from city.people import accounts
 from city.photos.storage import Store
+from city.privacy import caller_erasure
+from city.privacy.data_subjects import Subject
 from city.reports import intake
-from city.subjects import Subject
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     told = sorted([*subject.reports, *subject.unconfirmed], key=lambda report: (report.case_id, report.id))
     about = {report.case for report in told} | {wish.case for wish in subject.wishes if wish.case}
     # All cases before any caller, as a call that ends; and so that no hold is placed meanwhile.
-    locks.lock_to_roots(s, about | forgetting.cases_of(s, subject.calls))
+    locks.lock_to_roots(s, about | caller_erasure.cases_of(s, subject.calls))
     wishes = _count_wishes(s, subject, told)
-    called = forgetting.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
+    called = caller_erasure.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
     on_hold = legal_holds.covered(s, {case.id for case in about})
     erased = sum(
         intake.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold

@@ -11,7 +11,6 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from city import subjects
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import queries
@@ -34,7 +33,8 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.lifecycle import WAITING, may
 from city.people import accounts
-from city.subjects import Subject
+from city.privacy import data_subjects
+from city.privacy.data_subjects import Subject
 
 Told = dict[str, Any]
 
@@ -122,7 +122,7 @@ def of_person(s: Session, subject: Subject, *, unconfirmed: bool = False, by: Ac
     told, calls = list(subject.reports), list(subject.calls)
     if unconfirmed:
         told += subject.unconfirmed
-        calls += subjects.calls_of(s, subject.unconfirmed)
+        calls += data_subjects.calls_of(s, subject.unconfirmed)
     ids = [report.id for report in told]
     pictures = list(s.scalars(select(Photo).where(Photo.report_id.in_(ids)).order_by(Photo.added_at)))
     # Of whoever is known by an address their own: others of the household have theirs.

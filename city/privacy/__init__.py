@@ -1,0 +1,1 @@
+"""Retention, erasure, redaction, a person's records."""
