@@ -15,9 +15,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
-from city import cpu_affinity, restoring
+from city import cpu_affinity
 from city.audit import epochs
 from city.db import engine as db
+from city.operations import restore
 from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
@@ -84,7 +85,7 @@ class Natural(IntegerConverter):
 def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> Flask:
     """The application for one city. Reads the environment where no settings are given."""
     settings = settings or read()
-    restoring.refuse_unfinished(settings.var)
+    restore.refuse_unfinished(settings.var)
     app = Flask(__name__, static_folder=None)
     engine = db.connect(settings.database_url)
     watch = epochs.Watch(engine)

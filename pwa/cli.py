@@ -29,13 +29,14 @@ from sqlalchemy import Engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from city import dumps, files, restoring
+from city import files
 from city.audit import counters, epochs, events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import ApiKey, Case, Clock, Device, Person, Service
 from city.lifecycle import Refused
+from city.operations import dumps, restore
 from city.people import accounts, sessions
 from city.settings import (
     ADDRESS,
@@ -698,7 +699,7 @@ def _connections() -> int:
 def _settings() -> Settings:
     """What the environment says; refused while a restore is only half done."""
     settings = read()
-    restoring.refuse_unfinished(settings.var)
+    restore.refuse_unfinished(settings.var)
     return settings
 
 

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from city import files, restoring
+from city import files
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.metrics import publications
 from city.opendata import editions
 from city.opendata import rows as opendata_rows
 from city.opendata.rows import Span
+from city.operations import restore
 from city.people import accounts
 from city.settings import read
 from pwa.progress import Progress
@@ -61,7 +62,7 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
 def edition() -> None:
     """Rebuild the open data files at /data, as the worker does every night."""
     settings = read()
-    restoring.refuse_unfinished(settings.var)
+    restore.refuse_unfinished(settings.var)
     engine, root, now = db.connect(settings.database_url), editions.place(settings), datetime.now(UTC)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:

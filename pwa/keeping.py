@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from city import backup, doctor, dumps, restoring
 from city.cases import board_index
 from city.cases import search as case_search
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.lifecycle import Refused
+from city.operations import backup, doctor, dumps
+from city.operations import restore as operations_restore
 from city.people import accounts
 from city.people import callers as known_callers
 from city.photos import storage
@@ -67,7 +68,7 @@ def callers() -> None:
 def forget(number: str) -> None:
     """Forget the caller with NUMBER (any format) and what they said. The calls themselves stay."""
     settings = read()
-    restoring.refuse_unfinished(settings.var)
+    operations_restore.refuse_unfinished(settings.var)
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:
@@ -102,7 +103,7 @@ def forget(number: str) -> None:
 def make(to: Path, keep: int | None) -> None:
     """Back up to a folder inside TO while everything keeps running. Safe to run every night."""
     settings = read()
-    restoring.refuse_unfinished(settings.var)
+    operations_restore.refuse_unfinished(settings.var)
     engine = db.connect(settings.database_url)
     try:
         with closing(Progress("photos")) as told:
@@ -133,11 +134,11 @@ def restore(source: Path, over: bool, lists: tuple[Path, ...]) -> None:
     settings = read()
     try:
         with closing(Progress("photos checked, then restored")) as told:
-            done = restoring.restore(
+            done = operations_restore.restore(
                 settings, source, storage.open_store(settings), over=over, lists=lists, at=datetime.now(UTC),
                 told=told,
             )  # fmt: skip
-    except restoring.Damaged as damaged:
+    except operations_restore.Damaged as damaged:
         for fault in damaged.faults:
             click.echo(fault, err=True)
         raise click.ClickException(f"{damaged}. Nothing was changed.") from None

@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from city import files, restoring
+from city import files
 from city.cases import queries
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
@@ -22,6 +22,7 @@ from city.config.retention_schedule import Period
 from city.db import engine as db
 from city.db.models import Case
 from city.lifecycle import Refused
+from city.operations import restore
 from city.people import accounts, callers
 from city.photos import photos, storage
 from city.photos.storage import Store
@@ -176,7 +177,7 @@ def page(app: Flask, record: Record, lang: str) -> str:
 
 def _opened() -> tuple[Settings, Engine, CityFile]:
     settings = read()
-    restoring.refuse_unfinished(settings.var)
+    restore.refuse_unfinished(settings.var)
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
     with db.reading(engine) as s:

@@ -27,8 +27,8 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 from werkzeug.security import safe_join
 
-from city import doctor
 from city.config.branding import ACCENT, PRIMARY, TINT, Look, at_night, mixed
+from city.operations import doctor
 from city.places import basemap
 from city.settings import Settings
 from pwa import access, described, hours, localization

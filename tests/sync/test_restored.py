@@ -12,10 +12,10 @@ from flask import Flask
 from phones import DANA, Clock, Phone, Resident, case_of, declare, make_lamp, picture, report
 from sqlalchemy import Engine, func, select
 
-from city import backup, dumps, restoring
 from city.audit import events
 from city.db import engine as db
 from city.db.models import Device, EnrolCode, Operation, Photo, Report
+from city.operations import backup, dumps, restore
 from city.people import accounts
 from city.photos import photos, storage
 from city.reports import intake
@@ -89,7 +89,7 @@ def test_a_hundred_operations_since_the_backup_come_back(
     if way == "by hand":
         bring(engine, settings, by_hand)
     else:
-        restoring.restore(settings, to, store, over=True, at=clock.tick(minutes=1))
+        restore.restore(settings, to, store, over=True, at=clock.tick(minutes=1))
     assert told(engine, numbers) != before
     engine.dispose()
 
@@ -125,7 +125,7 @@ def test_a_phone_that_was_shut_out_since_the_backup_stays_so(
         devices.revoke(s, settings.var, s.get_one(Device, luis.device), by=DANA, at=clock.tick(minutes=1))
     app.extensions["cityline"].engine.dispose()
     engine.dispose()
-    done = restoring.restore(settings, tmp_path / "backups", store, over=True, at=clock.tick(minutes=1))
+    done = restore.restore(settings, tmp_path / "backups", store, over=True, at=clock.tick(minutes=1))
     assert done.shut_out_again == 1
     again = create_app(settings, now=clock)
     luis.http = moved(luis, again)
@@ -178,7 +178,7 @@ def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
     app.extensions["cityline"].engine.dispose()
     engine.dispose()
     for _ in range(2):
-        restoring.restore(settings, to, store, over=True, at=clock.tick(minutes=1))
+        restore.restore(settings, to, store, over=True, at=clock.tick(minutes=1))
 
     again = create_app(settings, now=clock)
     nia.http = moved(nia, again)

@@ -24,7 +24,6 @@ from click.testing import CliRunner
 from factories import SECRET, Town
 from sqlalchemy import Engine, func, inspect, make_url, select, text
 
-from city import backup, doctor, dumps, restoring
 from city.audit import erasure_ledger, events
 from city.cases import numbers as case_numbers
 from city.config import versions as config_versions
@@ -32,6 +31,7 @@ from city.db import engine as db
 from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
 from city.lifecycle import Refused
 from city.notifications import fan_out
+from city.operations import backup, doctor, dumps, restore
 from city.photos import orphans, photos, processing, storage
 from city.photos.storage import FolderStore
 from city.places.lookup import Place
@@ -71,9 +71,9 @@ def make(town: Town, to: Path, **later: float) -> tuple[Path, backup.Manifest]:
     return backup.make(town.engine, town.settings, store_of(town.settings), to, at=at)
 
 
-def put_back(settings: Settings, source: Path, town: Town, **told: Any) -> restoring.Restored:
+def put_back(settings: Settings, source: Path, town: Town, **told: Any) -> restore.Restored:
     told = {"over": False, "at": town.now + timedelta(days=1)} | told
-    return restoring.restore(settings, source, store_of(settings), **told)
+    return restore.restore(settings, source, store_of(settings), **told)
 
 
 def assert_whole(settings: Settings) -> None:
@@ -126,7 +126,7 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
     assert (elsewhere.var / "secret_key").read_text() == town.settings.secret_key
     assert (folder / "city.toml").read_text() == text_of_city
     assert manifest.counts["photos"] == 3
-    assert not (elsewhere.var / restoring.MARK).exists()
+    assert not (elsewhere.var / restore.MARK).exists()
 
 
 @pytest.mark.parametrize("days", [1, 400])
@@ -366,7 +366,7 @@ def test_a_damaged_backup_is_refused_by_name_and_changes_nothing(
         opened.write(b"rot")
     fresh = db.connect(elsewhere.database_url)
     before = everything(fresh)
-    with pytest.raises(restoring.Damaged) as refused:
+    with pytest.raises(restore.Damaged) as refused:
         put_back(elsewhere, to, town)
     assert sorted(refused.value.faults) == sorted(
         [f"{file}: changed", "secret_key: missing", f"photo {first.stem}: changed",
@@ -538,7 +538,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_at(
     }.get(part, folder / part)
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises((Refused, restoring.Damaged, OSError)):
+    with pytest.raises((Refused, restore.Damaged, OSError)):
         put_back(elsewhere, to, town)
     assert sorted(p.name for p in elsewhere.var.iterdir()) == ["secret_key"]
 
@@ -619,7 +619,7 @@ def test_nothing_is_put_under_a_server_that_still_runs(
         assert scene.s.scalar(select(Person.id).limit(1))
         with pytest.raises(Refused, match="database_in_use"):
             put_back(town.settings, to, town, over=True)
-    assert not (town.settings.var / restoring.MARK).exists()
+    assert not (town.settings.var / restore.MARK).exists()
 
 
 @pytest.mark.postgresql
@@ -907,6 +907,6 @@ def test_the_commands_say_what_they_did(town: Town, to: Path, shell: CliRunner) 
     done = shell.invoke(cli, ["restore", str(to), "--over"])
     assert done.exit_code == 0, done.output
     assert "Restored " in done.output
-    (town.settings.var / restoring.MARK).write_text("x")
+    (town.settings.var / restore.MARK).write_text("x")
     for command in (["migrate"], ["work"], ["backup", str(to)], ["user", "add", "a@b.test"]):
         assert shell.invoke(cli, command).exception.code == "restore_unfinished"

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 from factories import Town
 
-from city import backup, files
+from city import files
 from city import settings as city_settings
 from city.opendata import editions
+from city.operations import backup
 from city.settings import WrongSetting
 from pwa.cli import cli
 

@@ -11,13 +11,13 @@ from click.testing import CliRunner
 from factories import Town
 from sqlalchemy import select, text
 
-from city import backup, doctor, dumps
 from city.audit import epochs
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Backup, Device, Message, Person, Subscription, Webhook
 from city.notifications import fan_out
 from city.opendata import editions
+from city.operations import backup, doctor, dumps
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings

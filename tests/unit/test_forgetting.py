@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from factories import LAMP, Town
 from sqlalchemy import select
 
-from city import backup, restoring
 from city.audit import counters, erasure_ledger, events
 from city.audit.erasure_ledger import Forgotten
 from city.db import engine as db
 from city.db.models import Caller, Contact, EventDetail, Report, Topic
 from city.lifecycle import Refused
+from city.operations import backup, restore
 from city.people import accounts, callers, contacts
 from city.people.contacts import Conversation
 from city.photos import storage
@@ -127,7 +127,7 @@ def test_a_restored_backup_forgets_again(town: Town, tmp_path: Path, elsewhere: 
     kept = town.settings.var / erasure_ledger.NAME
     assert len([line for line in erasure_ledger.read([kept]) if isinstance(line, Forgotten)]) == 2
     assert PHONE not in kept.read_text()
-    done = restoring.restore(
+    done = restore.restore(
         elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept], at=town.now
     )
     assert done.erased_again == 3  # two calls and a report

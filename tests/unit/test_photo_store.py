@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from factories import Town
 
-from city import backup, restoring
+from city.operations import backup, restore
 from city.photos import orphans, photos, storage
 from city.photos.storage import BucketStore, StoreDown
 from city.settings import Settings
@@ -272,7 +272,7 @@ def test_photos_of_a_bucket_are_in_a_backup_and_come_back_to_one(
         store.delete(name)
         assert not store.has(name)
 
-    done = restoring.restore(elsewhere, tmp_path / "backups", store, over=False, at=town.now)
+    done = restore.restore(elsewhere, tmp_path / "backups", store, over=False, at=town.now)
 
     assert done.lost == []
     for name in names:

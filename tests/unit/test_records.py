@@ -16,7 +16,6 @@ from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import select
 from wording import shared, staff
 
-from city import backup, restoring
 from city.answers import unanswered
 from city.audit import erasure_ledger, events
 from city.cases import legal_holds, transitions
@@ -40,6 +39,7 @@ from city.db.models import (
 )
 from city.lifecycle import Refused
 from city.notifications import fan_out, subscriptions
+from city.operations import backup, restore
 from city.people import accounts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
@@ -431,7 +431,7 @@ class TestErasing:
         assert shell.invoke(cli, ["erase", f"person:{number}"]).exit_code == 0
         kept = town.settings.var / erasure_ledger.NAME
         assert "canary" not in kept.read_text()
-        done = restoring.restore(
+        done = restore.restore(
             elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept], at=town.now
         )
         assert done.erased_again == 1
@@ -460,9 +460,9 @@ class TestErasing:
         assert len(kept.read_text().splitlines()) == 1
         assert "canary" not in kept.read_text()
         store = storage.open_store(elsewhere)
-        done = restoring.restore(elsewhere, folder, store, over=False, lists=[kept], at=town.now)
+        done = restore.restore(elsewhere, folder, store, over=False, lists=[kept], at=town.now)
         assert done.erased_again == 1
-        done = restoring.restore(elsewhere, folder, store, over=True, at=town.now)  # and once more, without
+        done = restore.restore(elsewhere, folder, store, over=True, at=town.now)  # and once more, without
         assert done.erased_again == 1
         engine = db.connect(elsewhere.database_url)
         with db.reading(engine) as s:

@@ -10,12 +10,12 @@ from pictures import BLUE, GREEN, RED, about, assert_clean, encoded, opened, qua
 from PIL import Image
 from sqlalchemy import select
 
-from city import backup, restoring
 from city.audit import erasure_ledger, events
 from city.cases import transitions
 from city.db import engine as db
 from city.db.models import Case, Erasure, Event, Photo, Report
 from city.lifecycle import Refused
+from city.operations import backup, restore
 from city.photos import photos, processing, storage
 from city.photos.processing import Box
 from city.privacy import redaction
@@ -268,7 +268,7 @@ def test_a_restored_backup_is_covered_again_under_the_same_addresses(
     with db.reading(town.engine) as s:
         now_there = {p.id for p in s.scalars(select(Photo))}
     town.engine.dispose()
-    done = restoring.restore(town.settings, folder, store, over=True, at=town.now + timedelta(hours=1))
+    done = restore.restore(town.settings, folder, store, over=True, at=town.now + timedelta(hours=1))
 
     assert done.erased_again == 4
     with town.looking() as scene:

@@ -13,7 +13,6 @@ import pytest
 from factories import LAMP, SECRET, Town, texts
 from sqlalchemy import event, func, select
 
-from city import backup, restoring
 from city.audit import counters, erasure_ledger, events
 from city.cases import board_index, legal_holds, queries, tags, transitions
 from city.cases import search as case_search
@@ -40,6 +39,7 @@ from city.db.models import (
 from city.lifecycle import Refused
 from city.metrics import metrics, periods, publications
 from city.notifications import fan_out, subscriptions
+from city.operations import backup, restore
 from city.people import callers, contacts
 from city.people.contacts import Conversation
 from city.photos import orphans, photos, storage
@@ -419,7 +419,7 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
         legal_holds.lift(scene.s, scene.case(number), var, by=manager, at=later + timedelta(hours=1))
     kept_list = var / erasure_ledger.NAME
     assert len(kept_list.read_text().splitlines()) == 4
-    restoring.restore(
+    restore.restore(
         elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
     )
     engine = db.connect(elsewhere.database_url)
@@ -622,7 +622,7 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
     go(town, Schedule(words=Period(years=3), places="street"))
     kept_list = town.settings.var / erasure_ledger.NAME
     assert "canary" not in kept_list.read_text()
-    done = restoring.restore(
+    done = restore.restore(
         elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
     )
     assert done.erased_again == 1
@@ -655,7 +655,7 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
     kept_list = var / erasure_ledger.NAME
     assert "canary" not in kept_list.read_text()
     for _again in range(2):  # it is no harm to be told twice
-        done = restoring.restore(
+        done = restore.restore(
             elsewhere,
             folder,
             storage.open_store(elsewhere),

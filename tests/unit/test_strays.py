@@ -13,8 +13,8 @@ import pytest
 from factories import Town
 from pictures import encoded, quarters
 
-from city import doctor
 from city.db.models import Photo
+from city.operations import doctor
 from city.photos import orphans, photos, storage
 from city.photos.processing import Box, develop
 from city.photos.storage import Store

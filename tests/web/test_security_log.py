@@ -15,7 +15,8 @@ from filled import KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import doctor, refusals
+from city import refusals
+from city.operations import doctor
 from city.settings import Settings
 from pwa.app import create_app
 

@@ -11,14 +11,15 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import backup, dumps, refusals
+from city import refusals
 from city.audit import epochs, events
-from city.backup import MANIFEST
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
 from city.notifications import account_email, fan_out
 from city.opendata import editions
+from city.operations import backup, dumps
+from city.operations.backup import MANIFEST
 from city.photos import orphans, photos, storage
 from city.photos.storage import Store
 from city.settings import Settings

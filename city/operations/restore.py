@@ -9,10 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
 
-from city import backup, dumps, files
+from city import files
 from city.audit import epochs, erasure_ledger
 from city.audit.erasure_ledger import Cleared, Forgotten, Held, Left, Line, Redacted, ShutOut, Unfollowed
-from city.backup import Manifest, Told
 from city.cases import legal_holds
 from city.cases import numbers as case_numbers
 from city.config import city_file
@@ -20,6 +19,8 @@ from city.db import engine as db
 from city.db.models import Backup, EnrolCode, Photo
 from city.lifecycle import Refused
 from city.notifications import fan_out
+from city.operations import backup, dumps
+from city.operations.backup import Manifest, Told
 from city.people import sessions
 from city.photos import orphans, photos
 from city.photos.storage import Store

@@ -26,13 +26,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from city import dumps, files
+from city import files
 from city.audit import erasure_ledger
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Backup, Base, Case, Clock, Event, Operation, Photo, Report
 from city.lifecycle import Refused
+from city.operations import dumps
 from city.photos import photos, storage
 from city.photos.storage import FolderStore, Store, StoreDown
 from city.settings import Settings
