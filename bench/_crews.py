@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city.db.models import Address, Asset, Person, Photo, Service
-from city.demo_words import WORDS
+from city.demo.phrases import WORDS
 from city.imports import history_writer
 from city.imports.history_writer import Move, Picture, Story, Told
 from city.lifecycle import CREW

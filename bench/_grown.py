@@ -22,7 +22,7 @@ from city.cases import sla_sweep
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Area, Base, Case, Crew, Person, Service, Street
-from city.demo_words import WORDS
+from city.demo.phrases import WORDS
 from city.geo import METRES_A_DEGREE
 from city.imports import history_writer
 from city.imports.history_writer import Move, Story, Told

@@ -27,7 +27,7 @@ from bench._targets import Target, judge, printed
 from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Case, Contact
-from city.demo_figures import LANGUAGES, TOPICS
+from city.demo.reference_rates import LANGUAGES, TOPICS
 from city.imports import history_writer
 from city.lifecycle import CALL_TAKER
 from city.people import contacts

@@ -782,12 +782,12 @@ def _is_demo_file(settings: Settings) -> bool:
 
 
 def _fill(settings: Settings, seed: int, count: int) -> None:
-    from city import demo
+    from city.demo import fill
 
     began = time.monotonic()
     click.echo("Building the demo city …")
     engine = _connect(settings)
-    demo.fill(engine, settings, count, seed, step=lambda step: click.echo(f"  {step} …"))
+    fill.fill(engine, settings, count, seed, step=lambda step: click.echo(f"  {step} …"))
     engine.dispose()
     db.analyze(settings.owner_url)
     click.echo("  map …")

@@ -18,9 +18,9 @@ from phone import Van
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from sqlalchemy import Engine
 
-from city import demo
 from city import settings as city_settings
 from city.db import engine as db
+from city.demo import fill as demo_fill
 from city.places import basemap
 from city.settings import Settings
 
@@ -68,7 +68,7 @@ def furnished(
             database = server.create()
             url = server.url("cityline_app", database)
         engine = db.connect(url)
-        demo.fill(engine, settings, 120, 311, datetime.now(UTC))
+        demo_fill.fill(engine, settings, 120, 311, datetime.now(UTC))
         with db.reading(engine) as s:
             basemap.build(s, settings.basemap)
         engine.dispose()

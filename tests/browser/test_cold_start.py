@@ -141,7 +141,7 @@ def test_from_today_closing_takes_four_taps_and_with_a_photo_seven(van: Van, sit
     page.locator("[data-done]").tap()
     with page.expect_file_chooser() as camera:
         page.locator("label.tile--lead").tap()
-    camera.value.set_files("city/demo_photos/lamp-before.jpg")
+    camera.value.set_files("city/demo/photo_files/lamp-before.jpg")
     page.get_by_text(crew.PHOTOS(1)).first.wait_for()
     page.locator(DOCK).tap()
     expect(page.locator(f'a.job[href="#job/{second}"]')).to_contain_text(crew.NOT_SENT_YET(what=shared.FIXED))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.one_database
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 VIOLATIONS = "async () => (await axe.run()).violations.map(v => [v.id, v.nodes.map(n => n.html)])"
-LAMP = "city/demo_photos/lamp-before.jpg"
+LAMP = "city/demo/photo_files/lamp-before.jpg"
 Open = Callable[..., BrowserContext]
 
 # Sends what a phone's share menu would: a form of no page of ours, to the address that the manifest names.

@@ -144,7 +144,7 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
     at = site.path(prefix(lang))
     page.goto(at + "/")
     looked_at(page, f"home-{lang}", keep)
-    page.locator("input[type=file][capture]").set_input_files("city/demo_photos/lamp-before.jpg")
+    page.locator("input[type=file][capture]").set_input_files("city/demo/photo_files/lamp-before.jpg")
     page.locator("label.tile").first.tap()
     page.wait_for_selector("#place-card b")
     looked_at(page, f"report-{lang}", keep)

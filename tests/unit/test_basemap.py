@@ -11,17 +11,17 @@ from pmtiles.reader import MemorySource, Reader, all_tiles
 from pmtiles.tile import Compression, TileType
 from sqlalchemy import Engine
 
-from city import demo
 from city.db import engine as db
 from city.db.models import Street
-from city.demo_ground import CENTRE
+from city.demo import fill
+from city.demo.ground import CENTRE
 from city.places import basemap
 
 
 @pytest.fixture
 def larkhaven(engine: Engine) -> Engine:
     with db.transaction(engine) as s:
-        demo.ground(s)
+        fill.ground(s)
     return engine
 
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from city import demo_ground
 from city.config import branding, city_file, toml_table
 from city.config import versions as config_versions
 from city.config.branding import Look
 from city.config.city_file import CityFile, CityFileError
+from city.demo import ground as demo_ground
 from city.settings import DEFAULT_CITY
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,6 @@ from pictures import assert_clean, opened
 from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
-from city import demo, demo_album, demo_desk, demo_ground, demo_table
 from city.answers import articles
 from city.audit import events
 from city.cases import sla
@@ -39,6 +38,10 @@ from city.db.models import (
     Street,
     Topic,
 )
+from city.demo import comparison, fill
+from city.demo import desk as demo_desk
+from city.demo import ground as demo_ground
+from city.demo import photos as demo_photos
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
 from city.people import accounts, callers, contacts
@@ -67,7 +70,7 @@ def larkhaven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     settings = read_settings({"CITYLINE_VAR": str(tmp_path_factory.mktemp("larkhaven"))})
     db.migrate(settings.database_url)
     engine = db.connect(settings.database_url)
-    demo.fill(engine, settings, 200, 311, NOW)
+    fill.fill(engine, settings, 200, 311, NOW)
     yield City(engine, settings)
     engine.dispose()
 
@@ -78,14 +81,14 @@ def years(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     settings = read_settings({"CITYLINE_VAR": str(tmp_path_factory.mktemp("years"))})
     db.migrate(settings.database_url)
     engine = db.connect(settings.database_url)
-    demo.fill(engine, settings, 4000, 311, NOW)
+    fill.fill(engine, settings, 4000, 311, NOW)
     yield City(engine, settings)
     engine.dispose()
 
 
 def test_the_ground_has_what_a_city_has(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        demo.ground(s)
+        fill.ground(s)
         kinds = Counter(s.scalars(select(Area.kind)))
         assert (kinds["boundary"], kinds["area"], kinds["park"], kinds["water"]) == (1, 5, 1, 1)
         assert len(set(s.scalars(select(Street.name).where(Street.kind == "bridge")))) == 3
@@ -98,7 +101,7 @@ def test_the_ground_has_what_a_city_has(engine: Engine) -> None:
 
 def test_places_are_found_by_address_crossing_and_number(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        demo.ground(s)
+        fill.ground(s)
         (address,) = lookup.find(s, "214 tansy st.")
         assert address.label == "214 Tansy Street"
         assert lookup.describe(s, address.point) == "214 Tansy Street"
@@ -112,7 +115,7 @@ def test_places_are_found_by_address_crossing_and_number(engine: Engine) -> None
 
 def test_places_are_suggested_as_one_types(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        demo.ground(s)
+        fill.ground(s)
         (mine,) = lookup.find(s, "214 Tansy Street")
         assert mine in lookup.suggest(s, "214 ta")
         assert lookup.suggest(s, "2", near=mine.point, limit=3)[0].label.startswith("2")
@@ -121,7 +124,7 @@ def test_places_are_suggested_as_one_types(engine: Engine) -> None:
 
 def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        demo.ground(s)
+        fill.ground(s)
         assert not s.scalar(select(Address.id).where(Address.label == "212 Tansy Street"))
         for number in (212, 213):
             (place,) = lookup.find(s, f"{number} tansy street")
@@ -141,7 +144,7 @@ def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine)
 
 def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        demo.ground(s)
+        fill.ground(s)
         things: list[Address | Asset | Crossing] = [
             *s.scalars(select(Address).where(Address.id % 40 == 0)),
             *s.scalars(select(Asset).where(Asset.id % 40 == 0)),
@@ -162,7 +165,7 @@ def test_the_same_seed_tells_the_same_stories(engine: Engine, settings: Settings
     db.migrate(url)
     twin = db.connect(url)
     for each in (engine, twin):
-        demo.fill(each, settings, 260, 7, NOW)
+        fill.fill(each, settings, 260, 7, NOW)
     assert _stories(engine) == _stories(twin) != []
     assert _digests(engine) == _digests(twin)
     twin.dispose()
@@ -172,7 +175,7 @@ def test_another_seed_tells_other_stories(larkhaven: City, tmp_path: Path) -> No
     url = f"sqlite:///{tmp_path / 'other.db'}"
     db.migrate(url)
     other = db.connect(url)
-    demo.fill(other, larkhaven.settings, 200, 312, NOW)
+    fill.fill(other, larkhaven.settings, 200, 312, NOW)
     assert _stories(other) != _stories(larkhaven.engine)
     other.dispose()
 
@@ -225,7 +228,7 @@ def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) ->
 def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
     engine: Engine, settings: Settings
 ) -> None:
-    demo.fill(engine, settings, 60, 311, NOW)
+    fill.fill(engine, settings, 60, 311, NOW)
     later = datetime.now(UTC) + orphans.AGE + timedelta(minutes=1)
     found, names = orphans.count(engine, storage.open_store(settings), later)
     assert found == 0
@@ -233,7 +236,7 @@ def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
 
 
 def test_the_log_is_whole_and_runs_forward(engine: Engine, settings: Settings) -> None:
-    demo.fill(engine, settings, 60, 311, NOW)
+    fill.fill(engine, settings, 60, 311, NOW)
     with db.reading(engine) as s:
         assert events.verify(s) == []
         times = s.scalars(select(Event.at).where(Event.subject.like("case:%")).order_by(Event.seq)).all()
@@ -254,7 +257,7 @@ def test_the_cast_has_every_role_and_crew(larkhaven: City) -> None:
 
 def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
     with pytest.raises(Refused, match="not_empty"):
-        demo.fill(larkhaven.engine, larkhaven.settings)
+        fill.fill(larkhaven.engine, larkhaven.settings)
 
 
 def test_an_empty_database_is_no_demo(engine: Engine) -> None:
@@ -264,10 +267,10 @@ def test_an_empty_database_is_no_demo(engine: Engine) -> None:
 
 def test_two_years_look_like_those_of_real_cities(years: City) -> None:
     with db.reading(years.engine) as s:
-        measured = list(demo_table.lines(s))
+        measured = list(comparison.lines(s))
         assert len(measured) > 52
         assert [line for line in measured if not line.fits] == []
-        assert "| measure | real | demo | tolerance |" in demo_table.markdown(measured)
+        assert "| measure | real | demo | tolerance |" in comparison.markdown(measured)
 
 
 def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> None:
@@ -392,13 +395,13 @@ def _stories(engine: Engine) -> list[Any]:
 
 
 def test_a_picture_has_many_photos_that_no_eye_tells_apart(tmp_path: Path) -> None:
-    store, album = FolderStore(tmp_path), demo_album.Album()
-    drawn = [path.stem for path in demo_album.PICTURES.glob("*.jpg")]
+    store, album = FolderStore(tmp_path), demo_photos.Album()
+    drawn = [path.stem for path in demo_photos.PICTURES.glob("*.jpg")]
     for name in drawn:
-        made = [album.take(name) for _ in range(demo_album.VARIANTS)]
-        assert len({photo.jpegs["full"] for photo in made}) == demo_album.VARIANTS
+        made = [album.take(name) for _ in range(demo_photos.VARIANTS)]
+        assert len({photo.jpegs["full"] for photo in made}) == demo_photos.VARIANTS
         first, last = opened(made[0].jpegs["full"]), opened(made[-1].jpegs["full"])
         assert max(ImageStat.Stat(ImageChops.difference(first, last)).mean) < 0.5
         assert_clean(made[-1].jpegs["full"])
     album.put(store)
-    assert len(list(store.names())) >= len(drawn) * demo_album.VARIANTS
+    assert len(list(store.names())) >= len(drawn) * demo_photos.VARIANTS

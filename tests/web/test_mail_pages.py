@@ -31,7 +31,7 @@ from city.reports import intake
 from city.settings import Settings
 from pwa import mail, worker
 
-LAMPS = Path(city.__file__).parent / "demo_photos"
+LAMPS = Path(city.__file__).parent / "demo" / "photo_files"
 WORDS = "It flickered for a week.\nNow the corner is dark."
 HEAVIEST = 60_000  # bytes of text and HTML together
 BASE = "http://127.0.0.1:8311"

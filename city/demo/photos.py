@@ -10,7 +10,7 @@ from city.photos import photos
 from city.photos.processing import Developed, develop
 from city.photos.storage import Store
 
-PICTURES = Path(__file__).parent / "demo_photos"
+PICTURES = Path(__file__).parent / "photo_files"
 # Whoever covers a part of a photo covers it wherever the same bytes were sent: in life next to nowhere.
 VARIANTS = 128
 HANDS = 8  # files written at once: each waits for the disk

@@ -8,11 +8,12 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city import demo_figures, geo, settings
+from city import geo, settings
 from city.cases import sla
 from city.db import engine as db
 from city.db.models import Case, Contact, Event, Photo, Report, Service
-from city.demo_figures import KINDS
+from city.demo import reference_rates
+from city.demo.reference_rates import KINDS
 from city.lifecycle import CANCELLED, CLOSED, MERGED
 
 NEAR_METRES, NEAR_DAYS = 50.0, 14.0
@@ -85,36 +86,40 @@ def _times(s: Session, rows: Sequence[Any]) -> Iterator[Line]:
     opened = [row.opened_at.astimezone(zone) for row in rows]
     months, weekdays = Counter(at.month for at in opened), Counter(at.weekday() for at in opened)
     hours = Counter(at.hour for at in opened)
-    year = sum(demo_figures.MONTHS)
+    year = sum(reference_rates.MONTHS)
     for name, among in (("December to February", (12, 1, 2)), ("July to September", (7, 8, 9))):
-        real = 100 * sum(demo_figures.MONTHS[month - 1] for month in among) / year
+        real = 100 * sum(reference_rates.MONTHS[month - 1] for month in among) / year
         yield Line(f"opened {name}", real, 100 * sum(months[m] for m in among) / len(rows), 4)
     for name, days in (("on a Tuesday", (1,)), ("on a weekend", (5, 6))):
-        real = sum(demo_figures.WEEKDAYS[day] for day in days)
+        real = sum(reference_rates.WEEKDAYS[day] for day in days)
         yield Line(f"opened {name}", real, 100 * sum(weekdays[d] for d in days) / len(rows), 3)
     for name, span in (("from 8 to noon", range(8, 12)), ("from noon to 5 pm", range(12, 17))):
-        real = sum(demo_figures.HOURS[hour] for hour in span)
+        real = sum(reference_rates.HOURS[hour] for hour in span)
         yield Line(f"opened {name}", real, 100 * sum(hours[h] for h in span) / len(rows), 3)
 
 
 def _reports(s: Session) -> Iterator[Line]:
     channels = dict(s.execute(select(Report.channel, func.count()).group_by(Report.channel)).all())
     told = sum(channels.values())
-    for channel, share in demo_figures.CHANNELS.items():
+    for channel, share in reference_rates.CHANNELS.items():
         yield Line(f"reports by {channel}", share, 100 * channels.get(channel, 0) / told, 4)
     shown = s.scalar(select(func.count(Photo.report_id.distinct()))) or 0
-    yield Line("reports with a photo", 100 * demo_figures.PHOTO_SHARE, 100 * shown / told, 5)
+    yield Line("reports with a photo", 100 * reference_rates.PHOTO_SHARE, 100 * shown / told, 5)
 
 
 def _ends(s: Session, rows: Sequence[Any]) -> Iterator[Line]:
     states = Counter(row.state for row in rows)
     over = states[CLOSED] + states[MERGED]
-    yield Line("merged, of all that ended", 100 * demo_figures.MERGED_SHARE, 100 * states[MERGED] / over, 1)
-    yield Line("cancelled", 100 * demo_figures.CANCELLED_SHARE, 100 * states[CANCELLED] / len(rows), 1)
+    yield Line(
+        "merged, of all that ended", 100 * reference_rates.MERGED_SHARE, 100 * states[MERGED] / over, 1
+    )
+    yield Line("cancelled", 100 * reference_rates.CANCELLED_SHARE, 100 * states[CANCELLED] / len(rows), 1)
     reopened = s.scalar(select(func.count(Event.subject.distinct())).where(Event.kind == "reopen")) or 0
-    yield Line("reopened", 100 * demo_figures.REOPENED_SHARE, 100 * reopened / len(rows), 1)
+    yield Line("reopened", 100 * reference_rates.REOPENED_SHARE, 100 * reopened / len(rows), 1)
     near = sum(_followers([row for row in rows if row.service_code == code and row.lat]) for code in KINDS)
-    yield Line("within 50 m and 14 days of another", 100 * demo_figures.NEAR_SHARE, 100 * near / len(rows), 6)
+    yield Line(
+        "within 50 m and 14 days of another", 100 * reference_rates.NEAR_SHARE, 100 * near / len(rows), 6
+    )
 
 
 def _contacts(s: Session) -> Iterator[Line]:
@@ -128,15 +133,15 @@ def _contacts(s: Session) -> Iterator[Line]:
         return 100 * of / len(rows)
 
     cases, foreign = sum(row.outcome == "case" for row in rows), sum(row.lang != "en" for row in rows)
-    yield Line("contacts that become a case", 100 * demo_figures.FOLLOW_UP_SHARE, share(cases), 0.5)
-    yield Line("contacts not in English", 100 * demo_figures.OTHER_LANGUAGES_SHARE, share(foreign), 4)
+    yield Line("contacts that become a case", 100 * reference_rates.FOLLOW_UP_SHARE, share(cases), 0.5)
+    yield Line("contacts not in English", 100 * reference_rates.OTHER_LANGUAGES_SHARE, share(foreign), 4)
     asked = [topic for topic, _ in Counter(row.topic_code for row in rows).most_common()]
     for place, topic in enumerate(("taxes", "vital-records"), start=1):
         yield Line(f"contacts: place of {topic}", place, asked.index(topic) + 1, 0, "")
-    real = demo_figures.WEEKDAYS[1]
+    real = reference_rates.WEEKDAYS[1]
     yield Line("contacts on a Tuesday", real, share(sum(at.weekday() == 1 for at in began)), 3)
     for name, span in (("from 8 to noon", range(8, 12)), ("from noon to 5 pm", range(12, 17))):
-        real = sum(demo_figures.HOURS[hour] for hour in span)
+        real = sum(reference_rates.HOURS[hour] for hour in span)
         yield Line(f"contacts {name}", real, share(sum(at.hour in span for at in began)), 3)
 
 

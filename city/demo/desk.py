@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city import demo_figures
 from city.answers import articles
 from city.answers.articles import Draft, Text
 from city.audit.events import Actor
@@ -23,13 +22,14 @@ from city.config import business_hours, city_file
 from city.config.city_file import CityFile
 from city.db.engine import transaction
 from city.db.models import Answer, Case, Person, Report, Service
+from city.demo import reference_rates
 from city.imports import history_writer
 from city.lifecycle import CALL_TAKER, DISPATCHER
 from city.people import accounts, callers, contacts
 from city.people.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
 from city.settings import Settings
 
-ARTICLES = Path(__file__).parent / "demo_answers.toml"
+ARTICLES = Path(__file__).parent / "answers.toml"
 ANYTHING = "other"  # the topic
 DAYS = 120  # so far back conversations go, to the first of that month; docs/demo.md says why no further
 LOOKED_AT = 60  # days since an answer was last revised
@@ -137,9 +137,9 @@ class _Desk:
 
     def about_the_rest(self) -> Iterator[Conversation]:
         """Those that became no case: so many that cases have their share of all."""
-        topics = {code: share for code, share in demo_figures.TOPICS.items() if code in self.departments}
+        topics = {code: share for code, share in reference_rates.TOPICS.items() if code in self.departments}
         summer = {code: share for code, share in topics.items() if code != "snow"}
-        share = demo_figures.FOLLOW_UP_SHARE
+        share = reference_rates.FOLLOW_UP_SHARE
         ago = (self.today - self.since).days
         days = [self.since + timedelta(days=n) for n in range(ago + 1)]
         busy = list(accumulate(map(_busy, days)))
@@ -156,7 +156,7 @@ class _Desk:
             yield Conversation(
                 self._key(), "counter" if at_the_counter else "phone" if open_now else "voicemail", began,
                 min(self._seconds(outcome), int((self.now - began).total_seconds())), topic, outcome,
-                self._pick(demo_figures.LANGUAGES),
+                self._pick(reference_rates.LANGUAGES),
                 answer=self._read_out(topic) if outcome == ANSWERED else None,
                 to=OFFICES.get(topic, self.departments[topic]) if handed_on else None,
                 instead=self.saying.choice(INSTEAD[topic]) if said else None,
@@ -223,7 +223,7 @@ class _Desk:
         return self.chance.choices(list(weights), list(weights.values()))[0]
 
 
-HOURS = list(accumulate(demo_figures.HOURS))
+HOURS = list(accumulate(reference_rates.HOURS))
 
 
 @cache
@@ -232,4 +232,4 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def _busy(day: date) -> float:
-    return demo_figures.MONTHS[day.month - 1] * demo_figures.WEEKDAYS[day.weekday()]
+    return reference_rates.MONTHS[day.month - 1] * reference_rates.WEEKDAYS[day.weekday()]

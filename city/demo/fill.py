@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
-from city import demo_desk
 from city.audit import events
 from city.cases import duplicates
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.engine import transaction
 from city.db.models import Case, Crew, Department, Person
-from city.demo_cases import tell as cases
-from city.demo_ground import ground
+from city.demo import desk as demo_desk
+from city.demo.cases import tell as cases
+from city.demo.ground import ground
 from city.lifecycle import (
     ADMINISTRATOR,
     CALL_TAKER,

@@ -20,14 +20,15 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, joinedload
 
-from city import demo_figures, demo_office, geo
+from city import geo
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import board_index, sla
 from city.db.engine import transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
-from city.demo_album import Album
-from city.demo_words import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
+from city.demo import offices, reference_rates
+from city.demo.photos import Album
+from city.demo.phrases import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.imports import history_writer
 from city.imports.history_writer import Move, Picture, Story, Told
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
@@ -115,7 +116,7 @@ def tell(
         tales = [*author.past(count - board), *author.board(board)]
         step("photos")
         album.put(store)
-        follow_ups = demo_office.stories(author.offices, author.desk, now, settings.secret_key, seed)
+        follow_ups = offices.stories(author.offices, author.desk, now, settings.secret_key, seed)
         step("what became of each case")
         written = history_writer.write(s, [*(tale.story for tale in tales), *follow_ups])
         step("jobs of the crews")
@@ -172,8 +173,8 @@ class _Author:
 
     def past(self, count: int) -> list[_Tale]:
         """Two years of finished cases that follow the figures of real cities."""
-        repeated = [round(count * share) for share in (demo_figures.MERGED_SHARE, _again())]
-        kinds = {code: kind.cases for code, kind in demo_figures.KINDS.items() if code in self.services}
+        repeated = [round(count * share) for share in (reference_rates.MERGED_SHARE, _again())]
+        kinds = {code: kind.cases for code, kind in reference_rates.KINDS.items() if code in self.services}
         codes = self.chance.choices(list(kinds), list(kinds.values()), k=count - sum(repeated))
         told = [self._bygone(code) for code in codes]
         for plot, many in zip(("merged", "fixed"), repeated, strict=True):
@@ -184,7 +185,7 @@ class _Author:
 
     def _bygone(self, code: str) -> _Tale:
         """A case of the past, told on some day that leaves time for all that follows."""
-        kind = demo_figures.KINDS[code]
+        kind = reference_rates.KINDS[code]
         delay = timedelta(days=self._delay(kind.median, kind.p90))
         opened = self._some_day(min(delay + timedelta(days=1), timedelta(days=PAST_DAYS // 2)))
         return self._finished(self.services[code], self._place(self.services[code]), opened, delay)
@@ -195,14 +196,14 @@ class _Author:
         assert first.place  # noqa: S101
         place = first.place if self.chance.random() < 0.5 else self._beside(first.place, 25)
         if plot == "merged":
-            lag = timedelta(hours=min(self._delay(demo_figures.MERGE_LAG_HOURS, 40), 24 * 13))
+            lag = timedelta(hours=min(self._delay(reference_rates.MERGE_LAG_HOURS, 40), 24 * 13))
             opened = first.opened + min(lag, _open_for(first) * 0.7)
             tale = _Tale(0, plot, service, place, opened, self._lang())
             self._tell(tale, tale.opened, bygone=True)
             at = self._between(tale.opened, first.opened + _open_for(first), 0.2, 0.8)
             self._move(tale, "merge", at, self.dispatcher, into=first.story)
             return tale
-        kind = demo_figures.KINDS[service.code]
+        kind = reference_rates.KINDS[service.code]
         delay = timedelta(days=self._delay(kind.median, kind.p90))
         until = min(first.opened + timedelta(days=14), self.now - A_MOMENT)
         opened = self._soon(first.opened, until)
@@ -214,9 +215,9 @@ class _Author:
         chance = self.chance.random()
         plot, lang = "fixed", self._lang()
         for name, share in (
-            ("cancelled", demo_figures.CANCELLED_SHARE),
-            ("answered", demo_figures.ANSWERED_SHARE),
-            ("reopened", demo_figures.REOPENED_SHARE),
+            ("cancelled", reference_rates.CANCELLED_SHARE),
+            ("answered", reference_rates.ANSWERED_SHARE),
+            ("reopened", reference_rates.REOPENED_SHARE),
         ):
             if chance < share:
                 plot = name
@@ -335,7 +336,7 @@ class _Author:
 
     def _tell(self, tale: _Tale, at: datetime, lang: str = "", *, bygone: bool = False) -> None:
         """The report that opens the case, or another one that joins it."""
-        channel = self._pick(demo_figures.CHANNELS if bygone else CHANNELS)
+        channel = self._pick(reference_rates.CHANNELS if bygone else CHANNELS)
         key = f"demo-{uuid.UUID(int=self.chance.getrandbits(128))}"
         place = self._beside(tale.place, 6) if tale.told and tale.place else tale.place
         picture = BEFORE.get(tale.service.code)
@@ -473,7 +474,7 @@ class _Author:
         return self._by_day(sla.zone_of(service), self.day.date() - timedelta(days=days_ago))
 
     def _by_day(self, zone: ZoneInfo, day: date) -> datetime:
-        hour = self.chance.choices(range(24), demo_figures.HOURS)[0]
+        hour = self.chance.choices(range(24), reference_rates.HOURS)[0]
         return datetime.combine(day, time(hour, self.chance.randint(0, 59)), zone).astimezone(UTC)
 
     def _soon(self, start: datetime, end: datetime) -> datetime:
@@ -481,7 +482,7 @@ class _Author:
         zone = self.day.tzinfo
         assert isinstance(zone, ZoneInfo)  # noqa: S101
         days = [start.astimezone(zone).date() + timedelta(days=n) for n in range((end - start).days + 1)]
-        busy = [demo_figures.WEEKDAYS[day.weekday()] for day in days]
+        busy = [reference_rates.WEEKDAYS[day.weekday()] for day in days]
         for _ in range(4):
             at = self._by_day(zone, self.chance.choices(days, busy)[0])
             if start < at < end:
@@ -495,7 +496,7 @@ class _Author:
             return newest
         if tale.plot == "reopened":  # closed not long ago, so that it may come back
             return max(tale.opened + A_MOMENT, newest - timedelta(days=self.chance.uniform(2, 4)))
-        kind = demo_figures.KINDS.get(tale.service.code, demo_figures.KINDS["something-else"])
+        kind = reference_rates.KINDS.get(tale.service.code, reference_rates.KINDS["something-else"])
         done = tale.opened + timedelta(days=self._delay(kind.median, kind.p90))
         end = self._at_work(tale.service, tale.opened, done)
         return end if end < newest else self._between(tale.opened, newest, 0.2, 0.95)
@@ -508,7 +509,7 @@ class _Author:
 
     def _busy(self, days_ago: int) -> float:
         day = self.day - timedelta(days=days_ago)
-        return demo_figures.MONTHS[day.month - 1] * demo_figures.WEEKDAYS[day.weekday()]
+        return reference_rates.MONTHS[day.month - 1] * reference_rates.WEEKDAYS[day.weekday()]
 
     def _delay(self, median: float, p90: float) -> float:
         """Most is done soon and some takes very long: log-normal, as delays of real cities nearly are.
@@ -568,4 +569,4 @@ def _open_for(tale: _Tale) -> timedelta:
 
 def _again() -> float:
     """The share of cases that follow another one nearby, beside those that are merged into it."""
-    return demo_figures.NEAR_SHARE - demo_figures.MERGED_SHARE - 0.05  # chance alone brings a twentieth
+    return reference_rates.NEAR_SHARE - reference_rates.MERGED_SHARE - 0.05  # chance alone brings a twentieth

@@ -1,0 +1,1 @@
+"""Larkhaven, a city that never was."""
