@@ -3,12 +3,12 @@
     bin/bench duplicates [--quick] [--db=sqlite]
 
 Boston's staff named pairs as one problem; the later of the two asks, and the earlier should be among the
-three that are offered. Judged on April to June, with the scores of city/cases/duplicates.py, which was fitted on
-January to March. A fixed rule offers the nearest open cases of the same service within 25, 50, 100 or 250 m;
-ours is compared with each at that rule's number of offers: `gain` is ours minus the rule, which lies between
-`lo` and `hi` in 95 of 100 resamplings of the pairs. Then it is timed in a city of a million cases on both
-databases; `p95_ms` is the slower one's. --quick times it among 20,000. `met` says which targets a line meets.
-"""
+three that are offered. Judged on April to June, with the scores of city/cases/duplicates.py, which was
+fitted on January to March. A fixed rule offers the nearest open cases of the same service within 25, 50, 100
+or 250 m; ours is compared with each at that rule's number of offers: `gain` is ours minus the rule, which
+lies between `lo` and `hi` in 95 of 100 resamplings of the pairs. Then it is timed in a city of a million
+cases on both databases; `p95_ms` is the slower one's. --quick times it among 20,000. `met` says which
+targets a line meets."""
 
 import argparse
 import json

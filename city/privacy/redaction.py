@@ -152,9 +152,14 @@ def _replace(
             continue
         case = held[photo.case_id]
         events.record(
-            s, transitions.subject(case), "redact", by=by, at=at, photos=[photos.names_of(covered.new)["full"]],
+            s,
+            transitions.subject(case),
+            "redact",
+            by=by,
+            at=at,
+            photos=[photos.names_of(covered.new)["full"]],
             facts={"was": was["full"], "boxes": boxes},
-        )  # fmt: skip
+        )
         transitions.touched(s, case)
     s.add(Erasure(at=at, seqs=[], photos=sorted(set(was.values()))))
     return {photo.id: became[photo.id] for photo in found}

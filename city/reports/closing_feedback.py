@@ -48,9 +48,15 @@ def not_fixed(
     led_to = _led_to(s, case, report, at)
     s.add(NotFixed(case_id=case.id, report_id=report.id, cycle=cycle, said_at=at, led_to=led_to))
     events.record(
-        s, transitions.subject(case), "not fixed", by=by, at=at, facts={"report": report.number, "led_to": led_to},
-        words={"words": words} if words else None, origin=origin,
-    )  # fmt: skip
+        s,
+        transitions.subject(case),
+        "not fixed",
+        by=by,
+        at=at,
+        facts={"report": report.number, "led_to": led_to},
+        words={"words": words} if words else None,
+        origin=origin,
+    )
     if led_to == "reopened":
         transitions.reopen(s, case, by=by, at=at, words=words, origin=origin)
     elif led_to == "review":

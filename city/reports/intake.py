@@ -132,11 +132,17 @@ def take(
     s.add(SecretLink(token_hash=hashed(token), report_id=report.id, made_at=at))
     said = {"words": telling.said, "address": report.address, "answers": telling.answers}
     events.record(
-        s, transitions.subject(case), "join" if joined else "report", by=by, at=at, at_device=telling.at_device,
+        s,
+        transitions.subject(case),
+        "join" if joined else "report",
+        by=by,
+        at=at,
+        at_device=telling.at_device,
         facts={"report": report.number, "channel": telling.channel, "danger": telling.danger},
         photos=[p.sha256 for p in taken],
-        words=said if any(said.values()) else None, origin=origin,
-    )  # fmt: skip
+        words=said if any(said.values()) else None,
+        origin=origin,
+    )
     if joined and telling.danger:
         transitions.endanger(s, case, at=at, origin=origin)
     if joined:

@@ -312,7 +312,9 @@ class Walk:
             "resume": lambda: transitions.resume(s, case, **phone),
             "make safe": lambda: transitions.make_safe(s, case, **proof),
             "needs parts": lambda: transitions.needs_parts(s, case, **proof),
-            "close": lambda: transitions.close(s, case, outcome=move.outcome, no_photo=move.no_photo, **proof),
+            "close": lambda: transitions.close(
+                s, case, outcome=move.outcome, no_photo=move.no_photo, **proof
+            ),
             "reopen": lambda: transitions.reopen(s, case, by=by, at=at, words=move.words),
             "merge": lambda: transitions.merge(
                 s, case, self.family[move.report], by=by, at=at, keep_crew=move.crew
