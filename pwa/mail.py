@@ -21,7 +21,7 @@ from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
 from city.notifications.sms import Text
 from city.notifications.webpush import Note
-from city.people import accounts, sessions
+from city.people import account_letters, accounts, sessions
 from city.reports import intake
 from pwa import access, bulletins, envelopes, filters, letters, localization, sentences
 
@@ -245,7 +245,7 @@ _WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Tex
     "sms": _text,
 }
 _ACCOUNT_WRITERS: Final[dict[str, Callable[[Session, AccountLetter], EmailMessage | None]]] = {
-    account_email.CODE: _code,
-    account_email.CLOSED: _closed,
-    account_email.LINK: _link_made,
+    account_letters.CODE: _code,
+    account_letters.CLOSED: _closed,
+    account_letters.LINK: _link_made,
 }

@@ -1,14 +1,9 @@
-"""Letters to people of the staff about their own log-in: which wait, and when each is tried again.
-
-They wait here whether the address is somebody's or nobody's, and only whoever writes them looks: so no answer
-of a page, and no moment that it takes, tells who works for the city. What a letter says is the caller's.
-"""
+"""Sends the letters of people.account_letters, and tries them again."""
 
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from typing import Any
 
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -17,7 +12,6 @@ from city.db import engine as db
 from city.db.models import AccountLetter
 from city.notifications.channel import Channel, Undeliverable
 
-(CODE, CLOSED, LINK) = ("code", "closed", "link")
 AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
 CLAIM = timedelta(minutes=5)  # how long whoever sends one has it alone: longer than a slow mail server takes
 KEPT = timedelta(days=1)
@@ -26,13 +20,6 @@ AT_ONCE = 50
 log = logging.getLogger("cityline.accountmail")
 
 Write = Callable[[Session, AccountLetter], EmailMessage | None]  # None: it is nobody's, or over by now
-
-
-def add(
-    s: Session, email: str, kind: str, *, lang: str, at: datetime, facts: dict[str, Any] | None = None
-) -> None:
-    """Lets a letter go out as soon as this is committed. `facts` are ids of what it is about, no words."""
-    s.add(AccountLetter(email=email, kind=kind, lang=lang, facts=facts or {}, made_at=at, next_try_at=at))
 
 
 def send_due(

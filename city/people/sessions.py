@@ -21,8 +21,7 @@ from city.db.in_list import is_in
 from city.db.models import Device, Event, LoginCode, Person, PersonRole
 from city.db.models import Session as Row
 from city.lifecycle import ADMINISTRATOR, Refused
-from city.notifications import account_email
-from city.people import accounts
+from city.people import account_letters, accounts
 
 CODE_MINUTES = 10
 DAY = timedelta(days=1)
@@ -76,7 +75,7 @@ def ask_code(
     )  # fmt: skip
     s.add(made)
     s.flush()
-    account_email.add(s, email, account_email.CODE, lang=lang, at=at, facts={"code": made.id})
+    account_letters.add(s, email, account_letters.CODE, lang=lang, at=at, facts={"code": made.id})
     return made
 
 
@@ -139,7 +138,7 @@ def tell_of_guesses(s: Session, at: datetime) -> int:
         )
         for reader in [person, *s.scalars(administrators.order_by(Person.id))]:
             facts = {"person": person.id}
-            account_email.add(s, reader.email, account_email.CLOSED, lang=reader.lang, at=at, facts=facts)
+            account_letters.add(s, reader.email, account_letters.CLOSED, lang=reader.lang, at=at, facts=facts)
     return found
 
 
@@ -156,7 +155,7 @@ def make_link(s: Session, person: Person, at: datetime, *, by: Actor) -> str:
     s.add(LoginCode(email=person.email, seed=seed, asked_by=LINK, made_by=by.name, made_at=at))
     events.record(s, accounts.subject(person), "make link", by=by, at=at)
     facts = {"by": by.name}
-    account_email.add(s, person.email, account_email.LINK, lang=person.lang, at=at, facts=facts)
+    account_letters.add(s, person.email, account_letters.LINK, lang=person.lang, at=at, facts=facts)
     return token
 
 

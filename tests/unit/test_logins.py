@@ -11,7 +11,7 @@ from city.audit import events
 from city.db.models import AccountLetter, LoginCode, Person, Session
 from city.lifecycle import Refused
 from city.notifications import account_email
-from city.people import accounts, sessions
+from city.people import account_letters, accounts, sessions
 
 EMAIL = "rosa@town.test"
 
@@ -162,7 +162,7 @@ def test_she_and_the_administrators_hear_once_that_someone_guesses(town: Town) -
         assert sessions.tell_of_guesses(scene.s, town.now + timedelta(minutes=50)) == 1
     with town.at_work() as scene:
         assert sessions.tell_of_guesses(scene.s, town.now + timedelta(minutes=51)) == 0
-        letters = scene.s.scalars(select(AccountLetter).where(AccountLetter.kind == account_email.CLOSED))
+        letters = scene.s.scalars(select(AccountLetter).where(AccountLetter.kind == account_letters.CLOSED))
         told = {letter.email: letter.facts for letter in letters}
         rosa = scene.s.get_one(Person, town.ids["rosa"])
         assert told == {EMAIL: {"person": rosa.id}, "administrator@town.test": {"person": rosa.id}}
