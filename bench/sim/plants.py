@@ -360,7 +360,7 @@ PLANTS = {
         "report-taken-by-nobody": [
             (
                 "sync/work.py",
-                "        cases.take_on(s, case, min(by.crew_ids), by=by, at=at)\n",
+                "        transitions.take_on(s, case, min(by.crew_ids), by=by, at=at)\n",
                 "        pass\n",
             )
         ],

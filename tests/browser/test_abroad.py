@@ -78,7 +78,7 @@ def abroad(
     request: pytest.FixtureRequest, engine: Engine, translations: str, monkeypatch: pytest.MonkeyPatch
 ) -> Site:
     """Larkhaven, which speaks it since its newest city file."""
-    text = pseudo.city((pseudo.ROOT / "city" / "larkhaven.toml").read_text())
+    text = pseudo.city((pseudo.ROOT / "city" / "config" / "larkhaven.toml").read_text())
     with db.transaction(engine) as s:
         config_versions.apply(s, text, "abroad", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     monkeypatch.setenv("CITYLINE_TRANSLATIONS", translations)

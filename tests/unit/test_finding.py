@@ -21,7 +21,7 @@ from city.people.contacts import Conversation
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = tomllib.loads((ROOT / "tests" / "golden" / "questions.toml").read_text("utf-8"))["questions"]
-ARTICLES = tomllib.loads((ROOT / "city" / "demo_answers.toml").read_text("utf-8"))
+ARTICLES = tomllib.loads((ROOT / "city" / "demo" / "answers.toml").read_text("utf-8"))
 ENOUGH = 0.9  # of the questions have the right answer among the first three
 
 

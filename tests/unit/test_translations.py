@@ -46,7 +46,7 @@ def catalogue(request: pytest.FixtureRequest) -> Catalog:
 
 
 def test_every_language_of_the_demo_city_has_a_catalogue() -> None:
-    languages = tomllib.loads((ROOT / "city" / "larkhaven.toml").read_text())["languages"]
+    languages = tomllib.loads((ROOT / "city" / "config" / "larkhaven.toml").read_text())["languages"]
     assert set(languages) - {"en"} <= set(LANGUAGES)
 
 
