@@ -52,6 +52,7 @@ ANYBODY: Final = ("anybody",)
 # here opens for nobody. What is decided about a single case or photo is decided behind the door.
 DOORS: Final[dict[str, tuple[str, ...]]] = {
     "shell": ANYBODY,
+    "openapi": ANYBODY,
     "resident": ANYBODY,
     "follow": ANYBODY,  # what is ended, by the code in a message
     "news": ANYBODY,  # by the code in a message, or the report's own link

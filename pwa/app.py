@@ -21,7 +21,7 @@ from city.db import engine as db
 from city.operations import restore
 from city.photos import processing, storage
 from city.settings import Settings, read
-from pwa import access, errors, filters, fragments, limits, localization, newest, security, shell
+from pwa import access, described, errors, filters, fragments, limits, localization, newest, security, shell
 from pwa.open311 import routes as open311_routes
 from pwa.overload import RETRY, Gate, Headers, coded
 from pwa.pages import (
@@ -134,6 +134,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     security.init(app)
 
     app.register_blueprint(shell.bp)
+    app.register_blueprint(described.bp)
     app.register_blueprint(resident.bp)
     app.register_blueprint(news.bp)
     app.register_blueprint(follow.bp)

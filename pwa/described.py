@@ -1,14 +1,19 @@
-"""Everything here that answers JSON, as OpenAPI 3.1 describes it: what comes in, what goes out. Pure.
+"""Everything here that answers JSON, as OpenAPI 3.1 describes it: what comes in, what goes out.
 
 Open311 is described beside its own code and taken in here; a page that answers JSON gets its line below.
 """
 
 from typing import Any, Final
 
+from flask import Blueprint, Response, jsonify
+
 from city.lifecycle import OPEN
+from pwa import access
 from pwa.open311 import openapi as open311
 from pwa.open311.openapi import VERSION
 from sync.protocol import MAX_OPERATIONS, PROTOCOL, RESULTS, TYPES
+
+bp = Blueprint("openapi", __name__)
 
 Schema = dict[str, Any]
 
@@ -45,6 +50,12 @@ STATUSES: Final = {
     429: "Too many requests. See `Retry-After`.",
     503: "Busy. See `Retry-After`.",
 }
+
+
+@bp.get("/openapi.json")
+def description() -> Response:
+    """All that answers JSON, as OpenAPI describes it."""
+    return jsonify(describe(access.here().settings.base_url))
 
 
 def describe(base: str) -> dict[str, Any]:

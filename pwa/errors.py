@@ -1,6 +1,7 @@
 """What a visitor reads when something is not there, not allowed, or broken; and refusals in words."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Response, g, make_response, render_template, request
@@ -16,12 +17,12 @@ from city.photos.processing import BadPhoto, Busy
 from pwa import access, security
 from pwa.filters import call_outcome, outcome, state
 from pwa.localization import distance
-from pwa.open311 import answering
-from pwa.open311.parse import Fault
 from sync import noted
 
 BUSY_SECONDS = 60
 log = logging.getLogger("cityline")
+
+_FORMATS: dict[str, Callable[[int, str], Response]] = {}
 
 
 def init(app: Flask) -> None:
@@ -34,6 +35,11 @@ def init(app: Flask) -> None:
         app.register_error_handler(fault, _busy)
     app.register_error_handler(OSError, _unwritten)
     app.register_error_handler(Exception, _broken)
+
+
+def answer_below(prefix: str, answer: Callable[[int, str], Response]) -> None:
+    """Lets `answer`, of a status and a title, tell every error below that path, also where no page is."""
+    _FORMATS[prefix] = answer
 
 
 def words(refused: Refused | BadPhoto) -> str:
@@ -249,8 +255,9 @@ def _for_residents(facts: dict[str, Any]) -> dict[str, str]:
 
 def page(status: int, title: str, text: str) -> Response:
     """The error page; other programs get its title in their own form."""
-    if answering.is_asked():
-        return answering.faults([Fault(title, status)])
+    for prefix, answer in _FORMATS.items():
+        if request.path.startswith(prefix):
+            return answer(status, title)
     g.personal = True
     return make_response(render_template("error.html", title=title, text=text, status=status), status)
 

@@ -31,7 +31,7 @@ from city.config.branding import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.operations import doctor
 from city.places import basemap
 from city.settings import Settings
-from pwa import access, described, hours, localization
+from pwa import access, hours, localization
 
 STATIC, TEMPLATES, TRANSLATIONS = (
     Path(__file__).parent / name for name in ("static", "templates", "translations")
@@ -315,12 +315,6 @@ def basemap_part() -> Response:
     if file.stat().st_size <= SMALL_MAP:
         return send_from_directory(file.parent, file.name, mimetype="application/octet-stream", max_age=3600)
     return Response(basemap.part(file, corners), mimetype="application/octet-stream")
-
-
-@bp.get("/openapi.json")
-def description() -> Response:
-    """All that answers JSON, as OpenAPI describes it."""
-    return jsonify(described.describe(access.here().settings.base_url))
 
 
 @bp.get("/healthz")

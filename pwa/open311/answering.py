@@ -11,11 +11,6 @@ from pwa.open311.parse import Fault
 PREFIX: Final = "/open311/"
 
 
-def is_asked() -> bool:
-    """Whether this request is one of the API's, even at an address where nothing is."""
-    return request.path.startswith(PREFIX)
-
-
 def answer(root: str, value: object, status: int = 200) -> Response:
     """The value under that outermost element of XML, or as JSON."""
     data, kind = render.body(root, value, xml=_wants_xml())

@@ -4,13 +4,13 @@ JSON is what the "Spark convention" makes of the XML: a list is an array, whatev
 There are no namespaces and no attributes, which clients of the standard do not read.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
 import orjson
+
+from pwa.xml import clean
 
 JSON, XML = "application/json; charset=utf-8", "text/xml; charset=utf-8"
 
@@ -27,8 +27,6 @@ ITEMS: Final = {
     "notes": "note",
     "photos": "photo",
 }
-# One of these makes the whole of an XML document unreadable: https://www.w3.org/TR/xml/#charsets
-FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def body(root: str, value: object, *, xml: bool) -> tuple[bytes, str]:
@@ -43,16 +41,6 @@ def to_xml(root: str, value: object) -> bytes:
     parts = ["<?xml version='1.0' encoding='utf-8'?>\n"]
     _write(parts, root, value)
     return "".join(parts).encode()
-
-
-def moment(at: datetime | None) -> str | None:
-    """An instant in W3C's form, to the second: 2026-05-12T13:30:00+00:00."""
-    return at.isoformat(timespec="seconds") if at else None
-
-
-def clean(words: str) -> str:
-    """The words without the characters that XML forbids."""
-    return FORBIDDEN.sub("", words)
 
 
 def _write(parts: list[str], name: str, value: object) -> None:

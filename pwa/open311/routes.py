@@ -13,7 +13,7 @@ from city.config import versions as config_versions
 from city.opendata import case_summaries
 from city.opendata.case_summaries import Outline
 from city.people import accounts
-from pwa import access
+from pwa import access, errors
 from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
 from pwa.open311.parse import Fault, Malformed
@@ -34,6 +34,9 @@ def both(rule: str, **options: Any) -> Callable[[View], View]:
         return view
 
     return register
+
+
+errors.answer_below(answering.PREFIX, lambda status, title: answering.faults([Fault(title, status)]))
 
 
 @bp.errorhandler(Malformed)

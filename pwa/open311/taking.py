@@ -29,7 +29,7 @@ from city.places.lookup import Place
 from city.reports import intake
 from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
-from pwa.open311.render import clean
+from pwa.xml import clean
 from sync import noted, tries
 
 # Who got no answer sends again within minutes: the same words under the same key are the same report.

@@ -8,12 +8,14 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from city.config.city_file import CityFile, Service
-from city.lifecycle import CANCELLED, CLOSED, OPEN, WAITING
+from city.lifecycle import OPEN, WAITING
 from city.opendata.case_summaries import Change, Outline, Stop
 from city.opendata.rows import BULK
 from city.reports import intake
-from pwa import access, filters, localization
-from pwa.open311.render import JSON, XML, moment
+from pwa import access, localization
+from pwa.open311.render import JSON, XML
+from pwa.outline_labels import STAGES, OutlineLabels
+from pwa.xml import moment
 
 SPECIFICATION: Final = "http://wiki.open311.org/GeoReport_v2"  # by these very letters clients know it
 # What a step means to whoever keeps a copy of a case; FixMyStreet's words for it.
@@ -38,7 +40,6 @@ ENDINGS: Final = {
     "not ours": "not_councils_responsibility",
     "no action": "no_further_action",
 }
-_STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
 # These put a case back to where it was, and mean what led there.
 _BACK: Final = ("take back", "undo batch", "restore")
 
@@ -120,62 +121,15 @@ def _hint(datatype: str) -> str:
 def requests(outlines: Iterable[Outline], *, extended: bool) -> list[dict[str, Any]]:
     """Cases and reports as a list of requests."""
     base = access.here().settings.base_url
-    said = Said()
-    return [_request(each, base, said, extended) for each in outlines]
+    labels = OutlineLabels()
+    return [_request(each, base, labels, extended) for each in outlines]
 
 
-class Said:
-    """Words that a list of a thousand needs a thousand times, put into the reader's language once."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, tuple[str, str]] = {}
-        self._notes: dict[tuple[str, str | None], str] = {}
-        self._steps: dict[tuple[str, ...], str] = {}
-        self._labels: dict[tuple[str, str], str] = {}
-
-    def names(self, each: Outline) -> tuple[str, str]:
-        """Of the service and its department."""
-        if each.kind.code not in self._names:
-            self._names[each.kind.code] = (
-                localization.said(each.kind.names), localization.said(each.kind.department)
-            )  # fmt: skip
-        return self._names[each.kind.code]
-
-    def note(self, each: Outline) -> str:
-        """How far it is; "" where it was told and nobody has acted yet."""
-        told = (each.state, each.outcome)
-        if told not in self._notes:
-            self._notes[told] = _stage(*told)
-        return self._notes[told]
-
-    def step(self, kind: str, facts: Mapping[str, Any]) -> str:
-        """What a public step is called."""
-        told = (kind, *(str(facts.get(name) or "") for name in ("outcome", "reason", "owner")))
-        if told not in self._steps:
-            self._steps[told] = _step(*told)
-        return self._steps[told]
-
-    def label(self, each: Outline, question: Mapping[str, Any]) -> str:
-        """The words of a question that is asked about its service."""
-        asked = (each.kind.code, question["code"])
-        if asked not in self._labels:
-            self._labels[asked] = localization.said(question["words"])
-        return self._labels[asked]
-
-
-def _stage(state: str, outcome: str | None) -> str:
-    if state == CLOSED:
-        return filters.outcome(outcome)
-    if state == CANCELLED:
-        return _("Canceled")
-    return filters.public_step(_STAGES[state]) if state in _STAGES else ""
-
-
-def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, Any]:
-    name, department = said.names(each)
+def _request(each: Outline, base: str, labels: OutlineLabels, extended: bool) -> dict[str, Any]:
+    name, department = labels.names(each)
     running = each.state in OPEN
     ready = localization.said(each.reply) if each.reply else ""
-    notes = ". ".join(filter(None, (said.note(each), " ".join(filter(None, (ready, each.closing))))))
+    notes = ". ".join(filter(None, (labels.note(each), " ".join(filter(None, (ready, each.closing))))))
     told: dict[str, Any] = {"service_request_id": each.number, "status": "open" if running else "closed"}
     if notes:
         told["status_notes"] = notes
@@ -200,33 +154,33 @@ def _request(each: Outline, base: str, said: Said, extended: bool) -> dict[str, 
         "long": each.point.lon if each.point else None,
         "media_url": _photo(base, each.photos[0]) if each.photos else None,
     }
-    return told | _more(each, base, said) if extended else told
+    return told | _more(each, base, labels) if extended else told
 
 
 def _photo(base: str, photo_id: str) -> str:
     return base + url_for("photos.photo", photo_id=photo_id, size="page")
 
 
-def _more(each: Outline, base: str, said: Said) -> dict[str, Any]:
+def _more(each: Outline, base: str, labels: OutlineLabels) -> dict[str, Any]:
     """What the standard's extensions add, as Chicago, Boston and San Francisco name it."""
     answers = each.answers
     return {
         "attributes": [
             {
                 "code": question["code"],
-                "label": said.label(each, question),
+                "label": labels.label(each, question),
                 "value": ",".join(intake.chosen(question, answers[question["code"]])),
             }
             for question in each.kind.questions
             if question["code"] in answers
         ],
         "extended_attributes": {"photos": [{"media_url": _photo(base, photo)} for photo in each.photos]},
-        "notes": [_note(stop, said) for stop in each.stops],
+        "notes": [_note(stop, labels) for stop in each.stops],
     }
 
 
-def _note(stop: Stop, said: Said) -> dict[str, Any]:
-    words = said.step(stop.kind, stop.facts)
+def _note(stop: Stop, labels: OutlineLabels) -> dict[str, Any]:
+    words = labels.step(stop.kind, stop.facts)
     return {
         "datetime": moment(stop.at),
         "type": stop.kind.replace(" ", "_"),
@@ -235,17 +189,9 @@ def _note(stop: Stop, said: Said) -> dict[str, Any]:
     }
 
 
-def _step(kind: str, outcome: str, reason: str, owner: str) -> str:
-    if kind == "close":
-        return filters.outcome(outcome or None)
-    if kind == "wait":
-        return filters.waits_for(reason or None, owner)
-    return filters.public_step(kind)
-
-
 def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
     """What has become of requests, step by step. A step that changes nothing for a copy is left out."""
-    found, said = [], Said()
+    found, labels = [], OutlineLabels()
     for change in changes:
         if status := _status(change):
             found.append(
@@ -254,7 +200,7 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
                     "service_request_id": change.number,
                     "status": status,
                     "updated_datetime": moment(change.at),
-                    "description": said.step(change.kind, change.facts),
+                    "description": labels.step(change.kind, change.facts),
                     "media_url": None,
                 }
             )
@@ -264,7 +210,7 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
 def _status(change: Change) -> str | None:
     if change.kind == "close":
         return ENDINGS.get(change.facts.get("outcome") or "", "closed")
-    return STATUSES.get(_STAGES.get(change.state or "", "open") if change.kind in _BACK else change.kind)
+    return STATUSES.get(STAGES.get(change.state or "", "open") if change.kind in _BACK else change.kind)
 
 
 def bulk(outlines: Sequence[Outline]) -> Iterator[list[object]]:

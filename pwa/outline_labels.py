@@ -1,0 +1,67 @@
+"""What a public list says of its cases, each label translated once."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask_babel import gettext as _
+
+from city.lifecycle import CANCELLED, CLOSED, WAITING
+from city.opendata.case_summaries import Outline
+from pwa import filters, localization
+
+STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
+
+
+class OutlineLabels:
+    """Words that a list of a thousand needs a thousand times, put into the reader's language once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, tuple[str, str]] = {}
+        self._notes: dict[tuple[str, str | None], str] = {}
+        self._steps: dict[tuple[str, ...], str] = {}
+        self._labels: dict[tuple[str, str], str] = {}
+
+    def names(self, each: Outline) -> tuple[str, str]:
+        """Of the service and its department."""
+        if each.kind.code not in self._names:
+            self._names[each.kind.code] = (
+                localization.said(each.kind.names), localization.said(each.kind.department)
+            )  # fmt: skip
+        return self._names[each.kind.code]
+
+    def note(self, each: Outline) -> str:
+        """How far it is; "" where it was told and nobody has acted yet."""
+        told = (each.state, each.outcome)
+        if told not in self._notes:
+            self._notes[told] = _stage(*told)
+        return self._notes[told]
+
+    def step(self, kind: str, facts: Mapping[str, Any]) -> str:
+        """What a public step is called."""
+        told = (kind, *(str(facts.get(name) or "") for name in ("outcome", "reason", "owner")))
+        if told not in self._steps:
+            self._steps[told] = _step(*told)
+        return self._steps[told]
+
+    def label(self, each: Outline, question: Mapping[str, Any]) -> str:
+        """The words of a question that is asked about its service."""
+        asked = (each.kind.code, question["code"])
+        if asked not in self._labels:
+            self._labels[asked] = localization.said(question["words"])
+        return self._labels[asked]
+
+
+def _stage(state: str, outcome: str | None) -> str:
+    if state == CLOSED:
+        return filters.outcome(outcome)
+    if state == CANCELLED:
+        return _("Canceled")
+    return filters.public_step(STAGES[state]) if state in STAGES else ""
+
+
+def _step(kind: str, outcome: str, reason: str, owner: str) -> str:
+    if kind == "close":
+        return filters.outcome(outcome or None)
+    if kind == "wait":
+        return filters.waits_for(reason or None, owner)
+    return filters.public_step(kind)
