@@ -21,9 +21,8 @@ from city.db import engine as db
 from city.operations import restore
 from city.photos import processing, storage
 from city.settings import Settings, read
-from pwa import access, described, errors, filters, fragments, limits, localization, newest, security, shell
+from pwa import described
 from pwa.open311 import routes as open311_routes
-from pwa.overload import RETRY, Gate, Headers, coded
 from pwa.pages import (
     account,
     admin,
@@ -53,6 +52,18 @@ from pwa.pages import (
     view,
 )
 from pwa.pages import photos as photo_pages
+from pwa.web import (
+    access,
+    city_reload,
+    errors,
+    formatting,
+    fragments,
+    localization,
+    pwa_shell,
+    rate_limits,
+    security,
+)
+from pwa.web.overload import RETRY, Gate, Headers, coded
 from sync import routes as sync_routes
 
 csrf = CSRFProtect()
@@ -89,7 +100,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app = Flask(__name__, static_folder=None)
     engine = db.connect(settings.database_url)
     watch = epochs.Watch(engine)
-    version, city = newest.at_start(settings, engine)
+    version, city = city_reload.at_start(settings, engine)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_NAME=access.cookie_name("cl_session", settings),
@@ -103,7 +114,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
         BABEL_DEFAULT_TIMEZONE="UTC",
-        BABEL_TRANSLATION_DIRECTORIES=";".join(str(folder) for folder in shell.languages(settings)),
+        BABEL_TRANSLATION_DIRECTORIES=";".join(str(folder) for folder in pwa_shell.languages(settings)),
         COMPRESS_ALGORITHM=["br", "gzip"],
     )
     store = storage.open_store(settings)
@@ -123,17 +134,17 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     csrf.init_app(app)
     Compress(app)
     fragments.init(app)
-    filters.init(app)
-    shell.init(app)
+    formatting.init(app)
+    pwa_shell.init(app)
     errors.init(app)
-    app.context_processor(shell.context)
+    app.context_processor(pwa_shell.context)
     app.before_request(_take_up)
     app.before_request(access.check)
     app.teardown_request(access.leave)
     app.after_request(_guard)
     security.init(app)
 
-    app.register_blueprint(shell.bp)
+    app.register_blueprint(pwa_shell.bp)
     app.register_blueprint(described.bp)
     app.register_blueprint(resident.bp)
     app.register_blueprint(news.bp)
@@ -166,7 +177,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     csrf.exempt(open311_routes.bp)  # what is written needs a key, which no browser sends by itself
     app.register_blueprint(sync_routes.bp)
     csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
-    limits.init(app, settings.reports_an_hour, settings.reads_a_minute)
+    rate_limits.init(app, settings.reports_an_hour, settings.reads_a_minute)
 
     app.wsgi_app = LanguagePrefix(app.wsgi_app, city.languages)  # type: ignore[method-assign]
     if settings.trusted_proxies:
@@ -252,7 +263,7 @@ class LanguagePrefix:
 def _take_up() -> None:
     """That the process answers is asked without the database."""
     if request.endpoint != "shell.healthz":
-        newest.take_up()
+        city_reload.take_up()
 
 
 def _bound_forms() -> None:

@@ -31,9 +31,10 @@ from city.lifecycle import (
     wait_reasons,
 )
 from city.text import folded
-from pwa import access, filters, localization, told
-from pwa.fragments import is_fragment
+from pwa import told
 from pwa.views import args_of, is_id, new_key, revision, row_facts, strayed, view_of
+from pwa.web import access, formatting, localization
+from pwa.web.fragments import is_fragment
 from sync import review
 
 TO_LOOK_AT = View(review="yes")
@@ -134,7 +135,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "sorts": _sorts(view),
         "filtered": len(args_of(replace(view, words="", sort="", after=""))),
         "unlocated": nowhere.n if lost.place else 0,
-        "without_place": filters.without_place,
+        "without_place": formatting.without_place,
         "field_work": review.count(s),
         "in_order": routing.in_order,
         "is_usual": routing.is_usual,
@@ -144,13 +145,13 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "no_photo": NO_PHOTO,
         "wait_reasons": wait_reasons,
         "cancel_reasons": CANCEL_REASONS,
-        "reason": filters.reason,
-        "outcome_words": lambda office: partial(filters.outcome, office=office),
+        "reason": formatting.reason,
+        "outcome_words": lambda office: partial(formatting.outcome, office=office),
         "ready_replies": lambda service: canned_replies.offered(access.here().city, service),
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
         "tiles": access.here().settings.tiles,
-        "map_words": filters.map_words(),
+        "map_words": formatting.map_words(),
         **row_facts(view),
     }
 
@@ -175,8 +176,8 @@ def _known(view: View, ground: Ground) -> View:
 def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
     """What the filter offers, each with its words."""
     return {
-        "standing_choices": [(name, filters.standing(name)) for name in STANDINGS],
-        "state_choices": [(name, filters.state(name)) for name in STATES],
+        "standing_choices": [(name, formatting.standing(name)) for name in STANDINGS],
+        "state_choices": [(name, formatting.state(name)) for name in STATES],
         "service_choices": [(service.code, localization.said(service.names)) for service in ground.services],
         "crew_choices": [("none", _("None")), *((str(crew.id), crew.name) for crew in ground.crews)],
         "area_choices": list(ground.areas.items()),
@@ -239,7 +240,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
         n = kept.of(View(**args)) or 0
         return Saved(words, dict(args), Total(n), standing=args.get("standing", ""), icon=icon)
 
-    by_promise = [counted(filters.standing(name), standing=name) for name in STANDINGS]
+    by_promise = [counted(formatting.standing(name), standing=name) for name in STANDINGS]
     groups = [
         counted(localization.said(group.names), group.icon, group=group.code)
         for group in access.here().city.groups_for_residents
@@ -280,8 +281,8 @@ def _title(view: View, ground: Ground) -> str:
     days = int(view.age or 0)
     parts = [
         _("Needs review") if view.review else "",
-        filters.standing(view.standing),
-        filters.state(view.state),
+        formatting.standing(view.standing),
+        formatting.state(view.state),
         groups.get(view.group, ""),
         services.get(view.service, ""),
         names.get(view.crew, ""),
@@ -299,14 +300,14 @@ def _promised(case: Case) -> str:
     """The promise with its hour, as the drawer says it."""
     facts = {"day": localization.day(case.due_at), "time": localization.clock(case.due_at)}
     if case.state == WAITING and case.standing == "late":
-        return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
+        return _("%(late)s, was due %(day)s at %(time)s", late=formatting.left(case), **facts)
     if case.state == WAITING:
         why = sla.waits_for(case)
-        return _("On hold: %(reason)s", reason=filters.reason(why)) if why else _("On hold")
+        return _("On hold: %(reason)s", reason=formatting.reason(why)) if why else _("On hold")
     if case.state == CLOSED:
-        return filters.promise(case)
+        return formatting.promise(case)
     if case.state not in OPEN:
-        return filters.state(case.state)
+        return formatting.state(case.state)
     if case.due_at < access.now():
-        return _("%(late)s, was due %(day)s at %(time)s", late=filters.left(case), **facts)
+        return _("%(late)s, was due %(day)s at %(time)s", late=formatting.left(case), **facts)
     return _("Due %(day)s at %(time)s", **facts)

@@ -17,7 +17,8 @@ from city.notifications import digests, fan_out, subscriptions
 from city.notifications.sms import Text
 from city.notifications.webpush import Note
 from city.reports import intake
-from pwa import access, envelopes, filters, letters, localization, sentences
+from pwa import envelopes, letters, sentences
+from pwa.web import access, formatting, localization
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
 
@@ -49,7 +50,7 @@ class Bulletin:
 def _bulletin(s: Session, message: Message) -> Bulletin | None:
     """None where nothing of it is public any more."""
     if message.kind == "receipt":
-        words = filters.followed(message.subscription)
+        words = formatting.followed(message.subscription)
         return Bulletin(_("Confirm to follow %(what)s", what=words), links=_links(message.subscription))
     return _digest(s, message) if message.kind == "digest" else _case(s, message)
 
@@ -63,7 +64,7 @@ def _letter(s: Session, message: Message) -> EmailMessage | None:
     if sight := told.sight:
         facts |= {
             "what": localization.said(sight.service.names),
-            "where": filters.place(sight.address) if sight.address else "",
+            "where": formatting.place(sight.address) if sight.address else "",
             "number": sight.number,
             "excuse": sentences.no_photo(sight),
             "pictures": letters.before_and_after(s, sight),
@@ -76,7 +77,7 @@ def _note(s: Session, message: Message) -> Note | None:
     if told is None:
         return None
     if told.sight:
-        body = "\n".join(filter(None, (filters.place(told.sight.address), filters.promise(told.sight))))
+        body = "\n".join(filter(None, (formatting.place(told.sight.address), formatting.promise(told.sight))))
     else:
         sights = [*told.opened, *told.closed]
         body = "\n".join(_line(sight) for sight in sights[:ROWS_OF_A_NOTE])
@@ -111,11 +112,11 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     sight = sights[0]
     what = localization.said(sight.service.names)
     if sight.proof:
-        stands = filters.outcome(sight.proof.outcome)
+        stands = formatting.outcome(sight.proof.outcome)
     elif message.kind == "reopened":
         stands = _("Reopened")
     else:
-        stands = sentences.stage_in_subject(sight.state) or filters.promise(sight)
+        stands = sentences.stage_in_subject(sight.state) or formatting.promise(sight)
     subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
     links = _links(message.subscription) | {"see": letters.link("resident.case", number=sight.number)}
     if sight.proof:
@@ -159,7 +160,7 @@ def _public(s: Session, ids: Sequence[int]) -> list[Sight]:
 
 
 def _line(sight: Sight) -> str:
-    what, where = localization.said(sight.service.names), filters.place(sight.address)
+    what, where = localization.said(sight.service.names), formatting.place(sight.address)
     return f"{what}, {where}" if where else what
 
 

@@ -13,8 +13,8 @@ from city.board.changes import Stand
 from city.cases import queries, sla
 from city.db.models import Case, Event
 from city.lifecycle import Refused, possible
-from pwa import filters
 from pwa.views import is_id
+from pwa.web import formatting
 
 # Forms with fields of their own: they stand open with all that was entered, and are sent again themselves.
 WITH_FIELDS: Final = ("wait", "close", "reopen", "merge", "cancel")
@@ -87,8 +87,8 @@ def _about_to(s: Session, case: Case, verb: str) -> str:
     told = request.form.get
     crew = told("crew", "")
     crews = queries.crew_names(s) if is_id(crew) else {}
-    reason = filters.reason(told("reason", ""))
-    outcome = filters.outcome(told("outcome"), office=case.service.office)
+    reason = formatting.reason(told("reason", ""))
+    outcome = formatting.outcome(told("outcome"), office=case.service.office)
     return {
         "accept": _("You wanted to accept it."),
         "assign": _("You wanted to assign it to %(crew)s.", crew=crews.get(int(crew), "") if crews else ""),

@@ -8,9 +8,9 @@ from typing import Any, Final
 from flask import Blueprint, Response, jsonify
 
 from city.lifecycle import OPEN
-from pwa import access
 from pwa.open311 import openapi as open311
 from pwa.open311.openapi import VERSION
+from pwa.web import access
 from sync.protocol import MAX_OPERATIONS, PROTOCOL, RESULTS, TYPES
 
 bp = Blueprint("openapi", __name__)

@@ -22,8 +22,8 @@ from city.lifecycle import Refused
 from city.people import accounts
 from city.places import assets
 from city.settings import Settings
-from pwa import newest
 from pwa.progress import Progress
+from pwa.web import city_reload
 
 UNUSABLE, TOO_MANY, REFUSED = 2, 1, 1
 MOST_RUNS = 200
@@ -41,7 +41,7 @@ def layer(
 ) -> int:
     """Imports a layer and returns the exit code: 0 read to the end, 1 too many rejected, 2 unusable."""
     try:
-        _number, city = newest.at_start(settings, engine)
+        _number, city = city_reload.at_start(settings, engine)
         with closing(Progress(f"{order.kind}, rows written")) as told, db.transaction(engine) as s:
             outcome = layers.replace(
                 s, path, order, bounds=city.bounds, by=accounts.THE_SYSTEM, at=datetime.now(UTC),
@@ -95,7 +95,7 @@ def requests(
     if dry_run:
         what["dry_run"] = True
     try:
-        how, (_number, city) = mapping.load(name), newest.at_start(settings, engine)
+        how, (_number, city) = mapping.load(name), city_reload.at_start(settings, engine)
         with (
             suppress(_KeepNothing), history_writer.uncollected(), closing(Progress("requests")) as told,
             db.transaction(engine) as s,
@@ -165,7 +165,7 @@ def undo(engine: Engine, number: int) -> int:
 
 def runs(engine: Engine, settings: Settings) -> None:
     """Lists the runs, the newest first: number, mapping, when, counts, whether undone."""
-    _number, city = newest.at_start(settings, engine)
+    _number, city = city_reload.at_start(settings, engine)
     with db.reading(engine) as s:
         listed = import_runs.newest(s, MOST_RUNS)
         if not listed:

@@ -21,7 +21,7 @@ from city.db.models import Photo
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy
 from city.photos.storage import StoreDown
-from pwa import access, localization
+from pwa.web import access, localization
 
 HEAVIEST: Final = 25_000  # bytes of a picture that lies in a letter
 NIGHT: Final = "#8fc2ff"  # of our own PRIMARY, as tokens.css has it

@@ -23,7 +23,8 @@ from city.notifications.sms import Text
 from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
-from pwa import access, bulletins, envelopes, filters, letters, localization, sentences
+from pwa import bulletins, envelopes, letters, sentences
+from pwa.web import access, formatting, localization
 
 
 def render(app: Flask) -> Render:
@@ -127,9 +128,9 @@ def _letter(s: Session, message: Message) -> EmailMessage:
         "report": report,
         "links": links,
         "what": localization.said(sight.service.names),
-        "where": filters.place(sight.address) if sight.address else "",
+        "where": formatting.place(sight.address) if sight.address else "",
         "number": sight.number,
-        "owner": filters.owner(sight),
+        "owner": formatting.owner(sight),
         "stands": sentences.stands(sight),
     }
     if kind == "receipt":
@@ -162,7 +163,7 @@ def _as_strangers_see_it(s: Session, sight: Sight, links: dict[str, str]) -> dic
     """The place and the page of a case, for an address that may be a stranger's."""
     publish = access.here().publish
     seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
-    where = filters.place(seen[0].address) if seen and seen[0].address else ""
+    where = formatting.place(seen[0].address) if seen and seen[0].address else ""
     page = letters.link("resident.case", number=sight.number) if seen else ""
     return {"where": where, "links": links | {"public": page}}
 
@@ -174,7 +175,7 @@ def _answers(report: Report) -> list[tuple[str, str]]:
         answer = report.answers.get(question["code"])
         if answer is None:
             continue
-        codes = filters.chosen(answer, question)
+        codes = formatting.chosen(answer, question)
         chosen = [localization.said(each["words"]) for each in question["values"] if each["code"] in codes]
         told.append((localization.said(question["words"]), ", ".join(chosen) or str(answer)))
     return told
@@ -189,7 +190,7 @@ def _note(s: Session, message: Message) -> Note:
         "closed": _("Tap to see the result."),
         "reopened": sentences.reopened(sight),
     }[message.kind]
-    body = f"{filters.place(sight.address)}\n{said}".strip()
+    body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("resident.case", number=sight.number)
     return envelopes.note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
 
@@ -235,7 +236,7 @@ def _subject(kind: str, sight: Sight) -> str:
         return _("%(what)s: You'll get updates (%(number)s)", number=sight.number, what=what)
     if kind == "reopened":
         return _("%(what)s: Reopened (%(number)s)", number=sight.number, what=what)
-    ended = filters.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
+    ended = formatting.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 
 

@@ -22,7 +22,7 @@ from city.metrics import periods
 from city.metrics.metrics import Cell, Figures, Value
 from city.metrics.periods import NoPeriod, Period
 from city.places import areas
-from pwa import access, localization
+from pwa.web import access, localization
 
 CHOSEN = "period"  # the address's word
 

@@ -30,8 +30,8 @@ from city.privacy import data_subjects, erasure, record_export, retention
 from city.privacy.erasure import Gone
 from city.privacy.record_export import Record
 from city.settings import Settings, read
-from pwa import access, filters, localization
 from pwa.progress import Progress
+from pwa.web import access, formatting, localization
 
 A_ZIP = click.Path(dir_okay=False, path_type=Path)
 WHO = "Use an email address, a phone number, a report number (26-000007-A), or person:7."
@@ -367,15 +367,15 @@ def _said(lang: str) -> Any:
     """How a value stands on the page under its name; "" leaves it out."""
     labels = _labels()
     codes: dict[str, Callable[[str], str]] = {
-        "channel": filters.channel,
+        "channel": formatting.channel,
         "lang": localization.language_name,
-        "no_photo": filters.reason,
-        "now": filters.state,
-        "outcome": filters.outcome,
-        "reason": filters.reason,
-        "state": filters.state,
-        "was": filters.state,
-        "what": filters.step,
+        "no_photo": formatting.reason,
+        "now": formatting.state,
+        "outcome": formatting.outcome,
+        "reason": formatting.reason,
+        "state": formatting.state,
+        "was": formatting.state,
+        "what": formatting.step,
     }
 
     def said(value: Any, name: str = "") -> str:

@@ -4,7 +4,7 @@ from flask_babel import gettext as _
 
 from city.cases.queries import Sight
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
-from pwa import access, filters, localization
+from pwa.web import access, formatting, localization
 
 
 def stands(sight: Sight) -> str:
@@ -19,14 +19,14 @@ def stands(sight: Sight) -> str:
         return f"{_late(sight)} {_waits(sight)}" if sight.standing == "late" else _waits(sight)
     if sight.due_at < access.now():
         return _late(sight)
-    day, office = filters.by(sight), sight.service.office
+    day, office = formatting.by(sight), sight.service.office
     return _("We'll answer you by %(day)s.", day=day) if office else _("We'll fix it by %(day)s.", day=day)
 
 
 def _late(sight: Sight) -> str:
     if sight.service.office:
-        return _("We said we'd answer you by %(day)s. We're running late.", day=filters.by(sight))
-    return _("We said we'd fix it by %(day)s. We're running late.", day=filters.by(sight))
+        return _("We said we'd answer you by %(day)s. We're running late.", day=formatting.by(sight))
+    return _("We said we'd fix it by %(day)s. We're running late.", day=formatting.by(sight))
 
 
 def ended(sight: Sight) -> str:
@@ -109,7 +109,7 @@ def question(sight: Sight) -> dict[str, str]:
 
 
 def _waits(sight: Sight) -> str:
-    owner = filters.owner(sight) if sight.wait_reason == "utility" else None
+    owner = formatting.owner(sight) if sight.wait_reason == "utility" else None
     if owner:
         return _("It's on hold: waiting for %(name)s.", name=localization.apart(owner.name))
     words = {

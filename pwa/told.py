@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from city.cases import batches, queries
 from city.db.models import Batch
 from city.lifecycle import Refused
-from pwa import access, errors, filters
+from pwa.web import access, errors, formatting
 
 
 def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
@@ -27,12 +27,12 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
         facts["crew"] = crews.get(what.get("crew", 0), "")
         return ngettext("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", n, **facts)
     if batch.act == "wait":
-        facts["reason"] = filters.reason(what.get("reason", ""))
+        facts["reason"] = formatting.reason(what.get("reason", ""))
         return ngettext(
             "%(n)s case put on hold: %(reason)s", "%(n)s cases put on hold: %(reason)s", n, **facts
         )
     if batch.act == "close":
-        facts["outcome"] = filters.outcome(what.get("outcome"), office=office)
+        facts["outcome"] = formatting.outcome(what.get("outcome"), office=office)
         return ngettext("%(n)s case closed: %(outcome)s", "%(n)s cases closed: %(outcome)s", n, **facts)
     if batch.act in ("tag", "untag"):
         facts["tag"] = what.get("tag", "")

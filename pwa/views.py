@@ -14,7 +14,7 @@ from city.board.queries import SORTS, STANDINGS, View
 from city.cases import batches, transitions
 from city.cases.tags import MOST_LETTERS
 from city.lifecycle import OPEN, STATES
-from pwa import access
+from pwa.web import access
 from sync import memory
 
 MOST_DAYS = 3650  # "open for at least": ten years

@@ -29,8 +29,9 @@ from city.photos import orphans, photos
 from city.privacy import retention
 from city.reports import photo_urls, remote_images
 from city.settings import OUTWARD, Settings
-from pwa import mail, newest
+from pwa import mail
 from pwa.app import create_app
+from pwa.web import city_reload
 from sync import declared, enrolment, residents, review, tidy, tries, uploads
 from sync.merge import Rules, rules_of
 
@@ -233,7 +234,7 @@ class _Records:
 
 def _take_up_city(app: Flask, _now: datetime) -> None:
     with app.app_context():
-        newest.take_up()
+        city_reload.take_up()
 
 
 def _listen(engine: Engine, now: datetime) -> int:

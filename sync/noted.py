@@ -1,4 +1,4 @@
-"""What is noted of a request that is refused; pwa/security.py writes it down as its answer goes out."""
+"""What is noted of a request that is refused; pwa/web/security.py writes it down as its answer goes out."""
 
 from typing import Final
 

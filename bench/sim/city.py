@@ -50,8 +50,8 @@ from city.people import accounts
 from city.photos.photos import settle_all
 from city.places.lookup import Place
 from city.reports import intake
-from pwa import newest
 from pwa.app import create_app
+from pwa.web import city_reload
 from sync import devices, enrolment, jobs, merge, review, routes, together, work
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
@@ -629,7 +629,7 @@ def _patch(city: City) -> None:
     merge.decide = counted
     work.carry_out = poisoned
     # Nobody here applies another city file, and in this world every request comes seconds after the last.
-    newest.LOOK_EVERY = timedelta(days=365)
+    city_reload.LOOK_EVERY = timedelta(days=365)
     # SQLAlchemy names its aliases by chance, but only when it writes a statement for the first time. Out of
     # the seed's luck, the first world of a process would be another one than the same world later on.
     selectable.os = SimpleNamespace(urandom=os.urandom)  # type: ignore[attr-defined]

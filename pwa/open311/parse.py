@@ -20,7 +20,7 @@ from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MAX_WORDS, OPEN, Refused
 from city.opendata.case_summaries import LISTED, Asked
 from city.people import accounts
-from pwa.xml import clean
+from pwa.web.xml import clean
 
 LONGEST = timedelta(days=90)  # between the two ends of what one list may ask for
 MOST = 1000  # requests in one answer

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from pwa.xml import clean
+from pwa.web.xml import clean
 
 JSON, XML = "application/json; charset=utf-8", "text/xml; charset=utf-8"
 

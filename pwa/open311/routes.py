@@ -13,10 +13,10 @@ from city.config import versions as config_versions
 from city.opendata import case_summaries
 from city.opendata.case_summaries import Outline
 from city.people import accounts
-from pwa import access, errors
 from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
 from pwa.open311.parse import Fault, Malformed
+from pwa.web import access, errors
 from sync import noted, tries
 
 bp = Blueprint("open311", __name__, url_prefix="/open311")

@@ -27,9 +27,9 @@ from city.photos.processing import BadPhoto, Developed
 from city.places import lookup
 from city.places.lookup import Place
 from city.reports import intake
-from pwa import access, errors, filters, localization
 from pwa.open311.parse import Fault, Malformed, Sent, Update
-from pwa.xml import clean
+from pwa.web import access, errors, formatting, localization
+from pwa.web.xml import clean
 from sync import noted, tries
 
 # Who got no answer sends again within minutes: the same words under the same key are the same report.
@@ -239,7 +239,7 @@ def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:
         _(
             "We got this report without %(name)s. %(fault)s",
             name=each.name,
-            fault=filters.photo_fault(each.why),
+            fault=formatting.photo_fault(each.why),
         )
         for each in lost
     ]

@@ -12,10 +12,10 @@ from city.lifecycle import OPEN, WAITING
 from city.opendata.case_summaries import Change, Outline, Stop
 from city.opendata.rows import BULK
 from city.reports import intake
-from pwa import access, localization
 from pwa.open311.render import JSON, XML
-from pwa.outline_labels import STAGES, OutlineLabels
-from pwa.xml import moment
+from pwa.web import access, localization
+from pwa.web.outline_labels import STAGES, OutlineLabels
+from pwa.web.xml import moment
 
 SPECIFICATION: Final = "http://wiki.open311.org/GeoReport_v2"  # by these very letters clients know it
 # What a step means to whoever keeps a copy of a case; FixMyStreet's words for it.

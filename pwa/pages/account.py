@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from city.db.models import LoginCode, Person
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts, sessions
-from pwa import access, errors, localization
-from pwa.fragments import go, render
+from pwa.web import access, errors, localization
+from pwa.web.fragments import go, render
 from sync import noted, tries
 
 bp = Blueprint("account", __name__)

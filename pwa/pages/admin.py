@@ -18,8 +18,8 @@ from city.lifecycle import Refused
 from city.notifications import outbox, webhooks
 from city.people import accounts, sessions
 from city.reports import intake
-from pwa import access, errors, forms, localization
-from pwa.fragments import go, render
+from pwa.web import access, errors, forms, localization
+from pwa.web.fragments import go, render
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 

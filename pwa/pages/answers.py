@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from city.answers import articles, unanswered
 from city.answers import search as article_search
 from city.db.models import Answer, Service
-from pwa import access, article, localization
-from pwa.fragments import go, is_fragment, render
+from pwa.web import access, localization, markdown
+from pwa.web.fragments import go, is_fragment, render
 
 bp = Blueprint("answers", __name__, url_prefix="/answers")
 
@@ -71,7 +71,7 @@ def read(slug: str) -> Response:
         shown = lang if lang in told else next(iter(told))
         return render(
             "resident/answer.html", answer=answer, text=told[shown], lang_of_text=shown,
-            body=article.html(told[shown].body), checked=articles.checked_at(s, answer),
+            body=markdown.html(told[shown].body), checked=articles.checked_at(s, answer),
             topic=articles.topic_of(s, answer), services=_services(s, answer),
             by_address=answer.topic_code == TRASH and bool(access.here().city.collection.zones),
             asked=_question(request.args.get("q", "")), said=_said().get(_ballot(answer)),

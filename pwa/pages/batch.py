@@ -18,9 +18,10 @@ from city.config import canned_replies
 from city.db.models import Batch, Case
 from city.geo import Box, Point
 from city.lifecycle import Refused
-from pwa import access, errors, filters, forms, localization, told
-from pwa.fragments import go, is_fragment, render
+from pwa import told
 from pwa.views import args_of, is_id, new_key, row_facts, view_asked
+from pwa.web import access, errors, formatting, forms, localization
+from pwa.web.fragments import go, is_fragment, render
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
 DANGEROUS = ("close", "merge")  # asked once: residents are told of it
@@ -194,7 +195,7 @@ def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Respons
     context: dict[str, Any] = {
         "order": order, "count": len(numbers), "changed": changed, "args": args_of(view_asked()),
         "services": [(names.get(code, code), many) for code, many in services.most_common()],
-        "outcome": filters.outcome(
+        "outcome": formatting.outcome(
             order.what.get("outcome"),
             office=services.keys() <= {service.code for service in known if service.office},
         ),

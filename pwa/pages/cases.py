@@ -10,10 +10,9 @@ from flask_babel import gettext as _
 from city.cases import queries
 from city.lifecycle import CLOSED, OPEN
 from city.opendata import case_summaries
-from pwa import access, errors, filters, localization
-from pwa import feed as atom
-from pwa.feed import Feed
-from pwa.fragments import go, render
+from pwa.web import access, atom, errors, formatting, localization
+from pwa.web.atom import Feed
+from pwa.web.fragments import go, render
 
 bp = Blueprint("cases", __name__)
 
@@ -61,7 +60,7 @@ def listed() -> Response:
         return render(
             "resident/cases.html", status=422 if asked.unknown else 200, asked=asked, rows=rows, total=total,
             earlier=earlier, more=more, counts={group: count for group, (count, _) in counts.items()},
-            pins=PINS, map_words=filters.map_words(), tiles=here.settings.tiles,
+            pins=PINS, map_words=formatting.map_words(), tiles=here.settings.tiles,
             canonical=here.settings.base_url + url_for(".listed", **asked.args()),
             indexed=asked.before is None,
         )  # fmt: skip

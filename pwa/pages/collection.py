@@ -15,8 +15,8 @@ from city.lifecycle import Refused
 from city.places import collection_days, lookup
 from city.places.collection_days import Stream
 from city.places.lookup import Place
-from pwa import access, errors, forms, localization
-from pwa.fragments import render
+from pwa.web import access, errors, forms, localization
+from pwa.web.fragments import render
 
 bp = Blueprint("collection", __name__)
 

@@ -4,10 +4,10 @@ from flask import Blueprint, Response
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
-from pwa import access, localization
-from pwa.forms import ReportForm
-from pwa.fragments import render
-from pwa.shell import of_release, release
+from pwa.web import access, localization
+from pwa.web.forms import ReportForm
+from pwa.web.fragments import render
+from pwa.web.pwa_shell import of_release, release
 
 bp = Blueprint("crew", __name__)
 

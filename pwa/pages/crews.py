@@ -8,8 +8,8 @@ from city.board import queries as city_board
 from city.board.queries import STANDINGS, View
 from city.db.models import Crew, Device
 from city.people import accounts
-from pwa import access
-from pwa.fragments import render
+from pwa.web import access
+from pwa.web.fragments import render
 from sync import devices
 
 bp = Blueprint("crews", __name__, url_prefix="/dispatch/crews")

@@ -16,8 +16,9 @@ from city import csv_cells
 from city.audit import events
 from city.opendata import editions
 from city.opendata.editions import MANIFEST, PACKED, Edition, File
-from pwa import access, dictionary, localization
-from pwa.fragments import render
+from pwa import dictionary
+from pwa.web import access, localization
+from pwa.web.fragments import render
 
 bp = Blueprint("data", __name__)
 

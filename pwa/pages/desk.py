@@ -41,10 +41,11 @@ from city.reports import calls, service_matcher
 from city.reports.calls import Call
 from city.reports.intake import Telling
 from city.reports.service_matcher import Kind
-from pwa import access, errors, filters, forms, localization, sentences, spots
-from pwa.forms import CallForm, ReportForm
-from pwa.fragments import go, is_fragment, render
-from pwa.spots import Spot
+from pwa import sentences
+from pwa.web import access, errors, formatting, forms, localization, report_place
+from pwa.web.forms import CallForm, ReportForm
+from pwa.web.fragments import go, is_fragment, render
+from pwa.web.report_place import Spot
 
 KINDS, ANSWERS = 4, 5  # offered at once
 NEAR = 3
@@ -267,7 +268,7 @@ def _spot(s: Session, form: CallForm) -> Spot:
     service = form.report.service
     if not form.report.place or (service and service.office and form.ends == CASE):
         return Spot()
-    return spots.of(s, form.report, propose=False)
+    return report_place.of(s, form.report, propose=False)
 
 
 def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
@@ -363,7 +364,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
             else ""
         )
         return [*questions, answered]
-    place = filters.place(spot.place.label) if spot.place and spot.known else ""
+    place = formatting.place(spot.place.label) if spot.place and spot.known else ""
     where = (
         _("Thank you. I have the location as %(place)s.", place=place)
         if place

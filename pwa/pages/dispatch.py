@@ -22,11 +22,12 @@ from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.reports import closing_feedback, intake
-from pwa import access, conflicts, errors, forms
 from pwa import board as around
+from pwa import conflicts
 from pwa.conflicts import Conflict
-from pwa.fragments import go, is_fragment, render
 from pwa.views import args_of, is_id, view_asked
+from pwa.web import access, errors, forms
+from pwa.web.fragments import go, is_fragment, render
 from sync import noted
 
 FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")

@@ -17,8 +17,8 @@ from city.answers.articles import Draft, Heading, Text, Version
 from city.db.models import Answer
 from city.lifecycle import Refused
 from city.people import accounts
-from pwa import access, article, errors, forms, localization
-from pwa.fragments import go, render
+from pwa.web import access, errors, forms, localization, markdown
+from pwa.web.fragments import go, render
 
 bp = Blueprint("editor", __name__, url_prefix="/answers/edit")
 
@@ -199,7 +199,7 @@ def _form(
             services=articles.all_services(s), languages=_languages(),
             error=errors.words(refused) if refused else "", fault_id=_field(refused, typed),
             preview={
-                lang: article.html(text.body) for lang, text in typed.texts.items() if text.body
+                lang: markdown.html(text.body) for lang, text in typed.texts.items() if text.body
             } if preview else {},
         )  # fmt: skip
     response.status_code = 422 if refused else 200

@@ -7,8 +7,8 @@ from flask import Blueprint, Response, g, url_for
 
 from city.lifecycle import Refused
 from city.photos import photos
-from pwa import access, errors
-from pwa.fragments import go, render
+from pwa.web import access, errors
+from pwa.web.fragments import go, render
 from sync import review, work
 from sync.merge import rules_of
 

@@ -12,8 +12,8 @@ from city.notifications import subscriptions, webpush
 from city.notifications.subscriptions import About
 from city.people import callers
 from city.reports import intake
-from pwa import access, errors, forms, localization
-from pwa.fragments import go, render
+from pwa.web import access, errors, forms, localization
+from pwa.web.fragments import go, render
 
 bp = Blueprint("follow", __name__)
 

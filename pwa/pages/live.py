@@ -11,8 +11,8 @@ from city.board import rows as queue_rows
 from city.board.changes import Changed
 from city.cases import queries
 from city.db.models import Event
-from pwa import access, filters, localization
 from pwa.views import row_facts, view_asked
+from pwa.web import access, formatting, localization
 from sync import memory
 from sync.memory import Memory
 from sync.protocol import Point
@@ -85,4 +85,4 @@ def _why(line: Event | None, names: dict[str, str], crews: dict[int, str]) -> st
         return _("closed by %(name)s", name=who)
     if line.kind == "merge" and facts.get("into"):
         return _("merged into %(number)s", number=facts["into"])
-    return f"{filters.step(line.kind)} · {who}" if who else filters.step(line.kind)
+    return f"{formatting.step(line.kind)} · {who}" if who else formatting.step(line.kind)

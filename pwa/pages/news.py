@@ -11,8 +11,8 @@ from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
 from city.reports import intake
-from pwa import access, errors, localization, own
-from pwa.fragments import go, render
+from pwa.web import access, errors, localization, own_report
+from pwa.web.fragments import go, render
 
 bp = Blueprint("news", __name__)
 
@@ -63,7 +63,9 @@ def notify(number: str) -> tuple[Response, int]:
     try:
         endpoint, keys = webpush.checked(access.told_by_script(), access.here().settings)
         with access.writing() as s:
-            intake.notify(s, own.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now())
+            intake.notify(
+                s, own_report.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now()
+            )
     except Refused as refused:
         return jsonify(fault=errors.words(refused)), 422
     return jsonify(), 200
@@ -75,7 +77,7 @@ def stop_notifying(number: str) -> tuple[Response, int]:
     told = access.told_by_script()
     endpoint = told.get("endpoint") if isinstance(told, dict) else None
     with access.writing() as s:
-        for wish in own.sent(s, number).subscriptions:
+        for wish in own_report.sent(s, number).subscriptions:
             if wish.channel == "push" and wish.address == endpoint:
                 intake.stop(s, wish, at=access.now())
     return jsonify(), 200

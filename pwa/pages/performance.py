@@ -4,9 +4,10 @@ from flask import Blueprint, Response, request, url_for
 
 from city.metrics import metrics, publications
 from city.metrics.metrics import Figures
-from pwa import access, charts, measures
+from pwa import charts, measures
 from pwa.charts import Bars, Lines
-from pwa.fragments import render
+from pwa.web import access
+from pwa.web.fragments import render
 
 bp = Blueprint("performance", __name__)
 

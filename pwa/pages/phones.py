@@ -5,8 +5,8 @@ from flask import Blueprint, Response, g, request, url_for
 from city.db.models import Device, Person
 from city.lifecycle import Refused
 from city.people import accounts
-from pwa import access, errors
-from pwa.fragments import go, render
+from pwa.web import access, errors
+from pwa.web.fragments import go, render
 from sync import devices, enrolment
 
 bp = Blueprint("phones", __name__, url_prefix="/admin/phones")

@@ -8,8 +8,8 @@ from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
 from city.people import accounts
 from city.photos import photos, processing
-from pwa import access
-from pwa.fragments import render
+from pwa.web import access
+from pwa.web.fragments import render
 from sync import declared
 
 bp = Blueprint("photos", __name__)

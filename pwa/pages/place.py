@@ -6,8 +6,8 @@ from city.db.models import Asset
 from city.lifecycle import Refused
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
-from pwa import access, errors, filters, forms, spots
-from pwa.fragments import render
+from pwa.web import access, errors, formatting, forms, report_place
+from pwa.web.fragments import render
 
 bp = Blueprint("place", __name__)
 
@@ -26,7 +26,7 @@ def card() -> Response:
     values["place"] = values.get("place") or values.get("q", "")
     form = forms.report(values, access.here().city)
     with access.reading() as s:
-        spot = spots.of(s, form, propose=True)
+        spot = report_place.of(s, form, propose=True)
         faults = {"place": errors.words(spot.fault)} if spot.fault and _is_told(spot.fault) else {}
         return render("resident/_place.html", form=form, spot=spot, faults=faults)
 
@@ -53,10 +53,10 @@ def suggest() -> Response:
 
 def _told(place: Place, thing: Asset | None) -> dict[str, str | bool]:
     if thing is None:
-        words = filters.place(place.label)
+        words = formatting.place(place.label)
         return {"words": words, "place": place.label, "pick": place.key, "vague": place.vague}
-    words = filters.asset(thing)
-    told = f"{words}, {filters.place(thing.address)}" if thing.address else words
+    words = formatting.asset(thing)
+    told = f"{words}, {formatting.place(thing.address)}" if thing.address else words
     return {"words": told, "place": thing.number, "pick": place.key, "vague": False}
 
 

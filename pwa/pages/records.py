@@ -6,8 +6,8 @@ from flask_babel import ngettext
 
 from city.cases import legal_holds
 from city.config.retention_schedule import CLASSES, Schedule
-from pwa import access
-from pwa.fragments import render
+from pwa.web import access
+from pwa.web.fragments import render
 
 MOST = 200  # holds on the page; each leads to its case, where it is lifted
 

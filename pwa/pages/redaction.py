@@ -13,8 +13,8 @@ from city.lifecycle import Refused
 from city.photos.processing import BadPhoto, Box
 from city.photos.storage import StoreDown
 from city.privacy import redaction
-from pwa import access, errors
-from pwa.fragments import go, render
+from pwa.web import access, errors
+from pwa.web.fragments import go, render
 
 MOST_LETTERS = 16  # of a percentage
 ROWS = 3  # empty ones that the form offers at least, so that it works without JavaScript

@@ -34,10 +34,10 @@ from city.photos.processing import BadPhoto, Busy
 from city.places import nearby_assets
 from city.places.lookup import Place
 from city.reports import closing_feedback, intake
-from pwa import access, errors, filters, forms, localization, own, shell, spots
-from pwa.forms import ReportForm
-from pwa.fragments import go, is_fragment, render
-from pwa.spots import Spot
+from pwa.web import access, errors, formatting, forms, localization, own_report, pwa_shell, report_place
+from pwa.web.forms import ReportForm
+from pwa.web.fragments import go, is_fragment, render
+from pwa.web.report_place import Spot
 from sync import noted, tries
 
 bp = Blueprint("resident", __name__)
@@ -72,8 +72,8 @@ def _mind_own_token(setup: BlueprintSetupState) -> None:
 @bp.get("/")
 def home() -> Response:
     """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""
-    if shell.to_keep():
-        return shell.of_release(render("resident/home.html", key="", rows=[], near=None, indexed=True))
+    if pwa_shell.to_keep():
+        return pwa_shell.of_release(render("resident/home.html", key="", rows=[], near=None, indexed=True))
     here, fix = access.here(), forms.fix(request.args)
     with access.reading() as s:
         near = fix.point if fix else None
@@ -90,8 +90,8 @@ def home() -> Response:
 @bp.get("/report")
 def report() -> Response:
     """The empty form; with ?service of that kind, as an answer leads to it."""
-    if shell.to_keep():
-        return shell.of_release(_form(ReportForm(""), indexed=True))
+    if pwa_shell.to_keep():
+        return pwa_shell.of_release(_form(ReportForm(""), indexed=True))
     response = _form(_about(request.args.get("service", "")), indexed=True)
     response.headers["Cache-Control"] = "no-store"  # Back must bring a new key, not the one that was sent
     return response
@@ -103,7 +103,7 @@ def send() -> Response:
 
     Without JavaScript the buttons inside the form post here too: `do` says which. Only "send" sends.
     """
-    return shell.of_release(_sent_form())
+    return pwa_shell.of_release(_sent_form())
 
 
 def _sent_form() -> Response:
@@ -134,7 +134,7 @@ def share() -> Response:
     if not access.by_browser():
         return go(url_for("resident.report"))
     form = ReportForm(_new_key(), words=forms.shared(request.form))
-    return shell.of_release(_form(form, _stage(request.files.getlist("photo"), form.key)))
+    return pwa_shell.of_release(_form(form, _stage(request.files.getlist("photo"), form.key)))
 
 
 @bp.get("/share")
@@ -146,8 +146,8 @@ def shared() -> Response:
 @bp.get("/mine")
 def mine() -> Response:
     """The visitor's own reports, as far as this browser holds their links; and what waits on the phone."""
-    if shell.to_keep():
-        return shell.of_release(render("resident/mine.html", rows=[]))
+    if pwa_shell.to_keep():
+        return pwa_shell.of_release(render("resident/mine.html", rows=[]))
     with access.reading() as s:
         held = access.own_reports(s, ROWS_OF_MINE)
         rows = queries.owned(s, held, now=access.now(), publish=access.here().publish)
@@ -241,7 +241,12 @@ def ask_news(number: str) -> Response:
         address = callers.normal(typed, access.here().city.region) if channel == "sms" else typed
         with access.writing() as s:
             intake.subscribe(
-                s, own.sent(s, number), address, channel=channel, lang=localization.lang(), at=access.now()
+                s,
+                own_report.sent(s, number),
+                address,
+                channel=channel,
+                lang=localization.lang(),
+                at=access.now(),
             )
     except Refused as refused:
         return _sent(number, {channel: typed}, refused)
@@ -251,7 +256,7 @@ def ask_news(number: str) -> Response:
 @bp.get("/s/<token>")
 def secret(token: str) -> Response:
     """Opens a secret link: the browser keeps the token, and the address forgets it."""
-    return own.led_by(token, "resident.case")
+    return own_report.led_by(token, "resident.case")
 
 
 @bp.get("/case/<path:number>")  # an old system may have written "2024/00123"
@@ -264,7 +269,7 @@ def case(number: str) -> Response:
 def withdraw(number: str) -> Response:
     """The reporter takes it back while nobody has acted on it."""
     with access.writing() as s:
-        mine = own.named(s, number)
+        mine = own_report.named(s, number)
         transitions.cancel(s, mine.case, "withdrawn", by=accounts.reporter(mine.id), at=access.now())
     return go(url_for("resident.case", number=number))
 
@@ -371,7 +376,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
     here = access.here()
     token = intake.token_for(here.settings.secret_key, form.key)
     with access.reading() as s:
-        known, spot = intake.by_token(s, token), spots.of(s, form, propose=False)
+        known, spot = intake.by_token(s, token), report_place.of(s, form, propose=False)
         if known is None:
             faults = faults + _faults(form, spot)
             if not faults and _unasked(form) and spot.place and form.service:
@@ -526,7 +531,7 @@ def _form(
     """
     g.personal = not indexed
     with access.reading() as s:
-        spot = spots.of(s, form, propose=True) if form.place or form.fix or find else Spot()
+        spot = report_place.of(s, form, propose=True) if form.place or form.fix or find else Spot()
         if find and spot.fault:
             faults = [*faults, _fault(form, spot.fault)]
         found = _near(s, form.service, spot.place) if form.service and spot.place and spot.known else []
@@ -553,8 +558,8 @@ def _case(number: str) -> Response:
         closing = closing_feedback.closing_of(transitions.root_of(s, mine.case)) if mine else ""
         return render(
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
-            until=own.until(s, sight, mine),
-            said=own.said(request.args.get("said", ""), office=sight.service.office),
+            until=own_report.until(s, sight, mine),
+            said=own_report.said(request.args.get("said", ""), office=sight.service.office),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
             push_key=webpush.public_key(access.here().settings) if mine else "",
         )  # fmt: skip
@@ -563,7 +568,7 @@ def _case(number: str) -> Response:
 def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Response:
     here = access.here()
     with access.reading() as s:
-        mine = own.sent(s, number)
+        mine = own_report.sent(s, number)
         sight = queries.own(s, mine, now=access.now(), publish=here.publish)
         response = render(
             "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
@@ -615,7 +620,7 @@ def _story(sight: Sight, mine: Report | None) -> list[Stop]:
 
 def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, mine: bool) -> str:
     if kind == "close":
-        return filters.outcome(facts.get("outcome"), office=office)
+        return formatting.outcome(facts.get("outcome"), office=office)
     if kind == "join":
         return _("You joined this report")
     if kind == "not fixed" and told_by_me:
@@ -623,8 +628,8 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, 
     if kind == "fixed confirmed" and told_by_me:
         return _("You said it's answered") if office else _("You said it's fixed")
     if kind == "wait":
-        return filters.waits_for(facts.get("reason"), facts.get("owner", ""), mine=mine)
-    return filters.public_step(kind, office=office)
+        return formatting.waits_for(facts.get("reason"), facts.get("owner", ""), mine=mine)
+    return formatting.public_step(kind, office=office)
 
 
 def _of_closing(step: Step, sight: Sight, *, is_last: bool) -> str:

@@ -8,9 +8,10 @@ from flask_babel import gettext as _
 from city.config.costs import Desk
 from city.metrics import metrics, publications
 from city.metrics.metrics import Figures
-from pwa import access, charts, measures
+from pwa import charts, measures
 from pwa.charts import Bars, Lines
-from pwa.fragments import render
+from pwa.web import access
+from pwa.web.fragments import render
 
 bp = Blueprint("value", __name__)
 

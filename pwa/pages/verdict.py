@@ -6,8 +6,8 @@ from city.cases import queries, transitions
 from city.lifecycle import Refused
 from city.people import accounts
 from city.reports import closing_feedback, intake
-from pwa import access, errors, forms, own
-from pwa.fragments import go, render
+from pwa.web import access, errors, forms, own_report
+from pwa.web.fragments import go, render
 
 bp = Blueprint("verdict", __name__)
 
@@ -15,13 +15,13 @@ bp = Blueprint("verdict", __name__)
 @bp.get("/s/<token>/fixed")
 def ask_fixed(token: str) -> Response:
     """Opens a message's link "Yes, it is fixed" as secret() opens its own."""
-    return own.led_by(token, "verdict.fixed")
+    return own_report.led_by(token, "verdict.fixed")
 
 
 @bp.get("/s/<token>/not-fixed")
 def ask_not_fixed(token: str) -> Response:
     """Opens a message's link "No, it is not fixed"."""
-    return own.led_by(token, "verdict.not_fixed")
+    return own_report.led_by(token, "verdict.not_fixed")
 
 
 @bp.get("/case/<number>/fixed")
@@ -36,7 +36,7 @@ def confirm_fixed(number: str) -> Response:
     closing = request.form.get("closing", "")
     try:
         with access.writing() as s:
-            mine = own.named(s, number)
+            mine = own_report.named(s, number)
             by = accounts.reporter(mine.id)
             closing_feedback.fixed(s, mine, closing, by=by, at=access.now())
     except Refused as refused:
@@ -56,7 +56,7 @@ def not_fixed(number: str) -> Response:
     here, words, closing = access.here(), forms.text(request.form, "words"), request.form.get("closing", "")
     try:
         with access.writing() as s:
-            mine = own.named(s, number)
+            mine = own_report.named(s, number)
             # The same word about the same closing has the same key, so that a second tap finds the first.
             key = intake.token_for(here.settings.secret_key, f"again:{mine.number}:{closing[:60]}")
             token = intake.token_for(here.settings.secret_key, key)
@@ -81,7 +81,7 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
     refused = [("words" if words else "verdict", errors.words(fault))] if fault else []
     with access.reading() as s:
         found = access.or_404(queries.by_number(s, number))
-        mine = own.report(s, found, number)
+        mine = own_report.report(s, found, number)
         if mine is None:
             if fault or found.service.private:
                 abort(404)
@@ -90,10 +90,10 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
         sight = queries.own(s, mine, now=access.now(), publish=access.here().publish)
         response = render(
             "resident/verdict.html", sight=sight, mine=mine, mended=mended,
-            closing=closing_feedback.closing_of(root), until=own.until(s, sight, mine),
+            closing=closing_feedback.closing_of(root), until=own_report.until(s, sight, mine),
             confirmed=closing_feedback.confirmed(s, mine, root),
             may_say=closing_feedback.can_be_not_fixed(mine, root),
-            answered=own.said(
+            answered=own_report.said(
                 closing_feedback.answered(s, mine, root).replace(" ", "-"), office=root.service.office
             ),
             faults=refused, words=words,

@@ -14,10 +14,10 @@ from city.board.queries import View
 from city.board.rows import Row
 from city.db import engine as db
 from city.lifecycle import Refused
-from pwa import access, errors, localization
 from pwa import board as around
-from pwa.fragments import go, render
 from pwa.views import args_of, view_asked
+from pwa.web import access, errors, localization
+from pwa.web.fragments import go, render
 
 bp = Blueprint("view", __name__, url_prefix="/dispatch")
 

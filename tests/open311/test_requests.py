@@ -20,8 +20,8 @@ from city.db.models import Case, Report, Service
 from city.opendata import case_summaries
 from city.places.lookup import Place
 from city.reports import intake
-from pwa import filters
 from pwa.open311 import telling
+from pwa.web import formatting
 
 Get = Callable[..., Any]
 DAY = timedelta(days=1)
@@ -332,8 +332,8 @@ def test_sentences_are_looked_up_once_however_long_a_list_is(
     town: Town, app: Flask, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    step = filters.public_step
-    monkeypatch.setattr(filters, "public_step", lambda kind: said.append(kind) or step(kind))
+    step = formatting.public_step
+    monkeypatch.setattr(formatting, "public_step", lambda kind: said.append(kind) or step(kind))
     with town.at_work() as scene:
         for _ in range(20):
             transitions.accept(scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now)

@@ -12,8 +12,8 @@ from wsgiref.validate import validator
 import pytest
 
 from city.settings import LEAST_THREADS, MOST_THREADS, THREADS
-from pwa import overload
-from pwa.overload import APART, SHARES, Gate, Share
+from pwa.web import overload
+from pwa.web.overload import APART, SHARES, Gate, Share
 
 MOST = 1_000
 START = Callable[..., None]

@@ -21,8 +21,8 @@ from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
 from city.people import accounts, sessions
 from city.reports import intake
 from city.settings import Settings
-from pwa import access, limits
 from pwa.app import create_app
+from pwa.web import access, rate_limits
 
 CAST = {
     "administrator": "administrator", "manager": "manager", "dispatcher": "dispatcher",
@@ -274,10 +274,10 @@ def test_whatever_anybody_may_read_has_a_limit(seldom: FlaskClient) -> None:
     ]
     assert len(public) > 50
     for endpoint, path in {rule.endpoint: re.sub(r"<[^>]*>", "1", rule.rule) for rule in public}.items():
-        if endpoint in limits.UNCOUNTED or endpoint in limits.LIMITS:
+        if endpoint in rate_limits.UNCOUNTED or endpoint in rate_limits.LIMITS:
             continue
         codes = []
-        for _ in range(11 if endpoint in limits.PIECES else 2):
+        for _ in range(11 if endpoint in rate_limits.PIECES else 2):
             with seldom.get(path) as answer:
                 codes.append(answer.status_code)
         assert (429 in codes[:-1], codes[-1]) == (False, 429), path

@@ -15,7 +15,7 @@ from wording import resident, shown
 from city.answers import articles
 from city.answers.articles import Draft, Text
 from city.db.models import AnswerText, Unanswered
-from pwa import article
+from pwa.web import markdown
 
 NASTY = """
 # Heading
@@ -198,4 +198,4 @@ def test_pages_ask_the_database_little(client: FlaskClient, asked: list[str]) ->
     ],
 )
 def test_an_address_that_hides_its_host_leads_nowhere(address: str, leads: bool) -> None:
-    assert (" href=" in article.html(f"[words]({address})")) == leads
+    assert (" href=" in markdown.html(f"[words]({address})")) == leads

@@ -16,7 +16,7 @@ from city.db.models import Person, SecretLink
 from city.lifecycle import Refused
 from city.reports import intake
 from city.settings import Settings
-from pwa import errors, filters
+from pwa.web import errors, formatting
 
 
 @pytest.fixture
@@ -55,9 +55,11 @@ def test_residents_read_one_number(client: FlaskClient, told: str) -> None:
 def test_every_step_that_strangers_may_see_has_words_for_them(app: Flask) -> None:
     with app.test_request_context():
         for office in (False, True):
-            assert [kind for kind in PUBLIC_STEPS if filters.public_step(kind, office=office) == kind] == []
+            assert [
+                kind for kind in PUBLIC_STEPS if formatting.public_step(kind, office=office) == kind
+            ] == []
         # What only staff may read has none.
-        assert filters.public_step("escalate") == "escalate"
+        assert formatting.public_step("escalate") == "escalate"
 
 
 def test_residents_read_of_reports_and_staff_of_cases(app: Flask, log_in: Callable[..., FlaskClient]) -> None:

@@ -14,7 +14,8 @@ from wording import shared, shown, staff
 
 from city.cases import batches, tags, transitions
 from city.db.models import Area, Batch, Event, Person
-from pwa import errors, told
+from pwa import told
+from pwa.web import errors
 
 FRAGMENT = {"HX-Request": "true"}
 

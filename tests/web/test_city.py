@@ -19,8 +19,8 @@ from city.db import engine as db
 from city.db.models import Area, Crew, Service
 from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
-from pwa import access
 from pwa.app import create_app
+from pwa.web import access
 
 TEXT = DEFAULT_CITY.read_text("utf-8")
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z" fill="#a00"/></svg>'

@@ -20,7 +20,7 @@ from city.cases import queries, sla, sla_sweep, transitions
 from city.db.models import Photo, ToldApart
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
 from city.people import accounts, sessions
-from pwa import filters
+from pwa.web import formatting
 from sync import merge
 
 FRAGMENT = {"HX-Request": "true"}
@@ -320,14 +320,14 @@ class TestWhatSomebodyMustLookAt:
     def test_every_mark_and_every_reason_has_its_words(self, app: Flask) -> None:
         marks = {row.why for row in merge.TABLE if row.review and row.effect != merge.NOTHING}
         with app.test_request_context("/"):
-            nameless = filters.mark("")
-            said = {mark: filters.mark(mark or "") for mark in (*marks, "sent back")}
+            nameless = formatting.mark("")
+            said = {mark: formatting.mark(mark or "") for mark in (*marks, "sent back")}
             assert nameless not in said.values()
             assert len(set(said.values())) == len(said)
             for code in (*WAIT_REASONS, *NO_PHOTO, *CANCEL_REASONS):
-                assert filters.reason(code) != code
+                assert formatting.reason(code) != code
             for code in WAIT_REASONS:
-                assert filters.waits_for(code) != filters.waits_for(None)
+                assert formatting.waits_for(code) != formatting.waits_for(None)
 
 
 class TestTheVerbs:

@@ -13,7 +13,7 @@ from flask import Flask
 from flask_babel import gettext, ngettext
 from wording import shared
 
-from pwa import localization
+from pwa.web import localization
 
 JS = Path(__file__).parents[2] / "pwa" / "static" / "js" / "localized.js"
 AT = datetime(2026, 12, 4, 22, 12, tzinfo=UTC)  # 5:12 in the afternoon in Larkhaven

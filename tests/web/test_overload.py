@@ -20,7 +20,7 @@ from sqlalchemy import event
 from wording import shared
 
 from pwa.app import _refused
-from pwa.overload import RETRY
+from pwa.web.overload import RETRY
 
 CLIENTS = 400
 SLOW = 150

@@ -33,7 +33,8 @@ from city.people.contacts import Conversation
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import Settings, WrongSetting
-from pwa import access, mail
+from pwa import mail
+from pwa.web import access
 
 pytestmark = pytest.mark.one_database
 

@@ -12,7 +12,7 @@ from wording import city
 from city import geo
 from city.audit import epochs
 from city.cases import transitions
-from pwa import access
+from pwa.web import access
 
 TILE = "/tiles/cases/16/{}/{}".format(*geo.tile_at(LAMP.point, 16))
 

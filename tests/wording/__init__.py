@@ -19,7 +19,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from werkzeug.test import TestResponse
 
-from pwa.localization import filled
+from pwa.web.localization import filled
 
 TRANSLATIONS = Path(__file__).parents[2] / "pwa" / "translations"
 

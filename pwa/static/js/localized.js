@@ -1,4 +1,4 @@
-// Days, clocks and distances as pwa/localization.py writes them on pages: by the patterns that it hands over.
+// Days, clocks and distances as pwa/web/localization.py writes them on pages: by the patterns that it hands over.
 
 /**
  * @typedef {object} Unit
@@ -6,7 +6,7 @@
  * @property {[number, number][] | null} steps from which length on it is rounded to which
  * @property {Record<string, string>} words by plural form, with {n} where the number goes
  *
- * @typedef {object} Formats what `for_scripts` in pwa/localization.py gives
+ * @typedef {object} Formats what `for_scripts` in pwa/web/localization.py gives
  * @property {string} tag "es-US"
  * @property {string} row a day of this year, a pattern of the CLDR
  * @property {string} otherYear a day of any other year

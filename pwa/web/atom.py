@@ -8,9 +8,9 @@ from xml.etree import ElementTree as Tree
 from flask import url_for
 
 from city.opendata.case_summaries import Outline
-from pwa import access, filters, localization
-from pwa.outline_labels import OutlineLabels
-from pwa.xml import clean, moment
+from pwa.web import access, formatting, localization
+from pwa.web.outline_labels import OutlineLabels
+from pwa.web.xml import clean, moment
 
 MIMETYPE: Final = "application/atom+xml"
 _ATOM, _GEORSS = "http://www.w3.org/2005/Atom", "http://www.georss.org/georss"
@@ -44,7 +44,7 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
         _add(root, "rights", city.licence)
     _link(root, "self", feed.own, MIMETYPE)
     _link(root, "alternate", feed.page, "text/html")
-    labels, reported = OutlineLabels(), filters.public_step("open")
+    labels, reported = OutlineLabels(), formatting.public_step("open")
     for each in outlines:
         _entry(root, each, labels.names(each)[0], labels.note(each) or reported)
     return Tree.tostring(root, encoding="utf-8", xml_declaration=True)

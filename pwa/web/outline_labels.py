@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 
 from city.lifecycle import CANCELLED, CLOSED, WAITING
 from city.opendata.case_summaries import Outline
-from pwa import filters, localization
+from pwa.web import formatting, localization
 
 STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
 
@@ -53,15 +53,15 @@ class OutlineLabels:
 
 def _stage(state: str, outcome: str | None) -> str:
     if state == CLOSED:
-        return filters.outcome(outcome)
+        return formatting.outcome(outcome)
     if state == CANCELLED:
         return _("Canceled")
-    return filters.public_step(STAGES[state]) if state in STAGES else ""
+    return formatting.public_step(STAGES[state]) if state in STAGES else ""
 
 
 def _step(kind: str, outcome: str, reason: str, owner: str) -> str:
     if kind == "close":
-        return filters.outcome(outcome or None)
+        return formatting.outcome(outcome or None)
     if kind == "wait":
-        return filters.waits_for(reason or None, owner)
-    return filters.public_step(kind)
+        return formatting.waits_for(reason or None, owner)
+    return formatting.public_step(kind)

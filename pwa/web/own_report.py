@@ -11,8 +11,8 @@ from city.cases.queries import Sight
 from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
 from city.reports import closing_feedback, intake
-from pwa import access
-from pwa.fragments import go
+from pwa.web import access
+from pwa.web.fragments import go
 
 
 def led_by(token: str, endpoint: str) -> Response:

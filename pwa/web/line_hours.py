@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from flask_babel import gettext as _
 
 from city.config import business_hours
-from pwa import access, localization
+from pwa.web import access, localization
 
 WEEK = timedelta(days=6)  # longer than that, a weekday's name could mean two days
 

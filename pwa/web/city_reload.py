@@ -12,7 +12,7 @@ from city.config import versions as config_versions
 from city.config.city_file import CityFile, CityFileError
 from city.db import engine as db
 from city.settings import Settings
-from pwa import access
+from pwa.web import access
 
 LOOK_EVERY = timedelta(seconds=3)
 

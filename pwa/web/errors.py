@@ -14,9 +14,9 @@ from werkzeug.exceptions import HTTPException, RequestTimeout
 from city import files
 from city.lifecycle import Refused
 from city.photos.processing import BadPhoto, Busy
-from pwa import access, security
-from pwa.filters import call_outcome, outcome, state
-from pwa.localization import distance
+from pwa.web import access, security
+from pwa.web.formatting import call_outcome, outcome, state
+from pwa.web.localization import distance
 from sync import noted
 
 BUSY_SECONDS = 60

@@ -19,8 +19,8 @@ from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.places import reverse_geocoder
 from city.reports import intake
-from pwa import access, localization
-from pwa.localization import apart, clock, day, distance, local, long_day
+from pwa.web import access, localization
+from pwa.web.localization import apart, clock, day, distance, local, long_day
 
 _Words = TypeVar("_Words")
 

@@ -8,8 +8,8 @@ from city.lifecycle import Refused
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from city.places.nearby_assets import Near
-from pwa import access
-from pwa.forms import ReportForm
+from pwa.web import access
+from pwa.web.forms import ReportForm
 
 OFFERED = 3
 

@@ -10,7 +10,7 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from city import refusals
-from pwa import access
+from pwa.web import access
 from sync import noted, tries
 
 # What an answer says by its number alone, where nobody noted more.

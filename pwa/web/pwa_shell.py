@@ -31,10 +31,10 @@ from city.config.branding import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.operations import doctor
 from city.places import basemap
 from city.settings import Settings
-from pwa import access, hours, localization
+from pwa.web import access, line_hours, localization
 
 STATIC, TEMPLATES, TRANSLATIONS = (
-    Path(__file__).parent / name for name in ("static", "templates", "translations")
+    Path(__file__).parents[1] / name for name in ("static", "templates", "translations")
 )
 LOGO_SIZE = "@layer components{.own-mark{inline-size:auto;block-size:1.875rem;max-inline-size:8rem}}"
 CITY_LOGO = "city/logo.svg"  # among the static files' addresses only; it comes from the city file
@@ -446,7 +446,7 @@ def context() -> dict[str, Any]:
     return {
         "city": access.here().city,
         "kept": to_keep(),
-        "line": None if to_keep() else hours.told(),
+        "line": None if to_keep() else line_hours.told(),
         "has_basemap": access.here().settings.basemap.is_file(),
         "now": access.now(),
         "may_open": access.may_open,

@@ -9,7 +9,7 @@ from typing import Final
 from flask import Flask, Response, request, session
 from flask_limiter import Limiter
 
-from pwa import access
+from pwa.web import access
 from sync import tries
 
 # page → how often. Reports, their photos and whatever anybody may read follow the city's own settings.

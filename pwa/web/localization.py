@@ -24,7 +24,7 @@ from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
-from pwa import access
+from pwa.web import access
 
 NBSP: Final = "\u00a0"
 SOURCE: Final = "en"  # the language in which the sentences of code and templates are written
