@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _NURSERY = multiprocessing.get_context("forkserver")
-_NURSERY.set_forkserver_preload(["granian.cli", "pwa.app", "pwa.cli", "pwa.worker"])
+_NURSERY.set_forkserver_preload(["granian.cli", "pwa.app", "pwa.cli.main", "pwa.worker"])
 
 
 def start(arguments: Sequence[str], environment: dict[str, str], log: Path) -> ForkServerProcess:
@@ -38,7 +38,7 @@ def end(children: Sequence[ForkServerProcess], log: Path) -> None:
 
 
 def _run(arguments: list[str], environment: dict[str, str], log: str) -> None:
-    from pwa import cli
+    from pwa.cli import main
 
     multiprocessing.set_start_method("fork", force=True)  # so that granian's own child has the code too
     told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -49,7 +49,7 @@ def _run(arguments: list[str], environment: dict[str, str], log: str) -> None:
     os.environ.update(environment)
     os.execv = _instead  # type: ignore[assignment]
     sys.argv = ["cityline", *arguments]
-    cli.main()
+    main.main()
 
 
 def _instead(program: str, command: Sequence[Any]) -> None:

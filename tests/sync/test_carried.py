@@ -21,7 +21,7 @@ from city.db.models import Device, Operation, Photo
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.photos import storage
 from city.settings import Settings
-from pwa.cli import BECAME, cli
+from pwa.cli.main import BECAME, cli
 from sync import carried, protocol, push, review, together
 from sync.protocol import Unreadable
 

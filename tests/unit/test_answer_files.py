@@ -15,7 +15,7 @@ from city.config import versions as config_versions
 from city.db.models import Answer
 from city.imports.readers import Outcome, TooManyRejected, Unusable
 from city.people import accounts
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 GOOD = """
 [pay-tax]

@@ -38,7 +38,7 @@ from city.places.lookup import Place
 from city.reports import intake
 from city.settings import Settings
 from pwa.app import create_app
-from pwa.cli import cli, main
+from pwa.cli.main import cli, main
 from sync import memory
 
 WORDS = "the canary sings at the corner"

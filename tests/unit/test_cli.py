@@ -36,7 +36,7 @@ from city.notifications import fan_out
 from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
-from pwa.cli import _asked_to_stop, _prepare, cli
+from pwa.cli.main import _asked_to_stop, _prepare, cli
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_a_folder_without_locks_is_named_with_what_to_do(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    monkeypatch.setattr("pwa.cli._asked_to_stop", threading.Event)
+    monkeypatch.setattr("pwa.cli.main._asked_to_stop", threading.Event)
     done = shell.invoke(cli, ["work"])
     assert done.exit_code == 1
     assert f"Can't lock files in {town.settings.var} (No locks available)" in done.output

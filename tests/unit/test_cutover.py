@@ -48,7 +48,7 @@ from city.lifecycle import OPEN as OPEN_STATES
 from city.notifications import fan_out
 from city.photos import storage
 from city.reports import intake
-from pwa import importing
+from pwa.cli import imports
 
 LATER = NOW + timedelta(days=2)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -581,7 +581,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     before = rows_of(town)
     file = table(tmp_path, OPEN | DONE, {"ID": "102"}, {"ID": ""}, {"ID": "103", "TEAM": "Ladders"})
     how, there = str(tmp_path / "rivertown.toml"), sorted(tmp_path.glob("*.*"))
-    assert importing.requests(town.engine, town.settings, file, how, None, dry_run=True) == 0
+    assert imports.requests(town.engine, town.settings, file, how, None, dry_run=True) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     said = json.loads(last)
     assert said.pop("dry_run") is True
@@ -592,7 +592,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     assert rows_of(town) == before
     with db.reading(town.engine) as s:
         assert s.scalar(select(func.count()).select_from(ImportRun)) == 1
-    assert importing.requests(town.engine, town.settings, file, how, None) == 0
+    assert imports.requests(town.engine, town.settings, file, how, None) == 0
     real = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {**real, "side_file": None} == said
 
@@ -601,7 +601,7 @@ def test_runs_are_listed_and_undone_from_the_command_line(
     town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(number: int) -> tuple[int, dict[str, object]]:
-        code = importing.undo(town.engine, number)
+        code = imports.undo(town.engine, number)
         return code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
     put(town, tmp_path, {}, {"ID": "102"})
@@ -611,7 +611,7 @@ def test_runs_are_listed_and_undone_from_the_command_line(
     assert run(2) == (0, {"import": "undo", "run": 2, "removed": 0, "put_back": 1})
     code, said = run(1)
     assert (code, said["error"], said["touched"]) == (1, "run_touched", ["26-000002"])
-    importing.runs(town.engine, town.settings)
+    imports.runs(town.engine, town.settings)
     newest, oldest = capsys.readouterr().out.splitlines()
     assert newest.startswith("2  rivertown  ")
     assert "1 unchanged, 1 updated" in newest

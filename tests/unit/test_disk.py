@@ -14,7 +14,7 @@ from city import settings as city_settings
 from city.opendata import editions
 from city.operations import backup
 from city.settings import WrongSetting
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 FillUp = Callable[[Path], Callable[[], None]]
 

@@ -12,7 +12,7 @@ import pytest
 from city import lifecycle, settings
 from city.imports import mapping
 from city.settings import Settings
-from pwa.cli import cli
+from pwa.cli.main import cli
 from sync import merge, protocol
 
 ROOT = Path(__file__).parents[2]

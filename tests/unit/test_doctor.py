@@ -21,7 +21,7 @@ from city.operations import backup, doctor, dumps
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from city.people.contacts import Conversation
 from city.places import areas
 from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 NOBODYS = "=cmd()"
 

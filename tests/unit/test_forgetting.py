@@ -28,7 +28,7 @@ from city.reports import calls
 from city.reports.calls import Call
 from city.reports.intake import Telling
 from city.settings import Settings
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 PHONE, OTHER = "+12035550142", "+12035550143"
 SECRET = "s" * 32

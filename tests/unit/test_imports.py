@@ -35,7 +35,7 @@ from city.imports.readers import TooManyRejected, Unusable
 from city.notifications import fan_out
 from city.people.accounts import THE_SYSTEM
 from city.settings import Settings
-from pwa import importing
+from pwa.cli import imports
 
 BOSTON = ZoneInfo("America/New_York")
 MAPPED = ("boston", "gainesville", "losangeles", "newhaven", "open311")
@@ -373,7 +373,7 @@ def test_the_command_ends_with_one_line_of_json(
 ) -> None:
     def run(*rows: dict[str, str], max_rejected: int | None = None) -> tuple[int, dict[str, Any]]:
         file = table(tmp_path, *rows)
-        code = importing.requests(town.engine, town.settings, file, str(mapping), max_rejected)
+        code = imports.requests(town.engine, town.settings, file, str(mapping), max_rejected)
         return code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
     mapping = tmp_path / "rivertown.toml"
@@ -398,12 +398,12 @@ def test_a_layer_comes_by_the_command_as_well(
     file = tmp_path / "poles.csv"
     file.write_text("N,LAT,LON\n1,39.6,-71.2\n,39.6,-71.2\n")
     poles = layers.Order("assets", asset="pole", number="N", lat="LAT", lon="LON")
-    assert importing.layer(town.engine, town.settings, file, poles, None) == 0
+    assert imports.layer(town.engine, town.settings, file, poles, None) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (said["import"], said["kind"], said["imported"], said["rejected"]) == ("layer", "assets", 1, 1)
-    assert importing.layer(town.engine, town.settings, file, poles, 0) == importing.TOO_MANY
+    assert imports.layer(town.engine, town.settings, file, poles, 0) == imports.TOO_MANY
     missing = replace(poles, number="NO")
-    assert importing.layer(town.engine, town.settings, file, missing, None) == importing.UNUSABLE
+    assert imports.layer(town.engine, town.settings, file, missing, None) == imports.UNUSABLE
 
 
 @pytest.mark.slow

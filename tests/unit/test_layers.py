@@ -21,7 +21,7 @@ from city.imports import layers, readers
 from city.imports.layers import Order
 from city.imports.readers import TooManyRejected, Unusable
 from city.places import lookup
-from pwa import importing
+from pwa.cli import imports
 
 STREETS = Order("streets", name="NAME")
 POLES = Order("assets", asset="pole", number="POLE")
@@ -602,7 +602,7 @@ def test_the_first_of_several_layers_says_once_to_redraw_the_map(
     def said(n: int) -> bool:
         street = feature("LineString", [[-71.2, 39.6], [-71.2, 39.6 + n / 1000]], NAME=f"Street {n}")
         order = Order("streets", name="NAME", shrink=True)
-        assert importing.layer(town.engine, town.settings, geojson(tmp_path, street), order, None) == 0
+        assert imports.layer(town.engine, town.settings, geojson(tmp_path, street), order, None) == 0
         return "redraw the map: cityline basemap build" in capsys.readouterr().out
 
     assert [said(1), said(2), said(3)] == [True, False, False]

@@ -17,7 +17,7 @@ from city.imports.layers import Order
 from city.lifecycle import NEW, WAITING
 from city.people.accounts import THE_SYSTEM
 from city.places import assets
-from pwa import importing
+from pwa.cli import imports
 
 POLE = replace(LAMP, source="asset")
 
@@ -86,12 +86,12 @@ def test_an_import_names_the_owners_that_the_city_file_does_not(
 ) -> None:
     lights = [feature("Point", [-71.2, 39.6 + n / 1000], N=n, OWNER=whose) for n, whose in enumerate(OWNERS)]
     order = Order("assets", asset="pole", number="N", owner="OWNER")
-    assert importing.layer(town.engine, town.settings, geojson(tmp_path, *lights), order, None) == 0
+    assert imports.layer(town.engine, town.settings, geojson(tmp_path, *lights), order, None) == 0
     told = capsys.readouterr().out
     assert "Owner 'Park Trust' isn't in the city file, so these assets count as the city's: 2." in told
     assert "HECO" not in told
     trees = replace(order, asset="tree")
-    assert importing.layer(town.engine, town.settings, geojson(tmp_path, lights[0]), trees, None) == 0
+    assert imports.layer(town.engine, town.settings, geojson(tmp_path, lights[0]), trees, None) == 0
     assert "Park Trust" not in capsys.readouterr().out
 
 

@@ -16,7 +16,7 @@ from city.db import engine as db
 from city.db.models import Department, Event, Policy, Service, Topic
 from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 TEXT = DEFAULT_CITY.read_text("utf-8")
 LONGER = TEXT.replace("promise_days = 3", "promise_days = 6", 1)

@@ -48,7 +48,7 @@ from city.reports import calls, intake
 from city.reports.calls import Call
 from city.reports.intake import Telling
 from city.settings import Settings
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 MAIL, PHONE, SPOKEN = "canary@town.test", "+12035550142", "(203) 555-0142"
 

@@ -19,7 +19,7 @@ from city.config import versions as config_versions
 from city.db.models import Base, Case
 from city.people import accounts
 from city.settings import DEFAULT_CITY
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 HERE = ZoneInfo("America/New_York")
 TEXT = DEFAULT_CITY.read_text("utf-8")

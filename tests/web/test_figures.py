@@ -20,7 +20,7 @@ from city.people import accounts, contacts
 from city.people.contacts import Conversation
 from city.settings import Settings
 from pwa import measures
-from pwa.cli import cli
+from pwa.cli.main import cli
 
 SCALE = 100
 YEAR = sourcecity.SECOND

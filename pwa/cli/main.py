@@ -48,7 +48,8 @@ from city.settings import (
     WrongSetting,
     read,
 )
-from pwa import exporting, hooking, keeping, reckoning, recording, trying
+from pwa.cli import backup, insights, privacy, sla_simulation, webhooks
+from pwa.cli import exports as cli_exports
 
 CONNECTIONS = 4096  # open at once; each is a file, and a slow or idle caller holds no more than that
 OTHER_FILES = 512  # what a web server has open besides
@@ -83,7 +84,7 @@ def main() -> None:
         click.echo(str(fault), err=True)
         sys.exit(2)
     except Refused as refused:
-        said = keeping.WORDS.get(refused.code, f"refused: {refused.code} {{}}")
+        said = backup.WORDS.get(refused.code, f"refused: {refused.code} {{}}")
         click.echo(said.format(refused.facts or "", **refused.facts).rstrip(), err=True)
         sys.exit(1)
 
@@ -495,7 +496,7 @@ def import_layer(
     Accepts GeoJSON, TopoJSON, Shapefile (.shp or .zip), and CSV, in any coordinate system.
     """
     from city.imports.layers import Order
-    from pwa import importing
+    from pwa.cli import imports
 
     settings = _ready()
     order = replace(
@@ -506,7 +507,7 @@ def import_layer(
         where=_pair("where", where),
         key=_pair("key", key),
     )
-    sys.exit(importing.layer(_engine(settings), settings, file, order, max_rejected))
+    sys.exit(imports.layer(_engine(settings), settings, file, order, max_rejected))
 
 
 @imports.command("requests")
@@ -521,10 +522,10 @@ def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run:
 
     Safe to run again: a newer FILE updates what changed in the other system.
     """
-    from pwa import importing
+    from pwa.cli import imports
 
     settings = _ready()
-    sys.exit(importing.requests(_engine(settings), settings, file, mapping, max_rejected, dry_run=dry_run))
+    sys.exit(imports.requests(_engine(settings), settings, file, mapping, max_rejected, dry_run=dry_run))
 
 
 @imports.command("answers")
@@ -534,27 +535,27 @@ def import_requests(file: Path, mapping: str, max_rejected: int | None, dry_run:
 )
 def import_answers(file: Path, max_rejected: int | None) -> None:
     """Publish the answers in FILE (TOML) and update the ones that changed."""
-    from pwa import importing
+    from pwa.cli import imports
 
-    sys.exit(importing.answers(_engine(_ready()), file, max_rejected))
+    sys.exit(imports.answers(_engine(_ready()), file, max_rejected))
 
 
 @imports.command("runs")
 def import_runs() -> None:
     """List imports: run, mapping, date, counts, and whether it was undone."""
-    from pwa import importing
+    from pwa.cli import imports
 
     settings = _ready()
-    importing.runs(_engine(settings), settings)
+    imports.runs(_engine(settings), settings)
 
 
 @imports.command("undo")
 @click.argument("run", type=int)
 def import_undo(run: int) -> None:
     """Undo import RUN, as long as no one has changed its cases since."""
-    from pwa import importing
+    from pwa.cli import imports
 
-    sys.exit(importing.undo(_engine(_ready()), run))
+    sys.exit(imports.undo(_engine(_ready()), run))
 
 
 @cli.group()
@@ -614,13 +615,13 @@ def exports() -> None:
     """Export city data."""
 
 
-config.add_command(trying.rehearse)
-exports.add_command(exporting.requests)
-exports.add_command(exporting.edition)
-exports.add_command(recording.export)
+config.add_command(sla_simulation.rehearse)
+exports.add_command(cli_exports.requests)
+exports.add_command(cli_exports.edition)
+exports.add_command(privacy.export)
 for command in (
-    keeping.make, keeping.restore, keeping.examine, keeping.recount, keeping.callers, reckoning.reckon,
-    hooking.webhook, recording.keep_to_schedule, recording.erase,
+    backup.make, backup.restore, backup.examine, backup.recount, backup.callers, insights.reckon,
+    webhooks.webhook, privacy.keep_to_schedule, privacy.erase,
 ):  # fmt: skip
     cli.add_command(command)
 

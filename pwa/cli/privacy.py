@@ -30,7 +30,7 @@ from city.privacy import data_subjects, erasure, record_export, retention
 from city.privacy.erasure import Gone
 from city.privacy.record_export import Record
 from city.settings import Settings, read
-from pwa.progress import Progress
+from pwa.cli.progress import Progress
 from pwa.web import access, formatting, localization
 
 A_ZIP = click.Path(dir_okay=False, path_type=Path)

@@ -19,7 +19,7 @@ from city.people import callers as known_callers
 from city.photos import storage
 from city.privacy import caller_erasure
 from city.settings import read
-from pwa.progress import Progress
+from pwa.cli.progress import Progress
 
 # What the refusals of these commands mean at night, and what comes next.
 WORDS = {

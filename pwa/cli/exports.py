@@ -20,7 +20,7 @@ from city.opendata.rows import Span
 from city.operations import restore
 from city.people import accounts
 from city.settings import read
-from pwa.progress import Progress
+from pwa.cli.progress import Progress
 
 DAY = click.DateTime(["%Y-%m-%d"])
 

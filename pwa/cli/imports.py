@@ -22,7 +22,7 @@ from city.lifecycle import Refused
 from city.people import accounts
 from city.places import assets
 from city.settings import Settings
-from pwa.progress import Progress
+from pwa.cli.progress import Progress
 from pwa.web import city_reload
 
 UNUSABLE, TOO_MANY, REFUSED = 2, 1, 1
