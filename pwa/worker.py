@@ -29,8 +29,8 @@ from city.photos import orphans, photos
 from city.privacy import retention
 from city.reports import photo_urls, remote_images
 from city.settings import OUTWARD, Settings
-from pwa import mail
 from pwa.app import create_app
+from pwa.messages import report_messages
 from pwa.web import city_reload
 from sync import declared, enrolment, residents, review, tidy, tries, uploads
 from sync.merge import Rules, rules_of
@@ -111,7 +111,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
 
 def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, tuple[list[Job], list[Job]]]:
     """By name, what each lane does every second and every minute. What hangs holds up its own lane only."""
-    channels, render = outbox.open_channels(settings), mail.render(app)
+    channels, render = outbox.open_channels(settings), report_messages.render(app)
     post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
     lanes: dict[str, tuple[list[Job], list[Job]]] = {
         name: ([partial(_tell_people, app, {name: channel}, render, stop)], [])
@@ -119,7 +119,7 @@ def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, t
     }
     lanes["email"][1].append(partial(_tell_staff, app, channels["email"]))
     # Of its own, since whoever waits for a code to log in waits for no other letter.
-    lanes["codes"] = ([partial(_send_codes, app, channels, mail.account(app), stop)], [])
+    lanes["codes"] = ([partial(_send_codes, app, channels, report_messages.account(app), stop)], [])
     lanes["webhooks"] = ([partial(_tell_systems, app, post)], [])
     lanes["pictures"] = ([partial(_fetch, app, remote_images.open_fetch())], [])
     return lanes
@@ -273,7 +273,7 @@ def _tell_staff(app: Flask, by_email: Channel, now: datetime) -> None:
     for person in people_due:
         try:
             if late and late.total:
-                by_email.send(mail.morning(app, person, late, now.astimezone(zone).date()))
+                by_email.send(report_messages.morning(app, person, late, now.astimezone(zone).date()))
         except (OSError, SMTPException, Undeliverable) as fault:
             faults.append(fault)  # one mailbox that takes nothing holds up no other
             continue

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from city import settings
 from city.db import engine as db
 from city.notifications import fan_out, outbox
-from pwa import mail
 from pwa.app import create_app
+from pwa.messages import report_messages
 
 PAUSE = 0.02  # seconds
 
@@ -27,7 +27,7 @@ def main(began: float, speed: float) -> None:
     """Tells people until it is killed, each channel in a lane of its own."""
     now, read = clock(began, speed), settings.read()
     app = create_app(read, now=now)
-    engine, render = app.extensions["cityline"].engine, mail.render(app)
+    engine, render = app.extensions["cityline"].engine, report_messages.render(app)
 
     def send(lane: outbox.Channels) -> None:
         while True:

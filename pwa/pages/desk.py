@@ -41,7 +41,7 @@ from city.reports import calls, service_matcher
 from city.reports.calls import Call
 from city.reports.intake import Telling
 from city.reports.service_matcher import Kind
-from pwa import sentences
+from pwa.messages import sentences
 from pwa.web import access, errors, formatting, forms, localization, report_place
 from pwa.web.forms import CallForm, ReportForm
 from pwa.web.fragments import go, is_fragment, render

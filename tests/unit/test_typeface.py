@@ -7,7 +7,7 @@ from pathlib import Path
 from wording import catalogue
 
 from city.settings import DEFAULT_CITY
-from pwa import letters
+from pwa.messages import letters
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "docs" / "decisions" / "0019-a-typeface-of-our-own.md"

@@ -24,8 +24,8 @@ from city.notifications import fan_out, outbox
 from city.people import sessions
 from city.reports import intake
 from city.settings import Settings
-from pwa import mail
 from pwa.app import create_app
+from pwa.messages import report_messages
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def tell(town: Town, app: Flask, settings: Settings) -> Tell:
         now = town.now + after
         with town.at_work() as scene:
             fan_out.follow(scene.s, now)
-        return outbox.send_due(town.engine, outbox.open_channels(settings), mail.render(app), now)
+        return outbox.send_due(town.engine, outbox.open_channels(settings), report_messages.render(app), now)
 
     return round_
 

@@ -19,7 +19,7 @@ from wording import messages, resident, shared, shown, staff
 
 from city.db.models import Case, Closure, Contact, Message, Report, Subscription
 from city.reports import intake
-from pwa import mail
+from pwa.messages import report_messages
 
 PHONE = "(555) 010-0142"
 KEY = "a" * 32
@@ -382,7 +382,9 @@ class TestWhoAsked:
             report = scene.s.scalars(select(Report)).one()
             row = intake.subscribe(scene.s, report, "ana@mail.test", lang=lang, at=town.now)
             intake.confirm(scene.s, row, at=town.now)
-            letter = mail.render(app)(scene.s, Message(kind="reopened", subscription=row, event_seq=1))
+            letter = report_messages.render(app)(
+                scene.s, Message(kind="reopened", subscription=row, event_seq=1)
+            )
             scene.s.rollback()
         assert letter
         assert words in letterbox.text(letter)

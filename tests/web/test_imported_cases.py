@@ -17,7 +17,7 @@ from city.db.models import Message, SecretLink
 from city.imports import runs as import_runs
 from city.notifications import fan_out
 from city.reports import intake
-from pwa import mail
+from pwa.messages import report_messages
 
 OLD = {"ID": "r1-55012", "MAIL": "ann@town.test", "NEWS": "yes", "TEAM": "Bulbs"}
 
@@ -134,7 +134,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
     with town.at_work() as scene:
         fan_out.follow(scene.s, town.now)
         (message,) = scene.s.scalars(select(Message))
-        letter = mail.render(app)(scene.s, message)
+        letter = report_messages.render(app)(scene.s, message)
     assert letter is not None
     text = letterbox.text(letter)
     assert (letter["To"], shared.OLD_NUMBER(number="r1-55012") in text) == ("ann@town.test", True)

@@ -18,7 +18,7 @@ from city.notifications import fan_out
 from city.people import accounts
 from city.reports import closing_feedback, intake
 from city.settings import Settings
-from pwa import mail
+from pwa.messages import report_messages
 
 KINDS = ("receipt", "closed", "reopened")
 LANGUAGES = ("en", "es")
@@ -142,7 +142,7 @@ def links(town: Town, app: Flask, kind: str, lang: str, wish_id: int, sure: bool
         message = Message(kind=kind, subscription=wish, event_seq=1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fan_out, "holds", lambda _s, _message: True)
-            letter = mail.render(app)(scene.s, message)
+            letter = report_messages.render(app)(scene.s, message)
     assert letter is not None
     told = letterbox.text(letter) + letter["List-Unsubscribe"]
     return re.findall(r"http://127\.0\.0\.1:8311(/[^\s>]+)", told)

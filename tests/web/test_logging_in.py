@@ -19,8 +19,8 @@ from city.db.models import AccountLetter, LoginCode, Person
 from city.notifications import account_email, outbox
 from city.people import accounts, sessions
 from city.settings import Settings
-from pwa import mail
 from pwa.app import create_app
+from pwa.messages import report_messages
 
 HERS, NOBODYS = "rosa@town.test", "nobody@town.test"
 
@@ -46,7 +46,7 @@ def post(town: Town, app: Flask, settings: Settings, smtp: Any) -> Callable[...,
 
     def round_(after: timedelta = timedelta(0)) -> Any:
         channel = outbox.open_channels(replace(settings, smtp_url=smtp.url))["email"]
-        account_email.send_due(town.engine, channel, mail.account(app), town.now + after)
+        account_email.send_due(town.engine, channel, report_messages.account(app), town.now + after)
         return smtp
 
     return round_

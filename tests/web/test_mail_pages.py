@@ -29,7 +29,8 @@ from city.photos.processing import BadPhoto
 from city.photos.storage import StoreDown
 from city.reports import intake
 from city.settings import Settings
-from pwa import mail, worker
+from pwa import worker
+from pwa.messages import report_messages
 
 LAMPS = Path(city.__file__).parent / "demo" / "photo_files"
 WORDS = "It flickered for a week.\nNow the corner is dark."
@@ -109,7 +110,7 @@ class Post:
         before, now = len(self.sent), self.town.now + after
         with self.town.at_work() as scene:
             fan_out.follow(scene.s, now)
-        outbox.send_due(self.town.engine, {"email": self}, mail.render(self.app), now)
+        outbox.send_due(self.town.engine, {"email": self}, report_messages.render(self.app), now)
         return self.sent[before:]
 
 
@@ -266,7 +267,7 @@ def code(
         where = "" if lang == "en" else f"/{lang}"
         asked = {"csrf_token": token(), "email": "dispatcher@town.test"}
         assert client.post(f"{where}/login", data=asked).status_code == 200
-        account_email.send_due(town.engine, post, mail.account(app), town.now)
+        account_email.send_due(town.engine, post, report_messages.account(app), town.now)
         return post.sent[-1]
 
     return letter

@@ -14,7 +14,7 @@ from wording import resident, shared, shown, staff
 from city.cases import transitions
 from city.db.models import Asset, Message, Report, Subscription
 from city.reports import intake
-from pwa import mail
+from pwa.messages import report_messages
 
 NAMED = {
     "": (resident.BELONGS_TO_OWNER(name="Harbor Electric"), shared.WAITING_FOR(name="Harbor Electric")),
@@ -49,7 +49,7 @@ def test_the_receipt_says_it_too(town: Town, app: Flask, lang: str, prefix: str)
         report = scene.s.query(Report).one()
         intake.subscribe(scene.s, report, "ana@town.test", lang=lang, at=town.now)
         row = scene.s.query(Subscription).one()
-        letter = mail.render(app)(scene.s, Message(kind="receipt", subscription=row, event_seq=1))
+        letter = report_messages.render(app)(scene.s, Message(kind="receipt", subscription=row, event_seq=1))
         assert letter
         words = letterbox.text(letter)
         scene.s.rollback()

@@ -33,7 +33,7 @@ from city.people.contacts import Conversation
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import Settings, WrongSetting
-from pwa import mail
+from pwa.messages import report_messages
 from pwa.web import access
 
 pytestmark = pytest.mark.one_database
@@ -288,7 +288,7 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
     def told() -> None:
         with town.at_work() as scene:
             fan_out.follow(scene.s, town.now)
-        outbox.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
+        outbox.send_due(town.engine, {"email": Box()}, report_messages.render(app), town.now)
 
     told()
     with town.at_work() as scene:

@@ -18,7 +18,7 @@ from city.db.models import Case, Event, Report, Subscription
 from city.notifications import fan_out, outbox
 from city.reports import closing_feedback, intake
 from city.settings import Settings
-from pwa import mail
+from pwa.messages import report_messages
 
 Opened = Callable[[Report], FlaskClient]
 
@@ -268,7 +268,7 @@ def letters(town: Town, app: Flask, settings: Settings) -> list[EmailMessage]:
 
     with town.at_work() as scene:
         fan_out.follow(scene.s, town.now)
-    outbox.send_due(town.engine, {"email": Box()}, mail.render(app), town.now)
+    outbox.send_due(town.engine, {"email": Box()}, report_messages.render(app), town.now)
     return sent
 
 

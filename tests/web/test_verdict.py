@@ -19,7 +19,7 @@ from city.notifications import fan_out, outbox
 from city.people import accounts
 from city.reports import closing_feedback, intake
 from city.settings import Settings
-from pwa import mail
+from pwa.messages import report_messages
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def letters(town: Town, app: Flask) -> Callable[..., list[EmailMessage]]:
         at = town.now + timedelta(days=days)
         with town.at_work() as scene:
             fan_out.follow(scene.s, at)
-        outbox.send_due(town.engine, {"email": Box()}, mail.render(app), at)
+        outbox.send_due(town.engine, {"email": Box()}, report_messages.render(app), at)
         return sent
 
     return send

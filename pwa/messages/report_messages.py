@@ -23,7 +23,7 @@ from city.notifications.sms import Text
 from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
-from pwa import bulletins, envelopes, letters, sentences
+from pwa.messages import envelopes, follower_messages, letters, sentences
 from pwa.web import access, formatting, localization
 
 
@@ -35,7 +35,7 @@ def render(app: Flask) -> Render:
         if not _is_wanted(message) or not fan_out.holds(s, message):
             return None
         with _read_in(app, row.lang):
-            return (_WRITERS if row.report_id else bulletins.WRITERS)[row.channel](s, message)
+            return (_WRITERS if row.report_id else follower_messages.WRITERS)[row.channel](s, message)
 
     return written
 

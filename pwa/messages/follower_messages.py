@@ -17,7 +17,7 @@ from city.notifications import digests, fan_out, subscriptions
 from city.notifications.sms import Text
 from city.notifications.webpush import Note
 from city.reports import intake
-from pwa import envelopes, letters, sentences
+from pwa.messages import envelopes, letters, sentences
 from pwa.web import access, formatting, localization
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification

@@ -12,8 +12,8 @@ from city.db.models import Message
 from city.notifications import outbox, webpush
 from city.notifications.sms import Text
 from city.notifications.webpush import Note
-from pwa import letters
-from pwa.letters import Picture
+from pwa.messages import letters
+from pwa.messages.letters import Picture
 from pwa.web import access
 
 

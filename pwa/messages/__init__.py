@@ -1,0 +1,1 @@
+"""Emails, texts and notifications, as people read them."""
