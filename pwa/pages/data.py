@@ -16,7 +16,7 @@ from city import csv_cells
 from city.audit import events
 from city.opendata import editions
 from city.opendata.editions import MANIFEST, PACKED, Edition, File
-from pwa import dictionary
+from pwa.metrics import data_dictionary
 from pwa.web import access, localization
 from pwa.web.fragments import render
 
@@ -35,7 +35,7 @@ def page() -> Response:
     canonical = access.here().settings.base_url + url_for(".page")
     return render(
         "figures/data.html", roots=roots, indexed=True, canonical=canonical, edition=edition,
-        kinds=_by_kind(edition) if edition else {}, tables=dictionary.tables(), manifest=MANIFEST,
+        kinds=_by_kind(edition) if edition else {}, tables=data_dictionary.tables(), manifest=MANIFEST,
     )  # fmt: skip
 
 
@@ -43,7 +43,9 @@ def page() -> Response:
 def words() -> Response:
     """What every column of every file means."""
     canonical = access.here().settings.base_url + url_for(".words")
-    return render("figures/dictionary.html", tables=dictionary.tables(), indexed=True, canonical=canonical)
+    return render(
+        "figures/dictionary.html", tables=data_dictionary.tables(), indexed=True, canonical=canonical
+    )
 
 
 @bp.get("/data/dictionary.json")
@@ -51,7 +53,7 @@ def words_for_programs() -> Response:
     """The same as JSON."""
     told = [
         table._asdict() | {"columns": [column._asdict() for column in table.columns]}
-        for table in dictionary.tables().values()
+        for table in data_dictionary.tables().values()
     ]
     return _open_to_all(jsonify(tables=told))
 

@@ -4,8 +4,9 @@ from flask import Blueprint, Response, request, url_for
 
 from city.metrics import metrics, publications
 from city.metrics.metrics import Figures
-from pwa import charts, measures
-from pwa.charts import Bars, Lines
+from pwa.metrics import charts
+from pwa.metrics import labels as metric_labels
+from pwa.metrics.charts import Bars, Lines
 from pwa.web import access
 from pwa.web.fragments import render
 
@@ -17,14 +18,14 @@ PERCENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 @bp.get("/performance")
 def page() -> Response:
     """The figures of ?period; the file has the year before of every row as well."""
-    period, city = measures.asked(), access.here().city
+    period, city = metric_labels.asked(), access.here().city
     with access.reading() as s:
         figures = metrics.performance(s, city, period, compared=False)
         versions = publications.versions(s, figures.period)
         tables = list(dict.fromkeys(cell.table for cell in figures.cells.values()))
-        names = {table: measures.row_name(s, table, figures.rows(table)) for table in tables}
+        names = {table: metric_labels.row_name(s, table, figures.rows(table)) for table in tables}
     return render(
-        "figures/performance.html", figures=figures, names=names, measures=measures,
+        "figures/performance.html", figures=figures, names=names, measures=metric_labels,
         versions=versions, silent_days=publications.SILENT_DAYS, tables=tables,
         months=_months(figures), left=_left(figures), few=metrics.FEW, indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
@@ -34,9 +35,9 @@ def page() -> Response:
 @bp.get("/performance.csv")
 def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
-    period = measures.asked()
+    period = metric_labels.asked()
     with access.reading() as s:
-        return measures.as_csv(s, "performance", metrics.performance(s, access.here().city, period))
+        return metric_labels.as_csv(s, "performance", metrics.performance(s, access.here().city, period))
 
 
 def _months(figures: Figures) -> list[Lines]:
@@ -47,11 +48,11 @@ def _months(figures: Figures) -> list[Lines]:
     cells = [figures.of("month", row, "on_time") for row in rows]
     now, then = [cell.value for cell in cells], [cell.before for cell in cells]
     kept = [[None if v is None else v / PERCENTS[1] for v in values] for values in (now, then)]
-    told = [measures.number(each, "share") for each in PERCENTS]
-    return charts.lines([measures.month(row, "MMM") for row in rows], kept, told)
+    told = [metric_labels.number(each, "share") for each in PERCENTS]
+    return charts.lines([metric_labels.month(row, "MMM") for row in rows], kept, told)
 
 
 def _left(figures: Figures) -> list[Bars]:
     """The open cases by the year in which they were opened."""
     cells = [figures.of("left", year, "open") for year in figures.rows("left")]
-    return charts.bars([(cell.row, 0, cell.value or 0, measures.told(cell)) for cell in cells])
+    return charts.bars([(cell.row, 0, cell.value or 0, metric_labels.told(cell)) for cell in cells])

@@ -8,8 +8,9 @@ from flask_babel import gettext as _
 from city.config.costs import Desk
 from city.metrics import metrics, publications
 from city.metrics.metrics import Figures
-from pwa import charts, measures
-from pwa.charts import Bars, Lines
+from pwa.metrics import charts
+from pwa.metrics import labels as metric_labels
+from pwa.metrics.charts import Bars, Lines
 from pwa.web import access
 from pwa.web.fragments import render
 
@@ -33,17 +34,17 @@ class Assumed:
 @bp.get("/value")
 def page() -> Response:
     """The figures of ?period, and what if the line were cut; 422 where what is assumed is no number."""
-    period, city = measures.asked(), access.here().city
+    period, city = metric_labels.asked(), access.here().city
     with access.reading() as s:
         figures = metrics.value(s, city, period)
         versions = publications.versions(s, figures.period)
-        names = {table: measures.row_name(s, table, figures.rows(table)) for table in _tables(figures)}
+        names = {table: metric_labels.row_name(s, table, figures.rows(table)) for table in _tables(figures)}
     assumed = _assumed(figures)
     cut = None if assumed.faults else metrics.cut(
         figures, city, assumed.desks, assumed.share, assumed.full_time
     )  # fmt: skip
     response = render(
-        "figures/value.html", figures=figures, names=names, assumed=assumed, cut=cut, measures=measures,
+        "figures/value.html", figures=figures, names=names, assumed=assumed, cut=cut, measures=metric_labels,
         versions=versions,
         topics=_topics(figures, names["topic"]), months=_months(figures), changed=_is_changed(assumed),
         costs=city.costs, years=_years(figures), tables=_tables(figures), indexed=not request.args,
@@ -56,9 +57,9 @@ def page() -> Response:
 @bp.get("/value.csv")
 def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
-    period = measures.asked()
+    period = metric_labels.asked()
     with access.reading() as s:
-        return measures.as_csv(s, "value", metrics.value(s, access.here().city, period))
+        return metric_labels.as_csv(s, "value", metrics.value(s, access.here().city, period))
 
 
 def _tables(figures: Figures) -> list[str]:
@@ -78,7 +79,7 @@ def _topics(figures: Figures, names: dict[str, str]) -> list[Bars]:
             (_("Everything else"), sum(all_ for _, all_, _ in rest), sum(cases for _, _, cases in rest))
         )
     return charts.bars(
-        [(_short(name), all_ - cases, cases, measures.number(all_, "n")) for name, all_, cases in first]
+        [(_short(name), all_ - cases, cases, metric_labels.number(all_, "n")) for name, all_, cases in first]
     )
 
 
@@ -91,8 +92,8 @@ def _months(figures: Figures) -> list[Lines]:
     now, then = [float(cell.value or 0) for cell in cells], [float(cell.before or 0) for cell in cells]
     steps = charts.heights(max(now + then))
     series = [[n / steps[1] for n in values] for values in ((now, then) if any(then) else (now,))]
-    told = [measures.number(step, "n") for step in steps]
-    return charts.lines([measures.month(row, "MMM") for row in rows], series, told)
+    told = [metric_labels.number(step, "n") for step in steps]
+    return charts.lines([metric_labels.month(row, "MMM") for row in rows], series, told)
 
 
 def _years(figures: Figures) -> list[str]:
@@ -122,7 +123,7 @@ def _number(found: Assumed, name: str, otherwise: int) -> int:
         return int(typed)
     found.faults[name] = _(
         "“%(typed)s” isn't a whole number from %(low)s to %(high)s.",
-        typed=typed, low=measures.number(low, "n"), high=measures.number(high, "n"),
+        typed=typed, low=metric_labels.number(low, "n"), high=metric_labels.number(high, "n"),
     )  # fmt: skip
     return otherwise
 

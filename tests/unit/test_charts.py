@@ -2,7 +2,7 @@
 
 import pytest
 
-from pwa import charts
+from pwa.metrics import charts
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from city.metrics import publications
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
 from city.settings import Settings
-from pwa import measures
 from pwa.cli.main import cli
+from pwa.metrics import labels as metric_labels
 
 SCALE = 100
 YEAR = sourcecity.SECOND
@@ -185,4 +185,4 @@ def test_the_daily_roots_are_public(client: FlaskClient, town: Town) -> None:
     ],
 )
 def test_a_file_has_every_figure_in_full(value: float | None, written: str) -> None:
-    assert measures.plain(value) == written
+    assert metric_labels.plain(value) == written

@@ -19,7 +19,7 @@ from city.audit import events
 from city.db.models import Area, Street
 from city.opendata import editions
 from city.opendata.editions import Edition
-from pwa import dictionary
+from pwa.metrics import data_dictionary
 
 PLAIN = {"Accept-Encoding": "identity"}
 PACKED = {"Accept-Encoding": "gzip, br"}
@@ -159,7 +159,7 @@ def test_a_new_edition_may_take_the_place_of_one_that_somebody_reads(
 
 def test_the_dictionary_has_every_column_of_every_file_and_no_other(app: Flask, edition: Edition) -> None:
     with app.test_request_context():
-        tables = dictionary.tables()
+        tables = data_dictionary.tables()
     assert set(tables) == {file.kind for file in edition.files.values()}
     for name, file in edition.files.items():
         table = tables[file.kind]
@@ -176,7 +176,7 @@ def test_the_dictionary_has_every_column_of_every_file_and_no_other(app: Flask, 
 
 def test_values_in_the_files_are_those_of_the_dictionary(app: Flask, edition: Edition) -> None:
     with app.test_request_context():
-        tables = dictionary.tables()
+        tables = data_dictionary.tables()
     for name, file in edition.files.items():
         text = gzip.decompress(edition.path(name).read_bytes()).decode()
         if file.mimetype == "text/csv":
@@ -200,7 +200,7 @@ def test_the_dictionary_is_a_page_and_json(client: FlaskClient, prefix: str) -> 
 
 def test_it_names_only_verbs_that_the_log_knows(app: Flask, town: Town) -> None:
     with app.test_request_context():
-        sources = {c.source for table in dictionary.tables().values() for c in table.columns}
+        sources = {c.source for table in data_dictionary.tables().values() for c in table.columns}
     words = {word for source in sources for word in source.split(", ")}
     code = "".join(path.read_text("utf-8") for path in (Path(events.__file__).parent).glob("*.py"))
     told = {resident.SOURCE_CITY_FILE, resident.SOURCE_AREAS, resident.SOURCE_EVERY_CHANGE}
