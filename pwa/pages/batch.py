@@ -18,8 +18,8 @@ from city.config import canned_replies
 from city.db.models import Batch, Case
 from city.geo import Box, Point
 from city.lifecycle import Refused
-from pwa import told
-from pwa.views import args_of, is_id, new_key, row_facts, view_asked
+from pwa.board import batch_summary
+from pwa.board.view_url import args_of, is_id, new_key, row_facts, view_asked
 from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.fragments import go, is_fragment, render
 
@@ -230,7 +230,7 @@ def _refused(fault: Refused) -> Response:
     rows = fault.facts.get("refused", [])
     context = {
         "told": [errors.words(fault)], "failed": True, "args": args_of(view_asked()),
-        "refused": told.refused(rows) if isinstance(rows, list) else [],
+        "refused": batch_summary.refused(rows) if isinstance(rows, list) else [],
     }  # fmt: skip
     return render("dispatch/batch.html", "dispatch/_told.html", status=422, **context)
 
@@ -239,10 +239,10 @@ def _told(s: Session, batch: Batch) -> dict[str, Any]:
     crews = queries.crew_names(s)
     context: dict[str, Any] = {"batch_id": batch.id}
     if batch.undone_at:
-        return context | {"told": [told.undone(batch)], "refused": told.left(batch)}
-    lines = [told.done(batch, crews, office=batches.is_office(s, batch)), told.same(batch)]
+        return context | {"told": [batch_summary.undone(batch)], "refused": batch_summary.left(batch)}
+    lines = [batch_summary.done(batch, crews, office=batches.is_office(s, batch)), batch_summary.same(batch)]
     return context | {
         "told": [line for line in lines if line] or [_("No changes made")],
-        "refused": told.refused(batch.refused),
+        "refused": batch_summary.refused(batch.refused),
         "undo": batch.id if batches.may_undo(batch, g.actor, access.now()) else None,
     }

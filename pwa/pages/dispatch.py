@@ -22,10 +22,10 @@ from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.reports import closing_feedback, intake
-from pwa import board as around
-from pwa import conflicts
-from pwa.conflicts import Conflict
-from pwa.views import args_of, is_id, view_asked
+from pwa.board import conflicts
+from pwa.board import page as around
+from pwa.board.conflicts import Conflict
+from pwa.board.view_url import args_of, is_id, view_asked
 from pwa.web import access, errors, forms
 from pwa.web.fragments import go, is_fragment, render
 from sync import noted

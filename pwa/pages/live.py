@@ -11,7 +11,7 @@ from city.board import rows as queue_rows
 from city.board.changes import Changed
 from city.cases import queries
 from city.db.models import Event
-from pwa.views import row_facts, view_asked
+from pwa.board.view_url import row_facts, view_asked
 from pwa.web import access, formatting, localization
 from sync import memory
 from sync.memory import Memory

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city.board import tiles
 from city.board.tiles import Tile
-from pwa.views import revision, view_asked
+from pwa.board.view_url import revision, view_asked
 from pwa.web import access, localization
 
 bp = Blueprint("tiles", __name__, url_prefix="/tiles/cases")

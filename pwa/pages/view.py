@@ -14,8 +14,8 @@ from city.board.queries import View
 from city.board.rows import Row
 from city.db import engine as db
 from city.lifecycle import Refused
-from pwa import board as around
-from pwa.views import args_of, view_asked
+from pwa.board import page as around
+from pwa.board.view_url import args_of, view_asked
 from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
 

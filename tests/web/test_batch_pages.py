@@ -14,7 +14,7 @@ from wording import shared, shown, staff
 
 from city.cases import batches, tags, transitions
 from city.db.models import Area, Batch, Event, Person
-from pwa import told
+from pwa.board import batch_summary
 from pwa.web import errors
 
 FRAGMENT = {"HX-Request": "true"}
@@ -66,7 +66,7 @@ def test_why_cases_were_left_out_is_put_in_words_once_a_reason(
     rows += [["x", "unknown_number", {}]]
     with app.test_request_context():
         g.person = Person(name="Dana")  # to staff it is a case
-        left_out = told.refused(rows)
+        left_out = batch_summary.refused(rows)
     assert sorted(asked) == ["unknown_number", "wrong_state"]
     assert left_out == [
         (shared.UNKNOWN_NUMBER, ["x"]),

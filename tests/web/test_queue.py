@@ -23,7 +23,7 @@ from city.cases import priorities, sla, tags, transitions
 from city.db.models import Case
 from city.lifecycle import OPEN, STATES
 from city.reports import intake
-from pwa.views import is_id
+from pwa.board.view_url import is_id
 
 FRAGMENT = {"HX-Request": "true"}
 MOST_QUERIES = 13

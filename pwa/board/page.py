@@ -31,8 +31,8 @@ from city.lifecycle import (
     wait_reasons,
 )
 from city.text import folded
-from pwa import told
-from pwa.views import args_of, is_id, new_key, revision, row_facts, strayed, view_of
+from pwa.board import batch_summary
+from pwa.board.view_url import args_of, is_id, new_key, revision, row_facts, strayed, view_of
 from pwa.web import access, formatting, localization
 from pwa.web.fragments import is_fragment
 from sync import review
@@ -78,7 +78,7 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
     page = board_queries.queue(s, known, now=access.now())
     around = _around(s, known, ground)
     return {
-        **told.offered(s),
+        **batch_summary.offered(s),
         **around,
         "rows": page.rows,
         "page": page,

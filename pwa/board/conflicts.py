@@ -13,7 +13,7 @@ from city.board.changes import Stand
 from city.cases import queries, sla
 from city.db.models import Case, Event
 from city.lifecycle import Refused, possible
-from pwa.views import is_id
+from pwa.board.view_url import is_id
 from pwa.web import formatting
 
 # Forms with fields of their own: they stand open with all that was entered, and are sent again themselves.
