@@ -26,32 +26,34 @@ from pwa.open311 import routes as open311_routes
 from pwa.pages import (
     account,
     admin,
-    answers,
     batch,
-    cases,
-    collection,
     crew,
     crews,
-    data,
     desk,
     dispatch,
     editor,
     fieldwork,
-    follow,
     live,
-    news,
-    performance,
     phones,
-    place,
     records,
     redaction,
-    resident,
     tiles,
-    value,
-    verdict,
     view,
 )
 from pwa.pages import photos as photo_pages
+from pwa.pages.resident import (
+    answers,
+    cases,
+    closing_feedback,
+    follow,
+    location_card,
+    news,
+    open_data,
+    performance,
+    report,
+    trash_day,
+    value,
+)
 from pwa.web import (
     access,
     city_reload,
@@ -146,16 +148,16 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
 
     app.register_blueprint(pwa_shell.bp)
     app.register_blueprint(described.bp)
-    app.register_blueprint(resident.bp)
+    app.register_blueprint(report.bp)
     app.register_blueprint(news.bp)
     app.register_blueprint(follow.bp)
-    app.register_blueprint(verdict.bp)
-    app.register_blueprint(place.bp)
+    app.register_blueprint(closing_feedback.bp)
+    app.register_blueprint(location_card.bp)
     app.register_blueprint(cases.bp)
-    app.register_blueprint(collection.bp)
+    app.register_blueprint(trash_day.bp)
     app.register_blueprint(answers.bp)
     app.register_blueprint(editor.bp)
-    app.register_blueprint(data.bp)
+    app.register_blueprint(open_data.bp)
     app.register_blueprint(performance.bp)
     app.register_blueprint(value.bp)
     app.register_blueprint(photo_pages.bp)

@@ -14,7 +14,7 @@ from city.db.models import Service
 from city.geo import Point, distance
 from city.places.lookup import Place
 from city.reports import intake
-from pwa.pages.cases import ROWS
+from pwa.pages.resident.cases import ROWS
 
 
 def numbers(page: str) -> list[str]:
