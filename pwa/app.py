@@ -23,24 +23,9 @@ from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import described
 from pwa.open311 import routes as open311_routes
-from pwa.pages import (
-    account,
-    admin,
-    batch,
-    crew,
-    crews,
-    desk,
-    dispatch,
-    editor,
-    fieldwork,
-    live,
-    phones,
-    records,
-    redaction,
-    tiles,
-    view,
-)
+from pwa.pages import account, admin, crew, desk, editor, records
 from pwa.pages import photos as photo_pages
+from pwa.pages.dispatch import batch, board, crews, fieldwork, live, map_tiles, phones, redaction, saved_views
 from pwa.pages.resident import (
     answers,
     cases,
@@ -163,11 +148,11 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
     app.register_blueprint(desk.bp)
-    app.register_blueprint(dispatch.bp)
-    app.register_blueprint(view.bp)
+    app.register_blueprint(board.bp)
+    app.register_blueprint(saved_views.bp)
     app.register_blueprint(live.bp)
     app.register_blueprint(crews.bp)
-    app.register_blueprint(tiles.bp)
+    app.register_blueprint(map_tiles.bp)
     app.register_blueprint(batch.bp)
     app.register_blueprint(redaction.bp)
     app.register_blueprint(crew.bp)
