@@ -23,8 +23,9 @@ from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import described
 from pwa.open311 import routes as open311_routes
-from pwa.pages import account, admin, crew, desk, editor, records
+from pwa.pages import account, admin, crew, records
 from pwa.pages import photos as photo_pages
+from pwa.pages.desk import answer_editor, desk
 from pwa.pages.dispatch import batch, board, crews, fieldwork, live, map_tiles, phones, redaction, saved_views
 from pwa.pages.resident import (
     answers,
@@ -141,7 +142,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(cases.bp)
     app.register_blueprint(trash_day.bp)
     app.register_blueprint(answers.bp)
-    app.register_blueprint(editor.bp)
+    app.register_blueprint(answer_editor.bp)
     app.register_blueprint(open_data.bp)
     app.register_blueprint(performance.bp)
     app.register_blueprint(value.bp)
