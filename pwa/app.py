@@ -23,9 +23,10 @@ from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import described
 from pwa.open311 import routes as open311_routes
-from pwa.pages import account, crew
+from pwa.pages import account
 from pwa.pages import photos as photo_pages
 from pwa.pages.admin import admin, retention
+from pwa.pages.crew import shell
 from pwa.pages.desk import answer_editor, desk
 from pwa.pages.dispatch import batch, board, crews, fieldwork, live, map_tiles, phones, redaction, saved_views
 from pwa.pages.resident import (
@@ -157,7 +158,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(map_tiles.bp)
     app.register_blueprint(batch.bp)
     app.register_blueprint(redaction.bp)
-    app.register_blueprint(crew.bp)
+    app.register_blueprint(shell.bp)
     app.register_blueprint(admin.bp)
     app.register_blueprint(retention.bp)
     app.register_blueprint(phones.bp)
