@@ -21,7 +21,7 @@ from city.db import engine as db
 from city.operations import restore
 from city.photos import processing, storage
 from city.settings import Settings, read
-from pwa import described
+from pwa import openapi
 from pwa.open311 import routes as open311_routes
 from pwa.pages import account
 from pwa.pages import photos as photo_pages
@@ -135,7 +135,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     security.init(app)
 
     app.register_blueprint(pwa_shell.bp)
-    app.register_blueprint(described.bp)
+    app.register_blueprint(openapi.bp)
     app.register_blueprint(report.bp)
     app.register_blueprint(news.bp)
     app.register_blueprint(follow.bp)

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from werkzeug.routing import Rule
 
-from pwa import described
+from pwa import openapi
 
 CREW_MEMBER = "rosa"
 CHECKS = [
@@ -44,7 +44,7 @@ def path_of(rule: Rule) -> str:
 
 
 def test_every_address_that_answers_json_is_described(app: Flask) -> None:
-    told = described.describe("https://town.example")["paths"]
+    told = openapi.describe("https://town.example")["paths"]
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith("open311."):
             continue  # test_described.py there compares them
@@ -56,7 +56,7 @@ def test_every_address_that_answers_json_is_described(app: Flask) -> None:
 
 def test_what_is_described_is_served(app: Flask) -> None:
     served = {(path_of(rule), method) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
-    for path, methods in described.describe("https://town.example")["paths"].items():
+    for path, methods in openapi.describe("https://town.example")["paths"].items():
         for method in methods:
             assert (path, method.upper()) in served
 
@@ -64,7 +64,7 @@ def test_what_is_described_is_served(app: Flask) -> None:
 def test_an_empty_body_fits_no_description_of_one() -> None:
     bodies = {
         f"{method} {path}": each["requestBody"]
-        for path, methods in described.describe("https://town.example")["paths"].items()
+        for path, methods in openapi.describe("https://town.example")["paths"].items()
         for method, each in methods.items()
         if "requestBody" in each and not path.startswith("/open311/")
     }
