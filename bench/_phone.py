@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import brotli
 
-PACKED_FROM = 200  # characters: as pwa/static/js/exchange.js
+PACKED_FROM = 200  # characters: as pwa/static/js/sync/http.js
 BATCH, LIMIT = 50, 250
 
 

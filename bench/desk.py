@@ -115,7 +115,7 @@ def _finds(engine: Engine, words: str) -> tuple[bool, float]:
 
 
 def _asks(site: Site) -> Callable[[str], tuple[bool, float]]:
-    """As static/js/desk.js asks while somebody types."""
+    """As static/js/desk/main.js asks while somebody types."""
     desk = logged_in(site, "desk@demo.test", "/desk")
 
     def ask(words: str) -> tuple[bool, float]:

@@ -267,7 +267,7 @@ def _axe(page: Page) -> int:
 
 def _map_code(page: Page, bodies: list[Response]) -> tuple[int, int]:
     """Bytes of the map's scripts and styles before the tap, and because of it."""
-    parts = ("leaflet", "protomaps", "/map.js", "/map.css", "/map-theme.js", "/pins.js")
+    parts = ("leaflet", "protomaps", "/js/map/", "/map.css")
     before = sum(any(part in response.url for part in parts) for response in bodies)
     bodies.clear()
     page.click("case-map > button")

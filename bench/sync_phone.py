@@ -73,8 +73,8 @@ SHOOT = """async ({ ref, picture }) => {
 }"""
 # Notes and photos through the page's own engine. A few bytes at each photo's end make no two alike.
 QUEUE = """async ({ refs, notes, photos, picture }) => {
-  const crew = [...document.scripts].find(({ src }) => src.includes("/js/crew.js")).src;
-  const { engine } = await import(crew.replace("crew.js", "phone.js"));
+  const crew = [...document.scripts].find(({ src }) => src.includes("/js/crew/main.js")).src;
+  const { engine } = await import(crew.replace("main.js", "session.js"));
   const { jobs } = await engine.view();
   const by = new Map(jobs.map((job) => [job.ref, job]));
   const bytes = Uint8Array.from(atob(picture), (each) => each.charCodeAt(0));
@@ -181,8 +181,8 @@ def _measured(context: BrowserContext, site: Site, code: str, size: Size) -> dic
 def _send_all(page: Page) -> None:
     """Until the outbox is empty and every photo went."""
     script = """async () => {
-      const crew = [...document.scripts].find(({ src }) => src.includes("/js/crew.js")).src;
-      const { engine } = await import(crew.replace("crew.js", "phone.js"));
+      const crew = [...document.scripts].find(({ src }) => src.includes("/js/crew/main.js")).src;
+      const { engine } = await import(crew.replace("main.js", "session.js"));
       await engine.sync();
       const { outbox, shots } = await engine.view();
       const refused = shots.filter((shot) => shot.refused);

@@ -44,14 +44,21 @@ class Plant:
 
 
 JS = "pwa/static/js/"
-ENGINE, OUTBOX, ROUND, MIRROR = JS + "engine.js", JS + "outbox.js", JS + "round.js", JS + "mirror.js"
+ENGINE, OUTBOX, ROUND, MIRROR = (
+    JS + "sync/engine.js",
+    JS + "sync/outbox.js",
+    JS + "sync/exchange_round.js",
+    JS + "sync/mirror.js",
+)
 NONE = Plant("")
 # Small photos in small pieces: the same turns, in a thousandth of the bytes.
 SMALL = (
-    Change(JS + "wire.js", "export const PIECE = 262_144;", "export const PIECE = 700;"),
-    Change(JS + "wire.js", "export const FIRST_PART = 65_536;", "export const FIRST_PART = 175;"),
-    Change(JS + "wire.js", "export const LEAST_PART = 16_384;", "export const LEAST_PART = 43;"),
-    Change(JS + "reserve.js", "export const RESERVE = 2_000_000;", "export const RESERVE = 2_000;"),
+    Change(JS + "sync/protocol.js", "export const PIECE = 262_144;", "export const PIECE = 700;"),
+    Change(JS + "sync/protocol.js", "export const FIRST_PART = 65_536;", "export const FIRST_PART = 175;"),
+    Change(JS + "sync/protocol.js", "export const LEAST_PART = 16_384;", "export const LEAST_PART = 43;"),
+    Change(
+        JS + "sync/storage_reserve.js", "export const RESERVE = 2_000_000;", "export const RESERVE = 2_000;"
+    ),
 )
 NEXT = Change(OUTBOX, "id, n: 0, t, v: 1, ...own", "id, n: 0, t, v: 2, ...own")
 
@@ -72,7 +79,7 @@ def phone_code(plant: Plant, room: Path) -> tuple[Path, Path]:
         shutil.copytree(SCRIPTS, folder)
         (folder / "package.json").write_text('{"type":"module"}')
         for change in (*SMALL, *extra, *(c for c in plant.changes if c.file.endswith(".js"))):
-            file = folder / Path(change.file).name
+            file = folder / change.file.removeprefix(JS)
             file.write_text(changed(file.read_text(), change))
         folders.append(folder)
     return folders[0], folders[1]
@@ -281,7 +288,11 @@ PLANTS = {
         ],
         # Photos.
         "photo-by-name": [
-            (JS + "pictures.js", "  return `${id}:${String(index)", "  return `image.jpg:${String(index)")
+            (
+                JS + "sync/photo_uploads.js",
+                "  return `${id}:${String(index)",
+                "  return `image.jpg:${String(index)",
+            )
         ],
         "photo-unchecked": [
             (
@@ -293,7 +304,7 @@ PLANTS = {
         # The phone trips over itself.
         "stale-memory": [
             (
-                JS + "recall.js",
+                JS + "sync/cached_store.js",
                 "      if (now && had && had.mark === now) return [...had.rows];\n",
                 "      if (had) return [...had.rows];\n",
             )
@@ -348,13 +359,17 @@ PLANTS = {
         # A photo that is none.
         "unreadable-untold": [
             (
-                JS + "pictures.js",
+                JS + "sync/photo_uploads.js",
                 '(entry ? [["put", "sent", entry.op.id, { ...entry, seen: false }]] : [])',
                 "([])",
             )
         ],
         "unreadable-for-ever": [
-            (JS + "pictures.js", 'reply.fault !== "digest") shot.refused', "!reply.fault) shot.refused")
+            (
+                JS + "sync/photo_uploads.js",
+                'reply.fault !== "digest") shot.refused',
+                "!reply.fault) shot.refused",
+            )
         ],
         # A problem that the crew met.
         "report-taken-by-nobody": [

@@ -31,9 +31,9 @@ console.error = (...told) => {
 
 /** @param {string} folder @param {string} release */
 async function code(folder, release) {
-  const { createEngine, introduce, leave } = await import(pathToFileURL(`${folder}/engine.js`).href);
-  const { net } = await import(pathToFileURL(`${folder}/exchange.js`).href);
-  const { recall } = await import(pathToFileURL(`${folder}/recall.js`).href);
+  const { createEngine, introduce, leave } = await import(pathToFileURL(`${folder}/sync/engine.js`).href);
+  const { net } = await import(pathToFileURL(`${folder}/sync/http.js`).href);
+  const { recall } = await import(pathToFileURL(`${folder}/sync/cached_store.js`).href);
   return { createEngine, introduce, leave, net, recall, release };
 }
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import posixpath
 import re
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,7 @@ STATIC, TEMPLATES, TRANSLATIONS = (
 LOGO_SIZE = "@layer components{.own-mark{inline-size:auto;block-size:1.875rem;max-inline-size:8rem}}"
 CITY_LOGO = "city/logo.svg"  # among the static files' addresses only; it comes from the city file
 # A module names another: from "./x.js", import "./x.js", import("./x.js"); types in comments are none.
-IMPORTED = re.compile(r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"\./([\w-]+\.js)"', re.MULTILINE)
+IMPORTED = re.compile(r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"(\.{1,2}/[\w./-]+\.js)"', re.MULTILINE)
 # A map up to this size (bytes) is given whole: cutting it would spare little.
 SMALL_MAP = 4_000_000
 WIDEST = 2.0  # degrees
@@ -50,7 +51,7 @@ MAP_FILES = (
 )  # fmt: skip
 
 KEPT_PAGES = ("/", "/report", "/mine")  # of residents, for a phone without signal
-MAP_SCRIPTS = ("js/map.js", "js/map-theme.js", "js/place-map.js")
+MAP_SCRIPTS = ("js/map/map.js", "js/map/theme.js", "js/resident/location_map.js")
 
 _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")
@@ -127,13 +128,15 @@ def to_keep() -> bool:
 
 def crew_files() -> list[str]:
     """The addresses of all that the crew's shell loads, now or when the map is asked for."""
-    scripts = _loaded("js/theme.js", "js/app.js", "js/crew.js")
+    scripts = _loaded("js/theme.js", "js/app.js", "js/crew/main.js")
     return [css("crew"), asset(FONT), logo(), *(asset(path) for path in (*scripts, *MAP_FILES))]
 
 
 def resident_files() -> list[str]:
     """The addresses of all that home, the report and own reports load without signal: a map needs it."""
-    loaded = _loaded("js/app.js", "js/start.js", "js/report.js", "js/mine.js")
+    loaded = _loaded(
+        "js/app.js", "js/resident/report_start.js", "js/resident/report_form.js", "js/resident/my_reports.js"
+    )
     scripts = [path for path in loaded if path not in MAP_SCRIPTS]
     return [
         css("public"),
@@ -355,7 +358,8 @@ def _loaded(*scripts: str) -> tuple[str, ...]:
         path = waiting.pop()
         if path not in found:
             found.append(path)
-            waiting += [f"js/{name}" for name in IMPORTED.findall(_text(path))]
+            here = posixpath.dirname(path)
+            waiting += [posixpath.normpath(f"{here}/{name}") for name in IMPORTED.findall(_text(path))]
     return tuple(sorted(found))
 
 

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, Undone, whoIs } from "../../pwa/static/js/engine.js";
-import { recall } from "../../pwa/static/js/recall.js";
-import { RESERVE } from "../../pwa/static/js/reserve.js";
+import { createEngine, LARGEST, introduce, leave, PIECE, UNDO_MS, Undone, whoIs } from "../../pwa/static/js/sync/engine.js";
+import { recall } from "../../pwa/static/js/sync/cached_store.js";
+import { RESERVE } from "../../pwa/static/js/sync/storage_reserve.js";
 
 const LAMP = {
   kind: "job", ref: "26-000007", title: { en: "Streetlight out" }, group: "streetlight", address: "214 Tansy Street",

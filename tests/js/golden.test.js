@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createEngine } from "../../pwa/static/js/engine.js";
+import { createEngine } from "../../pwa/static/js/sync/engine.js";
 
 const FOLDER = new URL("../golden/sync/", import.meta.url);
 const JOB = {

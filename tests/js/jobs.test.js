@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endingOf, fold, isDone, ordered, standing } from "../../pwa/static/js/jobs.js";
+import { endingOf, fold, isDone, ordered, standing } from "../../pwa/static/js/sync/jobs.js";
 
 const job = (ref, more = {}) => ({
   kind: "job", ref, title: {}, group: "tree", state: "assigned", cycle: 1, version: 1, opened: 0, due: 1000, risk: 900,

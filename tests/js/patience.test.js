@@ -26,7 +26,7 @@ async function inTime(work) {
 }
 
 test("a picture that the browser never opens is kept as it came, without a small one", async () => {
-  const { shrink, thumbnail } = await import("../../pwa/static/js/photo.js");
+  const { shrink, thumbnail } = await import("../../pwa/static/js/lib/image_resize.js");
   put("createImageBitmap", never);
   const file = new File(["x"], "a.jpg", { type: "image/jpeg" });
   assert.equal((await inTime(() => shrink(file)))?.value, file);
@@ -34,7 +34,7 @@ test("a picture that the browser never opens is kept as it came, without a small
 });
 
 test("a picture that the browser never packs is kept as it came", async () => {
-  const { shrink } = await import("../../pwa/static/js/photo.js");
+  const { shrink } = await import("../../pwa/static/js/lib/image_resize.js");
   put("createImageBitmap", async () => ({ width: 9, height: 9, close() {} }));
   put("document", { createElement: () => ({ getContext: () => ({ fillRect() {}, drawImage() {} }), toBlob() {} }) });
   const file = new File(["x"], "a.jpg", { type: "image/jpeg" });
@@ -42,19 +42,19 @@ test("a picture that the browser never packs is kept as it came", async () => {
 });
 
 test("a lock that is never given ends the round, and the next may go", async () => {
-  const { oneTab } = await import("../../pwa/static/js/lock.js");
+  const { oneTab } = await import("../../pwa/static/js/lib/web_lock.js");
   put("navigator", { locks: { request: never } });
   assert.deepEqual(await inTime(() => oneTab(never)), { value: false });
 });
 
 test("without locks too a round that never ends holds up no other", async () => {
-  const { oneTab } = await import("../../pwa/static/js/lock.js");
+  const { oneTab } = await import("../../pwa/static/js/lib/web_lock.js");
   put("navigator", {});
   assert.deepEqual(await inTime(() => oneTab(never)), { value: true });
 });
 
 test("an answer whose body stops half-way is no signal, and not a hotel's", async () => {
-  const { net } = await import("../../pwa/static/js/exchange.js");
+  const { net } = await import("../../pwa/static/js/sync/http.js");
   put("fetch", async (_path, { signal }) => {
     const json = () => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     return { status: 200, headers: new Headers({ "Content-Type": "application/json" }), json };
@@ -92,7 +92,7 @@ function disk() {
 
 for (const stuck of ["open", "get", "write"]) {
   test(`a disk that never answers (${stuck}) is no save, and is opened anew for the next`, async () => {
-    const { openStore } = await import("../../pwa/static/js/store.js");
+    const { openStore } = await import("../../pwa/static/js/sync/indexeddb.js");
     const here = disk();
     const store = openStore();
     here.stuck = stuck;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { isHeic } from "../../pwa/static/js/photo.js";
+import { isHeic } from "../../pwa/static/js/lib/image_resize.js";
 
 /** How a file of that coding begins, as a phone gives it that knows no type for it. @param {string} brand */
 const photo = (brand) => new Blob(["\0\0\0\x18ftyp", brand, "\0\0\0\0mif1heic"]);

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
-import { isNews, listen } from "../../pwa/static/js/fix.js";
-import { led } from "../../pwa/static/js/suggest.js";
+import { isNews, listen } from "../../pwa/static/js/lib/geolocation_watch.js";
+import { led } from "../../pwa/static/js/lib/address_autocomplete.js";
 
 /** @param {number} metres */
 const fix = (metres) => ({ lat: 39.6, lon: -71.2, metres });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { recall } from "../../pwa/static/js/recall.js";
+import { recall } from "../../pwa/static/js/sync/cached_store.js";
 
 /** A disk, and how often it was read whole. `before` is done when a read of rows begins. */
 function disk() {

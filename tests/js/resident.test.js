@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { apart } from "../../pwa/static/js/apart.js";
-import { missing, told, toldOnSite } from "../../pwa/static/js/telling.js";
+import { apart } from "../../pwa/static/js/sync/scoped_store.js";
+import { missing, told, toldOnSite } from "../../pwa/static/js/sync/report_op.js";
 
 /** @type {[string, string][]} */
 const LAMP = [["group", "light"], ["service-light", "light-out"], ["service-tree", "tree-down"], ["lat", "39.6"], ["lon", "-71.2"], ["accuracy", "8"]];
@@ -65,7 +65,7 @@ test("half a fix is no place", () => {
 test("a resident's waits and counts are not the crew's, and the crew's mirror is not touched", async () => {
   /** @type {Map<string, unknown>} */
   const rows = new Map([["outbox/kv/next_try", 5], ["mirror/jobs/1", "job"]]);
-  const whole = /** @type {import("../../pwa/static/js/engine.js").Store} */ ({
+  const whole = /** @type {import("../../pwa/static/js/sync/engine.js").Store} */ ({
     get: async (base, name, key) => rows.get(`${base}/${name}/${key}`),
     all: async (base, name, prefix = "") =>
       [...rows].filter(([key]) => key.startsWith(`${base}/${name}/${prefix}`)).map(([key, value]) => [key.split("/")[2] ?? "", value]),

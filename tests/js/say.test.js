@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { speaker } from "../../pwa/static/js/say.js";
+import { speaker } from "../../pwa/static/js/crew/phrases.js";
 
 const WORDS = {
   near: "cerca de {place}", off: "a unos {distance} de {place}", corner: "{street} con {other}",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { doubts, taken } from "../../pwa/static/js/taken.js";
+import { doubts, taken } from "../../pwa/static/js/lib/photo_metadata.js";
 
 const [ASCII, SHORT, LONG, RATIO] = [2, 3, 4, 5];
 const HERE = { lat: 39.6, lon: -71.2 };

@@ -15,7 +15,7 @@ from wording import shared
 
 from pwa.web import localization
 
-JS = Path(__file__).parents[2] / "pwa" / "static" / "js" / "localized.js"
+JS = Path(__file__).parents[2] / "pwa" / "static" / "js" / "lib" / "localized.js"
 AT = datetime(2026, 12, 4, 22, 12, tzinfo=UTC)  # 5:12 in the afternoon in Larkhaven
 NOON = datetime(2026, 12, 5, 1, 0, tzinfo=UTC)  # 8 in the evening
 LAST_YEAR = datetime(2025, 12, 4, 22, 12, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_a_crews_phone_writes_what_a_page_writes(app: Flask, reader: Reader, lan
         formats = localization.for_scripts()
         wanted = [localization.day(at) for at in (AT, NOON, LAST_YEAR)]
         wanted += [localization.clock(at) for at in (AT, NOON)]
-        # say.js sets a length apart by itself, where a page runs from right to left.
+        # crew/phrases.js sets a length apart by itself, where a page runs from right to left.
         wanted += [localization.distance(meters).strip("\u2068\u2069") for meters in METERS]
         zone = app.extensions["cityline"].city.time_zone.key
         today = localization.access.now()

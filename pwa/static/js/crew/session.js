@@ -1,0 +1,101 @@
+// This phone: whose it is, its engine, and the words that its screens put together.
+
+import { createEngine, introduce, whoIs } from "../sync/engine.js";
+import { net } from "../sync/http.js";
+import { oneTab } from "../lib/web_lock.js";
+import { clone, part, template } from "../lib/dom.js";
+import { digest, randomId } from "../lib/random.js";
+import { speaker } from "./phrases.js";
+import { openStore } from "../sync/indexeddb.js";
+import { takeWaiting } from "./service_worker_client.js";
+
+/**
+ * @typedef {Awaited<ReturnType<import("../sync/engine.js").Engine["view"]>>} View
+ * @typedef {object} App what a screen may ask of the page that shows it
+ * @property {(moved?: boolean, body?: boolean) => Promise<void>} draw
+ * @property {(asked?: boolean) => Promise<void>} send
+ * @property {() => Promise<void>} plan
+ * @property {() => Promise<void>} packUp
+ * @property {(entry: import("../sync/engine.js").Entry) => void} offerUndo
+ * @property {(words: string) => void} announce
+ * @property {<T>(keep: () => Promise<T>, form?: Element, words?: string) => Promise<T | null>} kept
+ */
+
+const page = document.body.dataset;
+export const lang = document.documentElement.lang;
+const main = part(document, "#main");
+export const { say, many, moment, promise, place, named, answered, distance } = speaker(
+  template("words"), lang, page["zone"] ?? "UTC",
+);
+export const store = openStore();
+const random = { id: randomId, fraction: Math.random };
+await takeWaiting();
+// A disk that did not answer, or that the browser took away, is opened anew: without it there would be no page.
+export const who = (await whoIs(store).catch(() => whoIs(store))) ?? (await welcome());
+export const engine = createEngine({
+  store,
+  net,
+  clock: Date.now,
+  random,
+  digest,
+  user: who.person,
+  lock: oneTab,
+  fill: async () => {
+    const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {};
+    return quota ? usage / quota : 0;
+  },
+  release: page["release"] ?? "",
+});
+
+/**
+ * Takes something back: here within its ten seconds, else the city is asked to. "gone" where another tab has done so.
+ * @param {string} id @returns {Promise<"undone" | "asked" | "late" | "gone">}
+ */
+export async function takeBack(id) {
+  if (await engine.undo(id)) return "undone";
+  if (await engine.withdraw(id)) return "asked";
+  const { outbox, sent } = await engine.view();
+  const all = [...outbox, ...sent];
+  return all.some(({ op }) => op.id === id) && !all.some(({ op }) => op.data["op"] === id) ? "late" : "gone";
+}
+
+export function crewNames() {
+  return who.crews.map(({ name }) => name).join(", ");
+}
+
+/** The first screen of a phone that nobody uses yet. Ends when the city says whose it is.
+ * @returns {Promise<import("../sync/engine.js").Who>} */
+function welcome() {
+  const screen = clone("t-welcome");
+  main.replaceChildren(screen);
+  // It says what becomes of work, and leads to it: here is none yet.
+  const bar = part(document, "#sync");
+  bar.hidden = true;
+  const box = part(main, "[data-fill=welcome]");
+  const field = /** @type {HTMLInputElement} */ (part(main, "#code"));
+  const known = new AbortController(); // whose it is
+  return new Promise((resolve) => {
+    /** @param {string} [code] */
+    const look = async (code) => {
+      try {
+        const { who } = await introduce({ store, net, random }, code);
+        known.abort();
+        // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
+        void navigator.storage?.persist?.();
+        bar.hidden = false;
+        resolve(who);
+      } catch (fault) {
+        const problem = String(/** @type {Error} */ (fault).message);
+        box.hidden = code === undefined && problem === "login";
+        box.textContent = say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`);
+        if (code !== undefined) field.focus();
+      }
+    };
+    part(main, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void look(field.value);
+    });
+    window.addEventListener("online", () => void look(), { signal: known.signal });
+    void look();
+  });
+}

@@ -1,0 +1,363 @@
+/**
+ * The call desk: the list under the box, its keys, the timer, and the draft that outlives a lost connection.
+ * The form works without this file; htmx sends it and renews what follows from its fields.
+ */
+
+import { fieldsIn, keep, letGo, putBack, takeOver, takeUp } from "./draft.js";
+import { suggestions } from "../lib/address_autocomplete.js";
+
+const htmx = /** @type {any} */ (window).htmx;
+const PAUSE_MS = 120;
+const SECOND_MS = 1000;
+// Parts with fields that the caller's words decide: what was asked of the problem, and which of several places.
+const CHOSEN_IN = ["about", "spot"];
+const CHOSEN = "chosen"; // the call-taker said which language is spoken
+
+/** When the first key of this call was pressed, by the page's own clock; 0 before. */
+let began = 0;
+/** How many seconds of it were counted before: in a draft, or until what was sent came back to be mended. */
+let before = 0;
+/**
+ * A draft whose questions are not drawn yet: they are asked for, and filled in as they come.
+ * @type {[string, string][] | null}
+ */
+let returning = null;
+/** What is brought anew had the focus in this field. */
+let held = "";
+/** What is chosen there as a part is brought anew: it may have been chosen since that was asked for. @type {[string, string][]} */
+let chosen = [];
+/** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
+/** @type {AbortController | null} */ let asking = null;
+/** What was typed when the list was asked for that stands there. */
+let listed = "";
+/** Arrows chose the marked line: a list that comes late leaves it marked. */
+let arrowed = false;
+/** What follows from the fields, on its way. @type {Set<XMLHttpRequest>} */
+const renewing = new Set();
+/** Enter came before the list did: what to do with its first line. @type {((line: HTMLElement) => void) | null} */
+let waiting = null;
+
+const form = () => /** @type {HTMLFormElement} */ (document.getElementById("call"));
+/** @param {string} name */
+const field = (name) => /** @type {HTMLInputElement} */ (form().querySelector(`[name="${name}"]`));
+const box = () => /** @type {HTMLInputElement} */ (document.getElementById("sought"));
+const list = () => /** @type {HTMLElement} */ (document.getElementById("found"));
+const lines = () => /** @type {HTMLElement[]} */ ([...list().querySelectorAll('[role="option"]')]);
+const joins = () => /** @type {NodeListOf<HTMLInputElement>} */ (form().querySelectorAll('[name="join"]'));
+const marked = () => lines().find((line) => line.getAttribute("aria-selected") === "true");
+
+/** htmx takes a page up once it is whole; what is asked of it before that is lost. @type {Promise<unknown>} */
+const whole = new Promise((done) => document.addEventListener("DOMContentLoaded", done, { once: true }));
+
+/** Everything that follows from the fields is asked for anew. */
+const renew = () => htmx.trigger(document.body, "parts");
+
+/** Another place is meant: which of several the last one was says nothing of it. */
+const forgetPick = () => form().querySelector('[type="hidden"][name="pick"]')?.remove();
+
+/** A form that has just come: the next call's, or the same with what must be mended. */
+function begin() {
+  began = 0;
+  before = Number(field("seconds").value) || 0;
+  suggestions(form(), form().dataset["several"] ?? "", () => {
+    forgetPick();
+    renew();
+  });
+  if (field("service").value || field("answer").value) close(); // what is chosen need not be looked for
+  if (form().querySelector("#errors")) {
+    takeOver(form());
+    called();
+  } else void takeUpDraft();
+  showTimer();
+}
+
+/** What was typed before the page was closed, or the server went away, stands there again. */
+async function takeUpDraft() {
+  returning = await takeUp(form());
+  if (!returning) return;
+  before = Number(field("seconds").value) || 0; // not the time that the page was closed
+  tell("back");
+  await whole;
+  renew();
+}
+
+/** Somebody is on the line: from the first key on the call is timed. */
+function called() {
+  began ||= performance.now();
+  count();
+}
+
+/** How long the call takes so far, in seconds; the form tells it. */
+function count() {
+  const seconds = before + (began ? (performance.now() - began) / SECOND_MS : 0);
+  if (began || before) field("seconds").value = seconds.toFixed(1);
+  return Math.floor(seconds);
+}
+
+function showTimer() {
+  const line = document.getElementById("oncall");
+  const clock = document.getElementById("timer");
+  if (!line || !clock) return;
+  const seconds = count();
+  line.hidden = !began && !before;
+  clock.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** What a line leads to, in whichever list. @param {HTMLElement | undefined} line */
+function whatIs(line) {
+  const { service = "", answer = "" } = line?.dataset ?? {};
+  return `${service} ${answer}`;
+}
+
+/** @param {HTMLElement | undefined} line */
+function mark(line) {
+  for (const each of lines()) each.setAttribute("aria-selected", String(each === line));
+  if (line) box().setAttribute("aria-activedescendant", line.id);
+  else box().removeAttribute("aria-activedescendant");
+  line?.scrollIntoView({ block: "nearest" });
+}
+
+function close() {
+  clearTimeout(pause);
+  pause = undefined;
+  waiting = null;
+  asking?.abort();
+  asking = null;
+  list().hidden = true;
+  box().setAttribute("aria-expanded", "false");
+  box().removeAttribute("aria-activedescendant");
+}
+
+async function look() {
+  clearTimeout(pause);
+  pause = undefined;
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const typed = box().value.trim();
+  if (!typed) return close();
+  const lang = new FormData(form()).get("lang");
+  try {
+    const answer = await fetch(`${form().dataset["found"]}?${new URLSearchParams({ q: typed, lang: String(lang) })}`, { signal });
+    if (!answer.ok) return;
+    const html = await answer.text();
+    if (signal.aborted) return;
+    const place = document.getElementById("found-box");
+    if (!place) return;
+    const meant = arrowed ? whatIs(marked()) : "";
+    listed = typed;
+    place.innerHTML = html; // our own server's lines; the page's policy lets no script in them run
+    box().setAttribute("aria-expanded", String(lines().length > 0));
+    const line = lines().find((each) => whatIs(each) === meant) ?? lines()[0];
+    mark(line);
+    if (line && waiting) waiting(line);
+  } catch {
+    // No answer, or another letter: what was typed still stands there, and Save says more.
+  } finally {
+    if (!signal.aborted) [asking, waiting] = [null, null];
+  }
+}
+
+/** Takes a line: the call is about that. @param {HTMLElement} line */
+function choose(line) {
+  const { service, answer, topic, name } = line.dataset;
+  if (service) field("service").value = service;
+  field("answer").value = answer ?? field("answer").value;
+  if (answer) field("service").value = "";
+  const about = /** @type {HTMLSelectElement} */ (form().querySelector("#topic"));
+  if (topic) about.value = topic;
+  end(service ? "case" : "answered");
+  box().value = name ?? box().value;
+  close();
+  renew();
+  const next = !service ? "#sought" : "office" in line.dataset ? "#note" : "#place"; // an office asks for no place
+  /** @type {HTMLElement} */ (form().querySelector(next)).focus();
+  keep(form());
+}
+
+/** Shows a line's script and takes nothing. @param {HTMLElement} line */
+function read(line) {
+  const { service = "", answer = "" } = line.dataset;
+  const values = { ...Object.fromEntries(new FormData(form())), service, answer, ends: service ? "case" : "answered" };
+  htmx.ajax("POST", form().dataset["script"], { target: "#say", swap: "outerHTML", values });
+}
+
+/** @param {string} how */
+function end(how) {
+  const way = /** @type {HTMLInputElement | null} */ (form().querySelector(`[name="ends"][value="${how}"]`));
+  if (!way) return;
+  way.checked = true;
+  way.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+/** @param {"lost" | "shut" | "back" | ""} what */
+function tell(what) {
+  const notice = /** @type {HTMLElement} */ (document.getElementById("lost"));
+  const words = what ? form().dataset[what] ?? "" : "";
+  notice.hidden = !words;
+  notice.classList.toggle("errors", what !== "back");
+  /** @type {HTMLElement} */ (notice.firstElementChild).textContent = words;
+}
+
+/** @param {KeyboardEvent} event */
+function pressed(event) {
+  if (document.querySelector("dialog[open]") || event.isComposing) return;
+  if (event.key === "?" && !(event.target instanceof Element && event.target.closest("input, textarea, select"))) return help(event);
+  if (!(event.target instanceof Element) || !form()) return;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    close();
+    return form().requestSubmit(/** @type {HTMLElement} */ (document.getElementById("save")));
+  }
+  if (event.altKey && /^Digit[1-4]$/.test(event.code)) {
+    event.preventDefault();
+    end(["answered", "case", "transferred", "dropped"][Number(event.code.slice(5)) - 1] ?? "");
+    return undefined;
+  }
+  if (event.altKey && event.code === "KeyD") {
+    event.preventDefault();
+    /** @type {HTMLElement | null} */ (form().querySelector('[name="join"]'))?.click();
+    return undefined;
+  }
+  if (event.target.id === "sought") return inBox(event);
+  if (event.key === "Enter" && event.target instanceof HTMLInputElement) {
+    event.preventDefault(); // only Save sends: a call is not over because a field is
+    if (event.target.id === "phone") box().focus();
+    else if (event.target.name === "pick") renew();
+    else event.target.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  return undefined;
+}
+
+/** @param {KeyboardEvent} event */
+function inBox(event) {
+  const all = list().hidden ? [] : lines();
+  const at = marked();
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (!all.length) return;
+    arrowed = true;
+    const step = event.key === "ArrowDown" ? 1 : -1;
+    mark(all[((at ? all.indexOf(at) : -1) + step + all.length) % all.length]);
+  } else if (event.key === "Enter") {
+    const act = event.altKey ? read : choose;
+    const isOfThese = arrowed || listed === box().value.trim(); // or the list is of fewer letters than stand there
+    if (at && !list().hidden && isOfThese) act(at);
+    else if (box().value.trim()) {
+      waiting = act;
+      if (pause || !asking) void look();
+    }
+  } else if (event.key === "Escape") close();
+  else return;
+  event.preventDefault();
+}
+
+/** Where a field is found again. @param {HTMLInputElement} field */
+function nameOf({ name, type, value }) {
+  const which = ["radio", "checkbox"].includes(type) ? `[value="${CSS.escape(value)}"]` : "";
+  return `[name="${CSS.escape(name)}"]${which}:not([type="hidden"])`;
+}
+
+/** The field that had the focus has it again; or if it went, what follows the place. */
+function focusAgain() {
+  const field = form().querySelector(held) ?? form().querySelector("#note");
+  held = "";
+  /** @type {HTMLElement | null} */ (field)?.focus();
+}
+
+/** @param {Event} event */
+function help(event) {
+  event.preventDefault();
+  /** @type {HTMLDialogElement} */ (document.getElementById("keys")).showModal();
+}
+
+document.addEventListener("keydown", pressed);
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element)) return;
+  if (event.target.closest("[data-help]")) return help(event);
+  const line = /** @type {HTMLElement | null} */ (event.target.closest('#found [role="option"]'));
+  if (line && !event.target.closest("button")) choose(line);
+});
+document.addEventListener("input", (event) => {
+  if (!(event.target instanceof Element) || !form()?.contains(event.target)) return;
+  if (event.target.id === "place") forgetPick();
+  called();
+  keep(form());
+  if (event.target.id !== "sought") return;
+  arrowed = false;
+  waiting = null;
+  clearTimeout(pause);
+  pause = setTimeout(() => void look(), PAUSE_MS);
+});
+document.addEventListener("change", (event) => {
+  const { target } = event;
+  if (!(target instanceof HTMLElement) || !form()?.contains(target)) return;
+  if (target.matches('[name="lang"]')) form().dataset["spoken"] = CHOSEN;
+  if (target.matches('[name="join"]')) {
+    for (const other of joins()) if (other !== target) other.checked = false;
+  }
+  keep(form());
+  // Arrows choose as they move: a place that they pass is not taken before Enter, or before the keys leave it.
+  if (target.matches('[name="pick"]') && form().querySelector('[name="pick"]:focus-visible')) return;
+  if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"], [name="join"]')) renew();
+});
+document.addEventListener("focusout", (event) => {
+  const { target, relatedTarget } = event;
+  const leaves = !(relatedTarget instanceof Element && relatedTarget.matches('[name="pick"]'));
+  if (target instanceof HTMLInputElement && target.name === "pick" && target.checked && leaves) renew();
+  if (!(target instanceof HTMLElement) || target.id !== "sought") return;
+  if (!(relatedTarget instanceof Element && relatedTarget.closest("#found"))) setTimeout(close, PAUSE_MS);
+});
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = /** @type {CustomEvent} */ (event).detail;
+  // Kept, or handed back under the key that it has from now on.
+  if (target?.id === "call" && [200, 422].includes(xhr.status)) letGo(form());
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (target?.id !== "call") return;
+  for (const xhr of renewing) xhr.abort(); // or the last caller would be drawn into the next call
+  begin();
+});
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const { target } = /** @type {CustomEvent} */ (event).detail;
+  const field = document.activeElement;
+  held = field instanceof HTMLInputElement && target?.contains(field) ? nameOf(field) : "";
+  if ([...CHOSEN_IN, "near"].includes(target?.id)) chosen = fieldsIn(form(), target);
+});
+// The caller's language, until somebody chooses another.
+document.addEventListener("htmx:oobAfterSwap", (event) => {
+  const { target } = /** @type {CustomEvent} */ (event).detail;
+  if (CHOSEN_IN.includes(target?.id)) putBack(form(), chosen);
+  if (target?.id === "near") {
+    const same = chosen.map(([, value]) => value);
+    for (const box of joins()) box.checked = same.includes(box.value); // or was unticked since
+  }
+  if (held && document.activeElement === document.body) focusAgain();
+  if (returning && ["about", "spot", "near"].includes(target?.id)) putBack(form(), returning);
+  if (target?.id !== "caller") return;
+  const lang = /** @type {HTMLElement | null} */ (document.getElementById("caller"))?.dataset["lang"];
+  const way = /** @type {HTMLInputElement | null} */ (form().querySelector(`[name="lang"][value="${lang}"]`));
+  if (!way || way.checked || [lang, CHOSEN].includes(form().dataset["spoken"])) return;
+  form().dataset["spoken"] = lang;
+  way.checked = true;
+  renew();
+});
+for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+  document.addEventListener(name, (event) => {
+    const { xhr, elt } = /** @type {CustomEvent} */ (event).detail;
+    if (elt?.id === "call") tell([400, 401, 403].includes(xhr?.status) ? "shut" : "lost");
+  });
+}
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { elt, successful } = /** @type {CustomEvent} */ (event).detail;
+  if (elt?.id !== "call" && successful) returning = null;
+});
+document.addEventListener("htmx:beforeSend", (event) => {
+  const { elt, xhr } = /** @type {CustomEvent} */ (event).detail;
+  if (elt?.id === "call") return tell("");
+  renewing.add(xhr);
+  xhr.addEventListener("loadend", () => renewing.delete(xhr));
+});
+setInterval(showTimer, SECOND_MS);
+begin();

@@ -1,6 +1,0 @@
-// My reports: above those that this browser has links of, what still waits on this phone.
-
-import { anything } from "./waiting.js";
-
-const waiting = /** @type {HTMLElement | null} */ (document.querySelector("#kept-here"));
-if (waiting && (await anything())) await (await import("./receipts.js")).list(waiting);
