@@ -2,8 +2,8 @@
 
 A module an audience: `resident`, `staff`, `crew`, `messages` (email, texts, notifications), `shared` (states,
 outcomes, errors); `city` has names out of the demo city's file. Each entry is the English of one sentence as
-code and templates pass it to gettext, placeholders included; tests/unit/test_wording.py fails for one that no
-page says any more. So a test that asserts a sentence's absence cannot go on passing after it was reworded.
+code and templates pass it to gettext, placeholders included; unit/suite/test_wording.py fails for one that
+no page says any more. So a test that asserts a sentence's absence cannot go on passing after it was reworded.
 
     assert shown(answer).count(resident.FIX_BY(day="Friday, May 15")) == 1
     page.get_by_role("button", name=staff.ASSIGN)

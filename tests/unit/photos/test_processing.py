@@ -41,7 +41,7 @@ from city.photos import decoding, processing
 from city.photos.processing import SIZES, BadPhoto, Developed
 
 REAL = Path(os.environ.get("CITYLINE_BENCH_DATA", "nowhere")) / "photos"
-FATES = tomllib.loads((Path(__file__).parents[2] / "bench" / "photos.toml").read_text())
+FATES = tomllib.loads((Path(__file__).parents[3] / "bench" / "photos.toml").read_text())
 needs_real_photos = pytest.mark.skipif(
     not REAL.is_dir(), reason="CITYLINE_BENCH_DATA names no folder with real data"
 )
@@ -457,7 +457,7 @@ print(peak() - before)
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert int(done.stdout) < 450, f"{done.stdout} MB"
 

@@ -1,13 +1,8 @@
 """What counts as a text that says nothing."""
 
 import pytest
-from factories import Town
-from test_office import asked, close, office
 
-from city.lifecycle import Refused
 from city.text import is_blank
-
-__all__ = ["office"]
 
 NOTHING = [
     "", "  \n", "\u200b", "\u2800", "\u3164", "\u00ad", "\ufeff", "\u202e\u202c", "\u115f\u1160\uffa0",
@@ -23,9 +18,3 @@ def test_nobody_could_read_it(words: str) -> None:
 @pytest.mark.parametrize("words", ["It is right.", "ñ", "\u00ad7", "👍", "سلام", "예", "."])
 def test_somebody_could(words: str) -> None:
     assert not is_blank(words)
-
-
-@pytest.mark.parametrize("words", NOTHING)
-def test_nothing_is_no_answer(town: Town, words: str) -> None:
-    with town.at_work() as scene, pytest.raises(Refused, match="told_missing"):
-        close(scene, asked(scene), words=words)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEYS = {"bench", "db", "what", "p99_ratio", "refused_share", "healthz_max_ms", "letter_s", "failed", "met"}
 
 

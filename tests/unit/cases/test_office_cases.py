@@ -484,3 +484,9 @@ class TestTheCityFile:
             with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
                 config_versions.apply(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             opening.result()
+
+
+@pytest.mark.parametrize("words", ["", "  \n", "\u200b", "\u2800"])
+def test_an_answer_that_nobody_could_read_is_none(town: Town, words: str) -> None:
+    with town.at_work() as scene, pytest.raises(Refused, match="told_missing"):
+        close(scene, asked(scene), words=words)

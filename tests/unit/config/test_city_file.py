@@ -17,7 +17,7 @@ from city.config.city_file import CityFile, CityFileError
 from city.demo import ground as demo_ground
 from city.settings import DEFAULT_CITY
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STEPS = ("00", "33", "66", "99", "cc", "ff")
 PROMISE = "promise_days = 3"
 CHOICES = """values = [

@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-VENDOR = Path(__file__).parents[2] / "pwa" / "static" / "vendor"
+VENDOR = Path(__file__).parents[3] / "pwa" / "static" / "vendor"
 ROW = re.compile(
     r"^\| `(?P<file>[^`]+)` \|.*\| `(?P<licence>[^`]+)` \| `(?P<sha256>[0-9a-f]{64})` \|$", re.MULTILINE
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KEYS = {"bench", "kind", "n", "found", "wrong", "median_m", "p95_m", "p95_ms", "p95_cpu_ms", "met"}
 
 

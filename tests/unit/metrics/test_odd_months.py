@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sourcecity
 from factories import Town
-from test_insights import wrong
+from test_metrics import wrong
 
 from city.cases import batches, transitions
 from city.config import versions as config_versions

@@ -12,7 +12,7 @@ import pytest
 
 from bench import _targets, duplicates
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _run(module: str, data: str, *options: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from city.db.models import Answer, AnswerWords
 from city.people import contacts
 from city.people.contacts import Conversation
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUESTIONS = tomllib.loads((ROOT / "tests" / "golden" / "questions.toml").read_text("utf-8"))["questions"]
 ARTICLES = tomllib.loads((ROOT / "city" / "demo" / "answers.toml").read_text("utf-8"))
 ENOUGH = 0.9  # of the questions have the right answer among the first three

@@ -9,7 +9,7 @@ from wording import catalogue
 from city.settings import DEFAULT_CITY
 from pwa.messages import letters
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RECORD = ROOT / "docs" / "decisions" / "0019-a-typeface-of-our-own.md"
 TOKENS = ROOT / "pwa" / "static" / "css" / "tokens.css"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 A_SKIP = "import pytest\n\ndef test_a(): pass\n\ndef test_b(): pytest.skip('no moon tonight')\n"
 
 

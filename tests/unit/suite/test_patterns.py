@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import hostile
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 ASKS: Final = ("search", "match", "fullmatch", "findall", "finditer", "split", "sub", "subn")
 # What stands for the names that a pattern takes out of its function.
 HERE: Final[dict[str, Any]] = {

@@ -17,7 +17,7 @@ from PIL import Image
 from city.photos import processing
 from city.photos.processing import BadPhoto, Busy
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # What a decoder does to a photo of one byte; all others it decodes.
 FAULTY = """
 import ctypes, os, signal, sys, time

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OLD = ROOT / "tests" / "golden" / "old-wording.txt"
 HISTORY = {"CHANGELOG.md"}  # and docs/decisions: they tell what was, in the words of then
 
