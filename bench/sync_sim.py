@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._site import ROOT, say
-from bench.sim import plants
+from tests.simulation import mutations
 
 SEEDS, STEPS = 200, 300
 # A bug that this many worlds do not show is one that the simulation does not find.
@@ -56,7 +56,7 @@ def main() -> int:
         again = run(room, range(0, asked.seeds, AGAIN), asked.steps, asked.jobs)
         caught: dict[str, int | None] = {}
         if not asked.no_plants:
-            names = [asked.plant] if asked.plant else sorted(plants.PLANTS)
+            names = [asked.plant] if asked.plant else sorted(mutations.PLANTS)
             caught = plant(room, names, asked.steps, asked.jobs)
     traces, violations = told.pop("traces"), told.pop("violations_told")
     other = [seed for seed, trace in again["traces"].items() if traces[seed] != trace]
@@ -64,8 +64,8 @@ def main() -> int:
     print(json.dumps(line), flush=True)
     for each in violations:
         say(f"seed {each['seed']} step {each['step']} invariant {each['invariant']}: {each['words']}")
-    if moved := {name: seed for name, seed in caught.items() if seed != plants.SHOWN.get(name, 0)}:
-        say(f"Seeds differ from those in plants.SHOWN: {moved}.")
+    if moved := {name: seed for name, seed in caught.items() if seed != mutations.SHOWN.get(name, 0)}:
+        say(f"Seeds differ from those in mutations.SHOWN: {moved}.")
     missed = [name for name, seed in caught.items() if seed is None]
     unmet = [name for name, n in told["reached"].items() if not n] if asked.seeds >= ENOUGH else []
     if missed or unmet or other:
@@ -107,11 +107,11 @@ def plant(room: Path, names: Iterable[str], steps: int, jobs: int) -> dict[str, 
 
     The one that showed it when somebody last looked comes first, then all from 0 on.
     """
-    todo = iter(sorted(names, key=lambda name: plants.PLANTS[name].is_on_the_phone))
+    todo = iter(sorted(names, key=lambda name: mutations.PLANTS[name].is_on_the_phone))
     caught: dict[str, int | None] = {}
 
     def hunt(live: Any, name: str) -> None:
-        for seed in (plants.SHOWN.get(name, 0), *range(SEEDS_A_PLANT)):
+        for seed in (mutations.SHOWN.get(name, 0), *range(SEEDS_A_PLANT)):
             if live({"seed": seed, "steps": steps, "plant": name})["violations"]:
                 caught[name] = seed
                 return
@@ -121,7 +121,7 @@ def plant(room: Path, names: Iterable[str], steps: int, jobs: int) -> dict[str, 
         with ExitStack() as until:
             shared = None
             for name in todo:
-                if not plants.PLANTS[name].is_on_the_phone:
+                if not mutations.PLANTS[name].is_on_the_phone:
                     with worker(room, f"plant-{name}", name) as live:
                         hunt(live, name)
                     continue
@@ -139,7 +139,7 @@ def worker(room: Path, name: str, plant: str = "", **streams: Any) -> Iterator[A
     command = [
         sys.executable,
         "-m",
-        "bench.sim.worker",
+        "tests.simulation.worker",
         str(room / name),
         str(room),
         *([plant] if plant else []),
@@ -179,7 +179,9 @@ def _again(room: Path, asked: argparse.Namespace) -> int:
     return int(bool(told["violations"]))
 
 
-_FURNISH = "import sys, pathlib; from bench.sim.city import furnish; furnish(pathlib.Path(sys.argv[1]))"
+_FURNISH = (
+    "import sys, pathlib; from tests.simulation.city import furnish; furnish(pathlib.Path(sys.argv[1]))"
+)
 
 
 def _fast_disk() -> str | None:

@@ -2,7 +2,7 @@
 
 A bug in the phones' code may come with the seed, as "plant"; one in the city's is there from the start.
 
-python -m bench.sim.worker ROOM TEMPLATE [PLANT]
+python -m tests.simulation.worker ROOM TEMPLATE [PLANT]
 """
 
 import gc
@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.sim import plants
+from tests.simulation import mutations
 
 HERE = Path(__file__).parent
 
@@ -22,10 +22,12 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Serves until standard input ends."""
     room, template = Path(sys.argv[1]), Path(sys.argv[2])
-    plant = plants.PLANTS[sys.argv[3]] if len(sys.argv) > 3 else plants.NONE
+    plant = mutations.PLANTS[sys.argv[3]] if len(sys.argv) > 3 else mutations.NONE
     room.mkdir(parents=True, exist_ok=True)
-    plants.plant_python(plant)
-    from bench.sim.city import City  # only now: the plant is in place before anything of the city is read
+    mutations.plant_python(plant)
+    from tests.simulation.city import (
+        City,  # only now: the plant is in place before anything of the city is read
+    )
 
     city = City(template, room)
     gc.collect()
@@ -33,9 +35,9 @@ def main() -> None:
     gc.set_threshold(50_000)  # nothing that lives for one request is worth looking for
     for spoiled, seeds in groupby(map(json.loads, sys.stdin), lambda asked: asked.pop("plant", plant.name)):
         # Where other code runs, nothing of the last world's may go on.
-        phones = plants.phone_code(plants.PLANTS.get(spoiled, plants.NONE), room)
+        phones = mutations.phone_code(mutations.PLANTS.get(spoiled, mutations.NONE), room)
         with subprocess.Popen(
-            [plants.node(), str(HERE / "world.js"), *map(str, phones)],
+            [mutations.node(), str(HERE / "world.js"), *map(str, phones)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as world:

@@ -19,7 +19,7 @@ export function current() {
   return task;
 }
 
-/** @param {import("./luck.js").Luck} luck @param {(what: string) => void} count */
+/** @param {import("./rng.js").Luck} luck @param {(what: string) => void} count */
 export function createSchedule(luck, count) {
   /** @type {{ task: Task, act: () => any, resolve: (value: any) => void, reject: (fault: any) => void }[]} */
   let parked = [];

@@ -1,7 +1,7 @@
 // After the steps: the weather clears, nobody writes anything new, and what was promised is asked for.
 
 import { revoke } from "./steps.js";
-import { call } from "./wire.js";
+import { call } from "./pipe.js";
 
 const ROUNDS = 60;
 const PATIENCE = 4; // rounds in which nothing moved

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.sim import plants
+from tests.simulation import mutations
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,12 +37,12 @@ def simulated(*options: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_no_planted_bug_is_dropped_or_added_unnamed() -> None:
-    assert sorted(plants.PLANTS) == PLANTED.split()
+    assert sorted(mutations.PLANTS) == PLANTED.split()
 
 
 def test_what_the_planted_bugs_replace_is_still_there() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.sim.plants"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "tests.simulation.mutations"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

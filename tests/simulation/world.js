@@ -3,12 +3,12 @@
 
 import { createHash } from "node:crypto";
 import { pathToFileURL } from "node:url";
-import { healed } from "./healing.js";
-import { createLuck } from "./luck.js";
+import { healed } from "./convergence.js";
+import { createLuck } from "./rng.js";
 import { createPhone, Injected, weather } from "./phone.js";
 import { createSchedule } from "./schedule.js";
 import { STEPS, takenBack } from "./steps.js";
-import { call, listen, say } from "./wire.js";
+import { call, listen, say } from "./pipe.js";
 
 const [, , today, next] = process.argv;
 const UNREADABLE = 2; // of the pictures, the last ones

@@ -2,7 +2,7 @@
 // runs in the tabs is the code that ships.
 
 import { createHash } from "node:crypto";
-import { call } from "./wire.js";
+import { call } from "./pipe.js";
 import { current } from "./schedule.js";
 
 /** A fault that the world made, as opposed to one that the engine made. */

@@ -1,8 +1,8 @@
 // What can happen in the world, and how often. A step returns what it did, for the trace; false where it
 // found nothing to do.
 
-import { same } from "./healing.js";
-import { call } from "./wire.js";
+import { same } from "./convergence.js";
+import { call } from "./pipe.js";
 
 const YEARS = 10 * 365 * 86_400_000;
 const UNDO = 10_000;

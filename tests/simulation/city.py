@@ -24,7 +24,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql import selectable
 
-from bench.sim import fold
 from city import settings as city_settings
 from city.audit import events
 from city.audit.events import Actor
@@ -53,6 +52,7 @@ from city.reports import intake
 from pwa.app import create_app
 from pwa.web import city_reload
 from sync import devices, enrolment, jobs, merge, review, routes, together, work
+from tests.simulation import model
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
 SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
@@ -210,7 +210,7 @@ class City:
         self.inject, self.statements = inject, self.luck.randrange(1, 30) if inject else 0
         self.times = self.luck.choice([1, 1, 2, 3, 9])
         exchange = path.endswith("/exchange")
-        before = fold.read(self.raw, **vars(self.rules)) if exchange else None
+        before = model.read(self.raw, **vars(self.rules)) if exchange else None
         shut_out = self.whose(cookies.get("cl_device", ""))
         shut_out = shut_out if shut_out and shut_out["revoked"] else None
         client = self.app.test_client(use_cookies=False)
@@ -250,11 +250,11 @@ class City:
         }
 
     def _check_exchange(
-        self, before: fold.City, asked: dict[str, Any], told: dict[str, Any] | None,
+        self, before: model.City, asked: dict[str, Any], told: dict[str, Any] | None,
         shut_out: dict[str, Any] | None,
     ) -> None:  # fmt: skip
         """Compares what came of an exchange with the reference. `shut_out` is a revoked phone that asked."""
-        after = fold.read(self.raw)
+        after = model.read(self.raw)
         results = {r["id"]: (r["result"], r.get("why")) for r in told["results"]} if told else {}
         refused = all(result == "retry" for result, _why in results.values())
         if told is None or (refused and (results or told["auth"] == "login")):
@@ -274,7 +274,7 @@ class City:
             deposit = why if why != "author" or out else ""
             if revoked != (told["auth"] == "revoked") or (revoked and (told["scopes"] or told["changes"])):
                 self.complaints.append(["8", f"{device} is {revoked and 'revoked'}, and was told {told}"])
-            expected = fold.exchange(
+            expected = model.exchange(
                 before, person, device, deposit, [(op, _hashed(op)) for op in asked["ops"]], self.now
             )
             for op in asked["ops"]:
@@ -512,7 +512,7 @@ class City:
         found: dict[str, Any] = {}
         if version != self.version():
             return {"version": self.version(), "jobs": found}
-        city = fold.read(self.raw)
+        city = model.read(self.raw)
         mine = city.crews.get(user, set())
         numbers = [n for n, case in city.cases.items() if any(job.crew in mine for job in case.jobs.values())]
         with reading(self.held.engine) as s:
@@ -542,9 +542,9 @@ class City:
 
     def final(self, ledger: list[dict[str, Any]]) -> list[list[str]]:
         """Every promise that was not kept, as [invariant, words]."""
-        from bench.sim import oracle
+        from tests.simulation import invariants
 
-        return oracle.broken(self.raw, ledger, self.store_folder, self.deposited, self.away)
+        return invariants.broken(self.raw, ledger, self.store_folder, self.deposited, self.away)
 
     @property
     def raw(self) -> sqlite3.Connection:
