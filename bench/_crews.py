@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from city.db.models import Address, Asset, Person, Photo, Service
 from city.demo.phrases import WORDS
 from city.imports import history_writer
-from city.imports.history_writer import Move, Picture, Story, Told
+from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
 from city.lifecycle import CREW
 from city.people import accounts
 from city.places.lookup import Place
@@ -49,7 +49,7 @@ class _Teller:
         # Any picture of the demo: the bytes lie in the store, and each row is a photo of its own.
         self.pattern = s.scalars(select(Photo).where(Photo.stored_at.is_not(None)).limit(1)).one()
 
-    def story(self, crew_id: int) -> Story:
+    def story(self, crew_id: int) -> CaseHistory:
         code = self.chance.choices(list(SERVICES), list(SERVICES.values()))[0]
         service = self.services[code]
         opened = self.now - timedelta(hours=self.chance.uniform(4, 96))
@@ -61,12 +61,12 @@ class _Teller:
             Move("accept", opened + timedelta(hours=2), self.dispatcher),
             Move("assign", opened + timedelta(hours=3), self.dispatcher, crew=crew_id),
         ]
-        return Story(code, told, moves, "live")
+        return CaseHistory(code, told, moves, "live")
 
-    def _told(self, service: Service, place: Place, at: datetime) -> Told:
+    def _told(self, service: Service, place: Place, at: datetime) -> ReportRow:
         lang = "es" if self.chance.random() < 0.2 else "en"
         words = WORDS[service.code][lang]
-        return Told(
+        return ReportRow(
             at, str(self._uuid()), lang=lang, place=place,
             words=self.chance.choice(words) if self.chance.random() < WITH_WORDS else "",
             answers={
@@ -84,9 +84,9 @@ class _Teller:
         address = self.chance.choice(self.addresses)
         return Place(address.lat, address.lon, "address", address.label)
 
-    def _picture(self) -> Picture:
+    def _picture(self) -> PhotoRow:
         photo, name = self.pattern, str(self._uuid())
-        return Picture(
+        return PhotoRow(
             name, f"form:{name}", photo.upload_sha256, photo.sizes, photo.width, photo.height, photo.bytes
         )
 

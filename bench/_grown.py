@@ -25,7 +25,7 @@ from city.db.models import Area, Base, Case, Crew, Person, Service, Street
 from city.demo.phrases import WORDS
 from city.geo import METRES_A_DEGREE
 from city.imports import history_writer
-from city.imports.history_writer import Move, Story, Told
+from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.lifecycle import CREW
 from city.people import accounts
 from city.places.lookup import Place
@@ -75,7 +75,7 @@ def _grow(base: Database, count: int) -> None:
     with db.transaction(engine) as s:
         teller = _Teller(s, Random(311), datetime.now(UTC))
     for start in range(0, count, AT_ONCE):
-        with history_writer.uncollected(), db.transaction(engine) as s:
+        with history_writer.gc_paused(), db.transaction(engine) as s:
             numbers = range(start, min(start + AT_ONCE, count))
             history_writer.write(s, [teller.story(n, count) for n in numbers], now=teller.now)
     # What time has done to its promises meanwhile: a city is never found with years of that still to be said.
@@ -110,7 +110,7 @@ class _Teller:
         s.add_all(self._wards())
         self.crews = [self._crew(s, n) for n in range(CREWS)]
 
-    def story(self, n: int, count: int) -> Story:
+    def story(self, n: int, count: int) -> CaseHistory:
         """The case number `n` of `count`: closed long ago, or open and one of the last."""
         is_open = n >= count * (1 - OPEN_SHARE)
         share = (n / count) if not is_open else 0.0
@@ -119,11 +119,11 @@ class _Teller:
             into = (n - count * (1 - OPEN_SHARE)) / (count * OPEN_SHARE)
             opened = self.now - timedelta(days=OPEN_DAYS * (1 - into), minutes=5)
         code, spot = self.chance.choice(self.services), self._spot()
-        told = Told(
+        told = ReportRow(
             opened, str(UUID(int=self.chance.getrandbits(128), version=4)), words=self._words(n, code),
             place=Place(spot.lat, spot.lon, "address", spot.address),
         )  # fmt: skip
-        return Story(code, [told], self._life(opened) if is_open else self._end(opened))
+        return CaseHistory(code, [told], self._life(opened) if is_open else self._end(opened))
 
     def _end(self, opened: datetime) -> list[Move]:
         done = min(opened + timedelta(hours=self.chance.expovariate(1 / 60)), self.now)

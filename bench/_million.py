@@ -58,8 +58,8 @@ def timed(kind: str, half: HalfYear, count: int, metres: tuple[int, ...]) -> dic
 def _fill(base: Database, points: list[Point], count: int, kind: str) -> None:
     engine, began = db.connect(base.url), time.monotonic()
     with db.transaction(engine) as s:
-        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=NOW)
-    with db.reading(engine) as s:
+        config_versions.publish(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=NOW)
+    with db.read_session(engine) as s:
         codes = list(s.scalars(select(Service.code).order_by(Service.code)))
     rows = _rows(points, codes, count)
     for done in range(0, count, AT_ONCE):
@@ -106,7 +106,9 @@ def _rows(points: list[Point], codes: list[str], count: int) -> Iterator[dict[st
 
 def _looks(base: Database, points: list[Point], metres: tuple[int, ...]) -> dict[str, float]:
     engine = db.connect(base.url)
-    looks: dict[str, Look] = {"ours": lambda s, code, place: duplicates.near(s, code, place, at=NOW)}
+    looks: dict[str, Look] = {
+        "ours": lambda s, code, place: duplicates.candidates_near(s, code, place, at=NOW)
+    }
     for each in metres:
         looks[str(each)] = lambda s, code, place, each=each: _by_rule(s, code, place, each)  # type: ignore[misc]
     found = {name: _p95(engine, look, points) for name, look in looks.items()}
@@ -116,12 +118,12 @@ def _looks(base: Database, points: list[Point], metres: tuple[int, ...]) -> dict
 
 def _p95(engine: Engine, look: Look, points: list[Point]) -> float:
     random, took = Random(7), []
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         codes = list(s.scalars(select(Service.code).order_by(Service.code)))
     for n in range(LOOKS + 20):
         code, (lat, lon) = random.choice(codes), random.choice(points)
         began = time.perf_counter()
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             look(s, code, Place(lat, lon, "gps", accuracy_m=12.0))
         if n >= 20:  # those before were to warm up
             took.append((time.perf_counter() - began) * 1000)

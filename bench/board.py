@@ -257,7 +257,7 @@ def _next(page: str) -> str:
 def _city(site: Site) -> City:
     engine = db.connect(site.settings.database_url)
     browser = logged_in(site, "dispatcher@demo.test", "/dispatch")
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         columns = (
             Case.lat, Case.lon, Case.number, Case.address, Case.service_code, Case.state, Case.standing,
             Case.area_id, Case.crew_id,

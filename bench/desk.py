@@ -84,7 +84,7 @@ def _write(engine: Engine, count: int) -> list[str]:
     weights = list(
         accumulate(1 / (n + 5) for n in range(len(words)))
     )  # as often as words are in any language
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         missing = count - (s.scalar(select(func.count()).select_from(Answer)) or 0)
         topics = s.execute(select(Topic.code, Topic.department_code).order_by(Topic.code)).all()
     for start in range(0, missing, AT_ONCE):
@@ -109,7 +109,7 @@ def _look(typed: list[str], find: Callable[[str], tuple[bool, float]]) -> dict[s
 
 def _finds(engine: Engine, words: str) -> tuple[bool, float]:
     began = time.perf_counter()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         hits = article_search.find(s, words, lang="en")
     return bool(hits), (time.perf_counter() - began) * 1000
 
@@ -155,7 +155,7 @@ def _word(chance: Random) -> str:
 
 
 def _counts(engine: Engine) -> dict[str, int]:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         return {
             name: s.scalar(select(func.count()).select_from(kind)) or 0
             for name, kind in (("cases", Case), ("contacts", Contact), ("answers", Answer))

@@ -110,7 +110,7 @@ def main() -> None:
         _import(engine, folder)
         houses = list(_houses(folder))[::every]
         say(f"{len(houses)} addresses are judged")
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             lookup.find(s, "nowhere")  # the layers are read once, by whoever comes first
             _forward(s, "forward", ((house, f"{house.number} {house.street}") for house in houses))
             chance = random.Random(SEED)

@@ -86,7 +86,7 @@ def _taken(engine: Engine, table: Table, real: Path) -> dict[str, Any]:
     how, now = str(mapping.MAPPINGS / f"{table.name}.toml"), datetime.now(UTC)
     first, seconds, cpu = _imported(engine, file, how, now)
     second, again, _cpu = _imported(engine, file, how, now)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         checked, wrong = realtables.times(s, table, real)
         faults = events.verify(s)
     for line in [*wrong[:5], *faults[:5]]:
@@ -103,7 +103,7 @@ def _imported(engine: Engine, file: Path, how: str, at: datetime) -> tuple[Outco
     """One run as the command makes it: what came of it, its seconds by the clock and of work."""
     city, mapped = city_file.load(DEFAULT_CITY), mapping.load(how)
     began, worked = time.perf_counter(), time.process_time()
-    with history_writer.uncollected(), db.transaction(engine) as s:
+    with history_writer.gc_paused(), db.transaction(engine) as s:
         outcome = request_imports.take(s, file, mapped, city, at=at, secret="a secret of the bench")
     return outcome, round(time.perf_counter() - began, 2), round(time.process_time() - worked, 2)
 
@@ -137,7 +137,7 @@ def _cut_over(engine: Engine, rows: Sequence[rehearsal.Row]) -> Iterator[dict[st
         return looked({**told, "seconds": seconds}, export, adds_up)
 
     def looked(told: dict[str, Any], export: list[rehearsal.Row], adds_up: bool) -> dict[str, Any]:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             differences, faults = rehearsal.differences(s, export), events.verify(s)
         for line in [*differences[:5], *faults[:5]]:
             say(line)

@@ -71,14 +71,14 @@ def main() -> int:
 def _ask(base: Database, count: int) -> None:
     """Lets so many ask the line in YEARS, unless they have: a city that was grown before is used again."""
     engine, began = db.connect(base.url), time.monotonic()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         there = s.scalar(select(func.count()).select_from(Contact)) or 0
         number = s.scalars(select(Case.number).limit(1)).one()
     told = _conversations(there, count, number, datetime.now(UTC))
     taker = Actor("person:1", frozenset({CALL_TAKER}))
     while part := list(islice(told, AT_ONCE)):
-        with history_writer.uncollected(), db.transaction(engine) as s:
-            contacts.log_all(s, [(each, taker) for each in part], origin="demo")
+        with history_writer.gc_paused(), db.transaction(engine) as s:
+            contacts.bulk_log(s, [(each, taker) for each in part], origin="demo")
     engine.dispose()
     say(f"{count} contacts, {count - there} of them new, in {time.monotonic() - began:.0f} s")
 

@@ -35,7 +35,7 @@ from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.models import Area, Batch, Case, Crew, Service, Tally, Topic
 from city.imports import history_writer
-from city.imports.history_writer import Story, Told
+from city.imports.history_writer import CaseHistory, ReportRow
 from city.lifecycle import (
     CALL_TAKER,
     CANCEL_REASONS,
@@ -139,7 +139,7 @@ def walked(engine: Engine, url: str, operations: int, seed: int = 311) -> dict[s
             worker.wait()
         for listener in listeners:
             listener.join()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         wrong = board_index.differences(s) + _backlog(s)
         asked = s.scalar(select(func.sum(Tally.n)).where(Tally.facet == "line", Tally.what != "seconds")) or 0
         count = s.scalar(select(func.count()).select_from(Case)) or 0
@@ -167,7 +167,7 @@ def _backlog(s: Session) -> list[str]:
 
 def _furnish(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=BEGAN)
+        config_versions.publish(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=BEGAN)
         s.add_all(Crew(name=name) for name in ("Lights", "Trees", "Streets"))
         s.add(Area(kind="area", name="West", geometry=WEST))
         accounts.add(s, "ana@bench.test", "Ana", ["dispatcher"])
@@ -280,11 +280,13 @@ def _tell(s: Session, chance: Random, at: datetime) -> None:
     told_at = None if chance.random() < 0.1 else place
     code, key = chance.choice(list(s.scalars(select(Service.code)))), uuid.uuid4().hex
     if chance.random() < 0.3:
-        history_writer.write(s, [Story(code, [Told(at, key, place=told_at, danger=chance.random() < 0.1)])])
+        history_writer.write(
+            s, [CaseHistory(code, [ReportRow(at, key, place=told_at, danger=chance.random() < 0.1)])]
+        )
         return
-    telling = intake.Telling(key=key, service_code=code, channel="web", place=told_at)
+    telling = intake.NewReport(key=key, service_code=code, channel="web", place=told_at)
     by = OFFICE if s.get_one(Service, code).office else accounts.A_RESIDENT
-    intake.take(s, telling, by=by, at=at, token=key)
+    intake.submit(s, telling, by=by, at=at, token=key)
 
 
 def _ask(s: Session, chance: Random, at: datetime, case: Case) -> None:
@@ -305,8 +307,8 @@ def _join(s: Session, case: Case, chance: Random, at: datetime) -> None:
     if case.lat is not None and case.lon is not None:
         where = Place(case.lat, case.lon, "pin", "", 5.0)
     danger = chance.random() < 0.2
-    telling = intake.Telling(key, case.service_code, "web", place=where, join=case.number, danger=danger)
-    intake.take(s, telling, at=at, token=key)
+    telling = intake.NewReport(key, case.service_code, "web", place=where, join=case.number, danger=danger)
+    intake.submit(s, telling, at=at, token=key)
 
 
 def _at(chance: Random) -> datetime:

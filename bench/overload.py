@@ -313,11 +313,11 @@ def _following(site: Site, _url: str) -> Iterator[Counter[str]]:
     with ExitStack() as stack:
         with db.transaction(engine) as s:
             case = _reported(s, at, danger=True).case
-            about = subscriptions.About("case", case.number, case.id)
+            about = subscriptions.Target("case", case.number, case.id)
             for n in range(DEAD):
                 dead = stack.enter_context(socket.create_server((f"127.0.1.{n + 1}", 0)))
                 endpoint = f"http://127.0.1.{n + 1}:{dead.getsockname()[1]}/{n}"
-                subscriptions.follow(s, about, endpoint, channel="push", keys=_keys(), lang="en", at=at)
+                subscriptions.subscribe(s, about, endpoint, channel="push", keys=_keys(), lang="en", at=at)
             case_id = case.id
         with db.transaction(engine) as s:
             dispatcher = accounts.actor(
@@ -348,11 +348,11 @@ def _reported(s: Any, at: datetime, *, danger: bool = False) -> Any:
     """A report as the form hands it over."""
     address = s.scalars(select(Address).order_by(Address.id).limit(1)).one()
     service = s.scalars(select(Service.code).where(Service.code == "light-out")).one()
-    told = intake.Telling(
+    told = intake.NewReport(
         key=uuid.uuid4().hex, service_code=service, channel="web", danger=danger,
         place=Place(address.lat, address.lon, "address", address.label),
     )  # fmt: skip
-    return intake.take(s, told, at=at, token=uuid.uuid4().hex)
+    return intake.submit(s, told, at=at, token=uuid.uuid4().hex)
 
 
 class Mailbox:

@@ -177,8 +177,8 @@ def _own_report(s: Any, site: Site) -> tuple[str, str]:
     known = intake.by_token(s, token)
     if known is None:
         place = Place(39.6012, -71.2034, "pin")
-        telling = intake.Telling(key=key, service_code="light-out", channel="web", place=place)
-        known = intake.take(s, telling, at=datetime.now(UTC), token=token)
+        telling = intake.NewReport(key=key, service_code="light-out", channel="web", place=place)
+        known = intake.submit(s, telling, at=datetime.now(UTC), token=token)
     return known.number, token
 
 

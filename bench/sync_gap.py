@@ -58,7 +58,7 @@ class Follower:
     def follow(self, engine: Engine, quiet: threading.Event) -> None:
         while True:
             last_look = quiet.is_set()
-            with db.reading(engine) as s:
+            with db.read_session(engine) as s:
                 self.cursor, new = self.look(s, self.cursor)
             self.seen |= new
             if last_look and not new:
@@ -96,7 +96,7 @@ def _furnish(engine: Engine, count: int) -> tuple[int, list[int]]:
     """A crew, and the ids of so many cases that nobody has yet."""
     at = datetime.now(UTC)
     with db.transaction(engine) as s:
-        config_versions.apply(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=at)
+        config_versions.publish(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=at)
         crew = accounts.add_crew(s, "Bench 1")
         service = s.scalars(select(Service).order_by(Service.position).limit(1)).one()
         place = Place(39.6, -71.2, "pin", "214 Tansy Street")
@@ -107,7 +107,7 @@ def _furnish(engine: Engine, count: int) -> tuple[int, list[int]]:
 def _followed(engine: Engine, url: str, crew_id: int, ids: list[int]) -> dict[str, Any]:
     """Lets everybody write and read, then counts what each reader has not seen."""
     quiet = threading.Event()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         start = s.scalar(select(Event.seq).order_by(Event.seq.desc()).limit(1)) or 0
     phone = Follower(lambda s, cursor: _pulled(s, crew_id, cursor), start)
     log = Follower(_read, start)
@@ -124,7 +124,7 @@ def _followed(engine: Engine, url: str, crew_id: int, ids: list[int]) -> dict[st
             quiet.set()
         for each in following:
             each.result()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         given = dict(s.execute(select(Assignment.id, Case.number).join(Case)).all())
         lines = set(s.scalars(select(Event.seq).where(Event.seq > start)))
     if len(given) != len(ids):
@@ -183,7 +183,7 @@ def _prepare(together: Barrier) -> None:
 
 def _write(url: str, crew_id: int, ids: list[int]) -> None:
     engine = db.connect(url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         s.get(Crew, crew_id)
     barrier.wait(60)
     for case_id in ids:

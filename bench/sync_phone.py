@@ -123,7 +123,7 @@ def main() -> int:
             chromium = p.chromium.launch(executable_path=browser(), args=list(BROWSER_ARGUMENTS))
             line = _measured(chromium.new_context(**PHONE), site, code, size)
             chromium.close()
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             line["arrived"] = s.scalar(select(func.count()).select_from(Operation)) or 0
             line["photos_missing"] = (
                 s.scalar(select(func.count()).where(DeclaredPhoto.photo_id.is_(None))) or 0

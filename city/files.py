@@ -22,7 +22,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` once all of it is on the disk.
 
     Until then, and where writing fails, what was there stays. Of several that write at once the last one's
@@ -37,13 +37,13 @@ def whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
-        sync(path.parent)
+        fsync(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Nobody else does the same in `folder` meanwhile. The lock goes with its process.
 
     Raises BlockingIOError where somebody does.
@@ -86,7 +86,7 @@ def why(fault: OSError | UnicodeDecodeError) -> str:
     return (fault.strerror if isinstance(fault, OSError) else "") or str(fault)
 
 
-def sync(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Makes a file's bytes, or a folder's list of names, survive a power cut."""
     opened = os.open(path, os.O_RDONLY)
     try:

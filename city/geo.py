@@ -78,18 +78,18 @@ def tile_at(point: Point, zoom: int) -> tuple[int, int]:
 
 def quad(point: Point) -> int:
     """The point's tile at QUAD_ZOOM as one number: every tile of a lower zoom is one range of them."""
-    return interleaved(*tile_at(point, QUAD_ZOOM))
+    return morton_code(*tile_at(point, QUAD_ZOOM))
 
 
-def interleaved(x: int, y: int) -> int:
+def morton_code(x: int, y: int) -> int:
     """The bits of column and row in turn (Morton's order), the row's first: two bits less are a zoom less."""
     return _spread(x) | _spread(y) << 1
 
 
-def quads_of(zoom: int, x: int, y: int) -> range:
+def quadkeys_covering(zoom: int, x: int, y: int) -> range:
     """The numbers of quad() within a tile; `zoom` is at most QUAD_ZOOM."""
     shift = 2 * (QUAD_ZOOM - zoom)
-    first = interleaved(x, y) << shift
+    first = morton_code(x, y) << shift
     return range(first, first + (1 << shift))
 
 

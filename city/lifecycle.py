@@ -36,7 +36,7 @@ REOPEN_DAYS: Final = 14
 REOPENINGS_BEFORE_SUPERVISOR: Final = 2
 # So many people's reports raise a case's priority where the city file does not say otherwise: more than one
 # household and its neighbors, and fewer than a whole street.
-MANY: Final = 5
+PRIORITY_REPORTERS: Final = 5
 
 
 class Refused(Exception):
@@ -70,17 +70,17 @@ class Move:
 
 
 # Call-takers call back, so they do at an office's case what a crew does at its job.
-DESKS: Final = (DISPATCHER, CALL_TAKER)
-NOBODY: Final[tuple[str, ...]] = ()
+DESK_ROLES: Final = (DISPATCHER, CALL_TAKER)
+NO_ROLE: Final[tuple[str, ...]] = ()
 
 MOVES: Final = {
     move.name: move
     for move in (
         Move("accept", (NEW,), ACCEPTED, (DISPATCHER, CALL_TAKER)),
-        Move("assign", OPEN, ASSIGNED, (DISPATCHER, SUPERVISOR), NOBODY),
-        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR), NOBODY),
-        Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NOBODY),
-        Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NOBODY),
+        Move("assign", OPEN, ASSIGNED, (DISPATCHER, SUPERVISOR), NO_ROLE),
+        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR), NO_ROLE),
+        Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NO_ROLE),
+        Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NO_ROLE),
         # The system's own: a report names a thing that is not the city's, see reports.take().
         # Danger waits by a supervisor's hand alone.
         Move(
@@ -88,20 +88,20 @@ MOVES: Final = {
             (NEW, ACCEPTED, ASSIGNED, UNDERWAY),
             WAITING,
             (DISPATCHER, CREW, SYSTEM),
-            DESKS,
+            DESK_ROLES,
             (SUPERVISOR,),
         ),
         # The system's own too: somebody tells of danger where a case waits, see cases.endanger().
-        Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), DESKS),
-        Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NOBODY),
-        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NOBODY, NOBODY),
-        Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESKS),
-        Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER), (RESIDENT, *DESKS)),
+        Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), DESK_ROLES),
+        Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NO_ROLE),
+        Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NO_ROLE, NO_ROLE),
+        Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESK_ROLES),
+        Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER), (RESIDENT, *DESK_ROLES)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
         Move("unmerge", (MERGED,), None, (DISPATCHER,)),
         # What a crew met in the field and reported itself, and what it closed by mistake a moment ago.
-        Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,), NOBODY),
-        Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,), NOBODY),
+        Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,), NO_ROLE),
+        Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,), NO_ROLE),
         # Several cases were changed at once, and nothing else happened since: see batches.py.
         Move("undo batch", (ACCEPTED, ASSIGNED, WAITING, CLOSED), None, (DISPATCHER, SUPERVISOR, CALL_TAKER)),
         Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),

@@ -41,7 +41,7 @@ Address = IPv4Address | IPv6Address
 Allowed = Callable[[Address], bool]
 
 
-class NotPublic(Exception):
+class PrivateAddressError(Exception):
     """The address is none that strangers may send us to: not https, or within somebody's own network."""
 
 
@@ -59,7 +59,7 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def check(url: str, *, loopback: bool = False) -> str:
+def validate_url(url: str, *, loopback: bool = False) -> str:
     """The address itself, if it may be asked as far as its words say; raises NotPublic.
 
     A name is looked up only as it is asked. `loopback` is for trying out: this very machine, without TLS too.
@@ -68,17 +68,17 @@ def check(url: str, *, loopback: bool = False) -> str:
         parts = urlsplit(url)
         host, _port = parts.hostname or "", parts.port
     except ValueError:
-        raise NotPublic(url) from None
+        raise PrivateAddressError(url) from None
     schemes = ("https", "http") if loopback else ("https",)
     plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= MOST_LETTERS
     if not plain or parts.scheme not in schemes or not host or parts.username is not None:
-        raise NotPublic(url)
+        raise PrivateAddressError(url)
     if not (_is_name(host) or (loopback and host == "localhost") or _is_allowed(host, loopback)):
-        raise NotPublic(url)
+        raise PrivateAddressError(url)
     return url
 
 
-class Outward(requests.Session):
+class SafeSession(requests.Session):
     """A session that asks public machines only, follows no redirect and reads little of an answer.
 
     post() and its like take only an address that check() takes. Raises NotPublic, requests' own faults, its
@@ -100,7 +100,7 @@ class Outward(requests.Session):
             self.mount("http://", adapter)
 
     def request(self, method: str, url: str, **how: Any) -> requests.Response:  # type: ignore[override]
-        check(url, loopback=self._loopback)
+        validate_url(url, loopback=self._loopback)
         return self.ask(method, url, seconds=MOST_SECONDS, reads=lambda _answer: MOST_BYTES, **how)
 
     def ask(
@@ -164,7 +164,7 @@ def _guarded(base: type[HTTPConnection], allowed: Allowed) -> type[HTTPConnectio
                     return sock
                 finally:
                     self._dns_host = name
-            raise fault or NotPublic(name)
+            raise fault or PrivateAddressError(name)
 
         def request(self, *given: Any, **named: Any) -> None:
             if self.sock:  # also one that was kept open since the last request
@@ -189,7 +189,7 @@ def _resolved(connection: HTTPConnection, allowed: Allowed) -> list[str]:
     except UnicodeError as fault:
         raise requests.exceptions.InvalidURL(name) from fault
     if not found or not all(allowed(address) for address in found):
-        raise NotPublic(name)
+        raise PrivateAddressError(name)
     return [str(address) for address in found]
 
 

@@ -30,7 +30,7 @@ def is_blank(words: str) -> bool:
     )
 
 
-def folded(told: str) -> Iterator[str]:
+def normalize(told: str) -> Iterator[str]:
     """The words of a text without case, accents and signs, in any script. No stems: "Elms" is not "Elm"."""
     plain = unicodedata.normalize("NFKD", told.casefold())
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))

@@ -90,7 +90,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app = Flask(__name__, static_folder=None)
     engine = db.connect(settings.database_url)
     watch = epochs.Watch(engine)
-    version, city = city_reload.at_start(settings, engine)
+    version, city = city_reload.load_at_start(settings, engine)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_NAME=access.cookie_name("cl_session", settings),
@@ -253,7 +253,7 @@ class LanguagePrefix:
 def _take_up() -> None:
     """That the process answers is asked without the database."""
     if request.endpoint != "shell.healthz":
-        city_reload.take_up()
+        city_reload.reload_if_changed()
 
 
 def _bound_forms() -> None:

@@ -22,7 +22,7 @@ from city.cases import batches, duplicates, sla_sweep, transitions
 from city.db import engine as db
 from city.metrics import publications
 from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
-from city.notifications.channel import Channel, Undeliverable
+from city.notifications.channel import Channel, PermanentFailure
 from city.opendata import editions
 from city.people import accounts, callers, sessions
 from city.photos import orphans, photos
@@ -131,12 +131,12 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
-        partial(photos.settle_all, engine, store, settings.var),
+        partial(photos.move_staged_to_storage, engine, store, settings.var),
         files,
     ]
     every_minute: list[Job] = [
         partial(photos.sweep, engine, settings.var),
-        partial(photos.forget, engine, store),
+        partial(photos.purge_owed, engine, store),
         partial(uploads.sweep, settings.var),
         partial(_watch_promises, app),
         partial(_mark_endings_without_photo, engine),
@@ -197,7 +197,7 @@ class Files:
             self._going.close()
 
     def _begin(self, now: datetime) -> None:
-        with db.reading(self._held.engine) as s:
+        with db.read_session(self._held.engine) as s:
             due = editions.is_due(s, self._root, self._held.city, now)
         if due:
             _publish(self._app, now)  # the figures of a month that has ended tonight
@@ -234,12 +234,12 @@ class _Records:
 
 def _take_up_city(app: Flask, _now: datetime) -> None:
     with app.app_context():
-        city_reload.take_up()
+        city_reload.reload_if_changed()
 
 
 def _listen(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return fan_out.follow(s, now)
+        return fan_out.process_events(s, now)
 
 
 def _tell_people(
@@ -266,19 +266,19 @@ def _tell_staff(app: Flask, by_email: Channel, now: datetime) -> None:
     """A letter that does not go out is tried again within a minute, under the same name, all day."""
     held = app.extensions["cityline"]
     zone = held.city.time_zone
-    with db.reading(held.engine) as s:
+    with db.read_session(held.engine) as s:
         people_due = overdue_digest.due(s, now, zone)
-        late = overdue_digest.late(s) if people_due else None
+        late = overdue_digest.overdue_cases(s) if people_due else None
     faults: list[Exception] = []
     for person in people_due:
         try:
             if late and late.total:
                 by_email.send(report_messages.morning(app, person, late, now.astimezone(zone).date()))
-        except (OSError, SMTPException, Undeliverable) as fault:
+        except (OSError, SMTPException, PermanentFailure) as fault:
             faults.append(fault)  # one mailbox that takes nothing holds up no other
             continue
         with db.transaction(held.engine) as s:
-            overdue_digest.told(s, person.id, now, zone)
+            overdue_digest.mark_sent(s, person.id, now, zone)
     if faults:
         raise faults[0]
 
@@ -300,12 +300,12 @@ def _watch_promises(app: Flask, now: datetime) -> int:
 
 def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return transitions.doubt(s, at=now, by=accounts.THE_SYSTEM)
+        return transitions.flag_missing_evidence(s, at=now, by=accounts.THE_SYSTEM)
 
 
 def _bring_before_a_person(engine: Engine, rules: Rules, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return declared.doubt(s, now) + review.overdue(s, now, rules)
+        return declared.flag_missing(s, now) + review.overdue(s, now, rules)
 
 
 def _tidy_phones(engine: Engine, now: datetime) -> int:
@@ -327,17 +327,17 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
 
 def _root(engine: Engine, now: datetime) -> None:
     with db.transaction(engine) as s:
-        events.take_due_root(s, now)
+        events.seal_day_if_due(s, now)
 
 
 def _publish(app: Flask, now: datetime) -> list[str]:
     held = app.extensions["cityline"]
-    return publications.publish_due(held.engine, held.city, now, by=accounts.THE_SYSTEM)
+    return publications.publish_completed_months(held.engine, held.city, now, by=accounts.THE_SYSTEM)
 
 
 def _learn(engine: Engine, _now: datetime) -> None:
-    with db.reading(engine) as s:  # goes through all ended cases: nobody is to wait for that
-        found = duplicates.learned(s)
+    with db.read_session(engine) as s:  # goes through all ended cases: nobody is to wait for that
+        found = duplicates.refit_service_weights(s)
     with db.transaction(engine) as s:
         duplicates.keep(s, found)
 

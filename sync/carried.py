@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, select
 
 from city.audit.events import Actor
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.in_list import is_in
 from city.db.models import Device, Operation, Person
 from city.lifecycle import Refused
@@ -46,7 +46,7 @@ def take(
     """
     told = _read(file)
     person_id = _owned(engine, told["device"], owner, at) if owner else told["person"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         device = s.get(Device, told["device"])
         if device is None or device.person_id != person_id:
             raise Refused("unknown_device")
@@ -70,7 +70,7 @@ def take(
             counted["known"] += known
         taken = push.push(engine, sender, asked.ops, at)
         counted.update(_became(result) for result in taken.results)
-        photos.settle_all(engine, store, settings.var, at, only=taken.photos)
+        photos.move_staged_to_storage(engine, store, settings.var, at, only=taken.photos)
     for photo in told["photos"]:
         try:
             counted[_photo(engine, store, settings, sender.device_id, photo, by, at)] += 1
@@ -141,7 +141,7 @@ def _known(
     asked = select(Operation.body_hash).where(
         Operation.device_id == sender.device_id, is_in(Operation.body_hash, {op.hash for op in ops})
     )
-    with reading(engine) as s:
+    with read_session(engine) as s:
         here = set(s.scalars(asked))
     return sum(op.hash in here for op in ops)
 
@@ -155,7 +155,7 @@ def _photo(
     by: Actor,
     at: datetime,
 ) -> str:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         here, complete = uploads.offset(s, settings.var, device_id, photo["id"])
         waits = declared.expected(s, device_id, photo["id"])
     if waits and photo["sha256"] not in {row.sha256 for row in waits}:
@@ -170,5 +170,5 @@ def _photo(
         return "photos_gone"
     uploads.append(settings.var, device_id, photo["id"], here, data[here:], len(data))
     done = uploads.finish(engine, settings.var, device_id, photo["id"], photo["sha256"], by=by, at=at)
-    photos.settle_all(engine, store, settings.var, at, only=[done] if done else [])
+    photos.move_staged_to_storage(engine, store, settings.var, at, only=[done] if done else [])
     return "photos"

@@ -88,7 +88,7 @@ def drop(s: Session, operation_id: str) -> None:
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id))
 
 
-def moved(s: Session, operation_id: str, device_id: str) -> None:
+def reassign_device(s: Session, operation_id: str, device_id: str) -> None:
     """The operation's missing photos are that phone's to send from now on."""
     rows = update(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
     s.execute(rows.where(DeclaredPhoto.photo_id.is_(None)).values(device_id=device_id))
@@ -126,7 +126,9 @@ def is_awaited(s: Session, photo_id: str) -> bool:
     return s.scalar(asked.limit(1)) is not None
 
 
-def came(s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, at: datetime) -> None:
+def photo_arrived(
+    s: Session, device_id: str, photo_id: str, photo: Photo, *, by: Actor, at: datetime
+) -> None:
     """Gives a photo to whatever waited for it. What its operation does not belong to yet, it waits with."""
     for row in expected(s, device_id, photo_id):
         if row.sha256 != photo.upload_sha256 or not _hold(s, row):
@@ -174,7 +176,7 @@ def _hold(s: Session, row: DeclaredPhoto) -> bool:
         attempt.rollback()
 
 
-def belong(
+def attach_to(
     rows: Sequence[DeclaredPhoto],
     *,
     case_id: int,
@@ -187,7 +189,7 @@ def belong(
         row.case_id, row.cycle, row.closure_id, row.report_id = case_id, cycle, closure_id, report_id
 
 
-def doubt(s: Session, at: datetime) -> int:
+def flag_missing(s: Session, at: datetime) -> int:
     """Says of photos that are not here after three days that they are late; they stay wanted.
 
     A case whose closing has none is marked by cases.doubt(), any other here. Returns how many were marked;

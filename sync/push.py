@@ -139,7 +139,7 @@ def take(
     known, held = dict(before.known), set(before.awaited)
     if before.deposited and not sender.deposit:
         for row in deposited_for_login(s, sender, locked=True):  # two requests at once would do it twice
-            taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
+            taken.photos += reapply(s, row, by=sender.by, at=at, rules=sender.rules)
         held = _Found(s, [(sender, ())]).of(sender, ()).awaited
     for op in sorted(ops, key=lambda op: op.n):
         # A taking back was followed when it came first.
@@ -151,7 +151,7 @@ def take(
             held |= {kept.prev or "", kept.case_ref}
         elif told["result"] != DEPOSITED and over & held:
             for row in _followers(s, over & held, sender):
-                taken.photos += again(s, row, by=sender.by, at=at, rules=sender.rules)
+                taken.photos += reapply(s, row, by=sender.by, at=at, rules=sender.rules)
             held = _Found(s, [(sender, ())]).of(sender, ()).awaited  # some may wait for another one now
     taken.results = [_latest(s, told) for told in taken.results]
     return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() does both as it ends
@@ -182,7 +182,7 @@ def deposited_for_login(s: Session, sender: Sender, *, locked: bool = False) -> 
     return [row for row in found if row.result.get("why") == "login" and row.person_id == sender.person_id]
 
 
-def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
+def reapply(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
     """Does what was stored and could not be done, and tells the phone of its result; then what follows on it.
 
     Returns the photos that wait for the store.
@@ -193,7 +193,7 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
         row = rows.pop(0)
         if row.code not in (HELD, DEPOSITED):
             continue  # done meanwhile, with one before it
-        together.lengthen(s)
+        together.charge_extra_work(s)
         over = {row.id} | _settled_by(protocol.reread(row.raw or ""))
         _again(s, row, sender, at, taken)
         if row.code not in (HELD, DEPOSITED):
@@ -201,24 +201,24 @@ def again(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RULES
     return taken.photos
 
 
-def go_on_without(s: Session, row: Row, *, at: datetime, rules: Rules = RULES) -> None:
+def release_dependents(s: Session, row: Row, *, at: datetime, rules: Rules = RULES) -> None:
     """Does what was held for this one, which never will be; the worker's next round stores its photos."""
     if row.person_id is None:
         return  # what residents send follows on nothing
     by = accounts.actor(s.get_one(Person, row.person_id))
     for follower in _followers(s, {row.id}, Sender(row.device_id, by, rules=rules)):
-        again(s, follower, by=by, at=at, rules=rules)
+        reapply(s, follower, by=by, at=at, rules=rules)
 
 
-def is_put_by(s: Session, *names: str | None) -> bool:
+def is_pending(s: Session, *names: str | None) -> bool:
     """Whether one of these operations is here and still to be done."""
     asked = select(Row.id).where(NOT_DONE, is_in(Row.id, [name for name in names if name]))
     return s.scalar(asked.limit(1)) is not None
 
 
-def tell(s: Session, row: Row) -> None:
+def notify_result_changed(s: Session, row: Row) -> None:
     """Lets the phone hear of a result that changed after it was answered."""
-    events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
+    events.publish_to_sync_feed(s, f"user:{row.person_id}", "result", row.id, present=True)
 
 
 def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> None:
@@ -227,7 +227,7 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
         _set_aside(row, op.why)
     else:
         try:
-            with together.part(s):
+            with together.savepoint_unless_shared(s):
                 _settle(s, row, op, sender, at, taken)
         except together.ENDS_ALL:
             raise
@@ -236,7 +236,7 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
         except Exception:
             log.exception("operation %s of device %s", row.id, row.device_id)
             _set_aside(row, "fault")
-    tell(s, row)
+    notify_result_changed(s, row)
 
 
 class _Found:
@@ -311,7 +311,7 @@ def _one(
         return _replayed(s, op, known[op.id], sender, at)
     arrived = len(taken.photos)
     try:
-        with together.part(s):  # 3: one bug spoils one operation
+        with together.savepoint_unless_shared(s):  # 3: one bug spoils one operation
             row = _row(op, sender, at)
             _settle(s, row, op, sender, at, taken)  # 4, 5
             _store(s, row)  # 6; leaving here is 7
@@ -467,7 +467,7 @@ def _adopt(s: Session, known: Row, sender: Sender) -> None:
     Whoever knows the whole of an operation wrote it; its photos may still be on that phone.
     """
     known.device_id = sender.device_id
-    declared.moved(s, known.id, sender.device_id)
+    declared.reassign_device(s, known.id, sender.device_id)
 
 
 def _quarantined(

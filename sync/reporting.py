@@ -54,7 +54,7 @@ def take(
     for row in rows:
         row.photo_id = row.photo_id or came_before.get(row.sha256)
     missing = [row for row in rows if row.photo_id is None]
-    declared.belong(missing, case_id=case.id, report_id=report.id)
+    declared.attach_to(missing, case_id=case.id, report_id=report.id)
     why = "joined" if len(case.reports) > 1 else None
     return result(op.id, APPLIED, why, to=case.number, report=report.number), case
 
@@ -71,21 +71,21 @@ def _taken(s: Session, op: Operation, arrived: Sequence[Any], secret: str, by: A
     if telling.join:
         try:
             with events.savepoint(s):
-                return intake.take(s, telling, by=by, at=at, token=token, taken=arrived)
+                return intake.submit(s, telling, by=by, at=at, token=token, taken=arrived)
         except Refused as refused:
             if refused.code != "unknown_case":
                 raise
     # What looked the same on a phone without signal may be gone by now, and is a case of its own then.
-    alone = intake.Telling(**{**vars(telling), "join": None})
-    return intake.take(s, alone, by=by, at=at, token=token, taken=arrived)
+    alone = intake.NewReport(**{**vars(telling), "join": None})
+    return intake.submit(s, alone, by=by, at=at, token=token, taken=arrived)
 
 
-def _telling(s: Session, op: Operation, by: Actor) -> intake.Telling:
+def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
     answers = op.data.get("answers") or {}
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
     words, place = work.words_of(op), _place(s, op)
-    return intake.Telling(
+    return intake.NewReport(
         key=key_of(op.id), service_code=work.text(op, "service"),
         channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
         words=words, place=place, answers=answers,

@@ -77,7 +77,7 @@ def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
         return []
     _told(s, row, "release", by, at)
     row.review = None
-    return push.again(s, row, by=_author(s, row), at=at, rules=rules)
+    return push.reapply(s, row, by=_author(s, row), at=at, rules=rules)
 
 
 def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:
@@ -109,10 +109,10 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
         # Done in an earlier cycle, it is no proof of when this one ended.
         at_device=op.device_time if job and job.cycle == case.cycle else None,
     )  # fmt: skip
-    declared.belong(missing, case_id=case.id, cycle=case.cycle, closure_id=case.closures[-1].id)
+    declared.attach_to(missing, case_id=case.id, cycle=case.cycle, closure_id=case.closures[-1].id)
     dismiss(s, row, by=by, at=at)
     row.code, row.result = APPLIED, result(row.id, APPLIED, "counted")
-    push.tell(s, row)
+    push.notify_result_changed(s, row)
     return True
 
 
@@ -131,8 +131,8 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
         declared.drop(s, row.id)
     if row.code in (HELD, DEPOSITED):
         row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
-        push.tell(s, row)
-        push.go_on_without(s, row, at=at, rules=rules)
+        push.notify_result_changed(s, row)
+        push.release_dependents(s, row, at=at, rules=rules)
     elif row.case_id:
         case = s.get_one(Case, row.case_id)
         for each in {case.id: case, (root := transitions.root_of(s, case)).id: root}.values():
@@ -157,7 +157,7 @@ def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
             continue  # somebody has seen to it since, or it went on with one before it
         if row.code == DEPOSITED:
             row.review = DEPOSITED
-        elif push.is_put_by(s, row.prev, row.case_ref):
+        elif push.is_pending(s, row.prev, row.case_ref):
             continue  # whoever sees to that lets this go on too
         else:
             _give_up_waiting(s, row, at, rules)
@@ -185,8 +185,8 @@ def _give_up_waiting(s: Session, row: Operation, at: datetime, rules: Rules) -> 
         except Refused:  # it cannot be kept as it was meant, so it stays set aside
             s.refresh(row)
             row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
-    push.tell(s, row)
-    push.go_on_without(s, row, at=at, rules=rules)
+    push.notify_result_changed(s, row)
+    push.release_dependents(s, row, at=at, rules=rules)
 
 
 def _author(s: Session, row: Operation) -> Actor:

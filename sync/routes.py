@@ -32,7 +32,7 @@ from werkzeug.exceptions import HTTPException
 
 from city.audit import epochs
 from city.audit.events import Actor
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Device, Operation, Person
 from city.lifecycle import CREW, Refused
 from city.people import accounts
@@ -162,19 +162,21 @@ def _exchange(visit: Visit) -> Response:
     here, asked = _here(), visit.asked
     # Whoever made their token up holds no case by naming it, and stands in nobody's way.
     if not asked.ops or not devices.is_ours(visit.token, asked.device, here.settings.secret_key):
-        with reading(here.engine) as s:
+        with read_session(here.engine) as s:
             (caller,) = _callers(s, [visit])
             if not _must_write(s, caller, visit):
                 (told,) = _told(s, [visit], [caller])
                 told["results"] = _not_stored(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
-    written, tell = together.do(here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops))  # 1 to 10
+    written, tell = together.run_grouped(
+        here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops)
+    )  # 1 to 10
     if written.login:
         session["login"] = written.login
     told = tell()
     taken = written.taken
     if taken.photos:
-        photos.settle_all(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
+        photos.move_staged_to_storage(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
     return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 11 answer
 
 
@@ -233,7 +235,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
     most = residents.Limits(
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
-    with reading(here.engine) as s:
+    with read_session(here.engine) as s:
         point, heard = memory.now(s), asked.heard or Point("", 0)
         _look_back(point, seen)
         back = memory.went_back(s, point, heard, memory.marks(s, {heard.upto} if heard.mark else ()))
@@ -250,11 +252,11 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
     if taken.photos:
-        photos.settle_all(here.engine, here.store, settings.var, at, only=taken.photos)
+        photos.move_staged_to_storage(here.engine, here.store, settings.var, at, only=taken.photos)
     for told in taken.results:
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{intake.token_for(settings.secret_key, key_of(told['id']))}"
-    with reading(here.engine) as s:
+    with read_session(here.engine) as s:
         city_memory, want = memory.read(s, at), declared.wanted(s, [device.id])[device.id]
     _look_back(city_memory.point, seen)
     told = {
@@ -288,7 +290,7 @@ def begin_resident() -> Response:
 def receipt(operation_id: str) -> Response:
     """Turns a receipt that a resident's phone gave itself into the case: on that phone, once it was sent."""
     here, at = _here(), _here().now()
-    with reading(here.engine) as s:
+    with read_session(here.engine) as s:
         device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
         row = s.get(Operation, operation_id) if protocol.is_id(operation_id) else None
         if device is None or row is None or row.device_id != device.id or not row.case_id:
@@ -360,7 +362,7 @@ def _named(response: Response, token: str | None, whose: str = "device") -> Resp
 @bp.route("/photos/<photo_id>", methods=["HEAD"])
 def photo_offset(photo_id: str) -> Response:
     """How far a photo has come."""
-    with reading(_here().engine) as s:
+    with read_session(_here().engine) as s:
         device_id, _by = _uploader(s, photo_id)
         here, complete = uploads.offset(s, _here().settings.var, device_id, photo_id)
     return _offset(200, here, complete)
@@ -371,7 +373,7 @@ def photo_piece(photo_id: str) -> Response:
     """The next piece of a photo; with the last one the whole is checked and given to its operation."""
     here = _here()
     request.max_content_length = MAX_PIECE
-    with reading(here.engine) as s:
+    with read_session(here.engine) as s:
         device_id, by = _uploader(s, photo_id)
         at_byte, length, sha256 = _whole("Upload-Offset"), _whole("Upload-Length"), _digest()
         if uploads.offset(s, here.settings.var, device_id, photo_id)[1]:
@@ -390,7 +392,9 @@ def photo_piece(photo_id: str) -> Response:
                     s.get_one(Device, _uploader(s, photo_id, locked=True)[0])
                 ),
             )  # fmt: skip
-            photos.settle_all(here.engine, here.store, here.settings.var, here.now(), only=[done or photo_id])
+            photos.move_staged_to_storage(
+                here.engine, here.store, here.settings.var, here.now(), only=[done or photo_id]
+            )
     except uploads.WrongOffset as wrong:
         return _offset(409, wrong.offset, False)
     except uploads.WrongBytes:
@@ -412,7 +416,7 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     """The resident's phone that asks, where it is the one that its body names."""
     if not (token := request.cookies.get(_cookie("resident"))):
         return None
-    with reading(_here().engine) as s:
+    with read_session(_here().engine) as s:
         device = residents.by_token(s, token, at)
     return device if device and device.id == asked.device else None
 
@@ -694,7 +698,7 @@ def _start(app: Flask) -> None:
     instance = cast(Instance, app.extensions["cityline"])
     with _booting:
         if "cityline.booted" not in app.extensions:
-            app.extensions["cityline.booted"] = epochs.boot(instance.engine, instance.now())
+            app.extensions["cityline.booted"] = epochs.start_epoch(instance.engine, instance.now())
 
 
 def _token() -> str | None:

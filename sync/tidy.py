@@ -30,7 +30,7 @@ def take_done_away(s: Session, at: datetime) -> int:
     )
     rows = s.execute(done).all()
     for scope, ref in rows:
-        events.feed(s, scope, "job", ref, present=False, why="done")
+        events.publish_to_sync_feed(s, scope, "job", ref, present=False, why="done")
     return len(rows)
 
 

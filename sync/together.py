@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import locks
-from city.db.engine import in_one_go, reading, transaction
+from city.db.engine import pipeline, read_session, transaction
 from city.lifecycle import Refused
 from sync.protocol import MAX_OPERATIONS
 
@@ -58,11 +58,11 @@ _PATIENCE_AND_PLAN = text(
 log = logging.getLogger(__name__)
 
 
-class Alone(Exception):
+class RunSeparately(Exception):
     """Work that would keep all who share waiting: they are done again without it, and it by itself."""
 
 
-class Anew(Exception):
+class RetryWithSavepoints(Exception):
     """Something failed while nothing had a savepoint. All who share are done again, with savepoints."""
 
 
@@ -71,10 +71,10 @@ class Busy(Exception):
 
 
 # Whoever meets one of these in the middle of some work lets it pass: the whole transaction is given up.
-ENDS_ALL = (OperationalError, Anew)
+ENDS_ALL = (OperationalError, RetryWithSavepoints)
 
 
-def do(
+def run_grouped(
     engine: Engine, shared: Shared[Asked, Done, Told], asked: Asked, cases: Collection[str]
 ) -> tuple[Done, Callable[[], Told]]:
     """Does the work for `asked`; returns what it returned, and what gives what is told after it.
@@ -95,7 +95,7 @@ def do(
     def told() -> Told:
         if piece.is_told:
             return cast(Told, piece.told)
-        with reading(engine) as s:
+        with read_session(engine) as s:
             (of_mine,) = shared.tell(s, [asked])
         return of_mine
 
@@ -114,7 +114,7 @@ def alone(engine: Engine, work: Callable[[Session], Done]) -> Done:
 
 
 @contextmanager
-def part(s: Session) -> Iterator[None]:
+def savepoint_unless_shared(s: Session) -> Iterator[None]:
     """A part of the work that may fail by itself: what it wrote is written, or none of it.
 
     Hardly any fails, and a savepoint costs what some closings cost: two trips to the database, and rows that
@@ -127,14 +127,14 @@ def part(s: Session) -> Iterator[None]:
         except ENDS_ALL:
             raise
         except Exception as fault:
-            raise Anew from fault
+            raise RetryWithSavepoints from fault
     else:
         with events.savepoint(s):
             yield
             s.flush()
 
 
-def lengthen(s: Session) -> None:
+def charge_extra_work(s: Session) -> None:
     """Work calls this before each thing that it does beyond what its phone sent. Raises Alone.
 
     All who share a transaction may do so MOST times; whoever does it alone, as often as they like.
@@ -142,7 +142,7 @@ def lengthen(s: Session) -> None:
     if (room := s.info.get("room")) is None:
         return
     if not room:
-        raise Alone
+        raise RunSeparately
     s.info["room"] = room - 1
 
 
@@ -230,7 +230,7 @@ class _Queue:
         """Does what can be done; False where some of it could not."""
         with transaction(engine) as s:
             if engine.dialect.name == "postgresql":
-                with in_one_go(s):  # BEGIN goes in the same trip; nobody asks for the row
+                with pipeline(s):  # BEGIN goes in the same trip; nobody asks for the row
                     s.execute(_PATIENCE_AND_PLAN)
             if not taken:
                 self._take(taken)  # not before the database lets us write: others come while we wait for that
@@ -246,7 +246,7 @@ class _Queue:
         if not done:
             return
         try:
-            with reading(engine) as s:
+            with read_session(engine) as s:
                 told = self._shared.tell(s, [piece.asked for piece in done])
                 # All or none: with one answer too few, somebody would be given another's.
                 answers = list(zip(done, told, strict=True))
@@ -261,7 +261,7 @@ def _is_done(s: Session, piece: _Piece, work: Callable[[], Any]) -> bool:
     """Does a piece. Where it fails: Anew without savepoints; with them False, and the others keep theirs."""
     room = s.info["room"]
     try:
-        with part(s):
+        with savepoint_unless_shared(s):
             piece.done = work()
     except ENDS_ALL:
         raise

@@ -41,7 +41,7 @@ def withdraw(
         row.raw = row.review = None
         declared.drop(s, row.id)
         # Its phone was told that it waits, and shows it as pending.
-        events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)
+        events.publish_to_sync_feed(s, f"user:{row.person_id}", "result", row.id, present=True)
         return result(op.id, APPLIED), None
     case = s.get(Case, row.case_id) if row.case_id else None
     if case is None:
@@ -50,9 +50,9 @@ def withdraw(
     if row.code == APPLIED and row.t in MOVES and row.version == case.version and received <= _until(row):
         # Refused where the crew may act no more, or had closed under a job that was another's by then.
         with suppress(Refused):
-            transitions.take_back(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
+            transitions.undo_own_completion(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
             return result(op.id, APPLIED), case
-    transitions.keep(
+    transitions.record_fact(
         s, transitions.root_of(s, case), "withdraw", by=by, at=at, at_device=op.device_time, why="too_late",
         facts={"operation": op.id, "of": row.id},
     )  # fmt: skip

@@ -111,7 +111,7 @@ def finish(
                 part.unlink(missing_ok=True)
                 raise WrongBytes
             file.seek(0)
-            new = processing.develop(file)
+            new = processing.process(file)
     except FileNotFoundError:
         return None
     except BadPhoto as bad:
@@ -124,7 +124,7 @@ def finish(
         if first:
             first(s)
         photo = photos.stage(s, var, new, staged_for=declared.owner(device_id, photo_id), at=at)
-        declared.came(s, device_id, photo_id, photo, by=by, at=at)
+        declared.photo_arrived(s, device_id, photo_id, photo, by=by, at=at)
     part.unlink(missing_ok=True)
     return photo.id
 

@@ -199,7 +199,7 @@ def _job(
     if report is None or report.person_id != by.person_id or op.t not in merge.ASKS:
         return None
     if takes_on and transitions.live(case) is None and case.state in (NEW, ACCEPTED) and by.crew_ids:
-        transitions.take_on(s, case, min(by.crew_ids), by=by, at=at)
+        transitions.self_assign(s, case, min(by.crew_ids), by=by, at=at)
     held = transitions.live(case)
     return held if held and held.crew_id in by.crew_ids else None
 
@@ -273,13 +273,13 @@ def _moved(
         moved = transitions.close(s, case, **evidence, **told)
         if moved:
             closing = case.closures[-1].id
-            declared.belong(missing, case_id=case.id, cycle=cycle, closure_id=closing)
+            declared.attach_to(missing, case_id=case.id, cycle=cycle, closure_id=closing)
         return moved
     if op.t in WITH_EVIDENCE:
         verb = {"make_safe": transitions.make_safe, "needs_parts": transitions.needs_parts}[op.t]
         moved = verb(s, case, **evidence, **told)
         if moved:
-            declared.belong(missing, case_id=case.id, cycle=cycle)
+            declared.attach_to(missing, case_id=case.id, cycle=cycle)
         return moved
     if op.t == "wait":
         return transitions.wait(s, case, text(op, "reason"), **told)
@@ -298,14 +298,14 @@ def _keep(
     # The other phone's photo proves the closing as well.
     proves = op.t == "close" and work.decision.result == MERGED
     closing = root.closures[-1].id if proves else None
-    declared.belong(missing, case_id=root.id, cycle=cycle, closure_id=closing)
+    declared.attach_to(missing, case_id=root.id, cycle=cycle, closure_id=closing)
     if op.t == "note" and work.decision.result == APPLIED:
         if words or not (taken or missing):
             transitions.note(s, root, words, **told)
             words = ""
         if not taken:
             return
-    transitions.keep(
+    transitions.record_fact(
         s, root, op.t, words=words, photos_taken=taken, facts=_facts(work),
         why=work.decision.why if work.decision.review else None, cycle=cycle, **told,
     )  # fmt: skip

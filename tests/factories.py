@@ -54,7 +54,7 @@ class Town:
 
     @contextmanager
     def looking(self) -> Iterator["Scene"]:
-        with db.reading(self.engine) as s:
+        with db.read_session(self.engine) as s:
             yield Scene(self, s)
 
     def await_waiting(self) -> None:
@@ -62,7 +62,7 @@ class Town:
         if self.engine.dialect.name == "sqlite":
             return
         for _ in range(1000):
-            with db.reading(self.engine) as s:  # a transaction sees no news of the others
+            with db.read_session(self.engine) as s:  # a transaction sees no news of the others
                 if s.scalar(_WAITING):
                     return
             time.sleep(0.01)
@@ -100,9 +100,9 @@ class Scene:
             "channel": "web",
             "place": LAMP,
         } | changes
-        telling = intake.Telling(**told)
+        telling = intake.NewReport(**told)
         token = intake.token_for(SECRET, telling.key)
-        return intake.take(self.s, telling, at=at, token=token, taken=taken)
+        return intake.submit(self.s, telling, at=at, token=token, taken=taken)
 
     def hold(self, case: Case) -> bool:
         """As holds.place() says."""

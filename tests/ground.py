@@ -74,7 +74,7 @@ def side_lines(file: Path) -> list[tuple[str, str]]:
 
 
 def names(town: Town, column: Any) -> list[str]:
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         return sorted(s.scalars(select(column)))
 
 

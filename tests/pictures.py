@@ -54,7 +54,7 @@ def opened(jpeg: bytes) -> Image.Image:
 
 
 def full(source: Any) -> Image.Image:
-    return opened(processing.develop(source).jpegs["full"])
+    return opened(processing.process(source).jpegs["full"])
 
 
 def about(seen: Any, expected: tuple[int, ...], by: int = 6) -> bool:

@@ -63,11 +63,11 @@ def fill(engine: Engine, case: str, scale: int = 1) -> None:
     """Applies its city file and logs both years, one of `scale` of it; whatever became one became `case`."""
     now = datetime(SECOND + 1, 1, 2, tzinfo=UTC)
     with db.transaction(engine) as s:
-        config_versions.apply(s, words(scale), "source.toml", by=accounts.THE_SYSTEM, at=now)
+        config_versions.publish(s, words(scale), "source.toml", by=accounts.THE_SYSTEM, at=now)
     for n, year in enumerate((FIRST, SECOND)):
         told = list(_year(year, n, case, scale))
         with db.transaction(engine) as s:
-            contacts.log_all(s, [(each, TAKER) for each in told], origin="demo")
+            contacts.bulk_log(s, [(each, TAKER) for each in told], origin="demo")
 
 
 def _year(year: int, n: int, case: str, scale: int) -> Iterator[Conversation]:

@@ -38,7 +38,7 @@ def main(began: float, speed: float) -> None:
         threading.Thread(target=send, args=({name: channel},), daemon=True).start()
     while True:
         with db.transaction(engine) as s:
-            fan_out.follow(s, now())
+            fan_out.process_events(s, now())
         time.sleep(PAUSE)
 
 

@@ -45,7 +45,7 @@ FAULTS: Final = {
 }
 
 
-def take(
+def import_articles(
     s: Session,
     path: Path,
     *,

@@ -24,9 +24,9 @@ from sqlalchemy import cast, column, func, literal_column, select, table
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
-from city.db.cached_read import Memo
+from city.db.cached_read import VersionedCache
 from city.db.models import Answer, AnswerText, AnswerWords, Contact
-from city.text import folded, stem
+from city.text import normalize, stem
 
 MOST_TYPED = 300  # letters of a question that are read
 MOST_TERMS = 12
@@ -111,7 +111,11 @@ def write(s: Session, answer_id: int, texts: Mapping[str, tuple[str, str, str]])
 
 def _indexed(title: str, script: str, body: str, lang: str) -> tuple[str, str]:
     """Its stems, each with the mark of the best place where it stands, and its words."""
-    parts = {TITLE: list(folded(title)), SCRIPT: list(folded(script)), BODY: list(folded(_unlinked(body)))}
+    parts = {
+        TITLE: list(normalize(title)),
+        SCRIPT: list(normalize(script)),
+        BODY: list(normalize(_unlinked(body))),
+    }
     marks: dict[str, str] = {}
     for mark, words in parts.items():
         for word in words:
@@ -144,7 +148,7 @@ class _Vocabulary:
 
     def terms(self, typed: str) -> list[_Term]:
         """What is meant by what was typed."""
-        words = list(dict.fromkeys(folded(typed)))
+        words = list(dict.fromkeys(normalize(typed)))
         begun = words[-1] if words and typed[-1:].isalnum() else None
         telling = [word for word in words if word not in _little()] or words
         telling = telling[:MOST_TERMS]
@@ -246,8 +250,8 @@ def _read_asked(s: Session) -> Mapping[int, float]:
 _COUNTED: Any = select(
     func.count(), func.sum(Answer.version), func.count().filter(Answer.state == "published")
 ).select_from(Answer)
-_VOCABULARY = Memo(_COUNTED, _read_vocabulary)
-_ASKED = Memo(select(func.coalesce(func.max(Contact.id), 0) // ANEW_AFTER), _read_asked)
+_VOCABULARY = VersionedCache(_COUNTED, _read_vocabulary)
+_ASKED = VersionedCache(select(func.coalesce(func.max(Contact.id), 0) // ANEW_AFTER), _read_asked)
 
 
 def _candidates(s: Session, known: _Vocabulary, terms: Sequence[_Term]) -> Sequence[Any]:

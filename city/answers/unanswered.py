@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city.audit.events import Actor
 from city.db.models import Answer, Unanswered
 from city.lifecycle import may
-from city.text import folded
+from city.text import normalize
 
 MOST_LETTERS: Final = 120  # of the column
 MOST_KEPT: Final = (
@@ -46,8 +46,8 @@ class Question:
 
 def keep(s: Session, typed: str, lang: str, at: datetime, answer: Answer | None = None) -> bool:
     """Counts a question; `answer` is the one that did not help. False where nothing of it may be kept."""
-    words = spoken(typed)
-    same = " ".join(sorted(set(folded(words))))
+    words = redact_personal_data(typed)
+    same = " ".join(sorted(set(normalize(words))))
     if not same:
         return False
     key = f"{lang} {answer.slug if answer else '-'} {same}"[:300]
@@ -70,7 +70,7 @@ def keep(s: Session, typed: str, lang: str, at: datetime, answer: Answer | None 
     return True
 
 
-def open_ones(s: Session, department: str = "") -> tuple[Sequence[Question], int]:
+def open_questions(s: Session, department: str = "") -> tuple[Sequence[Question], int]:
     """The first MOST_LISTED of what nobody has seen to, most asked first, and how many there are.
 
     Of one department: those that its answers did not help with, and all that nothing was found for.
@@ -95,7 +95,7 @@ def open_ones(s: Session, department: str = "") -> tuple[Sequence[Question], int
     return listed, found[0][3] if found else 0
 
 
-def settle(s: Session, question_id: int, *, by: Actor, at: datetime) -> bool:
+def resolve(s: Session, question_id: int, *, by: Actor, at: datetime) -> bool:
     """An owner has seen to it: it is listed no more until somebody asks it again. False: it was so before."""
     may("answer", by.roles)
     found = s.get(Unanswered, question_id, with_for_update=True)
@@ -105,7 +105,7 @@ def settle(s: Session, question_id: int, *, by: Actor, at: datetime) -> bool:
     return True
 
 
-def spoken(typed: str) -> str:
+def redact_personal_data(typed: str) -> str:
     """What of a question may be kept: a line, without numbers of people and e-mail addresses."""
     plain = _NUMBER.sub("…", _EMAIL.sub("…", typed[: MOST_LETTERS * 4]))
     return " ".join(plain.split())[:MOST_LETTERS].strip()

@@ -37,7 +37,7 @@ TENTHS: Final = 100  # from so many tenths of a day on, age is told in whole day
 Key = tuple[str, str, str, str]  # facet, month, what, value
 
 
-def of(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
+def counts_for_event(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
     """What a line counts for, an Event or one about to become one; `zone` is the city's."""
     if line.kind == "log" and line.subject.startswith("contact:"):
         yield from _contact(line.facts, zone)
@@ -55,7 +55,7 @@ def add(s: Session, lines: Iterable[Any]) -> None:
         bulk_insert.put_last(s, Tally, _rows(sums), sums=True)
 
 
-def anew(s: Session) -> None:
+def rebuild(s: Session) -> None:
     """Counts the whole log again. Whoever calls it holds the clock: nobody may add a line meanwhile."""
     counted = _counted(s, [])
     s.execute(delete(Tally))
@@ -148,7 +148,7 @@ def _counted(s: Session, faults: list[str]) -> Counter[Key]:
 
 
 def _count(sums: Counter[Key], line: Any, zone: ZoneInfo) -> None:
-    for key, n in of(line, zone):
+    for key, n in counts_for_event(line, zone):
         sums[key] += n
 
 

@@ -15,7 +15,7 @@ from city.db.models import Boot, Clock
 _NEWEST = select(Boot).order_by(Boot.at.desc()).limit(1)
 
 
-def boot(engine: Engine, at: datetime) -> str:
+def start_epoch(engine: Engine, at: datetime) -> str:
     """Notes a start, before whoever starts writes anything else. Returns the new epoch.
 
     The row's `first_seq` is what makes a restore visible: lines that a phone has seen beyond it were lost.

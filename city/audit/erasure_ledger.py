@@ -178,7 +178,7 @@ def read(files: Iterable[Path]) -> list[Line]:
 
 def write(file: Path, erased: Iterable[Line]) -> None:
     """Puts a list in the place of another, whole or not at all."""
-    with files.whole(file) as out:
+    with files.atomic_write(file) as out:
         out.writelines(f"{json.dumps(asdict(one))}\n".encode() for one in erased)
 
 

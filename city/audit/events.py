@@ -87,7 +87,9 @@ def record(
     )
 
 
-def feed(s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str | None = None) -> None:
+def publish_to_sync_feed(
+    s: Session, scope: str, kind: str, ref: str, *, present: bool, why: str | None = None
+) -> None:
     """Notes that the phones of `scope` must hear about (kind, ref); stamped with the same clock."""
     _pending(s).feed[(scope, kind, ref)] = (present, why)
 
@@ -157,7 +159,7 @@ def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
     return [(event, json.loads(text) if text else {}) for event, text in rows]
 
 
-def take_root(s: Session, day: date) -> Root | None:
+def seal_day(s: Session, day: date) -> Root | None:
     """Writes the root of `day` once: the last line of every subject that moved since the root before.
 
     The root is chained to the one before, so that a cut tail or a missing case shows against any root
@@ -181,19 +183,19 @@ def take_root(s: Session, day: date) -> Root | None:
     return root
 
 
-def take_due_root(s: Session, now: datetime) -> Root | None:
+def seal_day_if_due(s: Session, now: datetime) -> Root | None:
     """Yesterday's root, as soon as yesterday (UTC) is over and unless it was taken already."""
     yesterday = (now - timedelta(days=1)).date()
     last = s.scalar(select(func.max(Root.day)))
-    return take_root(s, yesterday) if last is None or last < yesterday else None
+    return seal_day(s, yesterday) if last is None or last < yesterday else None
 
 
-def roots(s: Session, limit: int | None = None) -> list[Root]:
+def daily_roots(s: Session, limit: int | None = None) -> list[Root]:
     """The daily roots, the newest first."""
     return list(s.scalars(select(Root).order_by(Root.day.desc()).limit(limit)))
 
 
-def root_file(s: Session) -> Iterator[str]:
+def daily_root_file(s: Session) -> Iterator[str]:
     """JSON lines to keep somewhere else: the newest root, then every subject's (name, count, hash)."""
     root = s.scalars(select(Root).order_by(Root.day.desc()).limit(1)).first()
     yield json.dumps({"root": root.hash if root else GENESIS, "day": root.day.isoformat() if root else None})
@@ -257,7 +259,7 @@ def _seal(s: Session) -> None:
     """At the end of a transaction: takes numbers from the clock, and leaves the lines and feed rows with them
     to be written."""
     pending: _Pending = s.info.pop("pending")
-    first = db.bump(s, max(1, len(pending.lines) + len(pending.feed)))
+    first = db.next_sequence(s, max(1, len(pending.lines) + len(pending.feed)))
     heads = _heads_of(s, {line.subject for line in pending.lines})
     lines: list[dict[str, Any]] = []
     details: list[dict[str, Any]] = []

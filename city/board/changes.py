@@ -78,7 +78,7 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
     for line in s.scalars(lines):
         told[line.subject].append(line)
     changed = Changed()
-    found = board_queries.among(s, view, [_id(subject) for subject in subjects], now=now)
+    found = board_queries.filter_ids(s, view, [_id(subject) for subject in subjects], now=now)
     if len(found) < len(subjects):  # what an import's undoing took back is called otherwise by now
         return Changed(many=True)
     for case_id, number, inside in found:
@@ -93,7 +93,7 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
     return changed
 
 
-def matters(line: Event) -> bool:
+def is_conflicting(line: Event) -> bool:
     """Whether somebody who is about to act on the case should know of this line first.
 
     A move does, and a change of priority. What was added to the case does not: a report, a photo, a note.
@@ -101,7 +101,7 @@ def matters(line: Event) -> bool:
     return line.now is not None or line.kind in MATTERS
 
 
-def overtaken(s: Session, case: Case, n: int) -> bool:
+def is_stale(s: Session, case: Case, n: int) -> bool:
     """Whether something that matters happened after line `n` of the case's story, which somebody has read.
 
     Asked by a verb that holds the case: nobody can add a line then, and its own are not written yet. A story
@@ -109,10 +109,10 @@ def overtaken(s: Session, case: Case, n: int) -> bool:
     """
     asked = select(Event).where(Event.subject == events.of_case(case.id), Event.n >= n).order_by(Event.n)
     known, *since = [*s.scalars(asked)] or [None]
-    return known is None or known.n != n or any(matters(line) for line in since)
+    return known is None or known.n != n or any(is_conflicting(line) for line in since)
 
 
-def stood(story: Sequence[Event], n: int) -> Stand:
+def state_at(story: Sequence[Event], n: int) -> Stand:
     """How the case stood at line `n` of its story."""
     state, why, waits_for = "", "", ""
     crew: int | None = None
@@ -167,7 +167,7 @@ def _passes(line: Event, view: View) -> bool:
 
 
 def _moves_lists(line: Event) -> bool:
-    return matters(line) or line.kind in MOVES_LISTS
+    return is_conflicting(line) or line.kind in MOVES_LISTS
 
 
 def _id(subject: str) -> int:

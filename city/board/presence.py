@@ -16,7 +16,7 @@ AGAIN: Final = timedelta(seconds=20)  # saying so again sooner is not worth a wr
 Look = tuple[int, str, datetime]  # a person's id and name, and when they last said that they look
 
 
-def lookers(s: Session, number: str, *, at: datetime) -> list[Look]:
+def viewers(s: Session, number: str, *, at: datetime) -> list[Look]:
     """Who is looking at the case with this number, by name."""
     rows = s.execute(
         select(Person.id, Person.name, Looking.seen_at)

@@ -16,7 +16,7 @@ from sqlalchemy.sql.operators import custom_op
 from city.board import rows as queue_rows
 from city.board.rows import Row
 from city.cases import search as case_search
-from city.cases.board_index import ENDED, EVERYWHERE, INDOORS, NOWHERE, URGENT
+from city.cases.board_index import CELL_ALL, CELL_DESK_WORK, CELL_NO_LOCATION, ENDED, URGENT
 from city.db.in_list import is_in
 from city.db.models import (
     Area,
@@ -138,7 +138,7 @@ def queue(s: Session, view: View, *, now: datetime, limit: int = 0) -> Page:
     )
 
 
-def everything(s: Session, view: View, *, now: datetime, at_once: int = 1000) -> Iterator[list[Row]]:
+def all_rows(s: Session, view: View, *, now: datetime, at_once: int = 1000) -> Iterator[list[Row]]:
     """All cases of a view, from its beginning, page by page."""
     view = view.whole
     while True:
@@ -156,14 +156,14 @@ def count(s: Session, view: View, *, now: datetime) -> int:
     return s.scalar(select(func.count()).select_from(Case).where(*conditions(s, view, now))) or 0
 
 
-def among(s: Session, view: View, ids: Sequence[int], *, now: datetime) -> list[tuple[int, str, bool]]:
+def filter_ids(s: Session, view: View, ids: Sequence[int], *, now: datetime) -> list[tuple[int, str, bool]]:
     """Of these cases the id, the number, and whether a view holds it."""
     held = when((and_(*conditions(s, view, now, in_order=True)), True), else_=False)
     asked = select(Case.id, Case.number, held).where(Case.id.in_(ids), Case.state.in_(STATES))
     return [(row[0], row[1], bool(row[2])) for row in s.execute(asked.order_by(Case.id))]
 
 
-def totals(s: Session, views: Sequence[View], kept: "Tally", *, now: datetime) -> list[Total]:
+def counts(s: Session, views: Sequence[View], kept: "Tally", *, now: datetime) -> list[Total]:
     """How many cases each view holds: exactly where that is kept, otherwise counted as far as people read it.
 
     One statement for all that must be counted, beside those that look for words.
@@ -278,7 +278,7 @@ class Tally:
         if facet == "group":
             facet = "service"
         standings = [view.standing] if view.standing else STANDINGS
-        cell = NOWHERE if view.place else INDOORS if view.work else EVERYWHERE
+        cell = CELL_NO_LOCATION if view.place else CELL_DESK_WORK if view.work else CELL_ALL
         return sum(
             self.counts.get((facet, each, cell, standing), 0) for each in values for standing in standings
         )
@@ -288,7 +288,7 @@ def tally(s: Session, services: Sequence[Service]) -> Tally:
     """The counts of all lists that want no map: as many rows as there are things, not cases."""
     told = s.execute(_TALLY, {"most": MARKED + 1})
     counts = {(facet, value, quad, standing): n for facet, value, quad, standing, n in told}
-    to_look_at = _total(counts.pop(("marked", "", EVERYWHERE, "")), MARKED)
+    to_look_at = _total(counts.pop(("marked", "", CELL_ALL, "")), MARKED)
     groups: dict[str, list[str]] = defaultdict(list)
     for service in services:
         groups[service.group].append(service.code)
@@ -318,7 +318,7 @@ _TALLY: Final = (
     select(CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing, CellCount.n)
     .where(CellCount.quad < _NO_CELL, CellCount.n > 0)
     .union_all(
-        select(literal("marked"), literal(""), literal(EVERYWHERE), literal(""), func.count()).select_from(
+        select(literal("marked"), literal(""), literal(CELL_ALL), literal(""), func.count()).select_from(
             select(Case.id).where(Case.review.is_not(None)).limit(bindparam("most")).subquery()
         )
     )

@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from city.board import queries as board_queries
 from city.board.queries import View
-from city.cases.board_index import CELL_SHIFT, CELL_ZOOM, NOWHERE
+from city.cases.board_index import CELL_NO_LOCATION, CELL_SHIFT, CELL_ZOOM
 from city.db.models import Case, CellCount, Service
-from city.geo import QUAD_ZOOM, Box, quads_of
+from city.geo import QUAD_ZOOM, Box, quadkeys_covering
 from city.lifecycle import OPEN
 
 MOST_PLACED: Final = 5000  # of a view that needs a look at every case
@@ -82,7 +82,7 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
     """
     if not (0 <= zoom <= QUAD_ZOOM and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
         raise ValueError(f"{zoom}/{x}/{y} isn't a tile")
-    within = quads_of(zoom, x, y)
+    within = quadkeys_covering(zoom, x, y)
     if view.work:
         return Tile()
     if (counted := _counted(view)) is not None and zoom + GRID <= CELL_ZOOM:
@@ -133,7 +133,7 @@ def _counted(view: View) -> list[Any] | None:
         return None
     name, value = facets[0] if facets else ("all", "")
     facet = "service" if name == "group" else name
-    met = [CellCount.facet == facet, CellCount.n > 0, CellCount.quad >= NOWHERE]
+    met = [CellCount.facet == facet, CellCount.n > 0, CellCount.quad >= CELL_NO_LOCATION]
     if name == "group":
         met.append(CellCount.value.in_(select(Service.code).where(Service.group == value)))
     else:
@@ -216,7 +216,7 @@ def _coarser(quad: Any, zooms: int) -> Any:
 
 
 def _extent_of_counts(s: Session, counted: list[Any]) -> Extent:
-    somewhere = CellCount.quad != NOWHERE
+    somewhere = CellCount.quad != CELL_NO_LOCATION
     lat, lon = CellCount.lat / CellCount.n, CellCount.lon / CellCount.n
     row = s.execute(
         select(

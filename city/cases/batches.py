@@ -103,9 +103,9 @@ def act(
         into = into or _oldest(chosen)
         batch.what = kept | {"into": into.number}
         chosen = [case for case in chosen if case is not into]
-    apart = duplicates.told_apart(s, into) if into else set()
-    root = transitions.as_it_is(into) | {"root": True} if into else {}
-    before = {case.id: transitions.as_it_is(case) for case in chosen}
+    apart = duplicates.is_not_duplicate(s, into) if into else set()
+    root = transitions.snapshot(into) | {"root": True} if into else {}
+    before = {case.id: transitions.snapshot(case) for case in chosen}
     verb = _verb(s, name, what, chosen, into, by, at, reply)
     refused: list[list[Any]] = [
         [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
@@ -169,7 +169,7 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
     if batch.act == "assign":
-        transitions.end_jobs(
+        transitions.end_assignments(
             s, [case for case in found.values() if case.id not in moved_on], "unassigned", at
         )
     if batch.act == "close":
@@ -317,7 +317,9 @@ def _verb(
         crew = s.get(Crew, what["crew"]) if what.get("crew") else None
         if crew is None:
             raise Refused("unknown_value", name="crew", value=what.get("crew"))
-        transitions.end_jobs(s, [case for case in chosen if _changes_hands(case, crew)], "reassigned", at)
+        transitions.end_assignments(
+            s, [case for case in chosen if _changes_hands(case, crew)], "reassigned", at
+        )
         return lambda case: transitions.assign(s, case, crew, by=by, at=at)
     if name == "wait":
         reason = _one_of(what, "reason", WAIT_REASONS)
@@ -398,6 +400,8 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
         root = transitions.root_of(s, case)
         transitions.unmerge(s, case, by=by, at=at)
         if not was.get("apart"):
-            duplicates.forget_apart(s, case, root)  # nobody said that they are two: it was only taken back
+            duplicates.forget_not_duplicate(
+                s, case, root
+            )  # nobody said that they are two: it was only taken back
     else:
         transitions.undo_batch(s, case, batch.act, was, by=by, at=at, batch=batch.id)

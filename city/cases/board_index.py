@@ -26,9 +26,9 @@ from city.places.areas import Areas
 URGENT, RAISED, NORMAL, WAITS, ENDED = RANKS = range(5)  # the queue's order: before any date
 CELL_ZOOM: Final = 16  # a cell is some 450 m wide
 CELL_SHIFT: Final = 2 * (QUAD_ZOOM - CELL_ZOOM)
-NOWHERE: Final = -1  # the cell of those of which nobody knows where they are
-EVERYWHERE: Final = -2  # and of all together, for lists that want no map
-INDOORS: Final = -3  # the cell of an office's cases, which no map leaves out, since they lie nowhere
+CELL_NO_LOCATION: Final = -1  # the cell of those of which nobody knows where they are
+CELL_ALL: Final = -2  # and of all together, for lists that want no map
+CELL_DESK_WORK: Final = -3  # the cell of an office's cases, which no map leaves out, since they lie nowhere
 AT_ONCE = 5000
 
 # What the counts hold of a case: state, standing, service, crew, area, cell, and millionths of degrees.
@@ -37,7 +37,7 @@ Pair = tuple[Counted | None, Counted | None]  # as what it was counted, and is f
 Sums = dict[tuple[str, str, int, str], list[int]]
 
 
-def watch(s: Session, case: Case) -> None:
+def mark_dirty(s: Session, case: Case) -> None:
     """Notes that this transaction may change the case: what is kept of it is derived as it ends."""
     _unsettled(s).append(case)
 
@@ -48,7 +48,7 @@ def changed(s: Session, was: Counted | None, now: Counted | None) -> None:
         _unsettled(s).append((was, now))
 
 
-def settle(s: Session) -> None:
+def flush_index(s: Session) -> None:
     """Derives what is kept of every case that was watched; the counts are written as the very last thing.
 
     Their rows are shared by all who work in a cell, so they are written behind the clock's lock, which lets
@@ -64,14 +64,14 @@ def settle(s: Session) -> None:
             done.add(each)
             was = each.counted
             held = next((job.crew_id for job in each.assignments if job.ended_at is None), None)
-            derive(each, held, area_of(s, each))
+            recompute_case(each, held, area_of(s, each))
             pairs.append((was, each.counted))
     if rows := _differences(pairs):
         events.count(s)  # the clock goes on: the maps and lists that others look at are out of date
         bulk_insert.put_last(s, CellCount, rows, sums=True)
 
 
-def derive(case: Case, crew_id: int | None, area_id: int | None) -> None:
+def recompute_case(case: Case, crew_id: int | None, area_id: int | None) -> None:
     """Sets all that is kept of the case but `standing`, which promises.py sets when it looks at the time.
 
     `crew_id` holds it now, and `area_id` is where it lies. Whoever gives it another place unsets `quad`.
@@ -86,7 +86,7 @@ def fill(s: Session, cases: Iterable[Any], crews: Iterable[int | None]) -> None:
     """The same for many rows that will be added past the session, each with the crew that holds it."""
     ground = areas.known(s)
     for case, crew_id in zip(cases, crews, strict=True):
-        derive(case, crew_id, _area(ground, case))
+        recompute_case(case, crew_id, _area(ground, case))
         changed(s, None, case.counted)
 
 
@@ -145,7 +145,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
         bulk_insert.put(s, CellCount, counts)
 
     events.count(s)
-    db.at_last(s, anew)
+    db.before_commit(s, anew)
     s.expire_all()
     return wrong
 
@@ -153,7 +153,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
 def recount(s: Session) -> None:
     """Counts anew, from the log, what the figures are added up from: this transaction's lines too."""
     events.count(s)
-    db.afterwards(s, counters.anew)
+    db.after_events(s, counters.rebuild)
 
 
 def differences(s: Session) -> list[str]:
@@ -190,7 +190,7 @@ def _derived(
     values: dict[str, Any] = {
         "rank": _rank(row), "crew_id": crew_id, "area_id": area_id, "quad": None, "counted": None,
     }  # fmt: skip
-    cell, lat, lon = INDOORS if office else NOWHERE, 0, 0
+    cell, lat, lon = CELL_DESK_WORK if office else CELL_NO_LOCATION, 0, 0
     if row.lat is not None and row.lon is not None:
         values["quad"] = quad(Point(row.lat, row.lon))
         cell, lat, lon = values["quad"] >> CELL_SHIFT, _millionths(row.lat), _millionths(row.lon)
@@ -223,7 +223,7 @@ def _millionths(degrees: float) -> int:
 
 
 def _unsettled(s: Session) -> list[Any]:
-    s.info["settle"] = settle
+    s.info["settle"] = flush_index
     unsettled: list[Any] = s.info.setdefault("to_settle", [])
     return unsettled
 
@@ -244,12 +244,12 @@ def _add(sums: Sums, counted: Counted | None, times: int) -> None:
         return
     state, standing, service, crew_id, area_id, cell, lat, lon = counted
     where = [("all", ""), ("state", state), ("service", service)]
-    if cell != INDOORS:  # an office's waits for no crew
+    if cell != CELL_DESK_WORK:  # an office's waits for no crew
         where.append(("crew", str(crew_id or "none")))
     if area_id is not None:
         where.append(("area", str(area_id)))
     for facet, value in where:
-        for place in (cell, EVERYWHERE):
+        for place in (cell, CELL_ALL):
             sum_ = sums[facet, value, place, standing]
             sum_[0] += times
             sum_[1] += times * lat

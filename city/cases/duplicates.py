@@ -84,7 +84,7 @@ class Candidate:
         return self.plain or self.likely >= MARKED
 
 
-def near(
+def candidates_near(
     s: Session,
     service_code: str,
     place: Place,
@@ -139,14 +139,14 @@ def _rank(found: Candidate) -> tuple[Any, ...]:
     return not found.plain, -found.likely, found.metres, -found.case_id
 
 
-def like(
+def candidates_for_case(
     s: Session, case: Case, *, later: bool = True, least: float = OFFERED, apart: Collection[int] = ()
 ) -> list[Candidate]:
     """near() for a case that is here, for staff; none where it is not open or nobody knows its place."""
     if case.state not in OPEN or case.lat is None or case.lon is None:
         return []
     place = Place(case.lat, case.lon, case.place_source, accuracy_m=case.accuracy_m, asset_id=case.asset_id)
-    return near(
+    return candidates_near(
         s,
         case.service_code,
         place,
@@ -159,24 +159,24 @@ def like(
     )
 
 
-def mark(s: Session, cases: Iterable[Case], *, apart: Collection[int] = ()) -> None:
+def flag_probable(s: Session, cases: Iterable[Case], *, apart: Collection[int] = ()) -> None:
     """Notes on each open case which earlier one it probably repeats, for the board's list to say so.
 
     None on what an import brought: those who told of it were not asked here, and there are thousands.
     """
     for case in cases:
         told_here = case.origin != "import"
-        found = like(s, case, later=False, least=MARKED, apart=apart) if told_here else []
+        found = candidates_for_case(s, case, later=False, least=MARKED, apart=apart) if told_here else []
         case.twin_id = found[0].case_id if found else None
 
 
-def told_apart(s: Session, case: Case) -> set[int]:
+def is_not_duplicate(s: Session, case: Case) -> set[int]:
     """The ids of the cases that somebody told apart from this one."""
     pairs = select(ToldApart).where(or_(ToldApart.case_id == case.id, ToldApart.other_id == case.id))
     return {pair.other_id if pair.case_id == case.id else pair.case_id for pair in s.scalars(pairs)}
 
 
-def keep_apart(s: Session, case: Case, other: Case) -> bool:
+def remember_not_duplicate(s: Session, case: Case, other: Case) -> bool:
     """Keeps that the two are two problems; False where it is known. The caller holds both.
 
     Either's mark gives way to the next likely one; who bore none gets none.
@@ -188,11 +188,11 @@ def keep_apart(s: Session, case: Case, other: Case) -> bool:
     s.flush()
     for one in (case, other):
         if one.twin_id:
-            mark(s, [one], apart=told_apart(s, one))
+            flag_probable(s, [one], apart=is_not_duplicate(s, one))
     return True
 
 
-def forget_apart(s: Session, case: Case, other: Case) -> bool:
+def forget_not_duplicate(s: Session, case: Case, other: Case) -> bool:
     """Forgets that the two were told apart; False where they were not. The caller holds both."""
     said = _said_apart(s, case, other)
     if said is None:
@@ -202,7 +202,7 @@ def forget_apart(s: Session, case: Case, other: Case) -> bool:
     return True
 
 
-def learned(s: Session) -> dict[str, float]:
+def refit_service_weights(s: Session) -> dict[str, float]:
     """Each service's often(), from the city's own merges. Goes through all ended cases."""
     ended = select(Case.service_code, func.count().filter(Case.state == MERGED), func.count()).where(
         Case.state.in_((CLOSED, MERGED))

@@ -16,7 +16,7 @@ from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Held
 from city.audit.events import Actor
 from city.cases import locks
-from city.cases.queries import chains_of
+from city.cases.queries import merge_chains
 from city.db.models import Case, Hold
 from city.lifecycle import Refused, may
 from city.people import accounts
@@ -63,7 +63,7 @@ def lift(s: Session, case: Case, var: Path, *, by: Actor, at: datetime) -> bool:
     return True
 
 
-def again(s: Session, line: Held, var: Path, *, at: datetime) -> bool:
+def reapply_after_restore(s: Session, line: Held, var: Path, *, at: datetime) -> bool:
     """Places or lifts once more what was placed or lifted before a restore; False where it is so already.
 
     Who wanted the case kept is not known any more: the reason is empty.
@@ -85,7 +85,7 @@ def again(s: Session, line: Held, var: Path, *, at: datetime) -> bool:
     return True
 
 
-def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
+def inherit_on_merge(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
     """A case that leaves the one that it was merged into takes the hold of that one along: whoever wants it
     kept wants all that was part of it then. It is lifted by itself.
 
@@ -95,7 +95,7 @@ def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
     held = set(s.scalars(select(Hold.case_id)))
     if not held or case.id in held:
         return
-    above = next((id_ for id_ in chains_of(s, [case.id])[case.id] if id_ in held), None)
+    above = next((id_ for id_ in merge_chains(s, [case.id])[case.id] if id_ in held), None)
     if above is None:
         return
     first = s.get_one(Hold, above)
@@ -106,16 +106,16 @@ def follow(s: Session, case: Case, *, by: Actor, at: datetime) -> None:
 def refuse(s: Session, case: Case) -> None:
     """Raises Refused `on_hold` where the case may lose nothing. Whoever asks holds it and all that it was
     merged into: locks.lock_to_roots()."""
-    if covered(s, [case.id]):
+    if held_case_ids(s, [case.id]):
         raise Refused("on_hold", number=case.number)
 
 
-def covered(s: Session, case_ids: Collection[int]) -> set[int]:
+def held_case_ids(s: Session, case_ids: Collection[int]) -> set[int]:
     """Those of these cases that are held, or were merged into one that is."""
     held = set(s.scalars(select(Hold.case_id)))
     if not held:  # as on most days
         return set()
-    return {case_id for case_id, chain in chains_of(s, case_ids).items() if held.intersection(chain)}
+    return {case_id for case_id, chain in merge_chains(s, case_ids).items() if held.intersection(chain)}
 
 
 def listed(s: Session, limit: int) -> tuple[Sequence[Hold], int]:

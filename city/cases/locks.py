@@ -166,7 +166,7 @@ def _chain(s: Session, case: Case) -> list[Case]:
 def _hold(s: Session, case: Case) -> None:
     since = s.get_nested_transaction() or s.get_transaction()
     s.info.setdefault("held", {})[case.number] = _Held(case, since)
-    board_index.watch(s, case)
+    board_index.mark_dirty(s, case)
 
 
 def _is_held(s: Session, case: Case) -> bool:

@@ -19,7 +19,7 @@ from city.lifecycle import Refused, may
 KINDS: Final = ("tell apart", "one again")
 
 
-def tell_apart(s: Session, case: Case, other: Case, *, by: Actor, at: datetime) -> bool:
+def mark_not_duplicate(s: Session, case: Case, other: Case, *, by: Actor, at: datetime) -> bool:
     """The two are two problems: the board neither offers nor marks one as the other any more.
 
     False where that was said before. Raises Refused `not_allowed`, and `merge_cycle` for a case and itself,
@@ -29,20 +29,22 @@ def tell_apart(s: Session, case: Case, other: Case, *, by: Actor, at: datetime) 
     locks.lock(s, case, other)
     if root_of(s, case).id == root_of(s, other).id:  # itself, or merged meanwhile
         raise Refused("merge_cycle")
-    return duplicates.keep_apart(s, case, other) and _note(s, case, other, "tell apart", by=by, at=at)
+    return duplicates.remember_not_duplicate(s, case, other) and _note(
+        s, case, other, "tell apart", by=by, at=at
+    )
 
 
-def one_again(s: Session, case: Case, other: Case, *, by: Actor, at: datetime) -> bool:
+def unmark_not_duplicate(s: Session, case: Case, other: Case, *, by: Actor, at: datetime) -> bool:
     """The two may be one problem after all, and the later is marked again as when it was told.
 
     False where nobody had told them apart. Raises Refused `not_allowed`.
     """
     may("tell apart", by.roles)
     locks.lock(s, case, other)
-    if not duplicates.forget_apart(s, case, other):
+    if not duplicates.forget_not_duplicate(s, case, other):
         return False
     later = max(case, other, key=lambda each: (each.opened_at, each.id))
-    duplicates.mark(s, [later], apart=duplicates.told_apart(s, later))
+    duplicates.flag_probable(s, [later], apart=duplicates.is_not_duplicate(s, later))
     return _note(s, case, other, "one again", by=by, at=at)
 
 

@@ -13,7 +13,7 @@ _WEEK: Final = timedelta(days=7)
 _LEAP: Final = 1_000  # a round number that anybody can tell apart from the one before
 
 
-def take(s: Session, year: int, count: int = 1) -> range:
+def reserve(s: Session, year: int, count: int = 1) -> range:
     """The next `count` numbers of a year. Nobody else has them, unless this transaction is rolled back."""
     taken = update(Counter).where(Counter.year == year).values(n=Counter.n + count).returning(Counter.n)
     last = s.execute(taken).scalar()
@@ -23,7 +23,7 @@ def take(s: Session, year: int, count: int = 1) -> range:
                 s.execute(insert(Counter).values(year=year, n=count))
             last = count
         except IntegrityError:  # somebody else opened the year in the same moment
-            return take(s, year, count)
+            return reserve(s, year, count)
     return range(last - count + 1, last + 1)
 
 
@@ -32,7 +32,7 @@ def named(year: int, n: int) -> str:
     return f"{year % 100:02d}-{n:06d}"
 
 
-def leap(s: Session, since: datetime, at: datetime) -> None:
+def skip_after_restore(s: Session, since: datetime, at: datetime) -> None:
     """Leaves out the numbers that were given from `since` to `at` and that nobody here knows of any more.
 
     People and phones still have those, and must not find a stranger's case under them. How many they were is
@@ -44,4 +44,4 @@ def leap(s: Session, since: datetime, at: datetime) -> None:
     for year in range((since - timedelta(days=1)).year, at.year + 1):
         last = s.scalar(select(Counter.n).where(Counter.year == year)) or 0
         beyond = last + 2 * lately
-        take(s, year, beyond - last + _LEAP - beyond % _LEAP)
+        reserve(s, year, beyond - last + _LEAP - beyond % _LEAP)

@@ -11,7 +11,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, reporter_count
 from city.cases.queries import family_of
-from city.cases.transitions import subject, touched
+from city.cases.transitions import bump_version, subject
 from city.db.models import Case
 from city.lifecycle import OPEN, Refused, may
 
@@ -42,5 +42,5 @@ def _turn(s: Session, case: Case, raised: bool, by: Actor, at: datetime, undoes:
     if not raised and not undoes:  # heads.py asks for more than were known
         facts["people"] = reporter_count.count(s, family_of(s, case.id))
     events.record(s, subject(case), kind, by=by, at=at, facts=facts)
-    touched(s, case)
+    bump_version(s, case)
     return True

@@ -46,7 +46,7 @@ PUBLIC_STEPS = (
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineEntry:
     """One stop of a case's story."""
 
     kind: str
@@ -55,7 +55,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Telling:
+class PublicReport:
     """The words and photos of one report, as somebody may see them."""
 
     number: str
@@ -66,7 +66,7 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class Proof:
+class ClosingEvidence:
     """How the last cycle ended. Words and photos only where they may be seen."""
 
     outcome: str
@@ -80,7 +80,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Sight:
+class PublicCase:
     """A case as a resident or stranger sees it."""
 
     id: int
@@ -95,9 +95,9 @@ class Sight:
     address: str
     point: Point | None
     reports: int
-    tellings: list[Telling]
-    proof: Proof | None
-    steps: list[Step]
+    tellings: list[PublicReport]
+    proof: ClosingEvidence | None
+    steps: list[TimelineEntry]
     mine: bool = False  # seen by one of its reporters
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
@@ -127,7 +127,7 @@ def public(
     group: str = "",
     before: int | None = None,
     limit: int = 20,
-) -> list[Sight]:
+) -> list[PublicCase]:
     """Cases as any stranger may see them; the only way out. Private services never appear.
 
     At once: service, state, dates, place as exactly as its service allows. Words and photos only of
@@ -202,7 +202,7 @@ def public_pins(
     return found
 
 
-def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") -> Sight:
+def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") -> PublicCase:
     """A case as one of its reporters sees it: what is public, the own words and photos, and the proof.
 
     Where the reporter's case was merged, the state, dates and proof are those of its root.
@@ -215,7 +215,7 @@ def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") ->
     return replace(sight, old_number=_formerly(s, report.case, report))
 
 
-def owned(s: Session, mine: Sequence[Report], *, now: datetime, publish: str = "staff") -> list[Sight]:
+def owned(s: Session, mine: Sequence[Report], *, now: datetime, publish: str = "staff") -> list[PublicCase]:
     """What own() tells, without the story, of several reports of one person; the newest first."""
     roots = {report.id: root_of(s, report.case).id for report in mine}
     asked = _whole(select(Case)).where(Case.id.in_(set(roots.values())))
@@ -278,7 +278,7 @@ def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
     return [name for name, geometry in found if inside(point, geometry)]
 
 
-def whole(s: Session, number: str) -> Case | None:
+def load_full(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
     asked = _whole(select(Case)).options(
         joinedload(Case.tags),
@@ -310,7 +310,7 @@ def named(s: Session, words: str) -> Case | None:
 
 def by_old_number(s: Session, number: str) -> Case | None:
     """The case that had this number in the system it was imported from; None where two systems had it."""
-    there = s.scalars(select(Imported.case_id).where(was_called(number.strip())).limit(2)).all()
+    there = s.scalars(select(Imported.case_id).where(previous_numbers(number.strip())).limit(2)).all()
     return s.get(Case, there[0]) if len(there) == 1 else None
 
 
@@ -345,7 +345,7 @@ def root_of(s: Session, case: Case) -> Case:
     return case
 
 
-def was_called(number: str) -> Any:
+def previous_numbers(number: str) -> Any:
     """Whether an imported row bore this number over there, as it was typed or in capitals."""
     return Imported.ref.in_((number, number.upper()))
 
@@ -396,10 +396,10 @@ def family_of(s: Session, case_id: int) -> list[int]:
 
 def roots_of(s: Session, case_ids: Collection[int]) -> dict[int, int]:
     """For each case the one at the end of its chain of merges; as many statements as chains_of()."""
-    return {case_id: chain[-1] for case_id, chain in chains_of(s, case_ids).items()}
+    return {case_id: chain[-1] for case_id, chain in merge_chains(s, case_ids).items()}
 
 
-def chains_of(s: Session, case_ids: Collection[int]) -> dict[int, list[int]]:
+def merge_chains(s: Session, case_ids: Collection[int]) -> dict[int, list[int]]:
     """Of each case itself and all that it was merged into, its root last; a statement a step, by 500."""
     chains, ends = {case_id: [case_id] for case_id in case_ids}, {case_id: case_id for case_id in case_ids}
     while ends:
@@ -414,7 +414,7 @@ def chains_of(s: Session, case_ids: Collection[int]) -> dict[int, list[int]]:
     return chains
 
 
-def told_of(s: Session, case: Case) -> list[Report]:
+def report_count(s: Session, case: Case) -> list[Report]:
     """The reports of the case and of all that were merged into it, and into those; one statement."""
     family = select(Case.id).where(Case.id == case.id).cte(recursive=True)
     family = family.union(select(Case.id).join(family, Case.merged_into_id == family.c.id))
@@ -460,24 +460,24 @@ def _sight(
     proofs: dict[int, list[str]],
     near: Point | None = None,
     mine: Report | None = None,
-) -> Sight:
+) -> PublicCase:
     tellings = [
-        Telling(r.number, r.taken_at, r.words, [p.id for p in r.photos], mine=r is mine)
+        PublicReport(r.number, r.taken_at, r.words, [p.id for p in r.photos], mine=r is mine)
         for r in case.reports
         if r is mine or is_public(r, case, publish)
     ]
     if mine and mine.case_id != case.id:
         photos = [p.id for p in mine.photos]
-        tellings.insert(0, Telling(mine.number, mine.taken_at, mine.words, photos, mine=True))
+        tellings.insert(0, PublicReport(mine.number, mine.taken_at, mine.words, photos, mine=True))
     point = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
     exact = _is_exact(case, mine)
     seen = rounded(point, 0 if exact else case.service.precision_m) if point else None
-    return Sight(
+    return PublicCase(
         id=case.id,
         number=case.number,
         service=case.service,
         state=case.state,
-        standing=sla.standing(case, now),
+        standing=sla.sla_status(case, now),
         wait_reason=sla.waits_for(case) if case.state == WAITING else None,
         owner=sla.owner_waited_for(case),
         hourly=case.promise_hours is not None,
@@ -491,7 +491,7 @@ def _sight(
         tellings=tellings,
         mine=mine is not None,
         proof=_proof(case, proofs.get(case.id, []), open_words=bool(tellings)),
-        steps=[Step(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
+        steps=[TimelineEntry(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),
         cleared_at=case.cleared_at,
         metres=distance(near, seen) if near and seen else None,
@@ -509,16 +509,16 @@ def _formerly(s: Session, case: Case, mine: Report | None = None) -> str:
     return old_number(s, case.id) if _is_exact(case, mine) else ""
 
 
-def _proof(case: Case, photos: list[str], *, open_words: bool) -> Proof | None:
+def _proof(case: Case, photos: list[str], *, open_words: bool) -> ClosingEvidence | None:
     if case.state != CLOSED or not case.closures:
         return None
     done = case.closures[-1]
-    early = sla.kept(case, done.done_at).total_seconds()
+    early = sla.margin(case, done.done_at).total_seconds()
     if not open_words:
-        return Proof(done.outcome, done.done_at, early, done.no_photo)
+        return ClosingEvidence(done.outcome, done.done_at, early, done.no_photo)
     crew = done.crew.name if done.crew else None
     ready = done.reply["words"] if done.reply else {}
-    return Proof(done.outcome, done.done_at, early, done.no_photo, done.words, ready, crew, photos)
+    return ClosingEvidence(done.outcome, done.done_at, early, done.no_photo, done.words, ready, crew, photos)
 
 
 def evidence(s: Session, case: Case, cycle: int) -> list[str]:

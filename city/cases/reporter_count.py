@@ -45,7 +45,7 @@ def count(s: Session, case_ids: Sequence[int], until: datetime | None = None) ->
     return len({first(report) for report, _address in rows})
 
 
-def grown(s: Session, case: Case, *, at: datetime) -> None:
+def reporter_added(s: Session, case: Case, *, at: datetime) -> None:
     """More have told of the case: raises its priority once they are many.
 
     The caller holds the case and says that it was touched; so with shrunk().
@@ -58,7 +58,7 @@ def grown(s: Session, case: Case, *, at: datetime) -> None:
         _turn(s, case, True, told, at)
 
 
-def shrunk(s: Session, case: Case, *, at: datetime) -> None:
+def reporter_removed(s: Session, case: Case, *, at: datetime) -> None:
     """Reports were separated from the case: takes back what the system had raised and would not raise now."""
     if not case.raised or case.state not in OPEN:
         return

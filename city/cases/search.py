@@ -30,7 +30,7 @@ from city.db.in_list import is_in
 from city.db.models import Asset, Case, CaseWords, Imported, Report, Subscription
 from city.lifecycle import OPEN, UNDONE
 from city.places import streets
-from city.text import LONGEST, folded
+from city.text import LONGEST, normalize
 
 MOST_TERMS = 8  # of what somebody types
 AT_ONCE = 500  # cases in one statement
@@ -51,7 +51,7 @@ class Term(NamedTuple):
 
 def terms(typed: str) -> tuple[Term, ...]:
     """What somebody looks for: every word must stand in a case. Nothing but signs is no term at all."""
-    found = dict.fromkeys(folded(typed))
+    found = dict.fromkeys(normalize(typed))
     return tuple(Term(word, _may_begin(word)) for word in list(found)[:MOST_TERMS])
 
 
@@ -186,13 +186,13 @@ def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
             }  # fmt: skip
     reported = s.execute(told).all()
     for case_id, number, _address, _said in reported:
-        words[case_id] |= dict.fromkeys(folded(number))
+        words[case_id] |= dict.fromkeys(normalize(number))
     for case_id, email in s.execute(people):
-        words[case_id] |= dict.fromkeys(folded(email))
+        words[case_id] |= dict.fromkeys(normalize(email))
     for case_id, ref in s.execute(called.order_by(Imported.ref)):
         words[case_id] |= dict.fromkeys(_number(ref))
     for case_id, _called, address, said in reported:
-        words[case_id] |= dict.fromkeys((*_place(address), *folded(said)))
+        words[case_id] |= dict.fromkeys((*_place(address), *normalize(said)))
     for case_id, row in found.items():
         row["words"] = _capped(" ".join(words[case_id]))
     return found
@@ -230,7 +230,7 @@ def _forget(s: Session) -> None:
 
 def _number(number: str) -> Iterator[str]:
     """A number in its parts, as one, and its figure without noughts: people type either."""
-    parts = list(folded(number))
+    parts = list(normalize(number))
     yield from parts
     if len(parts) > 1:
         yield "".join(parts)[:LONGEST]
@@ -240,8 +240,8 @@ def _number(number: str) -> Iterator[str]:
 
 def _place(address: str) -> Iterator[str]:
     """An address as it was written, and in long forms: "Main St" is found by "Main Street"."""
-    yield from folded(address)
-    yield from folded(streets.normal(address))
+    yield from normalize(address)
+    yield from normalize(streets.normal(address))
 
 
 def _street(address: str) -> str:

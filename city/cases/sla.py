@@ -57,9 +57,9 @@ def offered(service: Service, *, urgent: bool) -> Terms:
     return Terms(zone_of(service), days, service.promise_hours or 0, calendar)
 
 
-def times(terms: Terms, began_at: datetime, pauses: Iterable[Span] = ()) -> Times:
+def due_and_risk(terms: Terms, began_at: datetime, pauses: Iterable[Span] = ()) -> Times:
     """When a promise that began at `began_at` ends, its clock having stood in `pauses`."""
-    stood = list(apart(pauses))
+    stood = list(deduplicate_pauses(pauses))
     found = []
     if terms.at or terms.days:
         given = terms.at or _promised(began_at, terms.days, terms.zone)
@@ -74,7 +74,7 @@ def times(terms: Terms, began_at: datetime, pauses: Iterable[Span] = ()) -> Time
     return min(found)
 
 
-def give(case: Case, at: datetime) -> None:
+def start_clock(case: Case, at: datetime) -> None:
     """Promises the case what its service offers now: it opens, or turns out to be another service's."""
     service = case.service
     case.promise_days = service.promise_days
@@ -83,7 +83,7 @@ def give(case: Case, at: datetime) -> None:
     refresh(case, at)
 
 
-def word(case: Case) -> dict[str, Any]:
+def as_facts(case: Case) -> dict[str, Any]:
     """What was promised, as the log says it: `days`, or `hours` with the SHA-256 of their calendar."""
     told: dict[str, Any] = {"days": days(case)} if days(case) else {}
     if case.promise_hours and case.calendar:
@@ -96,7 +96,7 @@ def days(case: Any) -> int:
     return URGENT_DAYS if case.urgent else int(case.promise_days)
 
 
-def given_elsewhere(due: datetime | None, opened_at: datetime, zone: ZoneInfo) -> datetime | None:
+def take_over_promise(due: datetime | None, opened_at: datetime, zone: ZoneInfo) -> datetime | None:
     """The word that another system gave; None for one that was broken before the case was opened.
 
     Midnight in `zone` stands for the day itself, which ends as our days do.
@@ -114,12 +114,12 @@ def zone_of(service: Service) -> ZoneInfo:
     return ZoneInfo(service.department.time_zone)
 
 
-def stood(pauses: Iterable[Pause], now: datetime) -> timedelta:
+def paused_time(pauses: Iterable[Pause], now: datetime) -> timedelta:
     """How long the clock stood; a pause still open counts to `now`. Overlaps count once."""
-    return sum((ended - began for began, ended in apart(_spans(pauses, now))), timedelta())
+    return sum((ended - began for began, ended in deduplicate_pauses(_spans(pauses, now))), timedelta())
 
 
-def apart(spans: Iterable[Span]) -> Iterator[Span]:
+def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:
     """The same time in spans that are in order and do not overlap."""
     reached = datetime.min.replace(tzinfo=UTC)
     for began, ended in sorted(spans):
@@ -131,18 +131,18 @@ def apart(spans: Iterable[Span]) -> Iterator[Span]:
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again. A pause still open has moved nothing yet: run() does."""
     over = [pause for pause in case.pauses if pause.ended_at is not None]
-    case.due_at, case.risk_at = times(_given(case), case.clock_from, _spans(over, now))
-    case.standing = standing(case, now)
+    case.due_at, case.risk_at = due_and_risk(_given(case), case.clock_from, _spans(over, now))
+    case.standing = sla_status(case, now)
     if now < case.risk_at:
         case.warned = None  # it has time again: should that end, the log says so again
 
 
 def first_due(case: Case) -> datetime:
     """When it would be due, had its clock never stood."""
-    return times(_given(case), case.clock_from).due
+    return due_and_risk(_given(case), case.clock_from).due
 
 
-def hurry(case: Case, now: datetime) -> None:
+def escalate_urgent(case: Case, now: datetime) -> None:
     """Somebody is in danger: the short promise counts, as long as it is so. What a crew made safe is not safe
     any more."""
     case.urgent, case.follow_on = True, False
@@ -170,13 +170,13 @@ def wait_facts(reason: str, owner: str) -> dict[str, Any]:
     return {"reason": reason, "owner": owner} if reason == "utility" and owner else {"reason": reason}
 
 
-def pause(case: Case, why: str, at: datetime) -> None:
+def pause_clock(case: Case, why: str, at: datetime) -> None:
     """Stops the clock, if it runs."""
     if not any(p.ended_at is None for p in case.pauses):
         case.pauses.append(Pause(why=why, began_at=at))
 
 
-def run(case: Case, at: datetime) -> None:
+def resume_clock(case: Case, at: datetime) -> None:
     """Lets the clock run again and moves the due date by the time it stood."""
     for p in case.pauses:
         if p.ended_at is None:
@@ -184,7 +184,7 @@ def run(case: Case, at: datetime) -> None:
     refresh(case, at)
 
 
-def standing(case: Case, now: datetime) -> str:
+def sla_status(case: Case, now: datetime) -> str:
     """How the promise stands: ok, risk, late, wait or done. The one word that colour and shape follow."""
     stopped = [p.began_at for p in case.pauses if p.ended_at is None] if case.state == WAITING else []
     return stands(case, now, next(iter(stopped), None))
@@ -201,7 +201,7 @@ def stands(row: Any, now: datetime, waits_since: datetime | None) -> str:
     return "risk" if now >= row.risk_at else "ok"
 
 
-def kept(case: Case, done_at: datetime) -> timedelta:
+def margin(case: Case, done_at: datetime) -> timedelta:
     """How early (positive) or late (negative) a closing was."""
     return case.due_at - done_at
 

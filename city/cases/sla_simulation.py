@@ -83,7 +83,7 @@ class Line:
 
 
 @dataclass
-class Rehearsal:
+class Simulation:
     """`services` in the order of the file, those without a case left out; `unknown` are not in the file."""
 
     total: Line
@@ -105,7 +105,7 @@ class _Past:
     promised: tuple[bool, int, int | None, str | None]  # another system's word, days, hours, calendar
 
 
-def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime) -> Rehearsal:
+def simulate(s: Session, city: CityFile, since: date, until: date, now: datetime) -> Simulation:
     """What `city` would have promised to the cases that were opened from `since` to `until`, both included.
 
     Withdrawn and merged ones are left out: nobody was owed anything but what their root was. Open ones count
@@ -121,7 +121,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
             unknown[past.service] += 1
             continue
         terms, calendar, rules = offers[past.service][past.urgent]
-        due = sla.times(terms, past.began_at, past.stood).due
+        due = sla.due_and_risk(terms, past.began_at, past.stood).due
         was, is_now = _verdict(past, past.due_at), _verdict(past, due)
         why = _why(past, terms, rules)
         working = _hours(_worked(past, calendar)) if past.done_at else None
@@ -130,7 +130,7 @@ def rehearse(s: Session, city: CityFile, since: date, until: date, now: datetime
             line.moved.append(_hours(due - past.due_at))
             if working is not None:
                 line.working.append(working)
-    return Rehearsal(total, [line for line in lines.values() if line.cases], unknown)
+    return Simulation(total, [line for line in lines.values() if line.cases], unknown)
 
 
 def _offers(city: CityFile, service: Service) -> list[tuple[Terms, business_hours.Calendar, str]]:
@@ -215,7 +215,7 @@ def _why(past: _Past, terms: Terms, rules: str) -> str:
 
 def _worked(past: _Past, calendar: business_hours.Calendar) -> timedelta:
     assert past.done_at  # noqa: S101 whoever asks has looked
-    stood = (business_hours.between(calendar, *span) for span in sla.apart(past.stood))
+    stood = (business_hours.between(calendar, *span) for span in sla.deduplicate_pauses(past.stood))
     return business_hours.between(calendar, past.began_at, past.done_at) - sum(stood, timedelta())
 
 

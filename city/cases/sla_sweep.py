@@ -31,7 +31,7 @@ def sweep(engine: Engine, now: datetime, late_days: int | None = None) -> int:
     """
     swept = 0
     while True:
-        with db.reading(engine) as s:  # mostly there is nothing to do, and nobody is to wait for that
+        with db.read_session(engine) as s:  # mostly there is nothing to do, and nobody is to wait for that
             numbers = _overdue(s, now, late_days)
         changed = 0
         if numbers:
@@ -69,7 +69,7 @@ def _look(s: Session, case: Case, now: datetime, late_days: int | None) -> bool:
     Its version stays: nothing was done to it, so a crew may still take its last step back.
     """
     was = case.standing, case.warned
-    case.standing = sla.standing(case, now)
+    case.standing = sla.sla_status(case, now)
     subject = transitions.subject(case)
     if case.standing in LINES and case.warned not in (case.standing, LATE, ESCALATED):
         events.record(s, subject, LINES[case.standing], by=accounts.THE_SYSTEM, at=now)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks
-from city.cases.transitions import subject, touched
+from city.cases.transitions import bump_version, subject
 from city.db.models import Case, CaseTag
 from city.lifecycle import Refused, may
 
@@ -62,5 +62,5 @@ def folded(word: str) -> str:
 def _turned(s: Session, case: Case, kind: str, word: str, *, by: Actor, at: datetime) -> bool:
     # A tag is free text, so it stands where words may be deleted.
     events.record(s, subject(case), kind, by=by, at=at, words={"tag": word})
-    touched(s, case)
+    bump_version(s, case)
     return True

@@ -88,7 +88,7 @@ def open_case(
     place = None if service.office else place
     year = at.astimezone(sla.zone_of(service)).year
     case = Case(
-        number=case_numbers.named(year, case_numbers.take(s, year)[0]),
+        number=case_numbers.named(year, case_numbers.reserve(s, year)[0]),
         service=service,
         state=NEW,
         lat=place.lat if place else None,
@@ -105,15 +105,17 @@ def open_case(
         clock_from=at,
         assignments=[],
     )
-    sla.give(case, at)
+    sla.start_clock(case, at)
     s.add(case)
     s.flush()
-    board_index.watch(s, case)
-    duplicates.mark(s, [case])
+    board_index.mark_dirty(s, case)
+    duplicates.flag_probable(s, [case])
     case_search.note(s, case.id)
     facts: dict[str, Any] = {
-        **sla.word(case), "urgent": case.urgent, **board_index.measured(case, board_index.area_of(s, case)),
-    }  # fmt: skip
+        **sla.as_facts(case),
+        "urgent": case.urgent,
+        **board_index.measured(case, board_index.area_of(s, case)),
+    }
     if linked_to:
         facts["linked_to"] = linked_to.number
     events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
@@ -139,7 +141,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
         return False
     _check("assign", case, by)
     if case.state == WAITING:
-        sla.run(case, at)
+        sla.resume_clock(case, at)
     _end(s, case, "reassigned", at)
     given = _give(s, case, crew.id, at)
     facts = {"crew": crew.id, "assignment": given.id, "cycle": case.cycle}
@@ -219,7 +221,7 @@ def wait(
     _check("wait", case, by, origin)
     _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
     _own_job(case, by)
-    sla.pause(case, reason, at)
+    sla.pause_clock(case, reason, at)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
     facts = sla.wait_facts(reason, owner)
     return _moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
@@ -241,14 +243,14 @@ def resume(
         return False
     _check("resume", case, by)
     _own_job(case, by)
-    sla.run(case, at)
+    sla.resume_clock(case, at)
     state = ASSIGNED if live(case) else ACCEPTED
     return _moved(s, case, "resume", state, by=by, at=at, at_device=at_device, origin=origin)
 
 
 def endanger(s: Session, case: Case, *, at: datetime, origin: str = "live") -> None:
     """Somebody is in danger at a case that was told before: it is hurried, and waits for nothing any more."""
-    sla.hurry(case, at)
+    sla.escalate_urgent(case, at)
     if case.state == WAITING and origin != "import":
         resume(s, case, by=THE_SYSTEM, at=at, origin=origin)
 
@@ -310,7 +312,7 @@ def needs_parts(
     _check("needs parts", case, by, origin)
     _own_job(case, by)
     _end(s, case, "needs parts", at)
-    sla.pause(case, "parts", at)
+    sla.pause_clock(case, "parts", at)
     shas = _attach(s, case, photos_taken)
     return _moved(
         s, case, "needs parts", WAITING, by=by, at=at, at_device=at_device, photos=shas, words=words,
@@ -375,8 +377,8 @@ def close(
         s.flush()  # they name it by its id
     shas = _attach(s, case, photos_taken, closure)
     _end(s, case, "closed" if held is job else "withdrawn", at)
-    sla.run(case, done_at)
-    sla.pause(case, "closed", done_at)
+    sla.resume_clock(case, done_at)
+    sla.pause_clock(case, "closed", done_at)
     follow_on = case.follow_on
     case.closed_at, case.outcome, case.follow_on = at, outcome, False
     case.review = why if under else None
@@ -411,12 +413,14 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     case.cycle += 1
     case.warned = None
     case.closed_at, case.outcome, case.review = None, None, None
-    sla.run(case, at)
+    sla.resume_clock(case, at)
     done = case.closures[-1]
     if done.crew_id:  # it stood on that crew's phone as done; now nobody has it
-        events.feed(s, f"crew:{done.crew_id}", "job", case.number, present=False, why="reopened")
+        events.publish_to_sync_feed(
+            s, f"crew:{done.crew_id}", "job", case.number, present=False, why="reopened"
+        )
     _moved(s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin)
-    reporter_count.grown(s, case, at=at)  # they may have become many while it was closed
+    reporter_count.reporter_added(s, case, at=at)  # they may have become many while it was closed
     return True
 
 
@@ -458,10 +462,10 @@ def merge(
         case.merged_from, case.merged_crew_id = case.state, ours.crew_id if ours else None
         case.merged_started_at = ours.started_at if ours else None
     for one in {into, root}:
-        duplicates.forget_apart(s, case, one)
+        duplicates.forget_not_duplicate(s, case, one)
     left = s.get(Case, case.merged_into_id) if case.merged_into_id else None
     if left:
-        legal_holds.follow(s, case, by=by, at=at)
+        legal_holds.inherit_on_merge(s, case, by=by, at=at)
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
     told = {"into": root.number, "closed": root.state == CLOSED}
@@ -471,11 +475,11 @@ def merge(
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:
-        touched(s, root)
-    reporter_count.grown(s, root, at=at)
+        bump_version(s, root)
+    reporter_count.reporter_added(s, root, at=at)
     if left and (old := root_of(s, left)) is not root:
-        reporter_count.shrunk(s, old, at=at)
-        touched(s, old)  # its promise may count from a later day now
+        reporter_count.reporter_removed(s, old, at=at)
+        bump_version(s, old)  # its promise may count from a later day now
     for each in (left, root):
         _take_after_family(s, each, at)
     if brings_danger and root.state in OPEN:
@@ -497,14 +501,14 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
-    legal_holds.follow(s, case, by=by, at=at)
+    legal_holds.inherit_on_merge(s, case, by=by, at=at)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
-    duplicates.keep_apart(s, case, root)  # somebody has looked
+    duplicates.remember_not_duplicate(s, case, root)  # somebody has looked
     for each in (case, root):
-        reporter_count.shrunk(s, each, at=at)
-    touched(s, root)
+        reporter_count.reporter_removed(s, each, at=at)
+    bump_version(s, root)
     _take_after_family(s, parent, at)
     if state in OPEN:  # what was separated from it meanwhile may have moved its clock
         sla.refresh(case, at)
@@ -522,7 +526,7 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     if DISPATCHER not in by.roles and len(case.reports) > 1:
         raise Refused("others_joined")
     _end(s, case, "cancelled", at)
-    sla.pause(case, "closed", at)
+    sla.pause_clock(case, "closed", at)
     return _moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
 
 
@@ -533,11 +537,13 @@ def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.state == ACCEPTED:
         return False
     _check("restore", case, by)
-    sla.run(case, at)
+    sla.resume_clock(case, at)
     return _moved(s, case, "restore", ACCEPTED, by=by, at=at, origin=origin)
 
 
-def take_on(s: Session, case: Case, crew_id: int, *, by: Actor, at: datetime, origin: str = "live") -> bool:
+def self_assign(
+    s: Session, case: Case, crew_id: int, *, by: Actor, at: datetime, origin: str = "live"
+) -> bool:
     """A crew takes on what it has just reported itself. Raises Refused `not_your_job` for another crew."""
     allow("take on", by.roles)
     if crew_id not in by.crew_ids:
@@ -552,7 +558,7 @@ def take_on(s: Session, case: Case, crew_id: int, *, by: Actor, at: datetime, or
     return _moved(s, case, "take on", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
 
 
-def take_back(
+def undo_own_completion(
     s: Session,
     case: Case,
     move: str,
@@ -587,13 +593,13 @@ def take_back(
     if move != "needs parts":  # which says nothing of it
         case.follow_on = bool(last.facts.get("follow_on"))
     if to == WAITING:
-        sla.pause(case, waited, at)
+        sla.pause_clock(case, waited, at)
     sla.refresh(case, at)
     facts = {"what": move, "cycle": case.cycle}
     return _moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
-def as_it_is(case: Case) -> dict[str, Any]:
+def snapshot(case: Case) -> dict[str, Any]:
     """What undo_batch() needs to put the case back as it is now: state, crew, waiting, and why to look."""
     held, waits = live(case), next((p for p in case.pauses if p.ended_at is None), None)
     return {
@@ -665,11 +671,11 @@ def note(
         words={"note": words.strip()},
         origin=origin,
     )
-    touched(s, case)
+    bump_version(s, case)
     return True
 
 
-def keep(
+def record_fact(
     s: Session,
     case: Case,
     what: str,
@@ -704,7 +710,7 @@ def keep(
         photos=[photo.sha256 for photo in photos_taken], words={"words": words} if words else None,
         origin=origin,
     )  # fmt: skip
-    touched(s, case)
+    bump_version(s, case)
     return True
 
 
@@ -743,7 +749,7 @@ def photo_failed(s: Session, case: Case, why: str, *, by: Actor, at: datetime) -
     locks.lock(s, case)
     case.review = case.review or "photo"
     events.record(s, subject(case), "photo failed", by=by, at=at, facts={"why": why})
-    touched(s, case)
+    bump_version(s, case)
     return True
 
 
@@ -752,7 +758,7 @@ def ask_supervisor(s: Session, case: Case, *, by: Actor, at: datetime, words: st
     locks.lock(s, case)
     case.review = "sent back"
     events.record(s, subject(case), "review", by=by, at=at, words={"words": words} if words else None)
-    touched(s, case)
+    bump_version(s, case)
     return True
 
 
@@ -766,11 +772,11 @@ def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     case.review = None
     looked_at = update(Operation).where(Operation.case_id == case.id, Operation.review.is_not(None))
     s.execute(looked_at.values(review=None))
-    touched(s, case)
+    bump_version(s, case)
     return True
 
 
-def doubt(s: Session, *, at: datetime, by: Actor) -> int:
+def flag_missing_evidence(s: Session, *, at: datetime, by: Actor) -> int:
     """Marks closings whose photo is still not in the store after lifecycle.EVIDENCE_HOURS: it counts as none.
 
     Returns how many. What arrives later is shown, but the closing stays one without evidence. The worker
@@ -797,12 +803,12 @@ def doubt(s: Session, *, at: datetime, by: Actor) -> int:
             case.review = "no evidence"
         facts = {"cycle": closure.cycle, **board_index.measured(case, board_index.area_of(s, case))}
         events.record(s, subject(case), "no evidence", by=by, at=at, facts=facts)
-        touched(s, case)
+        bump_version(s, case)
         marked += 1
     return marked
 
 
-def touched(s: Session, case: Case) -> None:
+def bump_version(s: Session, case: Case) -> None:
     """Something about the case has changed: the phones that hold it hear of it."""
     case.version += 1
     _tell(s, case)
@@ -814,15 +820,15 @@ def _tell(s: Session, case: Case) -> None:
     if held is None:
         return
     if held.ended_at is None:
-        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=True)
+        events.publish_to_sync_feed(s, f"crew:{held.crew_id}", "job", case.number, present=True)
     elif held.ended_why == "closed" and held.cycle == case.cycle:
         # It stands on that crew's phones as done, for the day, unless it has become something else.
         stays = case.state == CLOSED
         why = "closed" if stays else case.state
-        events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
+        events.publish_to_sync_feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
 
 
-def end_jobs(s: Session, cases: Iterable[Case], why: str, at: datetime) -> None:
+def end_assignments(s: Session, cases: Iterable[Case], why: str, at: datetime) -> None:
     """Ends the live jobs of cases that are given out anew: together, as one by one takes a statement each."""
     for case in cases:
         _end(s, case, why, at)
@@ -872,7 +878,7 @@ def _moved(
     origin: str,
 ) -> bool:
     was, case.state = case.state, to
-    case.standing = sla.standing(case, at)
+    case.standing = sla.sla_status(case, at)
     _check_words(words)
     told = {"words": words} if words else None
     if not {was, to} <= set(OPEN):
@@ -881,7 +887,7 @@ def _moved(
         s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
         photos=photos, words=told, origin=origin,
     )  # fmt: skip
-    touched(s, case)
+    bump_version(s, case)
     if (was in OPEN) != (to in OPEN):
         case_search.stand(s, case.id)
     return True
@@ -924,7 +930,9 @@ def _end(s: Session, case: Case, why: str, at: datetime) -> None:
         return
     held.ended_at, held.ended_why = at, why
     # A job that the crew itself closed stays on its phone for the day; any other ending takes it away.
-    events.feed(s, f"crew:{held.crew_id}", "job", case.number, present=why == "closed", why=why)
+    events.publish_to_sync_feed(
+        s, f"crew:{held.crew_id}", "job", case.number, present=why == "closed", why=why
+    )
 
 
 def _own_job(case: Case, by: Actor) -> Assignment | None:
@@ -951,7 +959,7 @@ def _same_hand(done: Closure, by: Actor) -> bool:
 def _asked_by_one(s: Session, case: Case, root: Case) -> bool:
     """Whether one known caller asked the same kind of question twice."""
     keys = [report.key for report in (*case.reports, *root.reports)]
-    return case.service_code == root.service_code and callers.are_one(s, keys)
+    return case.service_code == root.service_code and callers.reported_by_same_caller(s, keys)
 
 
 def _says(done: Closure, outcome: str, words: str, reply: dict[str, Any] | None) -> bool:

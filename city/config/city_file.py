@@ -25,7 +25,7 @@ from city.config.routing import Rule
 from city.config.toml_table import CityFileError as CityFileError
 from city.config.toml_table import Table, Words, read
 from city.geo import Box, Point
-from city.lifecycle import MANY
+from city.lifecycle import PRIORITY_REPORTERS
 from city.settings import PUBLISH
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
@@ -91,7 +91,7 @@ class Service:
     promise_hours: int | None = None
     calendar: str | None = None
     hazard: Words | None = None
-    many: int = MANY
+    many: int = PRIORITY_REPORTERS
     office: bool = False
 
 
@@ -382,7 +382,7 @@ def _check_office(service: Table) -> None:
 
 def _many(top: Table) -> int:
     row = top.table("priority")
-    many = row.number("reports", 2, 1000) if row.has("reports") else MANY
+    many = row.number("reports", 2, 1000) if row.has("reports") else PRIORITY_REPORTERS
     row.refuse_rest()
     return many
 

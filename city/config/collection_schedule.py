@@ -16,7 +16,7 @@ FROM = "from = 2026-01-08"
 
 
 @dataclass(frozen=True)
-class Round:
+class PickupRule:
     """On which days of the week, Monday is 0; every so many `weeks`, counted from the week of `begins`."""
 
     days: tuple[int, ...]
@@ -30,7 +30,7 @@ class Zone:
 
     code: str
     area: str
-    rounds: Mapping[str, Round]
+    rounds: Mapping[str, PickupRule]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Coming:
+class NextPickup:
     """When it comes next, on which day that is usually, and the holiday that moved it."""
 
     day: date
@@ -51,7 +51,7 @@ class Coming:
     holiday: date | None
 
 
-def next_coming(round_: Round, calendar: Calendar | None, today: date) -> Coming:
+def next_pickup(round_: PickupRule, calendar: Calendar | None, today: date) -> NextPickup:
     """The next day of a round from `today` on, today included."""
     # A day of last week may have been moved to today.
     return next(coming for coming in _all_from(round_, calendar, today - WEEK) if coming.day >= today)
@@ -100,7 +100,7 @@ def _zones(collection: Table) -> Iterator[Zone]:
         row.refuse_rest()
 
 
-def _round(row: Table) -> Round:
+def _round(row: Table) -> PickupRule:
     names = row.texts("days", DAYS)
     if odd := [name for name in names if name not in WEEKDAYS or names.count(name) > 1]:
         raise row.wrong("days", f"{odd[0]!r} isn't a day of the week, or is listed twice", DAYS)
@@ -109,17 +109,17 @@ def _round(row: Table) -> Round:
     if weeks > 1 and begins == date.min:
         raise row.wrong("from", "is missing. Name a day in the first week with a pickup", FROM)
     row.refuse_rest()
-    return Round(tuple(sorted(WEEKDAYS.index(name) for name in names)), weeks, begins)
+    return PickupRule(tuple(sorted(WEEKDAYS.index(name) for name in names)), weeks, begins)
 
 
-def _all_from(round_: Round, calendar: Calendar | None, start: date) -> Iterator[Coming]:
+def _all_from(round_: PickupRule, calendar: Calendar | None, start: date) -> Iterator[NextPickup]:
     monday = start - timedelta(days=start.weekday())
     while True:
         if _weeks_between(round_.begins, monday) % round_.weeks == 0:
             for weekday in round_.days:
                 usual = monday + timedelta(days=weekday)
                 day, holiday = moved(calendar, usual) if calendar else (usual, None)
-                yield Coming(day, usual, holiday)
+                yield NextPickup(day, usual, holiday)
         monday += WEEK
 
 

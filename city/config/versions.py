@@ -28,7 +28,7 @@ IN_ORDER = ("groups", "services")
 Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or is no more
 
 
-def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Policy | None:
+def publish(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Policy | None:
     """Makes these words the city's newest version; None where they are that already.
 
     `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError, also where
@@ -49,18 +49,18 @@ def apply(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Polic
             s.add(policy)
     except IntegrityError:  # another one was applied in the same moment: look at it before you apply yours
         raise Refused("applied_meanwhile", number=policy.number) from None
-    enact(s, city)
+    activate(s, city)
     events.record(s, SUBJECT, "apply", by=by, at=at, facts={"number": policy.number, "sha256": sha256})
     return policy
 
 
-def in_use(s: Session, file: Path) -> CityFile:
+def active(s: Session, file: Path) -> CityFile:
     """The city as its newest version says, or as `file` does where none was applied. Raises CityFileError."""
     newest = current(s)
     return city_file.parse(newest.text, f"version {newest.number}") if newest else city_file.load(file)
 
 
-def enact(s: Session, city: CityFile) -> None:
+def activate(s: Session, city: CityFile) -> None:
     """Writes departments, services with their calendars, topics and owners as the file has them.
 
     A service or topic that left the file keeps its row, since old cases and contacts name it; it is offered

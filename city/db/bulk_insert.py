@@ -43,7 +43,7 @@ def put_last(
 ) -> None:
     """The same behind the clock: see db.at_last()."""
     if rows:
-        db.at_last(s, partial(put, kind=kind, rows=rows, over=over, sums=sums))
+        db.before_commit(s, partial(put, kind=kind, rows=rows, over=over, sums=sums))
 
 
 def _parameters(table: Table, rows: Sequence[dict[str, Any]], dialect: Dialect) -> Any:

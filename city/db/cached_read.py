@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 T = TypeVar("T")
 
 
-class Memo(Generic[T]):
+class VersionedCache(Generic[T]):
     """What `read` makes of a database, as long as `version` gives the same row."""
 
     def __init__(self, version: Select[Any], read: Callable[[Session], T]) -> None:

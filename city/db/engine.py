@@ -87,7 +87,7 @@ def connect(url: str, *, create: bool = False) -> Engine:
     return engine
 
 
-def reading(engine: Engine) -> Session:
+def read_session(engine: Engine) -> Session:
     """A session, for `with`, that sees one moment of the database and writes nothing.
 
     Whatever writes in it raises: InternalError on PostgreSQL, OperationalError on SQLite. PostgreSQL refuses
@@ -138,7 +138,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
         s.flush()
         _step(s, "seal")
         if last := s.info.pop("last", ()):
-            with in_one_go(s):
+            with pipeline(s):
                 for step in last:
                     step(s)
         for step in s.info.pop("afterwards", ()):
@@ -146,7 +146,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
         s.commit()
 
 
-def at_last(s: Session, step: Callable[[Session], object]) -> None:
+def before_commit(s: Session, step: Callable[[Session], object]) -> None:
     """Lets `step` write behind the clock: first noted, first written. See in_one_go() for what it may not do.
 
     It is not taken back with a savepoint, and it needs a clock that goes on: see events.count().
@@ -154,13 +154,13 @@ def at_last(s: Session, step: Callable[[Session], object]) -> None:
     s.info.setdefault("last", []).append(step)
 
 
-def afterwards(s: Session, step: Callable[[Session], object]) -> None:
+def after_events(s: Session, step: Callable[[Session], object]) -> None:
     """Lets `step` run after all that, before the commit: it sees this transaction's lines, and may ask."""
     s.info.setdefault("afterwards", []).append(step)
 
 
 @contextmanager
-def in_one_go(s: Session) -> Iterator[None]:
+def pipeline(s: Session) -> Iterator[None]:
     """What is only written meanwhile goes to PostgreSQL together: we wait for one answer, not for each.
 
     Nothing may be read here, and nobody takes the rows of a SELECT: PostgreSQL has none to give yet (SQLite
@@ -186,7 +186,7 @@ def _step(s: Session, *names: str) -> None:
             step(s)
 
 
-def bump(s: Session, rows: int) -> int:
+def next_sequence(s: Session, rows: int) -> int:
     """Takes `rows` numbers from the clock and returns the first. Only the log may call it, at the end."""
     statement = _BUMP_PATIENTLY if s.get_bind().dialect.name == "postgresql" else _BUMP
     last = s.connection().execute(statement, {"rows": rows}).scalar_one()

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from city.lifecycle import MANY
+from city.lifecycle import PRIORITY_REPORTERS
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -117,7 +117,9 @@ class Service(Base):
     hazard: Mapped[dict[str, Any] | None]  # what a crew must mind there, by language
     # How many times as often as the city's others its cases turn out to be told already; duplicates.py's.
     often: Mapped[float] = mapped_column(default=1.0)
-    many: Mapped[int] = mapped_column(default=MANY)  # so many people's reports raise a case's priority
+    many: Mapped[int] = mapped_column(
+        default=PRIORITY_REPORTERS
+    )  # so many people's reports raise a case's priority
     department: Mapped[Department] = relationship()
     calendar: Mapped[Calendar | None] = relationship()
 

@@ -30,7 +30,7 @@ from city.demo import offices, reference_rates
 from city.demo.photos import Album
 from city.demo.phrases import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.imports import history_writer
-from city.imports.history_writer import Move, Picture, Story, Told
+from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.people import accounts
 from city.photos import photos, storage
@@ -82,12 +82,12 @@ class _Tale:
     place: Place | None
     opened: datetime
     lang: str
-    told: list[Told] = field(default_factory=list)
+    told: list[ReportRow] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.opened = self.opened.replace(microsecond=0)
-        self.story = Story(self.service.code, self.told, self.moves, "demo")
+        self.story = CaseHistory(self.service.code, self.told, self.moves, "demo")
 
     @property
     def ended(self) -> datetime:
@@ -109,7 +109,7 @@ def tell(
     """
     store, album = storage.open_store(settings), Album()
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    with history_writer.uncollected(), transaction(engine) as s:
+    with history_writer.gc_paused(), transaction(engine) as s:
         step(f"{count} cases")
         author = _Author(s, settings.secret_key, album, Random(seed), now)
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
@@ -124,7 +124,7 @@ def tell(
         for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last
             for crew in {move.crew for move in tale.moves if move.crew and now - tale.ended > ON_THE_PHONE}:
                 if tale.plot in OVER and number not in still_open:  # what a phone put away long ago
-                    events.feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
+                    events.publish_to_sync_feed(s, f"crew:{crew}", "job", number, present=False, why="closed")
         step("counts for the board")
         board_index.recompute(
             s, at=now
@@ -342,7 +342,7 @@ class _Author:
         picture = BEFORE.get(tale.service.code)
         shown = channel != "phone" and picture is not None and self.chance.random() < 0.95
         tale.told.append(
-            Told(
+            ReportRow(
                 at.replace(microsecond=0), key, channel, lang or tale.lang,
                 self._words(tale.service, lang or tale.lang), place,
                 answers=self._answers(tale.service), danger=tale.service.urgent,
@@ -363,7 +363,7 @@ class _Author:
         reason: str = "",
         words: str = "",
         at_device: datetime | None = None,
-        into: Story | None = None,
+        into: CaseHistory | None = None,
     ) -> None:
         tale.moves.append(
             Move(
@@ -402,11 +402,11 @@ class _Author:
             )
         )  # fmt: skip
 
-    def _picture(self, picture: str, staged_for: str) -> Picture:
+    def _picture(self, picture: str, staged_for: str) -> PhotoRow:
         """A photo over bytes that lie in the store before its row is written."""
         new = self.album.take(picture)
         name = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-        return Picture(
+        return PhotoRow(
             name,
             staged_for,
             new.upload_sha256,
@@ -460,7 +460,7 @@ class _Author:
             opened = self._on_day(service, days)
             if opened > newest:
                 continue
-            due, risk = sla.times(terms, opened)
+            due, risk = sla.due_and_risk(terms, opened)
             found = "late" if self.now > due else "risk" if self.now >= risk else "ok"
             if found == standing:
                 fit.append(opened)

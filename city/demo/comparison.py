@@ -162,7 +162,7 @@ def _followers(rows: Sequence[Any]) -> int:
 def main() -> None:
     """Prints the table for the database that the environment names."""
     engine = db.connect(settings.read().database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         print(markdown(list(lines(s))))
     engine.dispose()
 

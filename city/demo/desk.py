@@ -68,11 +68,11 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
     """
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     city = city_file.load(settings.city)
-    with history_writer.uncollected(), transaction(engine) as s:
+    with history_writer.gc_paused(), transaction(engine) as s:
         desk = _Desk(s, city, Random(f"desk {seed}"), now)
         desk.write_down()
         told = sorted([*desk.about_cases(), *desk.about_the_rest()], key=attrgetter("ended_at"))
-        contacts.log_all(s, [(each, desk.taker()) for each in told], origin="demo")
+        contacts.bulk_log(s, [(each, desk.taker()) for each in told], origin="demo")
 
 
 class _Desk:
@@ -171,7 +171,7 @@ class _Desk:
         """The same by somebody who left a number; the key of its report says whose wish it is."""
         self.numbers += 1
         phone = f"+1555010{self.numbers:04d}"
-        caller = callers.met(self.s, phone, lang=told.lang, at=told.began_at)
+        caller = callers.record_call(self.s, phone, lang=told.lang, at=told.began_at)
         self.s.flush()
         return replace(told, key=key, reply_by="call", caller_id=caller.id)
 

@@ -61,7 +61,9 @@ def fill(
         if s.scalar(select(exists().select_from(Person))):
             raise Refused("not_empty")
         text = city_file.whole(settings.city)
-        config_versions.apply(s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC))
+        config_versions.publish(
+            s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC)
+        )
         step("streets and addresses")
         ground(s, seed)
         people(s)
@@ -74,8 +76,8 @@ def fill(
     cases(engine, settings, count, seed, now, step=step)
     step("duplicates")
     with transaction(engine) as s:
-        duplicates.keep(s, duplicates.learned(s))
-        duplicates.mark(s, s.scalars(select(Case).where(Case.state.in_(OPEN)).order_by(Case.id)))
+        duplicates.keep(s, duplicates.refit_service_weights(s))
+        duplicates.flag_probable(s, s.scalars(select(Case).where(Case.state.in_(OPEN)).order_by(Case.id)))
     step("answers and calls")
     demo_desk.fill(engine, settings, seed, now)
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from city.audit.events import Actor
-from city.imports.history_writer import Move, Story, Told
+from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.reports import intake
 
 
@@ -60,20 +60,22 @@ ASKED = (
 )  # fmt: skip
 
 
-def stories(services: Collection[str], desk: Actor, now: datetime, secret: str, seed: int) -> list[Story]:
+def stories(
+    services: Collection[str], desk: Actor, now: datetime, secret: str, seed: int
+) -> list[CaseHistory]:
     """The questions to those services that the city has, as `desk` took and worked them until `now`."""
     chance = Random(f"office {seed}")
     return [_story(asked, desk, now, secret, chance) for asked in ASKED if asked.service in services]
 
 
-def _story(asked: _Asked, desk: Actor, now: datetime, secret: str, chance: Random) -> Story:
+def _story(asked: _Asked, desk: Actor, now: datetime, secret: str, chance: Random) -> CaseHistory:
     opened = (now - timedelta(days=asked.ago)).replace(microsecond=0)
     key = uuid.UUID(int=chance.getrandbits(128)).hex
-    told = Told(
+    told = ReportRow(
         opened, key, "phone", asked.lang, asked.words, answers=asked.answers, by=desk,
         token=intake.token_for(secret, key),
     )  # fmt: skip
-    return Story(asked.service, [told], _moves(asked, desk, opened), "demo")
+    return CaseHistory(asked.service, [told], _moves(asked, desk, opened), "demo")
 
 
 def _moves(asked: _Asked, desk: Actor, opened: datetime) -> list[Move]:

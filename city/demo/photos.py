@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 
 from city.photos import photos
-from city.photos.processing import Developed, develop
+from city.photos.processing import ProcessedPhoto, process
 from city.photos.storage import Store
 
 PICTURES = Path(__file__).parent / "photo_files"
@@ -20,11 +20,11 @@ class Album:
     """The pictures by name, each an endless round of its variants."""
 
     def __init__(self) -> None:
-        self._drawn = {path.stem: develop(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
+        self._drawn = {path.stem: process(path.read_bytes()) for path in sorted(PICTURES.glob("*.jpg"))}
         self._turns = {name: cycle(range(VARIANTS)) for name in self._drawn}
-        self._taken: dict[tuple[str, int], Developed] = {}
+        self._taken: dict[tuple[str, int], ProcessedPhoto] = {}
 
-    def take(self, name: str) -> Developed:
+    def take(self, name: str) -> ProcessedPhoto:
         """The next variant of a picture. Its bytes are in the store after put()."""
         n = next(self._turns[name])
         if (name, n) not in self._taken:
@@ -34,10 +34,10 @@ class Album:
     def put(self, store: Store) -> None:
         """Brings into the store what was taken and, since no photo would need it, nothing else."""
         with ThreadPoolExecutor(HANDS) as hands:
-            list(hands.map(partial(photos.keep, store), self._taken.values()))
+            list(hands.map(partial(photos.store_sizes, store), self._taken.values()))
 
 
-def _variant(picture: Developed, n: int) -> Developed:
+def _variant(picture: ProcessedPhoto, n: int) -> ProcessedPhoto:
     """The same to the eye in other bytes: its finest detail, of which it has next to none, weighs more."""
     jpegs = {}
     for size, jpeg in picture.jpegs.items():

@@ -56,7 +56,7 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class Brought:
+class Applied:
     """Which requests changed their cases, which told nothing that a case holds, and which were left alone."""
 
     updated: list[Request]
@@ -64,9 +64,9 @@ class Brought:
     left: list[tuple[Request, str]]  # with the numbers of cases that people here have touched
 
 
-def bring(s: Session, delta: Delta, changed: Sequence[Request]) -> Brought:
+def apply_update(s: Session, delta: Delta, changed: Sequence[Request]) -> Applied:
     """Brings requests to the cases they came as."""
-    brought = Brought([], [], [])
+    brought = Applied([], [], [])
     for start in range(0, len(changed), AT_ONCE):
         part = {request.ref: request for request in changed[start : start + AT_ONCE]}
         asked = select(Imported.ref, Imported.digest, Case.number).join(Case, Case.id == Imported.case_id)
@@ -82,7 +82,7 @@ def bring(s: Session, delta: Delta, changed: Sequence[Request]) -> Brought:
                 continue
             was = {"lines": lines[transitions.subject(case)], "digest": digest, **_snapshot(s, case)}
             is_new = _bring(s, delta, case, request)
-            case.standing = sla.standing(case, delta.at)  # their moves lie in the past
+            case.standing = sla.sla_status(case, delta.at)  # their moves lie in the past
             if is_new:
                 case_search.note(s, case.id)
                 s.add(ImportChange(run_id=delta.run_id, case_id=case.id, was=was))
@@ -122,7 +122,7 @@ def address_of(request: Request) -> str:
         return ""
 
 
-def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
+def revert(s: Session, change: ImportChange, *, at: datetime) -> None:
     """Makes a case what it was before a run changed it; the caller holds it, and has seen it untouched."""
     case, was = s.get_one(Case, change.case_id), change.was
     now = case.state
@@ -130,7 +130,9 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         kept = {row[0] for row in was[kind]}
         for row in [row for row in getattr(case, kind) if row.id not in kept]:
             if isinstance(row, Assignment):
-                events.feed(s, f"crew:{row.crew_id}", "job", case.number, present=False, why="cancelled")
+                events.publish_to_sync_feed(
+                    s, f"crew:{row.crew_id}", "job", case.number, present=False, why="cancelled"
+                )
             getattr(case, kind).remove(row)
             s.delete(row)
     s.flush()
@@ -159,7 +161,7 @@ def put_back(s: Session, change: ImportChange, *, at: datetime) -> None:
         facts=facts,
         origin="import",
     )
-    transitions.touched(s, case)
+    transitions.bump_version(s, case)
     case_search.forget(s, case.id)
     s.execute(update(Imported).where(Imported.case_id == case.id).values(digest=was["digest"]))
     s.delete(change)
@@ -200,7 +202,7 @@ def _classify(s: Session, delta: Delta, case: Case, request: Request) -> bool:
         return False
     case.service, case.service_code = s.get_one(Service, code), code
     if case.state in OPEN:
-        sla.give(case, delta.at)
+        sla.start_clock(case, delta.at)
     _record(s, case, "service", delta.at, {"service": code})
     return True
 
@@ -274,8 +276,8 @@ def _give(s: Session, case: Case, crew_id: int | None, at: datetime) -> bool:
 
 def _promise(s: Session, case: Case, request: Request, at: datetime) -> bool:
     """The day that they promise over there, whatever the clock here has done so far."""
-    given = sla.given_elsewhere(request.due, request.opened, sla.zone_of(case.service))
-    counted = given - sla.stood(case.pauses, at) if given else None
+    given = sla.take_over_promise(request.due, request.opened, sla.zone_of(case.service))
+    counted = given - sla.paused_time(case.pauses, at) if given else None
     if counted == case.promised_at:
         return False
     case.promised_at = counted
@@ -297,7 +299,7 @@ def _note(s: Session, delta: Delta, case: Case, request: Request) -> bool:
             s, subject, "note", by=IMPORTER, at=delta.at, facts=facts, words={"note": added}, origin="import"
         )
     if said:
-        transitions.touched(s, case)
+        transitions.bump_version(s, case)
     return bool(said)
 
 
@@ -391,7 +393,7 @@ def _record(
 ) -> None:
     subject = transitions.subject(case)
     events.record(s, subject, kind, by=IMPORTER, at=at, facts=facts, words=words, origin="import")
-    transitions.touched(s, case)
+    transitions.bump_version(s, case)
 
 
 def _told(at: datetime | None) -> str | None:

@@ -87,7 +87,7 @@ Row = TypeVar("Row", bound=Base)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PhotoRow:
     """A photo whose bytes lie in the store already; each one becomes a row of its own. `id` is a UUID."""
 
     id: str
@@ -100,7 +100,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReportRow:
     """One report. `token` opens its secret link; empty where nobody gets one."""
 
     at: datetime
@@ -112,7 +112,7 @@ class Told:
     address: str = ""  # words for a place whose point nobody knows
     answers: dict[str, Any] = field(default_factory=dict)
     danger: bool = False
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[PhotoRow] = ()
     token: str = ""
     at_device: datetime | None = None
     by: Actor = accounts.A_RESIDENT
@@ -125,7 +125,7 @@ class Move:
     """A move of the table, or one of `note`, `show`, `not fixed`; the rest as the verb of that name has it.
 
     `by` is None for the reporter of report `report`, counted from 0 in the order of the story. `crew` is
-    the one assigned, or in a merge the one that goes on. `into` is another story of the same call.
+    the one assigned, or in a merge the one that goes on. `into` is another history of the same call.
     """
 
     name: str
@@ -136,21 +136,21 @@ class Move:
     no_photo: str | None = None
     reason: str = ""
     words: str = ""
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[PhotoRow] = ()
     at_device: datetime | None = None
-    into: "Story | None" = None
+    into: "CaseHistory | None" = None
     report: int = 0
 
 
 @dataclass(eq=False, slots=True)
-class Story:
+class CaseHistory:
     """A case from its opening on: the first report opens it, the others join it while it is open.
 
     `promised_at` is what another system promised, as a case keeps it.
     """
 
     service: str
-    reports: Sequence[Told]
+    reports: Sequence[ReportRow]
     moves: Sequence[Move] = ()
     origin: str = "import"
     promised_at: datetime | None = None
@@ -163,7 +163,7 @@ class Written(NamedTuple):
     number: str
 
 
-def write(s: Session, stories: Iterable[Story], *, now: datetime | None = None) -> list[Written]:
+def write(s: Session, stories: Iterable[CaseHistory], *, now: datetime | None = None) -> list[Written]:
     """Writes the stories in this transaction and returns their cases in the order given.
 
     `now` is needed where a crew's phone will hear of their jobs: these are named by it, as a verb would.
@@ -184,7 +184,7 @@ def write(s: Session, stories: Iterable[Story], *, now: datetime | None = None) 
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """For a call that tells thousands of stories.
 
     Python's search for cycles would go through all of them, over and over, for half of the time.
@@ -228,7 +228,7 @@ class _Life:
 class _Writer:
     """Tells stories in memory, then writes what came of them. One transaction long."""
 
-    def __init__(self, s: Session, stories: list[Story], now: datetime | None) -> None:
+    def __init__(self, s: Session, stories: list[CaseHistory], now: datetime | None) -> None:
         s.flush()  # ids are counted on from what is there
         self.s, self.stories, self.now = s, stories, now
         self.services = {
@@ -242,7 +242,7 @@ class _Writer:
         self.steps = self._in_order()
         self.owners, self.ground = self._owners(), areas.known(s)
         self.numbers = self._reserved()
-        self.lives: dict[Story, _Life] = {}
+        self.lives: dict[CaseHistory, _Life] = {}
         self.by_id: dict[int, _Life] = {}
         self.said: set[tuple[int, int, int]] = set()
         self.apart: set[tuple[int, int]] = set()
@@ -263,7 +263,7 @@ class _Writer:
     def tell(self) -> None:
         """Lets everything happen."""
         for at, story, step in self.steps:
-            if isinstance(step, Told):
+            if isinstance(step, ReportRow):
                 self._take(story, step)
                 continue
             if story not in self.lives:
@@ -285,7 +285,7 @@ class _Writer:
                 )
         if self.now:
             for life in self.lives.values():
-                life.case.standing = sla.standing(life.case, self.now)
+                life.case.standing = sla.sla_status(life.case, self.now)
         board_index.fill(
             self.s,
             (life.case for life in self.lives.values()),
@@ -297,8 +297,8 @@ class _Writer:
         apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
         bulk_insert.put(self.s, ToldApart, apart)
 
-    def _in_order(self) -> list[tuple[datetime, Story, Told | Move]]:
-        steps: list[tuple[datetime, Story, Told | Move]] = []
+    def _in_order(self) -> list[tuple[datetime, CaseHistory, ReportRow | Move]]:
+        steps: list[tuple[datetime, CaseHistory, ReportRow | Move]] = []
         for story in self.stories:
             steps += [(told.at, story, told) for told in story.reports]
             steps += [(move.at, story, move) for move in story.moves]
@@ -325,14 +325,14 @@ class _Writer:
         for story in self.stories:
             year = self._year(story, story.reports[0])
             needed[year] = needed.get(year, 0) + 1
-        return {year: iter(case_numbers.take(self.s, year, needed[year])) for year in sorted(needed)}
+        return {year: iter(case_numbers.reserve(self.s, year, needed[year])) for year in sorted(needed)}
 
-    def _year(self, story: Story, first: Told) -> int:
+    def _year(self, story: CaseHistory, first: ReportRow) -> int:
         if story.service not in self.services:
             raise Refused("unknown_service")
         return first.at.astimezone(sla.zone_of(self.services[story.service])).year
 
-    def _take(self, story: Story, told: Told) -> None:
+    def _take(self, story: CaseHistory, told: ReportRow) -> None:
         if len(told.words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
         if self.services[story.service].office:
@@ -343,16 +343,26 @@ class _Writer:
         if joined and (case.state not in OPEN or case.service.private):
             raise Refused("told_late", number=case.number)
         report = self._add(
-            Report, number=f"{case.number}-{intake.letter(len(life.told))}", case_id=case.id, key=told.key,
-            service_code=story.service, channel=told.channel, lang=told.lang, words=told.words.strip(),
+            Report,
+            number=f"{case.number}-{intake.report_suffix(len(life.told))}",
+            case_id=case.id,
+            key=told.key,
+            service_code=story.service,
+            channel=told.channel,
+            lang=told.lang,
+            words=told.words.strip(),
             answers={c: a for c, a in told.answers.items() if c in self.questions[story.service]},
-            lat=place.lat if place else None, lon=place.lon if place else None,
+            lat=place.lat if place else None,
+            lon=place.lon if place else None,
             accuracy_m=place.accuracy_m if place else None,
             place_source=place.source if place else "unknown",
             address=place.label if place else told.address,
-            danger=told.danger, taken_at=told.at, at_device=told.at_device, shown_at=None,
+            danger=told.danger,
+            taken_at=told.at,
+            at_device=told.at_device,
+            shown_at=None,
             origin=story.origin,
-        )  # fmt: skip
+        )
         life.told.append(report)
         self.lives[story].own.append(report)
         self._add(Claim, key=told.key)
@@ -382,7 +392,7 @@ class _Writer:
         if joined:
             self._touched(life)
 
-    def _opened(self, story: Story, told: Told) -> _Life:
+    def _opened(self, story: CaseHistory, told: ReportRow) -> _Life:
         service = self.services[story.service]
         place = told.place
         urgent = told.danger or service.urgent
@@ -402,9 +412,9 @@ class _Writer:
             promised_at=story.promised_at,
             area_id=self.ground.of(place.point) if place else None,
         )  # fmt: skip
-        sla.give(case, told.at)
+        sla.start_clock(case, told.at)
         life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
-        facts = {**sla.word(case), "urgent": urgent, **board_index.measured(case, case.area_id)}
+        facts = {**sla.as_facts(case), "urgent": urgent, **board_index.measured(case, case.area_id)}
         events.record(
             self.s, life.subject, "open", by=told.by, at=told.at, now=NEW, facts=facts, origin=story.origin
         )
@@ -422,7 +432,7 @@ class _Writer:
         if not self._may(life, move, by, done=same):
             return
         if case.state == WAITING:
-            sla.run(case, move.at)
+            sla.resume_clock(case, move.at)
         self._end(life, "reassigned", move.at)
         given = self._give(life, crew, move.at)
         facts = {"crew": crew, "assignment": given.id, "cycle": case.cycle}
@@ -452,18 +462,18 @@ class _Writer:
         if self._may(life, move, by, done=done):
             _one_of(move.reason, wait_reasons(office=case.service.office), "wait_reason")
             _own_job(life, by)
-            sla.pause(case, move.reason, move.at)
+            sla.pause_clock(case, move.reason, move.at)
             owner = self.owners.get(case.asset_id or 0, "")
             self._moved(life, move, WAITING, by, sla.wait_facts(move.reason, owner))
 
     def _resume(self, life: _Life, move: Move, by: Actor) -> None:
         if self._may(life, move, by, done=life.case.state in (ACCEPTED, ASSIGNED)):
             _own_job(life, by)
-            sla.run(life.case, move.at)
+            sla.resume_clock(life.case, move.at)
             self._moved(life, move, ASSIGNED if life.held else ACCEPTED, by)
 
     def _endanger(self, life: _Life, at: datetime) -> None:
-        sla.hurry(life.case, at)
+        sla.escalate_urgent(life.case, at)
         if life.case.state == WAITING and life.origin != "import":
             self._resume(life, Move("resume", at), accounts.THE_SYSTEM)
 
@@ -482,7 +492,7 @@ class _Writer:
         if self._may(life, move, by, done=done):
             _own_job(life, by)
             self._end(life, "needs parts", move.at)
-            sla.pause(case, "parts", move.at)
+            sla.pause_clock(case, "parts", move.at)
             self._attach(life, move)
             self._moved(life, move, WAITING, by, {"reason": "parts"})
 
@@ -512,8 +522,8 @@ class _Writer:
         )  # fmt: skip
         self._attach(life, move, closure)
         self._end(life, "closed", at)
-        sla.run(case, done_at)
-        sla.pause(case, "closed", done_at)
+        sla.resume_clock(case, done_at)
+        sla.pause_clock(case, "closed", done_at)
         follow_on = case.follow_on
         case.closed_at, case.outcome, case.follow_on, case.review = at, move.outcome, False, None
         facts: dict[str, Any] = {
@@ -532,7 +542,7 @@ class _Writer:
         case.cycle += 1
         case.warned = None
         case.closed_at, case.outcome, case.review = None, None, None
-        sla.run(case, move.at)
+        sla.resume_clock(case, move.at)
         if life.done and life.done.crew_id:
             self._feed(life, life.done.crew_id, present=False, why="reopened")
         self._moved(life, move, ACCEPTED, by, {"cycle": case.cycle})
@@ -602,7 +612,7 @@ class _Writer:
         if DISPATCHER not in by.roles and len(life.told) > 1:
             raise Refused("others_joined")
         self._end(life, "cancelled", move.at)
-        sla.pause(life.case, "closed", move.at)
+        sla.pause_clock(life.case, "closed", move.at)
         self._moved(life, move, CANCELLED, by, {"reason": move.reason})
 
     def _note(self, life: _Life, move: Move, by: Actor) -> None:
@@ -662,7 +672,7 @@ class _Writer:
         self, life: _Life, move: Move, to: str, by: Actor, facts: dict[str, Any] | None = None
     ) -> None:
         was, life.case.state = life.case.state, to
-        life.case.standing = sla.standing(life.case, move.at)
+        life.case.standing = sla.sla_status(life.case, move.at)
         if not {was, to} <= set(OPEN):
             facts = {**(facts or {}), **board_index.measured(life.case, life.case.area_id)}
         events.record(
@@ -711,7 +721,9 @@ class _Writer:
         self._feed(life, held.crew_id, present=why == "closed", why=why)
 
     def _feed(self, life: _Life, crew_id: int, *, present: bool, why: str | None = None) -> None:
-        events.feed(self.s, f"crew:{crew_id}", "job", life.case.number, present=present, why=why)
+        events.publish_to_sync_feed(
+            self.s, f"crew:{crew_id}", "job", life.case.number, present=present, why=why
+        )
 
     def _take_over(self, root: _Life, crew_id: int, move: Move, by: Actor) -> None:
         self._end(root, "withdrawn", move.at)
@@ -727,7 +739,7 @@ class _Writer:
                 closure_id=closure.id if closure else None,
             )  # fmt: skip
 
-    def _picture(self, picture: Picture, at: datetime, **owner: Any) -> None:
+    def _picture(self, picture: PhotoRow, at: datetime, **owner: Any) -> None:
         self._add(
             Photo, id=picture.id, staged_for=picture.staged_for, upload_sha256=picture.upload_sha256,
             sha256=picture.sizes["full"], sizes=picture.sizes, width=picture.width, height=picture.height,
@@ -752,13 +764,13 @@ def _empty(kind: type[Base]) -> dict[str, None]:
     return dict.fromkeys(column.name for column in kind.__table__.columns)
 
 
-def _names(pictures: Sequence[Picture]) -> list[str]:
+def _names(pictures: Sequence[PhotoRow]) -> list[str]:
     return [picture.sizes["full"] for picture in pictures]
 
 
-def _placeless(told: Told) -> Told:
+def _placeless(told: ReportRow) -> ReportRow:
     where = told.place.label if told.place else told.address
-    return replace(told, words=intake.with_place(told.words, where), place=None, address="")
+    return replace(told, words=intake.append_place(told.words, where), place=None, address="")
 
 
 def _own_job(life: _Life, by: Actor) -> Assignment | None:

@@ -179,7 +179,7 @@ def _write_assets(layer: Run, located: list[Located]) -> None:
             layer.reject(one.row, f"the owner {shown(owner)} has more than 80 characters")
             continue
         position = _position(one.ground)
-        near = reverse_geocoder.tell(atlas, Point(position["lat"], position["lon"]))
+        near = reverse_geocoder.describe_point(atlas, Point(position["lat"], position["lon"]))
         words = layer.text(one.row, order.name) or (near.words if near else "")
         row = {"number": number, "owner": owner, "address": words, **position}
         key = (owner, number)

@@ -145,7 +145,7 @@ def _put(
         told(start + len(part), len(new))
     outcome.imported, outcome.unlocated = len(new), sum(row.lat is None for row in new)
     delta = Delta(how.source, run.id, how.language, secret, at)
-    _tell_changes(deltas.bring(s, delta, rows.changed), outcome, rows.side)
+    _tell_changes(deltas.apply_update(s, delta, rows.changed), outcome, rows.side)
     _tell_crews((*new, *rows.changed), outcome)
     run.ended_at, run.counts = datetime.now(UTC), outcome.counts()
     facts = {"source": how.source, "run": run.id, **outcome.counts()}
@@ -154,7 +154,7 @@ def _put(
     )
 
 
-def _tell_changes(brought: deltas.Brought, outcome: Outcome, side: SideFile) -> None:
+def _tell_changes(brought: deltas.Applied, outcome: Outcome, side: SideFile) -> None:
     outcome.unchanged += len(brought.same)
     if brought.updated:
         outcome.more["updated"] = len(brought.updated)
@@ -249,20 +249,22 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
     s.flush()
 
 
-def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> history_writer.Story:
+def _story(row: Request, how: Mapping, zone: ZoneInfo, secret: str) -> history_writer.CaseHistory:
     place = None
     if row.lat is not None and row.lon is not None:
         place = Place(row.lat, row.lon, "address", row.address)
     key, news = row.key(how.source), deltas.address_of(row) if row.is_open else ""
-    told = history_writer.Told(
+    told = history_writer.ReportRow(
         at=row.opened, key=key, channel=row.channel, lang=how.language, words=row.words, place=place,
         address=row.address, by=accounts.THE_SYSTEM, news=news, consented=row.consented,
         token=intake.token_for(secret, key) if news and row.consented else "",
     )  # fmt: skip
-    given = sla.given_elsewhere(row.due, row.opened, zone)
+    given = sla.take_over_promise(row.due, row.opened, zone)
     if given and row.closed and row.reopened:  # the clock stood meanwhile, and their day counts that in
         given -= row.reopened - row.closed
-    return history_writer.Story(row.service_code(how.source), (told,), tuple(_moves(row)), "import", given)
+    return history_writer.CaseHistory(
+        row.service_code(how.source), (told,), tuple(_moves(row)), "import", given
+    )
 
 
 def _moves(row: Request) -> Iterator[history_writer.Move]:

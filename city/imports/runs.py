@@ -71,7 +71,7 @@ def undo(s: Session, number: int, *, at: datetime) -> Undone:
         part = changes[start : start + deltas.AT_ONCE]
         locks.lock_numbered(s, [changed[change.case_id] for change in part])
         for change in part:
-            deltas.put_back(s, change, at=at)
+            deltas.revert(s, change, at=at)
     run.undone_at = at
     undone = Undone(len(brought), len(changes))
     facts = {"run": number, "removed": undone.removed, "put_back": undone.put_back}
@@ -138,7 +138,7 @@ def _remove(s: Session, number: int, at: datetime) -> None:
             facts={"run": number, "number": own, "service": service, "opened": opened_at.isoformat()},
         )  # fmt: skip
         if crew_id:
-            events.feed(s, f"crew:{crew_id}", "job", own, present=False, why="cancelled")
+            events.publish_to_sync_feed(s, f"crew:{crew_id}", "job", own, present=False, why="cancelled")
     reports = select(Report.id).where(Report.case_id.in_(cases))
     wishes = select(Subscription.id).where(Subscription.report_id.in_(reports))
     subjects = select(literal("case:") + cast(Imported.case_id, String)).where(Imported.run_id == number)

@@ -27,7 +27,7 @@ from city.people.contacts import ANSWERED, CASE, DROPPED, OUTCOMES
 from city.places import areas
 
 # Fewer than so many of an area or a private service are not told: who knows one of them would know them all.
-FEW: Final = 5
+SUPPRESSION_THRESHOLD: Final = 5
 OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
 Value = int | float | None
 Sums = Mapping[str, int]  # what → n
@@ -79,7 +79,7 @@ class Figures:
         return list(dict.fromkeys(cell.row for cell in self.cells.values() if cell.table == table))
 
 
-def value(s: Session, city: CityFile, period: Period) -> Figures:
+def line_metrics(s: Session, city: CityFile, period: Period) -> Figures:
     """What the line did and cost: contacts by topic, channel, language and office, and what they spared."""
     began = _began(s, "line")
     period = _since(began, period)
@@ -92,7 +92,7 @@ def value(s: Session, city: CityFile, period: Period) -> Figures:
     return figures
 
 
-def performance(s: Session, city: CityFile, period: Period, *, compared: bool = True) -> Figures:
+def sla_metrics(s: Session, city: CityFile, period: Period, *, compared: bool = True) -> Figures:
     """How cases went: promised against done, by month, service, department and area; and what is left.
 
     Services and areas stand beside a year before only where they are `compared`, which takes twice as long.
@@ -106,7 +106,7 @@ def performance(s: Session, city: CityFile, period: Period, *, compared: bool = 
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CostIfClosed:
     """What the questions of the period would cost the departments, had they to answer them."""
 
     hours: dict[str, Fraction]  # by department
@@ -114,7 +114,9 @@ class Cut:
     people: Fraction
 
 
-def cut(figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int, full_time: int) -> Cut:
+def cost_if_closed(
+    figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int, full_time: int
+) -> CostIfClosed:
     """What if the line were cut, and `share` percent of its callers asked the departments instead."""
     hours = {
         code: Fraction(int(figures.of("department", code, "asked").value or 0) * desk.minutes * share, 6000)
@@ -122,10 +124,10 @@ def cut(figures: Figures, city: CityFile, desks: Mapping[str, Desk], share: int,
     }
     money = sum((hours[code] * desk.hourly for code, desk in desks.items()), Fraction(0))
     people = sum(hours.values(), Fraction(0)) / full_time * 12 / len(figures.period.months)
-    return Cut(hours, money, people)
+    return CostIfClosed(hours, money, people)
 
 
-def untold(counts: Mapping[Row, int], guarded: Collection[Row] | None = None) -> set[Row]:
+def suppressed_rows(counts: Mapping[Row, int], guarded: Collection[Row] | None = None) -> set[Row]:
     """Whose counts of a column are not told where its sum is: those below FEW, and what hides them.
 
     Where some rows are `guarded`, only theirs may not be known.
@@ -133,8 +135,12 @@ def untold(counts: Mapping[Row, int], guarded: Collection[Row] | None = None) ->
     One number alone could be worked out of the sum, and so could several, were it known that all of them are
     few. So the next larger ones go with them; where there are none, all. Nothing says which of them are few.
     """
-    few = {row for row, n in counts.items() if n and n < FEW and (guarded is None or row in guarded)}
-    larger = [n for n in counts.values() if n >= FEW]
+    few = {
+        row
+        for row, n in counts.items()
+        if n and n < SUPPRESSION_THRESHOLD and (guarded is None or row in guarded)
+    }
+    larger = [n for n in counts.values() if n >= SUPPRESSION_THRESHOLD]
     if few and not larger:
         return set(counts)
     return few | {row for row, n in counts.items() if few and n == min(larger)}
@@ -534,7 +540,7 @@ class _Untold:
         counted = "closed" if what in OF_CLOSED else what
         if counted not in self._known:
             counts = {each: sums.get(counted, 0) for each, sums in self._sums.items()}
-            self._known[counted] = untold(counts, self._guarded)
+            self._known[counted] = suppressed_rows(counts, self._guarded)
         return row in self._known[counted]
 
 

@@ -45,13 +45,13 @@ class Version:
     silent: int | None  # open cases of which nothing was written for SILENT_DAYS, when this was published
 
 
-def publish_due(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> list[str]:
+def publish_completed_months(engine: Engine, city: CityFile, now: datetime, *, by: Actor) -> list[str]:
     """Writes down the month that is over, and of earlier ones what has changed; returns the months written.
 
     Months from before the first that was published stay unpublished, but for the last one; so does a first
     month in which nothing happened. Nobody waits while the figures are added up.
     """
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         due = list(_due(s, city, now))
     if due:
         with db.transaction(engine) as s:
@@ -94,7 +94,7 @@ def newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
     return {line.subject.partition(":")[2]: line for line in lines}
 
 
-def silent(s: Session, now: datetime) -> int:
+def inactive_cases(s: Session, now: datetime) -> int:
     """How many open cases nothing was written of for SILENT_DAYS; reads the whole log."""
     return int(s.scalar(text(metric_sql.silent(now - timedelta(days=SILENT_DAYS)))) or 0)
 
@@ -102,7 +102,7 @@ def silent(s: Session, now: datetime) -> int:
 def of_month(s: Session, city: CityFile, month: str) -> Values:
     """The figures of a month that are published: what is too small to be told is not."""
     period = Period(month, (month,))
-    both = (metrics.value(s, city, period), metrics.performance(s, city, period))
+    both = (metrics.line_metrics(s, city, period), metrics.sla_metrics(s, city, period))
     return {name: value for figures in both for name, value in _values(figures)}
 
 
@@ -121,7 +121,7 @@ def _due(s: Session, city: CityFile, now: datetime) -> Iterator[tuple[str, dict[
         if values != was if line else known or any(values.values()):
             changed = _changed(was, values) if line else []
             facts = {"version": _next(line), "values": values, "changed": changed}
-            yield month, facts if line else facts | {"silent": silent(s, now)}
+            yield month, facts if line else facts | {"silent": inactive_cases(s, now)}
 
 
 def _next(line: Event | None) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from city.db import engine as db
 from city.db.models import AccountLetter
-from city.notifications.channel import Channel, Undeliverable
+from city.notifications.channel import Channel, PermanentFailure
 
 AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
 CLAIM = timedelta(minutes=5)  # how long whoever sends one has it alone: longer than a slow mail server takes
@@ -29,7 +29,7 @@ def send_due(
 
     What is sent, or nobody's, is forgotten. A crash in between sends one letter twice, never none.
     """
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         due = select(AccountLetter.id).where(AccountLetter.next_try_at <= now)
         ids = list(s.scalars(due.order_by(AccountLetter.id).limit(AT_ONCE)))
     sent = 0
@@ -60,7 +60,7 @@ def _try(engine: Engine, channel: Channel, write: Write, number: int, now: datet
         return False
     sent, over = False, False
     try:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             letter = s.get(AccountLetter, number)
             written = write(s, letter) if letter else None
         if written:
@@ -68,7 +68,7 @@ def _try(engine: Engine, channel: Channel, write: Write, number: int, now: datet
         sent, over = written is not None, True
     except Exception as fault:  # of one letter: it must not hold up another
         log.warning("account letter %s wasn't sent", number, exc_info=fault)
-        over = isinstance(fault, Undeliverable)
+        over = isinstance(fault, PermanentFailure)
     with db.transaction(engine) as s:
         if over:
             s.execute(delete(AccountLetter).where(mine))

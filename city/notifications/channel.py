@@ -3,11 +3,11 @@
 from typing import Any, Protocol
 
 
-class Undeliverable(Exception):
+class PermanentFailure(Exception):
     """It will never arrive: the other end says that there is nobody. Trying again is of no use."""
 
 
-class Gone(Exception):
+class SubscriptionGone(Exception):
     """Whoever wanted to hear there does not any more: the wish itself ends."""
 
 

@@ -15,7 +15,7 @@ from city.db import engine as db
 from city.db.models import Case, Event, Message, Service, Subscription
 from city.lifecycle import CLOSED, OPEN
 from city.notifications import subscriptions
-from city.notifications.subscriptions import Seen
+from city.notifications.subscriptions import Preview
 from city.places import areas
 
 BEGINS: Final = time(7)  # by the city's clocks
@@ -43,7 +43,7 @@ def queue_due(engine: Engine, now: datetime, zone: ZoneInfo) -> int:
     at = now.astimezone(zone)
     if at.time() < BEGINS:
         return 0
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         since, count = s.execute(
             _due(at.date()).with_only_columns(func.min(Subscription.told_seq), func.count())
         ).one()
@@ -85,17 +85,17 @@ def _by_place(s: Session, since: int, until: int) -> dict[str, list[News]]:
     return {place: sorted(news) for place, news in found.items()}
 
 
-def _cases(s: Session, ids: Sequence[int]) -> Iterator[Seen]:
+def _cases(s: Session, ids: Sequence[int]) -> Iterator[Preview]:
     """Of these cases those that strangers may know of."""
     columns = (
         Case.id, Case.state, Case.address, Case.area_id, Case.lat, Case.lon, Service.precision_m,
     )  # fmt: skip
     for first in range(0, len(ids), AT_ONCE):
         asked = queries.known_to_all().where(Case.id.in_(ids[first : first + AT_ONCE]))
-        yield from (Seen(*row) for row in s.execute(asked.with_only_columns(*columns)))
+        yield from (Preview(*row) for row in s.execute(asked.with_only_columns(*columns)))
 
 
-def _last(lines: Sequence[tuple[int, str, int]], seen: dict[int, Seen]) -> dict[int, News]:
+def _last(lines: Sequence[tuple[int, str, int]], seen: dict[int, Preview]) -> dict[int, News]:
     """What is to be said of each case as it stands now: what was closed and opened again is neither.
 
     A case that was told and closed since the last letter is told once, as closed.

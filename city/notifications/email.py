@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from city.notifications.channel import Channel, Undeliverable
+from city.notifications.channel import Channel, PermanentFailure
 
 SMTP_SECONDS = 20
 NOBODY = (550, 551, 553)  # of RFC 5321: no such mailbox
@@ -58,7 +58,7 @@ class SmtpMailer:
             smtp.send_message(message)
         except smtplib.SMTPRecipientsRefused as refused:
             if all(code in NOBODY and POLICY not in said for code, said in refused.recipients.values()):
-                raise Undeliverable("; ".join(map(str, refused.recipients.values()))) from refused
+                raise PermanentFailure("; ".join(map(str, refused.recipients.values()))) from refused
             raise
         finally:
             # The letter is taken or not by now: a server that is rude at parting must not get it twice.

@@ -23,7 +23,7 @@ CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs pa
 SETTLES = timedelta(minutes=10)
 
 
-def follow(s: Session, now: datetime, limit: int = 500) -> int:
+def process_events(s: Session, now: datetime, limit: int = 500) -> int:
     """Reads the next lines of the log and queues the messages of `limit` at most; returns how many were read.
 
     Nobody is mailed about an imported or invented past, and such lines are passed over as they stand.
@@ -54,9 +54,9 @@ def forget_seen(s: Session) -> None:
         place.seen_at = NEVER
 
 
-def holds(s: Session, message: Message) -> bool:
+def is_still_valid(s: Session, message: Message) -> bool:
     """Whether what a message says is still so. One that waited long may have been overtaken."""
-    case = case_of(s, message.subscription)
+    case = case_for_subscription(s, message.subscription)
     if case is None or message.kind not in ("changed", *TOLD.values()):
         return True
     if message.kind == "changed":  # its closing has a letter of its own
@@ -66,7 +66,7 @@ def holds(s: Session, message: Message) -> bool:
     return case.state == CLOSED and message.closure_id == case.closures[-1].id
 
 
-def case_of(s: Session, subscription: Subscription) -> Case | None:
+def case_for_subscription(s: Session, subscription: Subscription) -> Case | None:
     """The case that a wish is about by now: what it was merged into; None where it is about a place."""
     own = subscription.report.case if subscription.report else subscription.case
     return root_of(s, own) if own else None

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Subscription
-from city.notifications.channel import Channel, Gone, Undeliverable
+from city.notifications.channel import Channel, PermanentFailure, SubscriptionGone
 from city.notifications.email import open_mailer
-from city.notifications.sms import Gateway
+from city.notifications.sms import SmsGateway
 from city.notifications.webpush import Pusher
 from city.settings import Settings
 
@@ -41,11 +41,11 @@ def open_channels(settings: Settings) -> Channels:
     return {
         "email": open_mailer(settings.smtp_url),
         "push": Pusher(settings),
-        "sms": Gateway(settings.sms_url, settings.sms_body),
+        "sms": SmsGateway(settings.sms_url, settings.sms_body),
     }
 
 
-def name_of(secret: str, message: Message) -> str:
+def idempotency_key(secret: str, message: Message) -> str:
     """What a message is known by outside: the same however often it is sent, and no other one's."""
     told = f"message:{message.event_seq}:{message.subscription_id}:{message.kind}"
     return hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()[:32]
@@ -66,7 +66,7 @@ def send_due(
     In `quiet` hours no phone rings. Of several that send at once one claims each message. Sent is recorded
     after sending: a crash in between sends one message twice, once its claim is over, never none.
     """
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         asked = (
             select(Message.id)
             .join(Subscription, Subscription.id == Message.subscription_id)
@@ -84,7 +84,7 @@ def send_due(
     return sent
 
 
-def again(s: Session, message: Message, *, at: datetime) -> bool:
+def retry(s: Session, message: Message, *, at: datetime) -> bool:
     """Puts a message that was not sent back into the outbox, as if it were new; False for one that was."""
     if message.sent_at:
         return False
@@ -92,7 +92,7 @@ def again(s: Session, message: Message, *, at: datetime) -> bool:
     return True
 
 
-def again_all(s: Session, *, at: datetime) -> int:
+def retry_all(s: Session, *, at: datetime) -> int:
     """Puts every message that was given up back into the outbox; returns how many.
 
     Those that wait for their next try keep their place: a server that is down is not asked by all at once.
@@ -125,11 +125,11 @@ def _try(engine: Engine, channels: Channels, render: Render, message_id: int, no
     # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:
         sent = _send(engine, channels, render, message_id)
-    except Gone:
+    except SubscriptionGone:
         gone = True
     except Exception as problem:
         log.warning("message %s wasn't sent", message_id, exc_info=problem)
-        fault, final = f"{type(problem).__name__}: {problem}"[:300], isinstance(problem, Undeliverable)
+        fault, final = f"{type(problem).__name__}: {problem}"[:300], isinstance(problem, PermanentFailure)
     with db.transaction(engine) as s:
         if message := s.get(Message, message_id):  # it may have been erased while it was being sent
             message.tries += 1
@@ -144,7 +144,7 @@ def _try(engine: Engine, channels: Channels, render: Render, message_id: int, no
 
 def _send(engine: Engine, channels: Channels, render: Render, message_id: int) -> bool:
     """Whether it went out; it does not where nobody wants it any more."""
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         message = s.get(Message, message_id)
         what, channel = (render(s, message), message.subscription.channel) if message else (None, "")
     if what is None:

@@ -38,7 +38,7 @@ def due(s: Session, now: datetime, zone: ZoneInfo) -> list[Person]:
     return list(s.scalars(wanted.order_by(Person.id)))
 
 
-def late(s: Session) -> Late:
+def overdue_cases(s: Session) -> Late:
     """As the board counts them, up to a minute old."""
     is_late = Case.standing == "late", Case.rank < 4
     asked = select(Case).where(*is_late).order_by(Case.rank, Case.due_at, Case.id).limit(MOST)
@@ -46,6 +46,6 @@ def late(s: Session) -> Late:
     return Late(total, list(s.scalars(asked.options(joinedload(Case.service)))))
 
 
-def told(s: Session, person_id: int, now: datetime, zone: ZoneInfo) -> None:
+def mark_sent(s: Session, person_id: int, now: datetime, zone: ZoneInfo) -> None:
     """Notes that somebody had today's letter, or that there was nothing to say."""
     s.get_one(Person, person_id).late_told_on = now.astimezone(zone).date()

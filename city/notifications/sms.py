@@ -12,7 +12,7 @@ SECONDS = 20.0  # to connect, and to wait for each part of an answer
 
 
 @dataclass(frozen=True)
-class Text:
+class SmsMessage:
     """One text. `name` is the same at every try: many gateways drop the second of a name."""
 
     to: str  # E.164
@@ -20,7 +20,7 @@ class Text:
     name: str
 
 
-class Gateway:
+class SmsGateway:
     """A gateway of the city's own choice, so its address may lie anywhere. "" is none: it takes nothing.
 
     `url` and `body` are templates with the gaps {to}, {text} and {id}. Without a body the address says all,
@@ -30,7 +30,7 @@ class Gateway:
     def __init__(self, url: str, body: str) -> None:
         self._url, self._body = url, body
 
-    def send(self, text: Text) -> None:
+    def send(self, text: SmsMessage) -> None:
         if not self._url:
             raise OSError("the city has no gateway for texts")
         is_json = self._body.lstrip().startswith("{")
@@ -52,7 +52,7 @@ class Gateway:
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
 
-def _filled(template: str, text: Text, written: Callable[[str], str]) -> str:
+def _filled(template: str, text: SmsMessage, written: Callable[[str], str]) -> str:
     """In one pass: what stands in a text is no gap."""
     values = {"to": text.to, "text": text.words, "id": text.name}
     return re.sub(r"\{(to|text|id)\}", lambda gap: written(values[gap[1]]), template)

@@ -35,7 +35,7 @@ ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class About:
+class Target:
     """What somebody follows. `name` is as people read it; `place` makes two names one, "" for a case."""
 
     kind: str  # case, area, street
@@ -44,7 +44,7 @@ class About:
     place: str = ""
 
 
-class Seen(NamedTuple):
+class Preview(NamedTuple):
     """What of a case says whose followers hear of it."""
 
     id: int
@@ -56,20 +56,20 @@ class Seen(NamedTuple):
     precision_m: int
 
 
-def case(s: Session, number: str) -> About | None:
+def case(s: Session, number: str) -> Target | None:
     """A case that strangers may know of; none that was cleared and is over: an address there would stay."""
     lives = Case.cleared_at.is_(None) | Case.state.in_(OPEN)
     asked = queries.known_to_all().where(Case.number == number, Case.state != UNDONE, lives)
     found = s.scalars(asked).first()
-    return About("case", found.number, found.id) if found else None
+    return Target("case", found.number, found.id) if found else None
 
 
-def area(s: Session, name: str) -> About | None:
+def area(s: Session, name: str) -> Target | None:
     """One of the areas by which cases are counted."""
     return _area(name) if name and name in area_names(s) else None
 
 
-def street(s: Session, words: str) -> About | None:
+def street(s: Session, words: str) -> Target | None:
     """The street that the words name for sure: a slip of the finger follows nothing else."""
     if not words.strip() or len(words) > lookup.MOST_LETTERS:
         return None
@@ -77,10 +77,10 @@ def street(s: Session, words: str) -> About | None:
     if len(match.streets) != 1 or match.slips:
         return None
     label = match.streets[0].label
-    return About("street", label, place=street_key(label))
+    return Target("street", label, place=street_key(label))
 
 
-def streets_like(s: Session, words: str) -> list[str]:
+def search_streets(s: Session, words: str) -> list[str]:
     """Streets that somebody may mean whose words name none for sure; a few."""
     if not words.strip() or len(words) > lookup.MOST_LETTERS:
         return []
@@ -95,11 +95,11 @@ def streets_of(s: Session, address: str) -> list[str]:
     return sorted({about.name for name in _named(address) if (about := street(s, name))})
 
 
-def around(s: Session, of: About) -> list[About]:
+def streets_near(s: Session, of: Target) -> list[Target]:
     """The streets and the area of a case as strangers know them, to be followed instead."""
     asked = queries.known_to_all().where(Case.id == of.case_id).options(joinedload(Case.service))
     found = s.scalars(asked).one()
-    seen = Seen(
+    seen = Preview(
         found.id, found.state, found.address, found.area_id, found.lat, found.lon, found.service.precision_m
     )
     near = {about.place: about for name in _named(found.address) if (about := street(s, name))}
@@ -118,7 +118,7 @@ def places_of(address: str, area_name: str | None) -> set[str]:
     return found | ({_area(area_name).place} if area_name else set())
 
 
-def area_id(ground: areas.Areas, seen: Seen) -> int | None:
+def area_id(ground: areas.Areas, seen: Preview) -> int | None:
     """In which area strangers see the case: an edge may run between a house and its coarse place."""
     if not seen.precision_m or seen.lat is None or seen.lon is None:
         return seen.area_id
@@ -131,9 +131,9 @@ def street_key(name: str) -> str:
     return f"street:{' '.join(filter(None, (parts.joined, parts.type, parts.direction)))}"[:200]
 
 
-def follow(
+def subscribe(
     s: Session,
-    about: About,
+    about: Target,
     address: str,
     *,
     channel: str = "email",
@@ -168,12 +168,12 @@ def follow(
         row.confirmed_at, row.stopped_at = row.confirmed_at or at, None
     if begins:
         row.told_seq = newest(s)
-        note(s, row, "subscribe", at=at)
+        remember_preview(s, row, "subscribe", at=at)
     s.flush()
     return row
 
 
-def note(s: Session, row: Subscription, kind: str, *, at: datetime) -> None:
+def remember_preview(s: Session, row: Subscription, kind: str, *, at: datetime) -> None:
     """A line of the log about a wish without a report; who it is stands in no line."""
     events.record(
         s, f"subscription:{row.id}", kind, by=accounts.A_RESIDENT, at=at, facts={"subscription": row.id}
@@ -185,7 +185,7 @@ def newest(s: Session) -> int:
     return s.scalar(select(func.max(Event.seq))) or 0
 
 
-def wish(s: Session, about: About, address: str) -> Subscription | None:
+def wish(s: Session, about: Target, address: str) -> Subscription | None:
     """What this address wants to hear about that, if anything."""
     return s.scalars(_wished(about, address)).first()
 
@@ -209,8 +209,8 @@ def of_address(s: Session, row: Subscription) -> list[Subscription]:
     )
 
 
-def _area(name: str) -> About:
-    return About("area", name, place=f"area:{name}"[:200])
+def _area(name: str) -> Target:
+    return Target("area", name, place=f"area:{name}"[:200])
 
 
 def _named(address: str) -> list[str]:
@@ -225,13 +225,13 @@ def _without_number(name: str) -> str:
     return parts[1] if parts else name
 
 
-def _wished(about: About, address: str) -> Select[Subscription]:
+def _wished(about: Target, address: str) -> Select[Subscription]:
     which = Subscription.place == about.place if about.place else Subscription.case_id == about.case_id
     return select(Subscription).where(which, Subscription.address == address)
 
 
 def _made(
-    s: Session, about: About, address: str, *, channel: str, lang: str, at: datetime
+    s: Session, about: Target, address: str, *, channel: str, lang: str, at: datetime
 ) -> Subscription | None:
     """A new wish; None where there is one already."""
     make = postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert

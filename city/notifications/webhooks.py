@@ -22,11 +22,11 @@ from city import safe_http
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import queries
-from city.cases.queries import PUBLIC_STEPS, Sight
+from city.cases.queries import PUBLIC_STEPS, PublicCase
 from city.db import engine as db
 from city.db.models import Event, Webhook
 from city.lifecycle import Refused
-from city.safe_http import NotPublic
+from city.safe_http import PrivateAddressError
 
 PREFIX: Final = "whsec_"
 KEY_BYTES: Final = range(24, 65)  # how long a secret may be (Standard Webhooks)
@@ -55,8 +55,8 @@ def add(s: Session, url: str, secret: str, *, loopback: bool, by: Actor, at: dat
     Without a secret one is made. Raises Refused `not_public`, `bad_secret`.
     """
     try:
-        safe_http.check(url, loopback=loopback)
-    except NotPublic:
+        safe_http.validate_url(url, loopback=loopback)
+    except PrivateAddressError:
         raise Refused("not_public", url=url) from None
     secret = _checked(secret) if secret else PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
     row = s.scalars(select(Webhook).where(Webhook.url == url)).first()
@@ -86,14 +86,14 @@ def send_due(engine: Engine, post: Post, now: datetime, publish: str) -> int:
 
     How far somebody was told is kept after each call: whoever is killed in between tells one line twice.
     """
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         due = list(s.scalars(select(Webhook.id).where(Webhook.dead_at.is_(None), Webhook.next_try_at <= now)))
     return sum(_tell(engine, post, row_id, now, publish) for row_id in due)
 
 
 def open_post(*, loopback: bool) -> Post:
     """The way out to webhooks."""
-    session = safe_http.Outward(loopback=loopback)
+    session = safe_http.SafeSession(loopback=loopback)
     return lambda url, body, headers: session.post(url, data=body, headers=headers).status_code
 
 
@@ -115,7 +115,7 @@ def _checked(secret: str) -> str:
 
 
 def _tell(engine: Engine, post: Post, row_id: int, now: datetime, publish: str) -> int:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         row = s.get(Webhook, row_id)
         if row is None:
             return 0
@@ -161,7 +161,7 @@ def _next(s: Session, row: Webhook, now: datetime, publish: str) -> tuple[list[C
     return [_call(row, line, sight, now) for line, sight in found if sight], until
 
 
-def _call(row: Webhook, line: Event, sight: Sight, now: datetime) -> Call:
+def _call(row: Webhook, line: Event, sight: PublicCase, now: datetime) -> Call:
     """What happened, and how the case stands by now, as any stranger may see it."""
     told = {
         "type": f"case.{line.kind.replace(' ', '_')}",
@@ -178,7 +178,7 @@ def _call(row: Webhook, line: Event, sight: Sight, now: datetime) -> Call:
     return Call(line.seq, body, headers)
 
 
-def _public(sight: Sight) -> dict[str, Any]:
+def _public(sight: PublicCase) -> dict[str, Any]:
     return {
         "number": sight.number, "service": sight.service.code, "state": sight.state,
         "standing": sight.standing, "opened_at": sight.opened_at.isoformat(),

@@ -17,7 +17,7 @@ from pywebpush import WebPushException, webpush
 
 from city import safe_http
 from city.lifecycle import Refused
-from city.notifications.channel import Gone, Undeliverable
+from city.notifications.channel import PermanentFailure, SubscriptionGone
 from city.settings import OUTWARD, Settings
 
 # How long a push service keeps a note for a phone that is off. Without it none is kept at all.
@@ -64,11 +64,11 @@ class Pusher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._key = settings, _key(settings)
-        self._session = safe_http.Outward(loopback=settings.outward == OUTWARD[1])
+        self._session = safe_http.SafeSession(loopback=settings.outward == OUTWARD[1])
 
     def send(self, note: Note) -> None:
         if not _is_known(note.endpoint, self._settings):  # the city may have named fewer since
-            raise Undeliverable("no push service that the city knows")
+            raise PermanentFailure("no push service that the city knows")
         headers = {"Topic": note.topic, "Urgency": "high" if note.urgent else "normal"}
         try:
             webpush(
@@ -76,16 +76,16 @@ class Pusher:
                 {"sub": self._settings.vapid_subject}, ttl=TTL, headers=headers,
                 requests_session=self._session,
             )  # fmt: skip
-        except safe_http.NotPublic:
-            raise Undeliverable("the push service isn't public") from None
+        except safe_http.PrivateAddressError:
+            raise PermanentFailure("the push service isn't public") from None
         except requests.RequestException as fault:
             # Its words hold the endpoint, which nobody but the city is to know.
             raise OSError(f"the push service isn't answering: {type(fault).__name__}") from None
         except WebPushException as fault:
             if fault.status_code in ENDED:
-                raise Gone(str(fault.status_code)) from fault
+                raise SubscriptionGone(str(fault.status_code)) from fault
             if fault.status_code in (TOO_MUCH, WRONG_KEY):
-                raise Undeliverable(f"the push service answered {fault.status_code}") from None
+                raise PermanentFailure(f"the push service answered {fault.status_code}") from None
             raise OSError(f"the push service answered {fault.status_code}") from None
 
 
@@ -105,13 +105,13 @@ def checked(told: Any, settings: Settings) -> tuple[str, dict[str, str]]:
     """
     try:
         endpoint, keys = told["endpoint"], {name: str(told["keys"][name]) for name in ("p256dh", "auth")}
-        safe_http.check(endpoint, loopback=settings.outward == OUTWARD[1])
+        safe_http.validate_url(endpoint, loopback=settings.outward == OUTWARD[1])
         if not _is_known(endpoint, settings):
             raise ValueError(endpoint)
         ec.EllipticCurvePublicKey.from_encoded_point(P256, _bytes(keys["p256dh"]))
         if len(_bytes(keys["auth"])) != 16:
             raise ValueError(keys["auth"])
-    except (TypeError, KeyError, ValueError, AttributeError, safe_http.NotPublic) as fault:
+    except (TypeError, KeyError, ValueError, AttributeError, safe_http.PrivateAddressError) as fault:
         raise Refused("bad_push") from fault
     return endpoint, keys
 

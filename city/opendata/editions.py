@@ -110,7 +110,7 @@ def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator
     """
     root.mkdir(parents=True, exist_ok=True)
     folder = root / f"{now:%Y-%m-%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-    with city_files.alone(root):
+    with city_files.exclusive(root):
         folder.mkdir()
         try:
             yield from _written(engine, root, folder, city, now)
@@ -122,7 +122,7 @@ def make(engine: Engine, root: Path, city: CityFile, now: datetime) -> Generator
 
 
 def _written(engine: Engine, root: Path, folder: Path, city: CityFile, now: datetime) -> Generator[None]:
-    with db.reading(engine) as s, ExitStack() as stack:
+    with db.read_session(engine) as s, ExitStack() as stack:
         mark = {"folder": folder.name, **_decided(s)}
         seq = _seq(s)
         shelf = _Shelf(folder, stack)
@@ -135,7 +135,7 @@ def _written(engine: Engine, root: Path, folder: Path, city: CityFile, now: date
         "files": [asdict(file) for file in files],
     }  # fmt: skip
     city_files.write(folder / MANIFEST, json.dumps(told, indent=1, ensure_ascii=False).encode())
-    city_files.sync(folder)
+    city_files.fsync(folder)
     _put(root, mark)
 
 
@@ -240,7 +240,7 @@ class _Writing:
         self._write(self._form.foot)
         self._packed.close()
         self._raw.flush()
-        city_files.sync(self._path)
+        city_files.fsync(self._path)
         return File(
             self._name, self._kind, self._year, self._form.mimetype, self._rows, self._bytes,
             self._path.stat().st_size, self._hash.hexdigest(),
@@ -253,7 +253,7 @@ class _Writing:
 
 
 def _put(root: Path, mark: Mapping[str, Any]) -> None:
-    with city_files.whole(root / _CURRENT) as file:
+    with city_files.atomic_write(root / _CURRENT) as file:
         file.write(json.dumps(mark).encode())
 
 

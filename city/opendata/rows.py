@@ -265,7 +265,7 @@ def _untold(counts: Mapping[Alike, int]) -> set[Alike]:
     One that stands hidden alone could be worked out of its sum, so the next larger one goes with it.
     """
     summed = list(_summed(counts))
-    hidden = {key for column in summed for key in metrics.untold(column)}
+    hidden = {key for column in summed for key in metrics.suppressed_rows(column)}
     while more := {
         min(column.keys() - hidden, key=lambda key: (counts[key], key))
         for column in summed

@@ -234,7 +234,7 @@ def _copy(
 
 def _still_named(engine: Engine, lost: Mapping[str, Photo]) -> Iterator[str]:
     """Those that are really missing: the others were erased, or never attached, while we copied."""
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for name, photo in lost.items():
             if s.scalar(select(Photo.id).where(Photo.id == photo.id)):
                 yield name
@@ -244,10 +244,10 @@ def _seal(folder: Path, manifest: Manifest) -> None:
     """From here on the folder is a backup."""
     part = folder / f"{MANIFEST}.part"
     files.write(part, json.dumps(asdict(manifest), indent=1).encode())
-    files.sync(folder)
+    files.fsync(folder)
     part.rename(folder / MANIFEST)
-    files.sync(folder)
-    files.sync(folder.parent)
+    files.fsync(folder)
+    files.fsync(folder.parent)
 
 
 def _tidy_pool(to: Path) -> None:
@@ -339,7 +339,7 @@ def _alone(to: Path) -> Iterator[None]:
     """Two at once would take each other's work for unfinished."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.alone(to))
+            stack.enter_context(files.exclusive(to))
         except BlockingIOError:
             raise Refused("backup_running", folder=str(to)) from None
         yield

@@ -63,7 +63,7 @@ def examine(
     """
     found = [_store(store), _disk(settings.var)]
     try:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             found.append(_schema(s))
             if found[-1].mark == OK:
                 found += [
@@ -90,7 +90,7 @@ def unready(engine: Engine, store: Store, now: datetime) -> dict[str, str]:
     """What a report needs and is not there, by name; {} where the server may be sent visitors."""
     found = [_store(store)]
     try:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             found.append(_schema(s))
             if found[-1].mark == OK:
                 found.append(_alive(s, now))
@@ -323,7 +323,7 @@ def _strays(engine: Engine, store: Store, now: datetime) -> Finding:
         found, names = orphans.count(engine, store, now)
     except storage.StoreDown as fault:
         return Finding("strays", WRONG, f"Can't list photo storage: {fault}.")
-    return Finding("strays", LOOK if found else OK, orphans.told(found, names))
+    return Finding("strays", LOOK if found else OK, orphans.summary(found, names))
 
 
 def _count(count: int, what: str) -> str:

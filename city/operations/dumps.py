@@ -61,7 +61,7 @@ def is_empty(url: str) -> bool:
     try:
         if not inspect(engine).has_table(Case.__tablename__):
             return True
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             return s.scalar(select(Case.id).limit(1)) is None and s.scalar(select(Person.id).limit(1)) is None
     finally:
         engine.dispose()
@@ -159,9 +159,9 @@ def _sqlite_moment(engine: Engine, _programs: str, file: Path) -> Iterator[Sessi
             connection.driver_connection.execute("VACUUM INTO ?", (str(file),))  # type: ignore[union-attr]
     except (sqlite3.DatabaseError, DatabaseError) as fault:  # full, broken, or not there
         raise DumpFailed(f"{engine.url.database}: {getattr(fault, 'orig', fault)}") from fault
-    files.sync(file)
+    files.fsync(file)
     copy = create_engine("sqlite://", creator=partial(_read_only, file))
-    with db.reading(copy) as s:
+    with db.read_session(copy) as s:
         yield s
     copy.dispose()
 
@@ -175,7 +175,7 @@ def _postgres_moment(engine: Engine, programs: str, file: Path) -> Iterator[Sess
             programs, "pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--snapshot={shared}",
             f"--file={file}", f"--dbname={address}", password=word,
         )  # fmt: skip
-        files.sync(file)
+        files.fsync(file)
         with Session(bind=c, expire_on_commit=False) as s:
             yield s
 
@@ -202,11 +202,11 @@ def _replace_file(path: Path, file: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     shutil.copyfile(file, part)
-    files.sync(part)
+    files.fsync(part)
     for tail in SIDE_FILES:  # a log left behind by a broken database would be played into the new one
         path.with_name(path.name + tail).unlink(missing_ok=True)
     part.rename(path)
-    files.sync(path.parent)
+    files.fsync(path.parent)
 
 
 def _drop_everything(url: str) -> None:

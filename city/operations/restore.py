@@ -97,9 +97,9 @@ def restore(
     db.analyze(owner)  # all phones are about to come back at once
     engine = db.connect(settings.database_url)
     try:
-        epochs.boot(engine, at)  # before anything is written: phones tell by it that lines were lost
+        epochs.start_epoch(engine, at)  # before anything is written: phones tell by it that lines were lost
         with db.transaction(engine) as s:
-            case_numbers.leap(s, _made(manifest), at)
+            case_numbers.skip_after_restore(s, _made(manifest), at)
             fan_out.forget_seen(s)
             s.add(Backup(made_at=_made(manifest), seq=manifest.seq, folder=str(folder.absolute())))
         lost = _put_photos(engine, settings.var, store, folder, told)
@@ -122,12 +122,12 @@ def refuse_unfinished(var: Path) -> None:
 
 
 def _put_photos(engine: Engine, var: Path, store: Store, folder: Path, told: Told) -> list[str]:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         rows = list(s.scalars(select(Photo)))
     pool = backup.pool_of(folder)
     # By name, since photos may share bytes, and two hands at one of them would be in each other's way.
     names = {name: photo.id for photo in rows if photo.stored_at for name in photo.sizes.values()}
-    jobs = [(photo_id, partial(photos.heal, store, name, pool)) for name, photo_id in names.items()]
+    jobs = [(photo_id, partial(photos.restore_blob, store, name, pool)) for name, photo_id in names.items()]
     jobs += [(p.id, partial(photos.stage_again, p, pool, var)) for p in rows if not p.stored_at]
 
     def put(job: partial[None]) -> bool:
@@ -155,7 +155,7 @@ def _put_secret(settings: Settings, secret: str) -> bool:
     kept = settings.var / "secret_key"
     if not kept.exists() or kept.read_text().strip() != settings.secret_key:
         return secret != settings.secret_key
-    with files.whole(kept, mode=0o600) as file:
+    with files.atomic_write(kept, mode=0o600) as file:
         file.write(secret.encode())
     return False
 
@@ -181,7 +181,7 @@ def _forget_again(engine: Engine, var: Path, store: Store, lines: Sequence[Line]
                 again += intake.erase_again(s, line, store, var, at=at)
     cleared = [line for line in lines if isinstance(line, Cleared)]
     again += retention.clear_again(engine, var, cleared, at=at)
-    photos.forget(engine, store, at)  # the bytes of what was cleared
+    photos.purge_owed(engine, store, at)  # the bytes of what was cleared
     return again
 
 
@@ -191,7 +191,7 @@ def _hold_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) 
     again = 0
     for line in last.values():
         with db.transaction(engine) as s:
-            again += legal_holds.again(s, line, var, at=at)
+            again += legal_holds.reapply_after_restore(s, line, var, at=at)
     return again
 
 

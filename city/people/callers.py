@@ -69,7 +69,7 @@ def kept_as(typed: str, region: str, area_code: str) -> list[str]:
     return [whole]
 
 
-def spoken(phone: str, region: str) -> str:
+def format_number(phone: str, region: str) -> str:
     """A kept number as people there write it; of another country with its code."""
     number = phonenumbers.parse(phone, region)
     home = number.country_code == phonenumbers.country_code_for_region(region)
@@ -83,7 +83,7 @@ def known(s: Session, phone: str) -> Caller | None:
     return s.scalars(_with(phone)).first()
 
 
-def met(s: Session, phone: str, *, lang: str, at: datetime) -> Caller:
+def record_call(s: Session, phone: str, *, lang: str, at: datetime) -> Caller:
     """The caller of this number, who has just been spoken with in `lang`; held, so that nobody forgets them
     before the call that names them is kept."""
     caller = s.scalars(_with(phone).with_for_update()).first()
@@ -121,7 +121,7 @@ def looked_up(s: Session, caller: Caller, *, by: Actor, at: datetime) -> None:
     events.record(s, f"caller:{caller.id}", "look up", by=by, at=at)
 
 
-def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+def contact_preferences(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     """By the key of a report, how its caller wants to hear of it, "call", "sms", "email" or "again", and the
     number; who wants a letter or calls again may have left none: ""."""
     asked = select(Contact.key, Contact.reply_by, Caller.phone).outerjoin(
@@ -131,7 +131,7 @@ def wishes(s: Session, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {key: (how, phone or "") for key, how, phone in rows if phone or how in ("email", "again")}
 
 
-def are_one(s: Session, keys: Iterable[str]) -> bool:
+def reported_by_same_caller(s: Session, keys: Iterable[str]) -> bool:
     """Whether one known caller told the reports with these keys, all of them."""
     wanted = set(keys)
     asked = select(Contact.key, Contact.caller_id).where(Contact.caller_id.is_not(None))

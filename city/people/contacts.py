@@ -86,7 +86,7 @@ def log(s: Session, told: Conversation, *, by: Actor, at: datetime, origin: str 
     return contact
 
 
-def log_all(s: Session, told: Iterable[tuple[Conversation, Actor]], *, origin: str) -> list[int]:
+def bulk_log(s: Session, told: Iterable[tuple[Conversation, Actor]], *, origin: str) -> list[int]:
     """Keeps many conversations in the order given, each as if it had been logged when it ended.
 
     Leaves the rows and lines that log() would have left, and refuses what it refuses; no key may be known.

@@ -22,7 +22,7 @@ from pillow_heif.as_plugin import HeifImageFile
 
 from city.photos import isobmff
 from city.photos.av1 import coded_sizes
-from city.photos.processing import SIZES, BadPhoto, Box, Developed
+from city.photos.processing import SIZES, BadPhoto, Box, ProcessedPhoto
 
 # 8160 × 6120 is the largest that phones take by themselves. A JPEG shrinks while it is read; the others
 # unpack whole, HEIC and AVIF at 7 to 9 bytes a pixel, PNG and WebP at up to 20 with their transparency.
@@ -111,13 +111,13 @@ TURNS = {
 log = logging.getLogger(__name__)
 
 
-def develop(data: bytes) -> Developed:
+def develop(data: bytes) -> ProcessedPhoto:
     """What developing.develop() promises. Raises BadPhoto."""
     picture, cut = _unpacked(data)
     return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
 
 
-def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
+def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> ProcessedPhoto:
     """What developing.cover() promises. Raises BadPhoto."""
     picture = _ours(jpeg)
     pen = ImageDraw.Draw(picture)
@@ -147,7 +147,7 @@ def _ours(jpeg: bytes) -> Image.Image:
         raise BadPhoto("broken") from fault
 
 
-def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:
+def _sized(picture: Image.Image, sha256: str, cut: bool) -> ProcessedPhoto:
     jpegs = {}
     for size, edge in SIZES.items():
         # Out of what is small by now, the plainer filter looks the same and takes half the time.
@@ -155,7 +155,7 @@ def _sized(picture: Image.Image, sha256: str, cut: bool) -> Developed:
         jpegs[size] = _jpeg(picture)
         if size == "full":
             width, height = picture.size
-    return Developed(sha256, width, height, jpegs, cut)
+    return ProcessedPhoto(sha256, width, height, jpegs, cut)
 
 
 def _unpacked(data: bytes) -> tuple[Image.Image, bool]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from city.db.engine import reading
+from city.db.engine import read_session
 from city.db.models import Photo
 from city.photos import photos
 from city.photos.storage import Store
@@ -44,10 +44,10 @@ def sweep(engine: Engine, store: Store, var: Path, now: datetime) -> int:
     looked_at = list(islice(store.names(after, now - AGE), AT_ONCE))
     found = _among(engine, looked_at)
     if len(found) > FEW:
-        log.warning("%s None were removed.", told(len(found), len(looked_at)))
+        log.warning("%s None were removed.", summary(len(found), len(looked_at)))
         found = set()
     if found:
-        photos.discard(engine, store, found)  # which asks the database once more
+        photos.delete_unreferenced(engine, store, found)  # which asks the database once more
     place.write_text(looked_at[-1] if len(looked_at) == AT_ONCE else "")
     return len(found)
 
@@ -71,7 +71,7 @@ def count(engine: Engine, store: Store, now: datetime) -> tuple[int, int]:
     return len(_among(engine, names)), len(names)
 
 
-def told(strays: int, names: int) -> str:
+def summary(strays: int, names: int) -> str:
     """Words for what count() gives."""
     words = f"Files in photo storage older than a day: {names}. Not needed by any photo: {strays}."
     return f"{words} Does this storage belong to this database?" if strays > FEW else words
@@ -81,7 +81,7 @@ def _among(engine: Engine, names: Iterable[str]) -> set[str]:
     """Those of the names that no attached photo needs; it goes through all photos once."""
     left = set(names)
     sizes = select(Photo.sizes).where(Photo.case_id.is_not(None)).execution_options(yield_per=1000)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         for needed in s.scalars(sizes):
             left.difference_update(needed.values())
     return left

@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city import files
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import DeclaredPhoto, Erasure, Photo
 from city.lifecycle import Refused
-from city.photos.processing import SIZES, BadPhoto, Developed, develop
+from city.photos.processing import SIZES, BadPhoto, ProcessedPhoto, process
 from city.photos.storage import Store
 
 MAX_PHOTOS = 5
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 
 
 def stage(
-    s: Session, var: Path, source: BinaryIO | bytes | Developed, *, staged_for: str, at: datetime
+    s: Session, var: Path, source: BinaryIO | bytes | ProcessedPhoto, *, staged_for: str, at: datetime
 ) -> Photo:
     """The photo, private under `var`/staging until something attaches it. Raises BadPhoto.
 
     The same bytes sent again for the same `staged_for` give the row that is there already, attached or not.
     When the caller's transaction fails afterwards, the files stay until sweep().
     """
-    new = source if isinstance(source, Developed) else develop(source)
+    new = source if isinstance(source, ProcessedPhoto) else process(source)
     if known := _known(s, staged_for, new.upload_sha256):
         return known
     if len(staged(s, staged_for)) >= MAX_PHOTOS:
@@ -120,7 +120,9 @@ def attach(
         raise Refused("photo_attached", photo=photo.id)
 
 
-def settle_all(engine: Engine, store: Store, var: Path, now: datetime, only: Sequence[str] = ()) -> int:
+def move_staged_to_storage(
+    engine: Engine, store: Store, var: Path, now: datetime, only: Sequence[str] = ()
+) -> int:
     """Moves attached photos from staging into the store; `only` names photo ids, none means all.
 
     Returns how many were moved. One that fails stays staged, is logged, and holds up no other. The order
@@ -130,7 +132,7 @@ def settle_all(engine: Engine, store: Store, var: Path, now: datetime, only: Seq
     waiting = select(Photo).where(Photo.case_id.is_not(None), Photo.stored_at.is_(None))
     if only:
         waiting = waiting.where(Photo.id.in_(only))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         photos = list(s.scalars(waiting.order_by(Photo.added_at, Photo.id)))
     moved = 0
     for photo in photos:
@@ -155,7 +157,7 @@ def read(store: Store, var: Path, photo: Photo, size: str) -> bytes:
     return store.get(name)
 
 
-def heal(store: Store, name: str, pool: Store) -> None:
+def restore_blob(store: Store, name: str, pool: Store) -> None:
     """Brings bytes out of a backup's `pool` into the store, also where wrong ones are there.
 
     One name at a time: the store has no lock. Raises KeyError where the pool has none and the store no good
@@ -183,7 +185,7 @@ def is_whole(store: Store, name: str) -> bool:
         return False
 
 
-def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
+def erase(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
     """Erases a photo: its row, its files, and of its bytes in the store those that no other photo needs.
 
     Returns the hashes removed. The bytes go before the caller's commit: an erasure that fails half-way
@@ -199,7 +201,7 @@ def drop(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
     return unneeded
 
 
-def let_go(s: Session, gone: Sequence[Photo]) -> list[str]:
+def detach(s: Session, gone: Sequence[Photo]) -> list[str]:
     """Takes the rows of photos away; returns the hashes of their bytes, for an Erasure that forget() settles.
 
     What waits in staging goes with sweep(), as no row names it.
@@ -210,7 +212,7 @@ def let_go(s: Session, gone: Sequence[Photo]) -> list[str]:
     return sorted({name for photo in gone for name in photo.sizes.values()})
 
 
-def replace(s: Session, var: Path, photo: Photo, new: Developed, *, photo_id: str) -> Photo:
+def replace(s: Session, var: Path, photo: Photo, new: ProcessedPhoto, *, photo_id: str) -> Photo:
     """Puts other bytes, under another id, in the place of a photo; in the store they must be (keep()).
 
     Of the old one only the row goes: its bytes follow after the commit, by leave_staging() and forget(), so
@@ -239,12 +241,12 @@ def replace(s: Session, var: Path, photo: Photo, new: Developed, *, photo_id: st
     return put
 
 
-def names_of(new: Developed) -> dict[str, str]:
+def names_of(new: ProcessedPhoto) -> dict[str, str]:
     """The hashes of all sizes: what they are called in a store."""
     return {size: hashlib.sha256(jpeg).hexdigest() for size, jpeg in new.jpegs.items()}
 
 
-def keep(store: Store, new: Developed) -> list[str]:
+def store_sizes(store: Store, new: ProcessedPhoto) -> list[str]:
     """Brings all sizes into the store, before a row names them; returns their hashes. Raises StoreDown."""
     names = names_of(new)
     for size, name in names.items():
@@ -252,7 +254,7 @@ def keep(store: Store, new: Developed) -> list[str]:
     return list(names.values())
 
 
-def discard(engine: Engine, store: Store, names: Iterable[str]) -> None:
+def delete_unreferenced(engine: Engine, store: Store, names: Iterable[str]) -> None:
     """Removes bytes from the store that no attached photo names. Raises StoreDown.
 
     Nobody has to wait meanwhile: a photo that comes to need them in this very moment, and found them there
@@ -282,17 +284,17 @@ def leave_staging(var: Path, photo_ids: Iterable[str]) -> None:
 def _waiting(engine: Engine) -> AbstractContextManager[Session]:
     """A session that can wait for whoever is about to attach a photo. On SQLite nobody holds a row, and who
     writes would hold up everybody."""
-    return transaction(engine) if engine.dialect.name == "postgresql" else reading(engine)
+    return transaction(engine) if engine.dialect.name == "postgresql" else read_session(engine)
 
 
-def forget(engine: Engine, store: Store, now: datetime) -> int:
+def purge_owed(engine: Engine, store: Store, now: datetime) -> int:
     """Removes from the store the bytes that are owed to redactions and to the records schedule.
 
     Returns how many of these are settled. Raises StoreDown. The worker calls this too: whatever ended the
     first try, the bytes go. Some at a time: whether another photo needs them is asked of all photos at once,
     and nobody waits long behind it.
     """
-    with reading(engine) as s:
+    with read_session(engine) as s:
         asked = select(Erasure.id, Erasure.photos).where(Erasure.gone_at.is_(None)).order_by(Erasure.id)
         owed = s.execute(asked).all()
     part, names, done = list[int](), 0, 0
@@ -331,7 +333,7 @@ def sweep(engine: Engine, var: Path, now: datetime) -> int:
         shutil.rmtree(_folder(var, photo_id), ignore_errors=True)
     # Folders are listed before the rows are read: a folder made in between must not look like a stray.
     old = [folder for folder in _folders(var) if _changed(folder) < now - FOLDER_GRACE]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         needed = set(s.scalars(select(Photo.id).where(Photo.stored_at.is_(None))))
     strays = [folder for folder in old if folder.name not in needed]
     for folder in strays:
@@ -382,8 +384,8 @@ def _fill(folder: Path, jpegs: dict[str, bytes]) -> None:
     folder.mkdir(mode=0o700)
     for size, jpeg in jpegs.items():
         files.write(folder / f"{size}.jpg", jpeg)
-    files.sync(folder)
-    files.sync(folder.parent)
+    files.fsync(folder)
+    files.fsync(folder.parent)
 
 
 def _put(store: Store, var: Path, photo: Photo) -> None:

@@ -57,7 +57,7 @@ class Busy(Exception):
 
 
 @dataclass(frozen=True)
-class Developed:
+class ProcessedPhoto:
     """An upload made into clean JPEGs by size; `width` and `height` are the full one's, in px."""
 
     upload_sha256: str
@@ -85,7 +85,7 @@ class Box:
         )  # fmt: skip
 
 
-def develop(source: BinaryIO | bytes) -> Developed:
+def process(source: BinaryIO | bytes) -> ProcessedPhoto:
     """The upload as three upright sRGB JPEGs without any metadata. Touches neither disk nor database.
 
     Takes JPEG (of Ultra HDR and MPO the plain picture), HEIC, AVIF, PNG and WebP, told by content and never
@@ -97,7 +97,7 @@ def develop(source: BinaryIO | bytes) -> Developed:
     return _developed({"do": "develop"}, source)
 
 
-def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> Developed:
+def redact_areas(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> ProcessedPhoto:
     """One of our own full sizes with the boxes painted over, and the smaller sizes made from that.
 
     Nothing below a box is in any of them: the paint comes before the packing. Raises BadPhoto where its bytes
@@ -116,9 +116,9 @@ def small(jpeg: bytes, most: int) -> bytes:
     return packed
 
 
-def _developed(asked: Mapping[str, Any], source: BinaryIO | bytes) -> Developed:
+def _developed(asked: Mapping[str, Any], source: BinaryIO | bytes) -> ProcessedPhoto:
     told, jpegs = _decoded(asked, source)
-    return Developed(**told | {"jpegs": dict(zip(SIZES, jpegs, strict=True))})
+    return ProcessedPhoto(**told | {"jpegs": dict(zip(SIZES, jpegs, strict=True))})
 
 
 def _decoded(asked: Mapping[str, Any], source: BinaryIO | bytes) -> tuple[dict[str, Any], list[bytes]]:

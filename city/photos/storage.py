@@ -69,7 +69,7 @@ class FolderStore:
                 self._write(path, data)
             # Also for a file found there: whoever wrote it may have died before this step.
             for folder in (path.parent, path.parent.parent, self._root):
-                files.sync(folder)
+                files.fsync(folder)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 
@@ -94,7 +94,7 @@ class FolderStore:
             for found in path.parent.glob(f"{name}.*"):
                 found.unlink(missing_ok=True)
             if path.parent.exists():
-                files.sync(path.parent)
+                files.fsync(path.parent)
         except OSError as fault:
             raise StoreDown(str(fault)) from fault
 

@@ -9,7 +9,7 @@ from shapely.geometry import shape
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city.db.cached_read import Memo
+from city.db.cached_read import VersionedCache
 from city.db.models import Area, Head
 from city.geo import Point
 
@@ -53,4 +53,4 @@ _VERSION = select(
     select(Head.hash).where(Head.subject == "layer:areas").scalar_subquery(),
     select(func.max(Area.id)).scalar_subquery(),
 )
-_areas = Memo(_VERSION, _read)
+_areas = VersionedCache(_VERSION, _read)

@@ -51,7 +51,7 @@ def build(s: Session, path: Path) -> int:
     if not features:
         return 0
     tiles = sorted((zxy_to_tileid(z, x, y), tile) for (z, x, y), tile in _tiles(features))
-    with files.whole(path) as file:
+    with files.atomic_write(path) as file:
         writer: Any = Writer(file)  # type: ignore[no-untyped-call]
         for tile_id, tile in tiles:
             writer.write_tile(tile_id, tile)

@@ -6,7 +6,7 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city.config.collection_schedule import Collection, Coming, Round, Zone, next_coming
+from city.config.collection_schedule import Collection, NextPickup, PickupRule, Zone, next_pickup
 from city.db.models import Area
 from city.geo import Point, inside
 
@@ -18,8 +18,8 @@ class Stream:
     """One thing that is collected: `what` is trash, recycling or yard; its round, and when it comes next."""
 
     what: str
-    round: Round
-    next: Coming
+    round: PickupRule
+    next: NextPickup
 
 
 def next_days(s: Session, collection: Collection, point: Point, today: date) -> list[Stream]:
@@ -29,7 +29,7 @@ def next_days(s: Session, collection: Collection, point: Point, today: date) -> 
     """
     zone = zone_at(s, collection, point)
     return [
-        Stream(what, round_, next_coming(round_, collection.calendar, today))
+        Stream(what, round_, next_pickup(round_, collection.calendar, today))
         for what, round_ in (zone.rounds.items() if zone else ())
     ]
 

@@ -55,7 +55,7 @@ class Gazetteer(Geocoder):  # type: ignore[misc]
 
     def reverse(self, query: tuple[float, float], *, exactly_one: bool = True, timeout: object = None) -> Any:
         """The words for a point, as a geopy Location at the point; None or [] where nothing is near."""
-        near = reverse_geocoder.tell(self.atlas, Point(*query))
+        near = reverse_geocoder.describe_point(self.atlas, Point(*query))
         found = [Location(near.words, query, {"metres": near.metres})] if near else []
         return (found[0] if found else None) if exactly_one else found
 

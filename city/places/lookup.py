@@ -9,7 +9,7 @@ from shapely.geometry import shape
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city.db.cached_read import Memo
+from city.db.cached_read import VersionedCache
 from city.db.models import Address, Area, Asset, Crossing, Head, Landmark, Street
 from city.geo import Box, Point, inside
 from city.places import autocomplete, remote_geocoders, reverse_geocoder
@@ -54,7 +54,7 @@ def suggest(s: Session, words: str, *, near: Point | None = None, limit: int = 6
 
 def around(s: Session, point: Point) -> Whereabouts | None:
     """What the point is at, or what it is near within 80 m; None where that is nothing."""
-    return reverse_geocoder.tell(gazetteer(s).atlas, point)
+    return reverse_geocoder.describe_point(gazetteer(s).atlas, point)
 
 
 def describe(s: Session, point: Point) -> str:
@@ -115,4 +115,4 @@ _VERSION = select(
         for table in (Street, Address, Crossing, Asset, Landmark, Area)
     ),
 )
-_gazetteer = Memo(_VERSION, lambda s: Gazetteer(Atlas(_rows(s))))
+_gazetteer = VersionedCache(_VERSION, lambda s: Gazetteer(Atlas(_rows(s))))

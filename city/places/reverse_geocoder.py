@@ -51,7 +51,7 @@ def read(words: str) -> Whereabouts:
     return Whereabouts(words) if numbered(words) and not parse(name).type else Whereabouts(name, other)
 
 
-def tell(atlas: Atlas, point: Point) -> Whereabouts | None:
+def describe_point(atlas: Atlas, point: Point) -> Whereabouts | None:
     """What the point is at or near within 80 m, a park that it lies in, or None.
 
     The street is the nearest one: whoever stands in front of a corner house sees the street they stand on.

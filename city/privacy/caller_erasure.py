@@ -50,7 +50,7 @@ def forget(
     if not known:
         return None
     calls, told = _held(s, [caller.id for caller in known])
-    on_hold = legal_holds.covered(
+    on_hold = legal_holds.held_case_ids(
         s, {call.case_id for call in calls if call.case_id} | {r.case_id for r in told}
     )
     calls = [call for call in calls if call.case_id not in on_hold]
@@ -69,7 +69,7 @@ def forget_calls(s: Session, contact_ids: Collection[int], var: Path, *, by: Act
     calls = list(s.scalars(asked.execution_options(populate_existing=True)))
     # Against a hold that somebody places in this very moment, as forget() locks: cases before callers.
     locks.lock_to_roots(s, cases_of(s, calls))
-    on_hold = legal_holds.covered(s, {call.case_id for call in calls if call.case_id})
+    on_hold = legal_holds.held_case_ids(s, {call.case_id for call in calls if call.case_id})
     callers.hold(s, {call.caller_id for call in calls if call.caller_id})
     return _forget_all(s, [call for call in calls if call.case_id not in on_hold], var, by=by, at=at)
 
@@ -110,12 +110,12 @@ def _held(s: Session, caller_ids: Sequence[int]) -> tuple[list[Contact], list[Re
             callers.hold(s, caller_ids)
             calls = _calls_of(s, caller_ids)
             if _about(s, calls) <= about:
-                return calls, intake.told_in(s, calls)
+                return calls, intake.reports_from_calls(s, calls)
             raise locks.Moved
 
 
 def _about(s: Session, calls: Sequence[Contact]) -> set[Case]:
-    return cases_of(s, calls) | {report.case for report in intake.told_in(s, calls)}
+    return cases_of(s, calls) | {report.case for report in intake.reports_from_calls(s, calls)}
 
 
 def _calls_of(s: Session, caller_ids: Sequence[int]) -> list[Contact]:

@@ -83,7 +83,7 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
     calls = s.scalars(asked.order_by(Contact.began_at, Contact.id)).all()
     wishes = _wishes(s, phones)
     confirmed, others = _followed(s, wishes)
-    told = {report.id: report for report in (*confirmed, *intake.told_in(s, calls))}
+    told = {report.id: report for report in (*confirmed, *intake.reports_from_calls(s, calls))}
     return Subject(
         tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)],
         [report for report in others if report.id not in told], calls, wishes,

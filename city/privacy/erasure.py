@@ -70,7 +70,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
     locks.lock_to_roots(s, about | caller_erasure.cases_of(s, subject.calls))
     wishes = _count_wishes(s, subject, told)
     called = caller_erasure.forget(s, subject.phones, store, var, by=by, at=at) if subject.phones else None
-    on_hold = legal_holds.covered(s, {case.id for case in about})
+    on_hold = legal_holds.held_case_ids(s, {case.id for case in about})
     erased = sum(
         intake.erase(s, report, store, var, by=by, at=at) for report in told if report.case_id not in on_hold
     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import queries
-from city.cases.queries import Proof, Sight, Step, Telling
+from city.cases.queries import ClosingEvidence, PublicCase, PublicReport, TimelineEntry
 from city.db.models import (
     Caller,
     Case,
@@ -67,7 +67,7 @@ def of_case(s: Session, case: Case, *, by: Actor, at: datetime) -> Record:
     """
     may("export record", by.roles)
     family = queries.family_of(s, case.id)
-    whole = [found for number in _numbers(s, family) if (found := queries.whole(s, number))]
+    whole = [found for number in _numbers(s, family) if (found := queries.load_full(s, number))]
     pictures = list(s.scalars(select(Photo).where(Photo.case_id.in_(family)).order_by(Photo.added_at)))
     told = [report for each in whole for report in each.reports]
     wishes = _wishes(
@@ -161,7 +161,7 @@ def _numbers(s: Session, ids: Collection[int]) -> list[str]:
     return [found[id_] for id_ in ids if id_ in found]
 
 
-def _sight(sight: Sight) -> Told:
+def _sight(sight: PublicCase) -> Told:
     service, place = sight.service, sight.point
     due_at = None if sight.state == WAITING else sight.due_at  # its page promises no day meanwhile
     return {
@@ -173,14 +173,14 @@ def _sight(sight: Sight) -> Told:
     }  # fmt: skip
 
 
-def _telling(sight: Sight, told: Telling, files: Mapping[str, Photo]) -> Told:
+def _telling(sight: PublicCase, told: PublicReport, files: Mapping[str, Photo]) -> Told:
     return {
         "case": sight.number, "number": told.number, "taken_at": told.at, "words": told.words,
         "photos": [file_of(files[id_]) for id_ in told.photos if id_ in files],
     }  # fmt: skip
 
 
-def _proof(sight: Sight, proof: Proof, files: Mapping[str, Photo]) -> Told:
+def _proof(sight: PublicCase, proof: ClosingEvidence, files: Mapping[str, Photo]) -> Told:
     return {
         "number": sight.number, "outcome": proof.outcome, "done_at": proof.at, "words": proof.words,
         "reply": proof.reply or None, "no_photo": proof.no_photo, "crew": proof.crew,
@@ -188,14 +188,14 @@ def _proof(sight: Sight, proof: Proof, files: Mapping[str, Photo]) -> Told:
     }  # fmt: skip
 
 
-def _step(sight: Sight, step: Step) -> Told:
+def _step(sight: PublicCase, step: TimelineEntry) -> Told:
     return {
         "number": sight.number, "what": step.kind, "at": step.at,
         "facts": {name: step.facts[name] for name in SHOWN_FACTS.get(step.kind, ()) if name in step.facts},
     }  # fmt: skip
 
 
-def _photos_in(sight: Sight) -> list[str]:
+def _photos_in(sight: PublicCase) -> list[str]:
     return [photo for told in (*sight.tellings, sight.proof) if told for photo in told.photos]
 
 

@@ -13,12 +13,12 @@ from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Redacted
 from city.audit.events import Actor
 from city.cases import legal_holds, locks, transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Case, Erasure, Photo
 from city.lifecycle import SYSTEM, Refused, may
 from city.people import accounts
 from city.photos import photos, processing
-from city.photos.processing import Box, Developed
+from city.photos.processing import Box, ProcessedPhoto
 from city.photos.storage import Store
 
 MOST_BOXES = 20
@@ -31,10 +31,10 @@ class Covered:
 
     photo_id: str
     boxes: tuple[Box, ...]
-    new: Developed
+    new: ProcessedPhoto
 
 
-def check(boxes: Sequence[Box]) -> None:
+def validate(boxes: Sequence[Box]) -> None:
     """Raises Refused `no_boxes`, `too_many_boxes`, or `bad_box` with `nth`, counted from 1."""
     if not boxes:
         raise Refused("no_boxes")
@@ -48,14 +48,14 @@ def check(boxes: Sequence[Box]) -> None:
             raise Refused("bad_box", nth=nth)
 
 
-def cover(photo: Photo, boxes: Sequence[Box], store: Store, var: Path) -> Covered:
+def redact_copy(photo: Photo, boxes: Sequence[Box], store: Store, var: Path) -> Covered:
     """Paints the boxes over, for redact(). Slow, like developing: hold no lock meanwhile.
 
     Raises as check() does; KeyError where nobody has the photo's bytes, StoreDown.
     """
-    check(boxes)
+    validate(boxes)
     jpeg = photos.read(store, var, photo, "full")
-    return Covered(photo.id, tuple(boxes), processing.cover(jpeg, boxes, photo.upload_sha256))
+    return Covered(photo.id, tuple(boxes), processing.redact_areas(jpeg, boxes, photo.upload_sha256))
 
 
 def redact(
@@ -69,7 +69,7 @@ def redact(
     removed, with the worker to do that.
     """
     may("redact", by.roles)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         photo = s.get(Photo, covered.photo_id)
         became = {other.id: str(uuid.uuid4()) for other in _alike(s, photo)} if photo else {}
     return _carry_out(engine, store, var, covered, became, by=by, at=at)
@@ -80,19 +80,19 @@ def redact_again(engine: Engine, store: Store, var: Path, told: Redacted, *, at:
 
     Each of several photos of one picture has a line of its own.
     """
-    with reading(engine) as s:
+    with read_session(engine) as s:
         photo = s.get(Photo, told.photo)
     if photo is None:
         return False
     try:
-        covered = cover(photo, [Box(*box) for box in told.boxes], store, var)
+        covered = redact_copy(photo, [Box(*box) for box in told.boxes], store, var)
     except KeyError:  # what nobody has cannot come back
         return False
     became = {told.photo: told.became}
     return bool(_carry_out(engine, store, var, covered, became, by=accounts.THE_SYSTEM, at=at))
 
 
-def shared(s: Session, photo: Photo) -> int:
+def photos_sharing_bytes(s: Session, photo: Photo) -> int:
     """How many other photos show the same picture, byte for byte: they are redacted with it."""
     return (s.scalar(select(func.count()).where(Photo.sha256 == photo.sha256)) or 1) - 1
 
@@ -108,17 +108,19 @@ def _carry_out(
     at: datetime,
 ) -> dict[str, str]:
     """New bytes, then rows and log, then the old bytes: whatever ends it, one of the two photos is whole."""
-    names = photos.keep(store, covered.new)
+    names = photos.store_sizes(store, covered.new)
     try:
         with transaction(engine) as s:
             became = _replace(s, covered, became, var, by=by, at=at)
     except BaseException:
-        photos.discard(engine, store, names)
+        photos.delete_unreferenced(engine, store, names)
         raise
-    photos.keep(store, covered.new)  # found there from a try that was killed, they may just have been swept
+    photos.store_sizes(
+        store, covered.new
+    )  # found there from a try that was killed, they may just have been swept
     photos.leave_staging(var, became)
-    photos.settle_all(engine, store, var, at, only=list(became.values()))
-    photos.forget(engine, store, at)
+    photos.move_staged_to_storage(engine, store, var, at, only=list(became.values()))
+    photos.purge_owed(engine, store, at)
     return became
 
 
@@ -160,7 +162,7 @@ def _replace(
             photos=[photos.names_of(covered.new)["full"]],
             facts={"was": was["full"], "boxes": boxes},
         )
-        transitions.touched(s, case)
+        transitions.bump_version(s, case)
     s.add(Erasure(at=at, seqs=[], photos=sorted(set(was.values()))))
     return {photo.id: became[photo.id] for photo in found}
 

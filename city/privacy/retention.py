@@ -103,14 +103,14 @@ def carry_out(
     most: int | None = None,
     told: Told = lambda *_: None,
 ) -> Done:
-    """Removes what is due, of each class `most` at most. The bytes of photos follow by photos.forget().
+    """Removes what is due, of each class `most` at most. The bytes of photos follow by photos.purge_owed().
 
     Whatever is killed or done by two at once is done once: every part looks again under its lock.
     """
     done = Done()
     for work in _works(schedule, var, now):
         find, remove = _CLASSES[work.name]
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             found = find(s, work)
         wanted = found[:most]
         done.gone[work.name], done.left = 0, done.left + len(found) - len(wanted)
@@ -130,7 +130,7 @@ def clear_again(engine: Engine, var: Path, lines: Sequence[Cleared], *, at: date
     again = 0
     for part in _parts(lines):
         asked = select(Case.number, Case.cleared_at).where(Case.number.in_([line.case for line in part]))
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             is_now = dict(s.execute(asked).all())
         for line in part:
             if line.case in is_now and _is_owed(line, is_now[line.case]):
@@ -193,7 +193,7 @@ def _clear_cases(s: Session, case_ids: Sequence[int], work: _Work) -> int:
 
 def _lock(s: Session, case_ids: Sequence[int]) -> dict[str, Case]:
     """Locks the cases with all that they were merged into, and returns all of them by number."""
-    family = {id_ for chain in queries.chains_of(s, case_ids).values() for id_ in chain}
+    family = {id_ for chain in queries.merge_chains(s, case_ids).values() for id_ in chain}
     found = s.scalars(select(Case).where(Case.id.in_(family))).all()
     locks.lock_to_roots(s, found)
     return {case.number: case for case in found}
@@ -219,7 +219,7 @@ def _calls(s: Session, work: _Work) -> list[int]:
     for part in _parts(spoken):
         asked = select(Contact.id, Contact.case_id).where(Contact.id.in_(part))
         found |= {row.id: row.case_id for row in s.execute(asked.where(Contact.began_at < work.before))}
-    on_hold = legal_holds.covered(s, {case_id for case_id in found.values() if case_id})
+    on_hold = legal_holds.held_case_ids(s, {case_id for case_id in found.values() if case_id})
     return sorted(id_ for id_, case_id in found.items() if case_id not in on_hold)
 
 
@@ -232,7 +232,7 @@ def _old_messages(s: Session, work: _Work) -> list[int]:
     asked = _about().join(Event, Event.seq == Message.event_seq)
     asked = asked.where(Message.next_try_at.is_(None), Event.at < work.before)
     found = {row.id: row.case_id for row in s.execute(asked)}
-    on_hold = legal_holds.covered(s, {case_id for case_id in found.values() if case_id})
+    on_hold = legal_holds.held_case_ids(s, {case_id for case_id in found.values() if case_id})
     return [id_ for id_, case_id in found.items() if case_id not in on_hold]
 
 
@@ -240,7 +240,7 @@ def _forget_messages(s: Session, message_ids: Sequence[int], work: _Work) -> int
     found = {row.id: row.case_id for row in s.execute(_about().where(Message.id.in_(message_ids)))}
     about = {case_id for case_id in found.values() if case_id}
     _lock(s, list(about))
-    on_hold = legal_holds.covered(s, about)
+    on_hold = legal_holds.held_case_ids(s, about)
     free = [id_ for id_, case_id in found.items() if case_id not in on_hold]
     old = Message.id.in_(free), Message.next_try_at.is_(None)
     gone = len(s.scalars(delete(Message).where(*old).returning(Message.id)).all())
@@ -295,7 +295,7 @@ def _forget_followers(s: Session, ids: Sequence[int], work: _Work) -> int:
 
 def _free(s: Session, found: Sequence[Any]) -> list[int]:
     """The ids of those rows that are about no case on hold."""
-    on_hold = legal_holds.covered(s, {row.case_id for row in found if row.case_id})
+    on_hold = legal_holds.held_case_ids(s, {row.case_id for row in found if row.case_id})
     return [row.id for row in found if row.case_id not in on_hold]
 
 
@@ -339,7 +339,7 @@ def _over(s: Session, asked: ColumnElement[bool], before: datetime) -> list[int]
     for part in _parts(sorted(set(root_of.values()))):
         over |= set(s.scalars(select(Case.id).where(ended, Case.id.in_(part))))
     found += [case_id for case_id, root in root_of.items() if root in over]
-    return sorted(set(found) - legal_holds.covered(s, found))
+    return sorted(set(found) - legal_holds.held_case_ids(s, found))
 
 
 def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: datetime) -> None:
@@ -363,7 +363,9 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
         case_search.forget(s, case.id)
         # A phone that was away since has it still, and hears that it is done with.
         if held := case.assignments[-1:]:
-            events.feed(s, f"crew:{held[0].crew_id}", "job", case.number, present=False, why="done")
+            events.publish_to_sync_feed(
+                s, f"crew:{held[0].crew_id}", "job", case.number, present=False, why="done"
+            )
         facts = {"places": STREET} if coarse else {}
         events.record(s, transitions.subject(case), "clear", by=accounts.THE_SYSTEM, at=at, facts=facts)
 
@@ -396,7 +398,7 @@ def _forget_photos(s: Session, case_ids: Sequence[int], report_ids: Sequence[int
     closings = select(Closure.id).where(Closure.case_id.in_(case_ids))
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.closure_id.in_(closings)))
     asked = select(Photo).where(Photo.case_id.in_(case_ids)).order_by(Photo.id)
-    return pictures.let_go(s, s.scalars(asked.with_for_update()).all())
+    return pictures.detach(s, s.scalars(asked.with_for_update()).all())
 
 
 def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int], at: datetime) -> list[int]:

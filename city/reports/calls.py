@@ -13,7 +13,7 @@ from city.lifecycle import Refused, may
 from city.people import accounts, callers, contacts
 from city.people.contacts import CASE, CHANNELS, Conversation
 from city.reports import intake
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Call:
 
     said: Conversation
     phone: str = ""
-    telling: Telling | None = None
+    telling: NewReport | None = None
     email: str = ""
     texts: bool = False  # whether the city can send any
 
 
-def end(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> tuple[Contact, Report | None]:
+def finish_call(
+    s: Session, call: Call, *, by: Actor, at: datetime, secret: str
+) -> tuple[Contact, Report | None]:
     """Keeps the call. The same key twice gives what it gave the first time.
 
     Raises Refused: what contacts.log(), reports.take() and reports.subscribe() raise, and `phone_missing`
@@ -107,7 +109,7 @@ def _is_office(s: Session, call: Call) -> bool:
 def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -> Report:
     if call.telling is None:
         raise Refused("unknown_service")
-    report = intake.take(s, call.telling, by=by, at=at, token=intake.token_for(secret, call.telling.key))
+    report = intake.submit(s, call.telling, by=by, at=at, token=intake.token_for(secret, call.telling.key))
     if call.said.reply_by == "email":
         intake.subscribe(s, report, call.email, lang=call.said.lang, at=at)
     if call.said.reply_by == "sms" and call.texts:
@@ -116,6 +118,6 @@ def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -
 
 
 def _caller(s: Session, call: Call, at: datetime) -> int:
-    caller = callers.met(s, call.phone, lang=call.said.lang, at=at)
+    caller = callers.record_call(s, call.phone, lang=call.said.lang, at=at)
     s.flush()
     return caller.id

@@ -198,8 +198,8 @@ def _told_anew(
     place = None
     if old.lat is not None and old.lon is not None:
         place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
-    telling = intake.Telling(key, old.service_code, "web", report.lang, words, place, report.answers)
-    again = intake.take(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
+    telling = intake.NewReport(key, old.service_code, "web", report.lang, words, place, report.answers)
+    again = intake.submit(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)
     for known in report.subscriptions:
         s.add(
             Subscription(

@@ -60,7 +60,7 @@ KEYS_AT_ONCE = 500  # in one statement
 
 
 @dataclass(frozen=True)
-class Telling:
+class NewReport:
     """What one person tells, as a form, a phone or another system hands it over.
 
     `key` is chosen before anything is sent and makes a retry find its report. `join` is the number of a
@@ -83,12 +83,12 @@ class Telling:
     @property
     def said(self) -> str:
         """All their words, as the log keeps them."""
-        return with_place(self.words, self.about_place)
+        return append_place(self.words, self.about_place)
 
 
-def take(
+def submit(
     s: Session,
-    telling: Telling,
+    telling: NewReport,
     *,
     by: Actor = accounts.A_RESIDENT,
     at: datetime,
@@ -146,8 +146,8 @@ def take(
     if joined and telling.danger:
         transitions.endanger(s, case, at=at, origin=origin)
     if joined:
-        reporter_count.grown(s, case, at=at)
-        transitions.touched(s, case)
+        reporter_count.reporter_added(s, case, at=at)
+        transitions.bump_version(s, case)
     elif _is_anothers(s, case, telling):
         transitions.wait(s, case, "utility", by=accounts.THE_SYSTEM, at=at, origin=origin)
     return report
@@ -165,17 +165,17 @@ def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
     s.add(Wanted(report_id=report.id, url=url, next_try_at=at))
 
 
-def with_place(words: str, where: str) -> str:
+def append_place(words: str, where: str) -> str:
     """Somebody's words with what they said of a place that has no other room."""
     return f"{words.strip()}\n{where}".strip() if where else words
 
 
-def kept_words(service: Service, telling: Telling) -> str:
+def kept_words(service: Service, telling: NewReport) -> str:
     """The words of a telling as its report keeps them; of an office's case the place is among them."""
     return (_placeless(telling) if service.office else telling).said.strip()
 
 
-def answered(service: Service, telling: Telling) -> dict[str, Any]:
+def answered(service: Service, telling: NewReport) -> dict[str, Any]:
     """What a telling answers to the questions of its kind. A moment is kept in UTC."""
     known = {question["code"]: question["datatype"] for question in service.questions}
     return {
@@ -195,7 +195,7 @@ def hashed(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def letter(index: int) -> str:
+def report_suffix(index: int) -> str:
     """What a case's reports are told apart by, counted from 0: A, B … Z, AA, AB …"""
     letters = ""
     index += 1
@@ -226,7 +226,7 @@ def by_tokens(s: Session, tokens: Sequence[str]) -> list[Report]:
     return [found[token_hash] for token_hash in hashes if token_hash in found]
 
 
-def told_in(s: Session, calls: Sequence[Contact]) -> list[Report]:
+def reports_from_calls(s: Session, calls: Sequence[Contact]) -> list[Report]:
     """The reports that came of these calls, in the order of their cases."""
     found: list[Report] = []
     for start in range(0, len(calls), KEYS_AT_ONCE):
@@ -396,7 +396,7 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     seqs = _forget_details(s, report)
     case_search.forget(s, report.case_id)
     events.record(s, transitions.subject(report.case), "erase", by=by, at=at, facts={"report": report.number})
-    transitions.touched(s, report.case)  # its words stand on the phones of a crew
+    transitions.bump_version(s, report.case)  # its words stand on the phones of a crew
     gone: list[str] = []
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
     s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
@@ -408,7 +408,7 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     forgotten = update(Operation).where(came).values(raw=None, review=None)
     s.execute(forgotten.execution_options(synchronize_session=False))
     for photo in list(report.photos):
-        gone += photos.drop(s, store, var, photo)
+        gone += photos.erase(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
     return True
 
@@ -461,7 +461,7 @@ def forget_wishes(s: Session, ids: Sequence[int]) -> int:
 
 def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:
     if subscription.report_id is None:
-        subscriptions.note(s, subscription, kind, at=at)
+        subscriptions.remember_preview(s, subscription, kind, at=at)
         return
     report = s.get_one(Report, subscription.report_id)
     events.record(
@@ -487,7 +487,7 @@ def _was_erased(s: Session, key: str) -> bool:
     return s.scalar(select(Erasure.id).where(Erasure.key == key).limit(1)) is not None
 
 
-def _checked(s: Session, telling: Telling) -> Service:
+def _checked(s: Session, telling: NewReport) -> Service:
     # Held, so that it does not become other work before its case is there: see policies.apply().
     held = {"read": True, "key_share": True}
     service = s.get(Service, telling.service_code, with_for_update=held)
@@ -500,7 +500,7 @@ def _checked(s: Session, telling: Telling) -> Service:
     return service
 
 
-def _check_answers(service: Service, telling: Telling) -> None:
+def _check_answers(service: Service, telling: NewReport) -> None:
     for question in service.questions:
         answer = telling.answers.get(question["code"])
         if question.get("required") and not answer:
@@ -536,17 +536,17 @@ def _in_utc(service: Service, answer: Any) -> Any:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else answer
 
 
-def _speaks(telling: Telling, by: Actor) -> bool:
+def _speaks(telling: NewReport, by: Actor) -> bool:
     """Whether it was told in a conversation, to somebody who may keep one."""
     return telling.channel in CHANNELS and bool(by.roles.intersection(ACTS["contact"]))
 
 
-def _placeless(telling: Telling) -> Telling:
+def _placeless(telling: NewReport) -> NewReport:
     where = telling.about_place or (telling.place.label if telling.place else "")
     return replace(telling, place=None, about_place=where, join=None)
 
 
-def _measured(telling: Telling) -> Telling:
+def _measured(telling: NewReport) -> NewReport:
     """Some phones say -1 for an accuracy that they do not know: then nobody measured it."""
     place = telling.place
     if place is None or place.accuracy_m is None or place.accuracy_m >= 0:
@@ -554,7 +554,7 @@ def _measured(telling: Telling) -> Telling:
     return replace(telling, place=replace(place, accuracy_m=None))
 
 
-def _is_anothers(s: Session, case: Case, telling: Telling) -> bool:
+def _is_anothers(s: Session, case: Case, telling: NewReport) -> bool:
     """Whether somebody else than the city mends it, so that the city's clock must not run.
 
     Danger waits for nobody, and a crew that stands before it decides itself.
@@ -564,7 +564,7 @@ def _is_anothers(s: Session, case: Case, telling: Telling) -> bool:
     return assets.owner_of(s, s.get_one(Asset, case.asset_id)) is not None
 
 
-def _case_to_join(s: Session, number: str, telling: Telling, service: Service) -> Case | None:
+def _case_to_join(s: Session, number: str, telling: NewReport, service: Service) -> Case | None:
     """The open case that somebody's report joins; None where it ended meanwhile, so that a new one opens.
 
     Whoever joins hears what the first reporter hears. So a case is joined only by somebody who tells of
@@ -578,7 +578,7 @@ def _case_to_join(s: Session, number: str, telling: Telling, service: Service) -
     return root if root.state in OPEN else None
 
 
-def _same_problem(case: Case, telling: Telling, service: Service) -> bool:
+def _same_problem(case: Case, telling: NewReport, service: Service) -> bool:
     if case.service.group != service.group or telling.place is None or case.lat is None or case.lon is None:
         return False
     if service.private:  # its words would be shown with those of the case
@@ -590,11 +590,11 @@ def _same_problem(case: Case, telling: Telling, service: Service) -> bool:
     return geo.distance(here, there) <= JOIN_METRES
 
 
-def _told(s: Session, telling: Telling, service: Service, case: Case, at: datetime, origin: str) -> Report:
+def _told(s: Session, telling: NewReport, service: Service, case: Case, at: datetime, origin: str) -> Report:
     place = telling.place
     told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
     report = Report(
-        number=f"{case.number}-{letter(told)}", case=case, key=telling.key, service=service,
+        number=f"{case.number}-{report_suffix(told)}", case=case, key=telling.key, service=service,
         channel=telling.channel, lang=telling.lang, words=telling.said.strip(),
         answers=answered(service, telling),
         lat=place.lat if place else None, lon=place.lon if place else None,

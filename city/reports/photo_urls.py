@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import locks, transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Report, Wanted
 from city.people import accounts
 from city.photos import photos, processing
-from city.photos.processing import BadPhoto, Busy, Developed
+from city.photos.processing import BadPhoto, Busy, ProcessedPhoto
 from city.reports.remote_images import Fetch, NotFetched
 
 AT_ONCE = 3  # addresses in one pass: what was not asked yet comes first in the next one
@@ -22,7 +22,7 @@ FIRST_PAUSE = timedelta(minutes=1)  # doubled at each try
 
 def fetch_due(engine: Engine, var: Path, now: datetime, fetch: Fetch) -> int:
     """Fetches what is due; returns how many came. No transaction is open while the network is asked."""
-    with reading(engine) as s:
+    with read_session(engine) as s:
         due = s.execute(
             select(Wanted.id, Wanted.url)
             .where(Wanted.next_try_at <= now)
@@ -34,10 +34,10 @@ def fetch_due(engine: Engine, var: Path, now: datetime, fetch: Fetch) -> int:
 
 def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, fetch: Fetch) -> bool:
     """Whether the picture is here now."""
-    found: Developed | None = None
+    found: ProcessedPhoto | None = None
     why, passing = "", False
     try:
-        found = processing.develop(fetch(url, processing.MAX_UPLOAD))
+        found = processing.process(fetch(url, processing.MAX_UPLOAD))
     except NotFetched as fault:
         why, passing = fault.code, fault.passing
     except BadPhoto as bad:
@@ -60,7 +60,7 @@ def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, 
         return _give(s, var, report, found, url, now)
 
 
-def _give(s: Session, var: Path, report: Report, found: Developed, url: str, now: datetime) -> bool:
+def _give(s: Session, var: Path, report: Report, found: ProcessedPhoto, url: str, now: datetime) -> bool:
     """As a photo of the report, after those that it has."""
     try:
         photo = photos.stage(s, var, found, staged_for=f"{photos.FORM}{report.key}", at=now)

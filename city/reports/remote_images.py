@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from city.safe_http import Allowed, NotPublic, Outward, is_public
+from city.safe_http import Allowed, PrivateAddressError, SafeSession, is_public
 
 MOST_SECONDS: Final = 15.0  # for all of it, redirects included
 MOST_REDIRECTS: Final = 3
@@ -31,7 +31,7 @@ def open_fetch(*, allowed: Allowed = is_public, seconds: float = MOST_SECONDS) -
 
     Its codes: `bad_url`, `private_address`, `no_answer`, `too_large`, `not_a_photo`, `too_many_redirects`.
     """
-    session = Outward(allowed=allowed, plain=True)
+    session = SafeSession(allowed=allowed, plain=True)
 
     def picture(url: str, most: int) -> bytes:
         session.cookies.clear()  # they are whose picture was fetched before
@@ -46,7 +46,7 @@ def open_fetch(*, allowed: Allowed = is_public, seconds: float = MOST_SECONDS) -
     return picture
 
 
-def _asked(session: Outward, url: str, most: int, until: float) -> requests.Response:
+def _asked(session: SafeSession, url: str, most: int, until: float) -> requests.Response:
     """The answer, with its body where that is a picture: one byte more than `most` at most."""
     _check(url)
     try:
@@ -54,7 +54,7 @@ def _asked(session: Outward, url: str, most: int, until: float) -> requests.Resp
             "GET", url, seconds=_left(until), headers=HEADERS,
             reads=lambda answer: most + 1 if _is_picture(answer) else 0,
         )  # fmt: skip
-    except NotPublic:
+    except PrivateAddressError:
         raise NotFetched("private_address") from None
     except (requests.RequestException, HTTPError, OSError, ValueError) as fault:
         raise NotFetched("no_answer", passing=True) from fault

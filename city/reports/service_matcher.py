@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rapidfuzz import fuzz
 
-from city.text import folded
+from city.text import normalize
 
 # How well a word that was typed fits one of a kind's words. What is only like it must be long enough to be a
 # word at all; these were set by trying what people type of Larkhaven's kinds.
@@ -21,12 +21,12 @@ class Kind(NamedTuple):
     called: Sequence[Mapping[str, str]]
 
 
-def meant(kinds: Iterable[Kind], typed: str, limit: int = 4) -> list[str]:
+def match_services(kinds: Iterable[Kind], typed: str, limit: int = 4) -> list[str]:
     """The codes of the kinds that the words may mean, the likeliest first; of equals in the order given.
 
     Every word counts, so that one that fits nothing pulls a kind down; one or two letters begin a word.
     """
-    sought = list(dict.fromkeys(folded(typed)))
+    sought = list(dict.fromkeys(normalize(typed)))
     if not sought:
         return []
     scored = [(_fit(sought, kind), kind.code) for kind in kinds]
@@ -39,7 +39,7 @@ def _fit(sought: Sequence[str], kind: Kind) -> float:
     best = 0.0
     for name in kind.called:
         for words in name.values():
-            known = list(folded(words))
+            known = list(normalize(words))
             best = max(best, sum(max((_like(one, word) for word in known), default=0.0) for one in sought))
     return best / len(sought)
 

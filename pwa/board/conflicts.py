@@ -47,7 +47,7 @@ def unless_overtaken(s: Session, verb: Callable[[Session, Case], object], case: 
 
     def overtaken() -> bool:
         shown = queries.by_number(s, opened) if is_id(seen) else None
-        return shown is not None and changes.overtaken(s, shown, int(seen))
+        return shown is not None and changes.is_stale(s, shown, int(seen))
 
     try:
         done = verb(s, case)
@@ -69,9 +69,9 @@ def conflict(
     own = request.view_args == {"number": case.number}
     sent = [pair for pair in request.form.items(multi=True) if pair[0] not in ("csrf_token", "seen")]
     return Conflict(
-        was=changes.stood(story, seen),
-        now=changes.stood(story, last),
-        lines=[line for line in story if seen < line.n <= last and changes.matters(line)],
+        was=changes.state_at(story, seen),
+        now=changes.state_at(story, last),
+        lines=[line for line in story if seen < line.n <= last and changes.is_conflicting(line)],
         possible=not own
         or verb
         in possible(case.state, g.actor.roles, office=case.service.office, danger=sla.in_danger(case)),

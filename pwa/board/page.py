@@ -30,7 +30,7 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
-from city.text import folded
+from city.text import normalize
 from pwa.board import batch_summary
 from pwa.board.view_url import args_of, is_id, new_key, revision, row_facts, strayed, view_of
 from pwa.web import access, formatting, localization
@@ -110,7 +110,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
     # Of words the map itself says how many have no place: it counts all of them anyway.
     lost = View() if view.words or view.place else replace(view.whole, place="none")
     views = [view.whole, TO_LOOK_AT, lost, *(view_of(each.args) for each in theirs)]
-    here, marked, nowhere, *counts = board_queries.totals(s, views, kept, now=access.now())
+    here, marked, nowhere, *counts = board_queries.counts(s, views, kept, now=access.now())
     own = [
         Saved(
             each.name, each.args, count, icon="users" if each.shared else "user",
@@ -188,12 +188,12 @@ def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
 
 def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
     """The services that the words may name. A search does not find by them: few residents write the kind."""
-    sought = list(folded(words))
+    sought = list(normalize(words))
     if not sought or any(len(word) < 3 for word in sought):
         return []
 
     def names_it(said: str) -> bool:
-        name = list(folded(said))
+        name = list(normalize(said))
         return all(any(part.startswith(word) for part in name) for word in sought)
 
     named = [(service.code, localization.said(service.names)) for service in ground.services]

@@ -71,8 +71,8 @@ def forget(number: str) -> None:
     operations_restore.refuse_unfinished(settings.var)
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
-    with db.reading(engine) as s:
-        city = config_versions.in_use(s, settings.city)
+    with db.read_session(engine) as s:
+        city = config_versions.active(s, settings.city)
     try:
         phones = known_callers.kept_as(number, city.region, city.area_code)
     except Refused:

@@ -43,8 +43,8 @@ def requests(form: str, since: datetime | None, until: datetime | None, file: Pa
     settings = read()
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
-    with _opened(file) as out, closing(Progress("cases")) as told, db.reading(engine) as s:
-        city = config_versions.in_use(s, settings.city)
+    with _opened(file) as out, closing(Progress("cases")) as told, db.read_session(engine) as s:
+        city = config_versions.active(s, settings.city)
         span = Span(_midnight(since, city.time_zone), _midnight(until, city.time_zone, after=1))
         how, of, read_so_far, written = opendata_rows.FORMATS[form], opendata_rows.count(s, span), 0, 0
         out.write(how.head)
@@ -65,9 +65,9 @@ def edition() -> None:
     restore.refuse_unfinished(settings.var)
     engine, root, now = db.connect(settings.database_url), editions.place(settings), datetime.now(UTC)
     click.get_current_context().call_on_close(engine.dispose)
-    with db.reading(engine) as s:
-        city = config_versions.in_use(s, settings.city)
-    publications.publish_due(engine, city, now, by=accounts.THE_SYSTEM)
+    with db.read_session(engine) as s:
+        city = config_versions.active(s, settings.city)
+    publications.publish_completed_months(engine, city, now, by=accounts.THE_SYSTEM)
     try:
         for _page in editions.make(engine, root, city, now):
             pass
@@ -89,7 +89,7 @@ def _opened(file: Path | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     try:
-        with files.whole(file) as out:
+        with files.atomic_write(file) as out:
             yield out
     except OSError as fault:
         raise click.ClickException(f"Can't write {file}: {fault.strerror}") from fault

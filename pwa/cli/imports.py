@@ -41,7 +41,7 @@ def layer(
 ) -> int:
     """Imports a layer and returns the exit code: 0 read to the end, 1 too many rejected, 2 unusable."""
     try:
-        _number, city = city_reload.at_start(settings, engine)
+        _number, city = city_reload.load_at_start(settings, engine)
         with closing(Progress(f"{order.kind}, rows written")) as told, db.transaction(engine) as s:
             outcome = layers.replace(
                 s, path, order, bounds=city.bounds, by=accounts.THE_SYSTEM, at=datetime.now(UTC),
@@ -74,7 +74,7 @@ def _is_first_since_drawn(engine: Engine, basemap: Path) -> bool:
     asked = select(Event.facts).where(
         Event.subject.in_([f"layer:{kind}" for kind in DRAWN]), Event.at > since
     )
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         return sum(facts["imported"] > 0 for facts in s.scalars(asked)) == 1
 
 
@@ -95,9 +95,9 @@ def requests(
     if dry_run:
         what["dry_run"] = True
     try:
-        how, (_number, city) = mapping.load(name), city_reload.at_start(settings, engine)
+        how, (_number, city) = mapping.load(name), city_reload.load_at_start(settings, engine)
         with (
-            suppress(_KeepNothing), history_writer.uncollected(), closing(Progress("requests")) as told,
+            suppress(_KeepNothing), history_writer.gc_paused(), closing(Progress("requests")) as told,
             db.transaction(engine) as s,
         ):  # fmt: skip
             outcome = request_imports.take(
@@ -132,7 +132,7 @@ def answers(engine: Engine, path: Path, max_rejected: int | None) -> int:
     """Imports answers and returns the exit code, as layer() does."""
     try:
         with closing(Progress("answers")) as told, db.transaction(engine) as s:
-            outcome = article_files.take(
+            outcome = article_files.import_articles(
                 s, path, by=accounts.THE_SYSTEM, at=datetime.now(UTC), max_rejected=max_rejected, told=told
             )
     except (Unusable, TooManyRejected) as fault:
@@ -165,8 +165,8 @@ def undo(engine: Engine, number: int) -> int:
 
 def runs(engine: Engine, settings: Settings) -> None:
     """Lists the runs, the newest first: number, mapping, when, counts, whether undone."""
-    _number, city = city_reload.at_start(settings, engine)
-    with db.reading(engine) as s:
+    _number, city = city_reload.load_at_start(settings, engine)
+    with db.read_session(engine) as s:
         listed = import_runs.newest(s, MOST_RUNS)
         if not listed:
             click.echo("No runs yet.")

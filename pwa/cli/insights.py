@@ -27,8 +27,8 @@ def reckon(code: str, file: Path | None) -> None:
     settings = read()
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
-    with db.reading(engine) as s:
-        city = config_versions.in_use(s, settings.city)
+    with db.read_session(engine) as s:
+        city = config_versions.active(s, settings.city)
         today = datetime.now(UTC).astimezone(city.time_zone).date()
         try:
             period = periods.period(code, today, city.costs.starts)
@@ -37,8 +37,8 @@ def reckon(code: str, file: Path | None) -> None:
                 f"{code!r} isn't a finished period. Examples: 2026-10, 2026, fy2026, 12m."
             ) from fault
         both = {
-            "value": metrics.value(s, city, period),
-            "performance": metrics.performance(s, city, period),
+            "value": metrics.line_metrics(s, city, period),
+            "performance": metrics.sla_metrics(s, city, period),
         }
     if file is None:
         told = {name: [_told(cell) for cell in figures.cells.values()] for name, figures in both.items()}
@@ -65,5 +65,5 @@ def _write(file: Path, both: dict[str, Figures]) -> None:
         for cell in figures.cells.values():
             hidden = "true" if cell.hidden else ""
             rows.writerow((name, cell.id, cell.value, hidden, cell.before, cell.proof))
-    with files.whole(file) as out:
+    with files.atomic_write(file) as out:
         out.write(told.getvalue().encode())

@@ -204,7 +204,7 @@ def demo_city(seed: int, count: int) -> None:
     settings = _ready(create=True)
     if not _is_demo_file(settings):
         raise click.ClickException(f"{NO_DEMO.format(settings.city)} Unset CITYLINE_CITY and try again.")
-    with db.reading(_engine(settings)) as s:
+    with db.read_session(_engine(settings)) as s:
         if not _is_new(s):
             raise Refused("not_empty")
     _prepare(settings, fill=False)
@@ -232,7 +232,9 @@ def config_apply(file: Path, dry_run: bool) -> None:
             click.echo(_told_change(change))
         applied = None
         if not dry_run:
-            applied = config_versions.apply(s, text, file.name, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+            applied = config_versions.publish(
+                s, text, file.name, by=accounts.THE_SYSTEM, at=datetime.now(UTC)
+            )
     engine.dispose()
     if applied:
         click.echo(f"Applied version {applied.number} of the city file.")
@@ -303,7 +305,7 @@ def device_list() -> None:
     """List phones: ID, person, last sync, unsent work, app version, and whether it's revoked."""
     from sync import devices
 
-    with db.reading(_connect(_settings())) as s:
+    with db.read_session(_connect(_settings())) as s:
         known = devices.of_crews(s)
         if not known:
             click.echo("No crew phones yet.")
@@ -422,7 +424,7 @@ def key_add(name: str, scopes: tuple[str, ...], hourly: int) -> None:
 @key.command("list")
 def key_list() -> None:
     """List API keys: number, name, scopes, writes per hour, date created, and whether it's revoked."""
-    with db.reading(_connect(_settings())) as s:
+    with db.read_session(_connect(_settings())) as s:
         for row in s.scalars(select(ApiKey).order_by(ApiKey.id)):
             state = "  revoked" if row.revoked_at else ""
             opens = ", ".join(row.scopes)
@@ -586,8 +588,8 @@ def audit() -> None:
 @audit.command("root")
 def audit_root() -> None:
     """Print what to store somewhere else: the newest root and the last line of every subject."""
-    with db.reading(_connect(_settings())) as s:
-        for line in events.root_file(s):
+    with db.read_session(_connect(_settings())) as s:
+        for line in events.daily_root_file(s):
             click.echo(line)
 
 
@@ -601,7 +603,7 @@ def audit_verify(kept: str | None) -> None:
         lines = files.text(Path(kept), MOST_ROOTS).splitlines() if kept else []
     except (OSError, UnicodeDecodeError) as unread:
         raise click.ClickException(f"Can't read {kept}: {files.why(unread)}.") from unread
-    with db.reading(_connect(_settings())) as s:
+    with db.read_session(_connect(_settings())) as s:
         faults = events.verify(s, lines) + counters.differences(s)
         last, gone = s.scalar(select(Clock.n)), events.erased(s)
     for fault in faults:
@@ -707,7 +709,7 @@ def _settings() -> Settings:
 def _engine(settings: Settings) -> Engine:
     """For whoever may write: the start is noted first, by which phones notice a database that went back."""
     engine = _connect(settings)
-    epochs.boot(engine, datetime.now(UTC))
+    epochs.start_epoch(engine, datetime.now(UTC))
     return engine
 
 
@@ -736,7 +738,7 @@ def _lags(url: str) -> bool:
     """Whether there is anything to migrate: a newer schema is refused for that alone."""
     engine = db.connect(url)
     try:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             return not (db.is_current(s) or db.is_newer(s.connection()))
     except OperationalError:  # not there yet
         return True
@@ -750,7 +752,7 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
     engine = _engine(settings)
     with db.transaction(engine) as s:
         is_new = _is_new(s)
-        applied = config_versions.apply(
+        applied = config_versions.publish(
             s,
             city_file.whole(settings.city),
             settings.city.name,
@@ -800,7 +802,7 @@ def _draw_basemap(settings: Settings) -> int:
     from city.places import basemap
 
     engine = _connect(settings)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         tiles = basemap.build(s, settings.basemap)
     engine.dispose()
     return tiles
@@ -814,7 +816,7 @@ def _pair(option: str, value: str) -> tuple[str, str]:
 
 
 def _announce(settings: Settings, address: str) -> None:
-    with db.reading(_connect(settings)) as s:
+    with db.read_session(_connect(settings)) as s:
         invented = accounts.is_demo(s)
         logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
         lines = [f"  {p.email:24} {', '.join(r.role for r in p.roles)}" for p in logins]

@@ -57,14 +57,14 @@ def keep_to_schedule(dry_run: bool) -> None:
     settings, engine, city = _opened()
     now = datetime.now(UTC)
     if dry_run:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             counts = retention.due(s, city.retention, now)
     else:
         store = storage.open_store(settings)
         with closing(Progress("records")) as told:
             counts = retention.carry_out(engine, settings.var, city.retention, now, told=told).gone
         try:
-            photos.forget(engine, store, now)
+            photos.purge_owed(engine, store, now)
         except storage.StoreDown as fault:
             raise click.ClickException(f"{fault}. The worker will delete the photo files later.") from None
     periods = {name: f"kept {_period(period)}" for name, period in city.retention.classes()}
@@ -150,7 +150,7 @@ def write(file: Path, record: Record, app: Flask, store: Store, settings: Settin
     Raises OSError, StoreDown.
     """
     missing = []
-    with files.whole(file) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as out:
+    with files.atomic_write(file) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("record.html", page(app, record, lang))
         told = json.dumps(_as_json(record), default=_plain, ensure_ascii=False, indent=1)
         out.writestr("record.json", told)
@@ -180,8 +180,8 @@ def _opened() -> tuple[Settings, Engine, CityFile]:
     restore.refuse_unfinished(settings.var)
     engine = db.connect(settings.database_url)
     click.get_current_context().call_on_close(engine.dispose)
-    with db.reading(engine) as s:
-        return settings, engine, config_versions.in_use(s, settings.city)
+    with db.read_session(engine) as s:
+        return settings, engine, config_versions.active(s, settings.city)
 
 
 def _what_went(gone: Gone) -> str:

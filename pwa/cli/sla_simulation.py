@@ -35,8 +35,8 @@ def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> Non
     if until < since:
         raise click.UsageError("--to is before --from. Example: --from 2026-01-01 --to 2026-03-31")
     engine = db.connect(read().database_url)
-    with db.reading(engine) as s:
-        found = sla_simulation.rehearse(s, city, since.date(), until.date(), datetime.now(UTC))
+    with db.read_session(engine) as s:
+        found = sla_simulation.simulate(s, city, since.date(), until.date(), datetime.now(UTC))
     engine.dispose()
     period = f"from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
     if not found.total.cases and not found.unknown:

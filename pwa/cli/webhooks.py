@@ -42,7 +42,7 @@ def add(url: str, secret: str) -> None:
 def listed() -> None:
     """List webhooks: number, address, last log line sent, and any problem."""
     _settings, engine = _opened()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for row in s.scalars(select(Webhook).order_by(Webhook.id)):
             state = "stopped" if row.dead_at else "failing" if row.fault else "ok"
             click.echo(f"{row.id} {row.url} up to {row.seq}, {state}{f': {row.fault}' if row.fault else ''}")

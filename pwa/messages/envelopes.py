@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from city.db.models import Message
 from city.notifications import outbox, webpush
-from city.notifications.sms import Text
+from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
 from pwa.messages import letters
 from pwa.messages.letters import Picture
@@ -31,7 +31,7 @@ def letter(
     written = letters.begin(row.address, subject)
     # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
     host = urlsplit(settings.base_url).hostname
-    written["Message-ID"] = f"<{outbox.name_of(settings.secret_key, message)}@{host}>"
+    written["Message-ID"] = f"<{outbox.idempotency_key(settings.secret_key, message)}@{host}>"
     written["List-Unsubscribe"] = f"<{stop}>"
     written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letters.write(written, template, pictures=pictures, **facts)
@@ -48,10 +48,12 @@ def note(message: Message, title: str, body: str, link: str, *, urgent: bool) ->
     )  # fmt: skip
 
 
-def text(message: Message, words: str, *, stop: str) -> Text:
+def text(message: Message, words: str, *, stop: str) -> SmsMessage:
     """A text; how to stop stands in each but the one that asks whether there are to be any."""
     if message.kind != "receipt":
         words += "\n" + _("Stop texts: %(link)s", link=stop)
-    return Text(
-        message.subscription.address, words, outbox.name_of(access.here().settings.secret_key, message)
+    return SmsMessage(
+        message.subscription.address,
+        words,
+        outbox.idempotency_key(access.here().settings.secret_key, message),
     )

@@ -10,11 +10,11 @@ from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from city.cases import queries
-from city.cases.queries import Sight
+from city.cases.queries import PublicCase
 from city.db.models import Message, Subscription
 from city.lifecycle import CLOSED, OPEN
 from city.notifications import digests, fan_out, subscriptions
-from city.notifications.sms import Text
+from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
 from city.reports import intake
 from pwa.messages import envelopes, letters, sentences
@@ -28,12 +28,12 @@ class Bulletin:
     """One message: its subject, the cases it is about, and how many more there are than it names."""
 
     subject: str
-    opened: Sequence[Sight] = ()
-    closed: Sequence[Sight] = ()
+    opened: Sequence[PublicCase] = ()
+    closed: Sequence[PublicCase] = ()
     more: int = 0
     news: str = ""  # of the one case: what is new of it
     stands: str = ""  # and how it stands besides
-    sight: Sight | None = None  # the one case that is followed
+    sight: PublicCase | None = None  # the one case that is followed
     links: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -84,7 +84,7 @@ def _note(s: Session, message: Message) -> Note | None:
     return envelopes.note(message, told.subject, body, told.links["see"], urgent=told.urgent)
 
 
-def _text(s: Session, message: Message) -> Text | None:
+def _text(s: Session, message: Message) -> SmsMessage | None:
     told = _bulletin(s, message)
     if told is None:
         return None
@@ -97,7 +97,7 @@ def _text(s: Session, message: Message) -> Text | None:
     return envelopes.text(message, f"{told.subject}. {words}", stop=links["stop"])
 
 
-WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text | None]]] = {
+WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage | None]]] = {
     "email": _letter,
     "push": _note,
     "sms": _text,
@@ -105,7 +105,7 @@ WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text
 
 
 def _case(s: Session, message: Message) -> Bulletin | None:
-    case = fan_out.case_of(s, message.subscription)
+    case = fan_out.case_for_subscription(s, message.subscription)
     sights = _public(s, [case.id]) if case else []
     if not sights:
         return None
@@ -152,14 +152,14 @@ def _digest(s: Session, message: Message) -> Bulletin | None:
     return told_of
 
 
-def _public(s: Session, ids: Sequence[int]) -> list[Sight]:
+def _public(s: Session, ids: Sequence[int]) -> list[PublicCase]:
     """Each as any stranger may see it; private ones are not among them."""
     if not ids:
         return []
     return queries.public(s, now=access.now(), publish=access.here().publish, ids=ids, limit=len(ids))
 
 
-def _line(sight: Sight) -> str:
+def _line(sight: PublicCase) -> str:
     what, where = localization.said(sight.service.names), formatting.place(sight.address)
     return f"{what}, {where}" if where else what
 

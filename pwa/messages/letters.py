@@ -15,7 +15,7 @@ from flask import render_template, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city.cases.queries import Sight
+from city.cases.queries import PublicCase
 from city.config.branding import PRIMARY, at_night
 from city.db.models import Photo
 from city.photos import photos, processing
@@ -85,7 +85,7 @@ def link(endpoint: str, **values: Any) -> str:
     return url_for(endpoint, _external=True, **values)
 
 
-def before_and_after(s: Session, sight: Sight) -> list[Picture]:
+def before_and_after(s: Session, sight: PublicCase) -> list[Picture]:
     """How it looked and how it looks now, as the page of a closed case shows its reader."""
     if not (sight.proof and sight.proof.photos):
         return []
@@ -103,7 +103,7 @@ def before_and_after(s: Session, sight: Sight) -> list[Picture]:
     return [each for each in found if each]
 
 
-def of_report(s: Session, sight: Sight) -> list[Picture]:
+def of_report(s: Session, sight: PublicCase) -> list[Picture]:
     """The first photo that the reader sent."""
     own = next((photo for told in sight.tellings if told.mine for photo in told.photos), None)
     found = own and _picture(s, own, _("Your photo"), _("The photo you sent"), mine=True)

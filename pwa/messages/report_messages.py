@@ -14,12 +14,12 @@ from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from city.cases import queries
-from city.cases.queries import Sight
+from city.cases.queries import PublicCase
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.notifications import account_email, fan_out
 from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
-from city.notifications.sms import Text
+from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
@@ -30,9 +30,9 @@ from pwa.web import access, formatting, localization
 def render(app: Flask) -> Render:
     """What turns a row of the outbox into what its channel takes; into None where nobody wants it now."""
 
-    def written(s: Session, message: Message) -> EmailMessage | Note | Text | None:
+    def written(s: Session, message: Message) -> EmailMessage | Note | SmsMessage | None:
         row = message.subscription
-        if not _is_wanted(message) or not fan_out.holds(s, message):
+        if not _is_wanted(message) or not fan_out.is_still_valid(s, message):
             return None
         with _read_in(app, row.lang):
             return (_WRITERS if row.report_id else follower_messages.WRITERS)[row.channel](s, message)
@@ -155,11 +155,11 @@ def _letter(s: Session, message: Message) -> EmailMessage:
     return envelopes.letter(message, _subject(kind, sight), kind, stop=links["stop"], **facts)
 
 
-def _received(sight: Sight) -> str:
+def _received(sight: PublicCase) -> str:
     return _("We got your question.") if sight.service.office else _("We got your report.")
 
 
-def _as_strangers_see_it(s: Session, sight: Sight, links: dict[str, str]) -> dict[str, Any]:
+def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, str]) -> dict[str, Any]:
     """The place and the page of a case, for an address that may be a stranger's."""
     publish = access.here().publish
     seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
@@ -195,7 +195,7 @@ def _note(s: Session, message: Message) -> Note:
     return envelopes.note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
 
 
-def _text(s: Session, message: Message) -> Text:
+def _text(s: Session, message: Message) -> SmsMessage:
     row = message.subscription
     report = s.get_one(Report, row.report_id)
     sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
@@ -226,7 +226,7 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
     }
 
 
-def _subject(kind: str, sight: Sight) -> str:
+def _subject(kind: str, sight: PublicCase) -> str:
     what = localization.said(sight.service.names)
     if kind == "receipt" and sight.service.office:
         return _("%(what)s: We got your question (%(number)s)", number=sight.number, what=what)
@@ -240,7 +240,7 @@ def _subject(kind: str, sight: Sight) -> str:
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 
 
-_WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | Text]]] = {
+_WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage]]] = {
     "email": _letter,
     "push": _note,
     "sms": _text,

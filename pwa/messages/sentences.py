@@ -2,12 +2,12 @@
 
 from flask_babel import gettext as _
 
-from city.cases.queries import Sight
+from city.cases.queries import PublicCase
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa.web import access, formatting, localization
 
 
-def stands(sight: Sight) -> str:
+def stands(sight: PublicCase) -> str:
     """The promise, or why there is none now, or how the case ended; to its reporter as "you"."""
     if sight.state == CLOSED:
         return ended(sight)
@@ -23,13 +23,13 @@ def stands(sight: Sight) -> str:
     return _("We'll answer you by %(day)s.", day=day) if office else _("We'll fix it by %(day)s.", day=day)
 
 
-def _late(sight: Sight) -> str:
+def _late(sight: PublicCase) -> str:
     if sight.service.office:
         return _("We said we'd answer you by %(day)s. We're running late.", day=formatting.by(sight))
     return _("We said we'd fix it by %(day)s. We're running late.", day=formatting.by(sight))
 
 
-def ended(sight: Sight) -> str:
+def ended(sight: PublicCase) -> str:
     """How a case was closed."""
     outcome, office = sight.proof.outcome if sight.proof else "", sight.service.office
     words = {
@@ -47,7 +47,7 @@ def ended(sight: Sight) -> str:
     return words.get(outcome, _("This report is closed."))
 
 
-def no_photo(sight: Sight) -> str:
+def no_photo(sight: PublicCase) -> str:
     """Why no photo shows what was done; empty where one does, or nobody said."""
     words = {
         "unsafe": _("No photo: it wasn't safe to take one."),
@@ -57,14 +57,14 @@ def no_photo(sight: Sight) -> str:
     return words.get((sight.proof and sight.proof.no_photo) or "", "")
 
 
-def reopened(sight: Sight) -> str:
+def reopened(sight: PublicCase) -> str:
     """That a closed case is open again, and what follows."""
     if sight.service.office:
         return _("We reopened your question, and someone will get back to you.")
     return _("This report is open again, and a crew will come back.")
 
 
-def changed(sight: Sight) -> str:
+def changed(sight: PublicCase) -> str:
     """What those who follow an open case hear first; the promise follows it."""
     words = {
         "new": _("This report is open."),
@@ -87,7 +87,7 @@ def stage_in_subject(state: str) -> str:
     return words.get(state, "")
 
 
-def question(sight: Sight) -> dict[str, str]:
+def question(sight: PublicCase) -> dict[str, str]:
     """What a closing asks its reporter: `see`, `asks`, `yes` and `no`; no `yes` where nothing was done."""
     done = "answered" if sight.service.office else "fixed"
     outcome = sight.proof.outcome if sight.proof else done
@@ -108,7 +108,7 @@ def question(sight: Sight) -> dict[str, str]:
     return {"see": _("See the report"), "asks": _("Did we get it wrong?"), "yes": "", "no": _("Let us know")}
 
 
-def _waits(sight: Sight) -> str:
+def _waits(sight: PublicCase) -> str:
     owner = formatting.owner(sight) if sight.wait_reason == "utility" else None
     if owner:
         return _("It's on hold: waiting for %(name)s.", name=localization.apart(owner.name))

@@ -23,7 +23,7 @@ from city.opendata import case_summaries
 from city.opendata.case_summaries import API
 from city.people import accounts
 from city.photos import photos, processing
-from city.photos.processing import BadPhoto, Developed
+from city.photos.processing import BadPhoto, ProcessedPhoto
 from city.places import lookup
 from city.places.lookup import Place
 from city.reports import intake
@@ -127,7 +127,7 @@ def _key(kept: str) -> str:
     return f"api-{kept[:48]}"
 
 
-def develop(files: Sequence[FileStorage], others: int) -> tuple[list[Developed], list[Lost]]:
+def develop(files: Sequence[FileStorage], others: int) -> tuple[list[ProcessedPhoto], list[Lost]]:
     """The pictures that came along, and those that are none: a bad one holds up neither report nor good ones.
 
     With `others` to be fetched five at most. Raises Malformed.
@@ -137,7 +137,7 @@ def develop(files: Sequence[FileStorage], others: int) -> tuple[list[Developed],
     good, lost = [], []
     for file in files:
         try:
-            good.append(processing.develop(cast(BinaryIO, file.stream)))
+            good.append(processing.process(cast(BinaryIO, file.stream)))
         except BadPhoto as bad:
             noted.photo(bad.code)
             lost.append(Lost(clean(file.filename or "")[-60:], bad.code))
@@ -169,7 +169,7 @@ def take(
     place: Place | None,
     about: str,
     key: str,
-    pictures: Sequence[Developed],
+    pictures: Sequence[ProcessedPhoto],
     lost: Sequence[Lost] = (),
 ) -> Taken:
     """Takes the report; a near duplicate joins its case. What was lost is told, and kept in the case's story.
@@ -177,7 +177,7 @@ def take(
     Raises Malformed.
     """
     here, now = access.here(), access.now()
-    telling = intake.Telling(
+    telling = intake.NewReport(
         key=key, service_code=sent.service.code, channel=API, lang=localization.lang(), words=sent.words,
         place=place, answers=dict(sent.answers), about_place=about, join=_twin(s, sent, place, now),
     )  # fmt: skip
@@ -203,7 +203,7 @@ def take(
 
 def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | None:
     """The number of the likeliest open case of the very kind at the very spot: nobody can be asked."""
-    found = duplicates.near(s, sent.service.code, place, at=now) if place else []
+    found = duplicates.candidates_near(s, sent.service.code, place, at=now) if place else []
     same = s.scalars(
         select(Case.id).where(
             Case.id.in_([each.case_id for each in found]), Case.service_code == sent.service.code
@@ -212,16 +212,16 @@ def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | N
     return next((c.number for c in found if c.case_id in same and c.metres <= SAME_METRES), None)
 
 
-def _taken(s: Session, telling: intake.Telling, taken: Sequence[Photo], now: datetime) -> Report:
+def _taken(s: Session, telling: intake.NewReport, taken: Sequence[Photo], now: datetime) -> Report:
     token = intake.token_for(access.here().settings.secret_key, telling.key)
     if telling.join:
         try:
             with events.savepoint(s):
-                return intake.take(s, telling, at=now, token=token, taken=taken)
+                return intake.submit(s, telling, at=now, token=token, taken=taken)
         except Refused as refused:
             if refused.code != "unknown_case":
                 raise
-    return intake.take(s, replace(telling, join=None), at=now, token=token, taken=taken)
+    return intake.submit(s, replace(telling, join=None), at=now, token=token, taken=taken)
 
 
 def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:

@@ -22,7 +22,7 @@ from city.lifecycle import (
     ADMINISTRATOR,
     CALL_TAKER,
     CREW,
-    DESKS,
+    DESK_ROLES,
     DISPATCHER,
     MANAGER,
     MOVES,
@@ -46,32 +46,32 @@ MOST_TOLD = 4_000  # bytes of what a browser says of itself
 
 # Who may look at the board.
 BOARD: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
-ANYBODY: Final = ("anybody",)
+PUBLIC: Final = ("anybody",)
 
 # Every door of the house: a blueprint, or one of its pages, and who may open it. A page that stands nowhere
 # here opens for nobody. What is decided about a single case or photo is decided behind the door.
-DOORS: Final[dict[str, tuple[str, ...]]] = {
-    "shell": ANYBODY,
-    "openapi": ANYBODY,
-    "resident": ANYBODY,
-    "follow": ANYBODY,  # what is ended, by the code in a message
-    "news": ANYBODY,  # by the code in a message, or the report's own link
-    "verdict": ANYBODY,  # by the report's own link
-    "place": ANYBODY,
-    "cases": ANYBODY,
-    "collection": ANYBODY,
-    "answers": ANYBODY,
+PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "shell": PUBLIC,
+    "openapi": PUBLIC,
+    "resident": PUBLIC,
+    "follow": PUBLIC,  # what is ended, by the code in a message
+    "news": PUBLIC,  # by the code in a message, or the report's own link
+    "verdict": PUBLIC,  # by the report's own link
+    "place": PUBLIC,
+    "cases": PUBLIC,
+    "collection": PUBLIC,
+    "answers": PUBLIC,
     "editor": ACTS["answer"],
-    "data": ANYBODY,
-    "performance": ANYBODY,
-    "value": ANYBODY,
-    "photos": ANYBODY,  # each photo by its own rule
-    "account": ANYBODY,
+    "data": PUBLIC,
+    "performance": PUBLIC,
+    "value": PUBLIC,
+    "photos": PUBLIC,  # each photo by its own rule
+    "account": PUBLIC,
     "account.me": accounts.STAFF,
     "account.change_mornings": overdue_digest.ROLES,
-    "open311": ANYBODY,  # what is written, by the key that comes with it
-    "sync": ANYBODY,  # by the phone's own token, and each operation by its author
-    "crew": ANYBODY,  # a shell without anything personal: the phone keeps it for a start without signal
+    "open311": PUBLIC,  # what is written, by the key that comes with it
+    "sync": PUBLIC,  # by the phone's own token, and each operation by its author
+    "crew": PUBLIC,  # a shell without anything personal: the phone keeps it for a start without signal
     "desk": ACTS["contact"],
     "dispatch": BOARD,
     "tiles": BOARD,
@@ -80,10 +80,10 @@ DOORS: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.unassign": MOVES["unassign"].roles,
     # Crews move their jobs from the phone; on the board these are the dispatcher's, and an office's cases the
     # call-taker's too.
-    "dispatch.wait": DESKS,
-    "dispatch.resume": DESKS,
-    "dispatch.close": DESKS,
-    "dispatch.reopen": DESKS,
+    "dispatch.wait": DESK_ROLES,
+    "dispatch.resume": DESK_ROLES,
+    "dispatch.close": DESK_ROLES,
+    "dispatch.reopen": DESK_ROLES,
     "dispatch.merge": MOVES["merge"].roles,
     "dispatch.unmerge": MOVES["unmerge"].roles,
     "dispatch.cancel": (DISPATCHER,),
@@ -145,7 +145,7 @@ def now() -> datetime:
 def reading() -> Session:
     """A session, for `with`, of a page that only looks; the first is the one where check() saw who it is."""
     begun: Session | None = g.pop("looked", None)
-    return begun or db.reading(here().engine)
+    return begun or db.read_session(here().engine)
 
 
 @contextmanager
@@ -167,13 +167,13 @@ def writing() -> Iterator[Session]:
 
 def roles_for(endpoint: str) -> tuple[str, ...]:
     """Who may open a page: its own line of the table, or its blueprint's; nobody where there is neither."""
-    return DOORS.get(endpoint) or DOORS.get(endpoint.partition(".")[0], ())
+    return PAGE_ROLES.get(endpoint) or PAGE_ROLES.get(endpoint.partition(".")[0], ())
 
 
 def may_open(endpoint: str) -> bool:
     """Whether whoever is logged in may open a page: what they may not is not offered to them."""
     roles = roles_for(endpoint)
-    return roles == ANYBODY or ("actor" in g and bool(g.actor.roles.intersection(roles)))
+    return roles == PUBLIC or ("actor" in g and bool(g.actor.roles.intersection(roles)))
 
 
 def check() -> Response | None:
@@ -187,10 +187,10 @@ def check() -> Response | None:
         noted.refused(noted.FORGED, "another site")
         abort(403)
     roles = roles_for(request.endpoint)
-    if roles == ANYBODY:
+    if roles == PUBLIC:
         return None
     g.personal = True
-    g.looked = db.reading(here().engine)
+    g.looked = db.read_session(here().engine)
     person = sessions.person_of(g.looked, session.get("login"), now())
     if request.method not in ("GET", "HEAD"):
         leave()

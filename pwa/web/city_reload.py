@@ -19,13 +19,13 @@ LOOK_EVERY = timedelta(seconds=3)
 log = logging.getLogger("cityline.city")
 
 
-def at_start(settings: Settings, engine: Engine) -> tuple[int, CityFile]:
+def load_at_start(settings: Settings, engine: Engine) -> tuple[int, CityFile]:
     """The newest version's number and city; the file itself, as number 0, where none was applied yet."""
     number, city = _newer(engine, 0)
     return (number, city) if city else (0, city_file.load(settings.city))
 
 
-def take_up() -> None:
+def reload_if_changed() -> None:
     """Before a request, or in each round of the worker: looks at most every few seconds for a newer version.
 
     Languages stay as they were at the start, since every address hangs on them. A version that cannot be
@@ -46,7 +46,7 @@ def _newer(engine: Engine, known: int) -> tuple[int, CityFile | None]:
     """The newest version's number; its city too, unless it is the `known` one or cannot be used."""
     number = known
     try:
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             number = config_versions.newest(s)
             policy = config_versions.current(s) if number != known else None
         return number, city_file.parse(policy.text, f"version {number}") if policy else None

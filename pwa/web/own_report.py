@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city.cases import queries
-from city.cases.queries import Sight
+from city.cases.queries import PublicCase
 from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
 from city.reports import closing_feedback, intake
@@ -15,7 +15,7 @@ from pwa.web import access
 from pwa.web.fragments import go
 
 
-def led_by(token: str, endpoint: str) -> Response:
+def open_secret_link(token: str, endpoint: str) -> Response:
     """Opens a secret link: the browser keeps the token, the address forgets it and goes on to `endpoint`."""
     g.personal = True
     with access.reading() as s:
@@ -47,7 +47,7 @@ def sent(s: Session, number: str) -> Report:
     return access.or_404(mine if mine and mine.number == number else None)
 
 
-def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
+def expires(s: Session, sight: PublicCase, mine: Report | None) -> datetime | None:
     """Until when "not fixed" opens this very case again."""
     if mine is None or sight.state != CLOSED:
         return None
@@ -55,7 +55,7 @@ def until(s: Session, sight: Sight, mine: Report | None) -> datetime | None:
     return told + timedelta(days=REOPEN_DAYS) if told else None
 
 
-def said(led_to: str, *, office: bool) -> str:
+def flash_text(led_to: str, *, office: bool) -> str:
     """What a "not fixed" led to, in words; of an office's case what a "not answered" did."""
     answered = {
         "reopened": _("Thank you. We reopened your question, and someone will get back to you."),

@@ -83,7 +83,7 @@ def _reads(app: Flask, a_minute: int) -> dict[str, str]:
     pages = {
         rule.endpoint
         for rule in app.url_map.iter_rules()
-        if "GET" in (rule.methods or ()) and access.roles_for(rule.endpoint) == access.ANYBODY
+        if "GET" in (rule.methods or ()) and access.roles_for(rule.endpoint) == access.PUBLIC
     }
     often = dict.fromkeys(LISTS, max(1, a_minute // 10)) | dict.fromkeys(PIECES, a_minute * 10)
     return {page: f"{often.get(page, a_minute)}/minute" for page in sorted(pages.difference(UNCOUNTED))}

@@ -178,7 +178,7 @@ def assert_once(site: Site, ops: list[dict[str, Any]]) -> None:
     """Each closing was applied once, with its photo, whose bytes are those that the phone sent."""
     declared = {photo["id"]: photo["sha256"] for op in ops for photo in op["photos"]}
     refs = [op["case"] for op in ops]
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         rows = s.scalars(select(Operation).where(Operation.case_ref.in_(refs), Operation.t == "close")).all()
         assert sorted(row.id for row in rows) == sorted(op["id"] for op in ops)
         assert {row.code for row in rows} == {"applied"}
@@ -193,7 +193,7 @@ def assert_once(site: Site, ops: list[dict[str, Any]]) -> None:
 
 def arrived(site: Site, refs: list[str]) -> int:
     """How many of these jobs are closed with everything that belongs to them."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         ops = s.scalars(
             select(Operation.id).where(Operation.case_ref.in_(refs), Operation.code == "applied")
         ).all()

@@ -69,7 +69,7 @@ def furnished(
             url = server.url("cityline_app", database)
         engine = db.connect(url)
         demo_fill.fill(engine, settings, 120, 311, datetime.now(UTC))
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             basemap.build(s, settings.basemap)
         engine.dispose()
         return Furnished(database, settings.var, settings.secret_key)

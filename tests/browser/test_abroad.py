@@ -80,7 +80,7 @@ def abroad(
     """Larkhaven, which speaks it since its newest city file."""
     text = pseudo.city((pseudo.ROOT / "city" / "config" / "larkhaven.toml").read_text())
     with db.transaction(engine) as s:
-        config_versions.apply(s, text, "abroad", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+        config_versions.publish(s, text, "abroad", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     monkeypatch.setenv("CITYLINE_TRANSLATIONS", translations)
     site: Site = request.getfixturevalue("site")
     return site

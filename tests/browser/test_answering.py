@@ -52,5 +52,5 @@ def test_a_question_without_an_answer_reaches_who_could_write_one(
     if not scripts:
         page.get_by_role("button", name=resident.MISSING_BUTTON).click()
     expect(page.locator("#found")).to_contain_text(resident.THANKS_UNANSWERED)
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert s.execute(select(Unanswered.words, Unanswered.asked)).all() == [("zeppelin moorings", 1)]

@@ -49,8 +49,8 @@ def new_report(site: Site) -> str:
     """Somebody reports a lamp, nobody knows where; the number of its case."""
     with db.transaction(site.engine) as s:
         service = s.scalars(select(Service.code).where(Service.group == "streetlight")).first() or ""
-        telling = intake.Telling(key=uuid.uuid4().hex, service_code=service, channel="web", place=None)
-        return intake.take(s, telling, at=datetime.now(UTC), token="t" * 40).case.number
+        telling = intake.NewReport(key=uuid.uuid4().hex, service_code=service, channel="web", place=None)
+        return intake.submit(s, telling, at=datetime.now(UTC), token="t" * 40).case.number
 
 
 def number_of(page: Page, nth: int) -> str:
@@ -260,7 +260,7 @@ def test_two_at_one_case_see_each_other_and_the_later_one_is_shown_both_versions
     ana.keyboard.press("Enter")
     expect(ana.locator(".drawer")).to_have_attribute("data-number", number)
     ben = desk("supervisor@demo.test", f"/dispatch/cases/{number}")
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         names = [
             s.get_one(Person, somebody(s, f"{who}@demo.test").person_id).name
             for who in ("dispatcher", "supervisor")

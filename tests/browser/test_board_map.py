@@ -50,7 +50,7 @@ def desk(site: Site, open_context: Open) -> Callable[[str], Page]:
 
 
 def located(site: Site) -> int:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         asked = select(func.count()).where(Case.state.in_(OPEN), Case.lat.is_not(None))
         return s.scalar(asked.select_from(Case)) or 0
 
@@ -90,7 +90,7 @@ def test_every_open_case_of_the_view_is_on_the_map(site: Site, desk: Callable[[s
     wanted = located(site)
     shows(page, wanted)
     page.goto(site.path("/dispatch?state=waiting"))
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         asked = select(func.count()).select_from(Case).where(Case.state == WAITING, Case.lat.is_not(None))
         waiting = s.scalar(asked)
     shows(page, waiting)
@@ -114,7 +114,7 @@ def test_by_keyboard_one_comes_from_many_cases_to_one(site: Site, desk: Callable
 
 
 def test_after_a_verb_the_pin_says_how_the_case_stands_now(site: Site, desk: Callable[[str], Page]) -> None:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         asked = select(Case.number).where(Case.state == "accepted", Case.lat.is_not(None))
         number = s.scalars(asked.order_by(Case.id.desc())).first()
     page = desk(f"/dispatch/cases/{number}")
@@ -134,10 +134,10 @@ def test_what_words_find_and_no_map_can_show_is_said_and_linked(
             service = s.scalars(select(Case.service_code).limit(1)).one()
             for place in places:
                 key = uuid4().hex
-                telling = intake.Telling(key, service, "phone", words="zephyr", place=place)
-                intake.take(s, telling, at=datetime.now(UTC), token=key)
+                telling = intake.NewReport(key, service, "phone", words="zephyr", place=place)
+                intake.submit(s, telling, at=datetime.now(UTC), token=key)
 
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         lat, lon = s.execute(select(Case.lat, Case.lon).where(Case.lat.is_not(None)).limit(1)).one()
     tell(Place(lat, lon, "pin", "", 5.0), None)
     page = desk("/dispatch?words=zephyr")

@@ -30,7 +30,7 @@ def number_of(page: Page, nth: int) -> str:
 
 
 def crew_of(site: Site, number: str) -> int | None:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         return s.scalars(select(Case.crew_id).where(Case.number == number)).one()
 
 

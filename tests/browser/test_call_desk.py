@@ -47,7 +47,7 @@ def desk(site: Site, open_context: Open) -> Page:
 
 @pytest.fixture
 def address(site: Site) -> str:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         return (
             s.scalars(
                 select(Address.label).where(Address.label.like("% Street")).order_by(Address.id)
@@ -58,7 +58,7 @@ def address(site: Site) -> str:
 
 def contacts(site: Site) -> list[Contact]:
     """What the desk has kept here; the demo's own calls are not."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         return list(s.scalars(select(Contact).where(Contact.origin == "live").order_by(Contact.id)))
 
 
@@ -86,7 +86,7 @@ def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) 
     expect(desk.locator("#phone")).to_be_focused()
     expect(desk.locator("#phone")).to_have_value("")
     assert keys.pressed <= 30, keys.pressed
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         (contact,) = contacts(site)
         report = s.scalars(select(Report).where(Report.case_id == contact.case_id)).one()
         assert (report.service_code, report.address, contact.outcome) == ("light-out", address, "case")
@@ -199,7 +199,7 @@ def test_who_spoke_spanish_is_spoken_to_in_spanish(site: Site, desk: Page) -> No
         role = select(PersonRole.person_id).where(PersonRole.role == CALL_TAKER)
         taker = accounts.actor(s.scalars(select(Person).where(Person.id.in_(role))).first())
         said = Conversation("f" * 32, "phone", now - timedelta(hours=1), 60, "taxes", "answered", lang="es")
-        calls.end(s, Call(said, f"+1{PHONE}"), by=taker, at=now, secret="s")
+        calls.finish_call(s, Call(said, f"+1{PHONE}"), by=taker, at=now, secret="s")
     keys = Keys(desk)
     keys.type(PHONE)
     keys.press("Enter")

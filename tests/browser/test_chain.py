@@ -70,7 +70,7 @@ def test_the_chain_on_an_emulated_phone(
     wait_for_state(site, number, "accepted")
 
     assert_photos_are_clean(site, number)
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert events.verify(s) == []
 
 
@@ -119,7 +119,7 @@ def test_a_report_with_location_refused(
     page.fill("#place", "Tansy Street & Pell Street")
     page.click("#send")
     number = number_on(page)
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         assert (case.address, case.place_source) == ("Pell Street & Tansy Street", "address") or (
             case.address == "Tansy Street & Pell Street"
@@ -157,7 +157,7 @@ def test_the_chain_by_keyboard_alone(
     tab_to(page, "#send")
     page.keyboard.press("Enter")
     number = number_on(page)
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert s.scalars(select(Case).where(Case.number == number)).one().address == "214 Tansy Street"
 
     desk = open_context(**DESK).new_page()
@@ -196,7 +196,7 @@ def number_on(page: Page) -> str:
 
 def assign_by_keyboard(page: Page, site: Site, number: str) -> int:
     """Points at nothing: moves to the first case of a view and assigns it. Returns the keys pressed."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         address = s.scalars(select(Case.address).where(Case.number == number)).one()
     page.goto(site.path("/dispatch?" + urlencode({"state": "new", "words": address})))
     expect(page.locator("#rows tr")).to_have_count(1)
@@ -251,7 +251,7 @@ def close_by_keyboard(page: Page, number: str, photo: Path) -> None:
 def wait_for_state(site: Site, number: str, state: str) -> None:
     """Until the case is there; a closed one until its proof has come after it and is stored."""
     for _ in range(1200):  # a closing can be undone for ten seconds before it is sent
-        with db.reading(site.engine) as s:
+        with db.read_session(site.engine) as s:
             case = s.scalars(select(Case).where(Case.number == number)).one()
             unstored = select(Photo.id).where(Photo.case_id == case.id, Photo.stored_at.is_(None))
             proof = select(Photo.id).where(Photo.case_id == case.id, Photo.report_id.is_(None))
@@ -274,7 +274,7 @@ def tab_to(page: Page, selector: str) -> None:
 def assert_photos_are_clean(site: Site, number: str) -> None:
     """Every stored size is upright and carries nothing but the picture."""
     store = storage.open_store(site.settings)
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         rows = list(s.scalars(select(Photo).where(Photo.case_id == case.id)))
         assert len(rows) >= 2

@@ -78,7 +78,7 @@ def closings(site: Site, number: str) -> list[str]:
 
     A case of the demo may have been closed and reopened before, as the hour falls.
     """
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         told = [
             op.result["result"] for op in s.scalars(select(Operation).where(Operation.case_ref == number))
@@ -116,7 +116,7 @@ def test_one_closing_survives_a_kill_and_arrives_exactly_once(van: Van, site: Si
     log_in(page, site, CREW, "/crew")
     expect(page.locator("#sync")).to_contain_text(crew.ALL_SENT)
     assert closings(site, number) == ["applied", "fixed"]
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert events.verify(s) == []
 
 
@@ -347,7 +347,7 @@ def renew(site: Site) -> None:
     """Another release on the running server: the city changes its colour."""
     text, before = site.settings.city.read_text().replace("#0e4a86", "#7a1f5c"), worker_of(site)
     with db.transaction(site.engine) as s:
-        config_versions.apply(s, text, "city.toml", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+        config_versions.publish(s, text, "city.toml", by=accounts.THE_SYSTEM, at=datetime.now(UTC))
     # The server looks every few seconds, and who asks in that very moment is still told of the old one.
     until = time.monotonic() + 30
     while worker_of(site) == before:

@@ -87,7 +87,7 @@ def test_the_key_does_nothing_where_nothing_looks_alike(
 
 
 def test_a_part_that_was_meant_otherwise_is_taken_away_again(site: Site, open_context: Open) -> None:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         shown = select(Photo.id, Case.number).join(Case, Case.id == Photo.case_id)
         photo, number = s.execute(shown.where(Photo.report_id.is_not(None))).first() or ("", "")
     page = at_the_desk(site, open_context, number)

@@ -83,7 +83,7 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
         return arrived(site, refs) == 3 and not kept(page).waiting
 
     wait_for(has_sent_all, page)
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         sent = s.scalars(select(Operation.case_ref).where(Operation.case_ref.in_(refs)))
         assert sorted(sent) == sorted(refs)
 

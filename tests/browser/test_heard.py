@@ -42,10 +42,10 @@ def lamp(site: Site) -> str:
     now = datetime.now(UTC)
     with db.transaction(site.engine) as s:
         place = Place(39.6011, -71.2049, "pin", "214 Tansy Street")
-        telling = intake.Telling(
+        telling = intake.NewReport(
             key="heard", service_code="light-out", channel="web", place=place, words="Dark since Sunday, hums"
         )  # fmt: skip
-        case = intake.take(s, telling, at=now, token="heard").case
+        case = intake.submit(s, telling, at=now, token="heard").case
         dispatcher = s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one()
         worker = s.scalars(select(Person).where(Person.email == "crew1@demo.test")).one()
         transitions.assign(s, case, worker.crews[0], by=accounts.actor(dispatcher), at=now)
@@ -77,7 +77,7 @@ def test_the_report_as_it_is_heard(site: Site, open_context: Open) -> None:
 
 def test_the_location_card_as_it_is_heard(site: Site, open_context: Open) -> None:
     """By the first pole of the demo, where a good fix means it; and with a fix that wants a yes."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         pole = s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)).first()
         assert pole
     for name, accuracy in (("place", 5), ("place-vague", 300)):

@@ -58,7 +58,7 @@ def share(page: Page, action: str, files: list[Any], words: str = "") -> None:
 
 
 def count(site: Site, of: type[Photo] | type[Report]) -> int:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         return s.scalar(select(func.count()).select_from(of)) or 0
 
 

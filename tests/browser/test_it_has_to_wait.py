@@ -17,7 +17,7 @@ pytestmark = pytest.mark.one_database
 
 def stands(site: Site, number: str) -> tuple[str, str | None]:
     """The state of a case, and what it waits for."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         return case.state, sla.waits_for(case) if case.state == "waiting" else None
 

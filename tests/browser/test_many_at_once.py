@@ -57,7 +57,7 @@ def logged_in(site: Site) -> Visitor:
 
 def test_fifty_residents_and_five_dispatchers_over_http(site: Site) -> None:
     over = threading.Event()
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         before = s.scalar(select(func.count()).select_from(Report)) or 0
         crews = [str(crew_id) for crew_id in s.scalars(select(Crew.id))]
 
@@ -99,7 +99,7 @@ def test_fifty_residents_and_five_dispatchers_over_http(site: Site) -> None:
         assigned = [dispatcher.result() for dispatcher in dispatchers]
 
     assert all(assigned), "every dispatcher got work done meanwhile"
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         told = select(Report.words).where(Report.words.regexp_match("^[0-9]+/[0-9]+$"))
         words = list(s.scalars(told))
         assert len(words) == len(set(words)) == REPORTERS * REPORTS_EACH

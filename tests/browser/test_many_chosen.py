@@ -100,7 +100,7 @@ def tag_all(hand: Hand) -> None:
 
 
 def held_by(site: Site, numbers: list[str]) -> set[int | None]:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         return set(s.scalars(select(Case.crew_id).where(Case.number.in_(numbers))))
 
 
@@ -197,7 +197,7 @@ def test_closing_many_is_asked_once_and_undone(site: Site, open_context: Open, c
     expect(told).to_contain_text(shared.CASES_CLOSED(20, outcome=shared.NOT_FOUND))
     page.keyboard.press("u")
     expect(told).to_contain_text(shared.CASES_PUT_BACK(20))
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert set(s.scalars(select(Case.state).where(Case.number.in_(crowd)))) == {"new"}
 
 
@@ -208,7 +208,7 @@ def test_enter_in_a_field_does_what_stands_beside_it_and_the_open_case_shows_it(
     page = hand.page
     tag_all(hand)
     expect(page.locator("#case-title")).to_contain_text("storm")
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert set(s.scalars(select(Case.crew_id).where(Case.number.in_(crowd)))) == {None}
     page.locator("#choose summary").click()
     page.keyboard.press("Escape")
@@ -227,7 +227,7 @@ def test_enter_does_nothing_to_many_without_javascript(
     page.locator("#bulk-tag-word").fill("storm")
     page.locator("#bulk-tag-word").press("Enter")
     expect(page.locator("#bulk-tag-word")).to_have_value("storm")
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert s.scalars(select(Case.crew_id).where(Case.number == crowd[0])).one() is None
 
 

@@ -73,7 +73,7 @@ def photograph(page: Page, folder: Path, name: str) -> None:
 def met(site: Site, page: Page) -> Case:
     """The case that the phone's report came to, with its report and what its photos are."""
     [op] = [op for op in kept(page).ops() if op["t"] == "report"]
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         report = s.scalars(select(Report).where(Report.key == op["id"].replace("-", ""))).one()
         assert (report.channel, report.place_source, report.accuracy_m) == ("crew", "gps", 9.0)
         case = s.get_one(Case, report.case_id)
@@ -133,7 +133,7 @@ def test_a_problem_is_reported_and_closed_without_signal_and_survives_kills(
     assert (case.state, case.outcome, case.service_code) == ("closed", "fixed", "light-flickering")
     assert report.words == "Flickers and hums.\nBehind the mill"
     assert report.address == "near 207 Anselm Street"  # what the city itself calls that point
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         photos = s.scalars(select(Photo).where(Photo.case_id == case.id, Photo.stored_at.is_not(None))).all()
         assert {(photo.report_id, photo.closure_id) for photo in photos} == {
             (report.id, None), (None, closing.id)

@@ -82,15 +82,15 @@ def a_browser() -> dict[str, Any]:
 def report(site: Site, *, danger: bool = False) -> str:
     with db.transaction(site.engine) as s:
         place = Place(39.6011, -71.2049, "pin", "214 Tansy Street")
-        telling = intake.Telling(
+        telling = intake.NewReport(
             key="notified", service_code="light-out", channel="web", place=place, danger=danger
         )
-        intake.take(s, telling, at=datetime.now(UTC), token="notified")
+        intake.submit(s, telling, at=datetime.now(UTC), token="notified")
     return "notified"
 
 
 def wish(site: Site) -> Subscription:
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         return s.scalars(select(Subscription).where(Subscription.channel == "push")).one()
 
 

@@ -34,7 +34,7 @@ def test_a_follow_up_is_taken_and_answered(site: Site, open_context: Open) -> No
     expect(page.locator("#kept .num")).to_be_visible()
     assert keys.pressed <= 30, keys.pressed
     number = page.locator("#kept .num").inner_text()
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         report = s.scalars(
             select(Report).join(Case, Case.id == Report.case_id).where(Case.number == number)
         ).one()
@@ -52,7 +52,7 @@ def test_a_follow_up_is_taken_and_answered(site: Site, open_context: Open) -> No
     expect(page.locator('#do-close [name="outcome"][value="answered"]')).to_be_checked()
     page.locator("#f-close button.button").last.press("Enter")
     expect(page.locator("#drawer .said")).to_be_visible()
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         assert (case.state, case.outcome) == ("closed", "answered")
         assert case.closures[-1].reply["code"] == "tax-told"

@@ -178,7 +178,7 @@ def test_a_call_is_found_logged_and_outlives_its_page(
         assert until(lambda: desk.evaluate(STANDS, "kept") == staff.CALL_ANSWERED), desk.evaluate(SEEN)
         assert desk.evaluate(VALUE, "phone") == ""
         assert desk.evaluate(FOCUSED) == "phone"
-        with db.reading(site.engine) as s:
+        with db.read_session(site.engine) as s:
             said = s.scalars(select(Contact).where(Contact.origin == "live")).one()
             assert (said.outcome, said.topic_code) == ("answered", "taxes")
     finally:

@@ -57,7 +57,7 @@ def sent(site: Site, page: Page) -> tuple[str, Point]:
     """Source and point of the case that was sent."""
     page.wait_for_url(re.compile("/sent/"))
     number = page.url.rpartition("/")[2].rpartition("-")[0]
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         assert case.lat is not None
         assert case.lon is not None
@@ -166,7 +166,7 @@ def test_a_crew_s_own_report_asks_the_same(
     page.evaluate("location.reload()")  # what is not undone goes with the next start
 
     def told() -> list[tuple[str, float | None]]:
-        with db.reading(site.engine) as s:
+        with db.read_session(site.engine) as s:
             asked = select(Report).where(Report.channel == "crew", Report.place_source == "photo")
             return [(each.place_source, each.case.lat) for each in s.scalars(asked)]
 

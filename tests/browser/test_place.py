@@ -24,7 +24,7 @@ Open = Callable[..., BrowserContext]
 @pytest.fixture
 def pole(site: Site) -> Asset:
     """A pole of the demo's with two others near it, but not so near that a good fix could mean them."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         for asset in s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)):
             near = nearby_assets.nearest(s, "pole", Point(asset.lat, asset.lon))
             if len(near) > 2 and near[1].metres > 28 and near[2].metres < 60:
@@ -65,7 +65,7 @@ def the_case(site: Site, page: Page) -> tuple[str, float | None, str]:
     """Source, accuracy and asset of the case that was sent."""
     page.wait_for_url(re.compile("/sent/"))
     number = page.url.rpartition("/")[2].rpartition("-")[0]
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         return case.place_source, case.accuracy_m, case.asset.number if case.asset else ""
 
@@ -229,7 +229,7 @@ def test_what_was_pressed_is_sent_though_the_focus_moves_while_a_photo_goes_up(
     page.locator("textarea").first.focus()
     slow.go()
     page.wait_for_url(re.compile("/sent/"))
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         told = s.scalars(select(Report.case_id).order_by(Report.id.desc()).limit(2)).all()
     assert told[0] == told[1]
 
@@ -406,7 +406,7 @@ def test_the_middle_of_the_map_is_the_place_as_soon_as_it_was_dragged(
     lat, lon = page.input_value("[name=lat]"), page.input_value("[name=lon]")
     send(page)
     assert the_case(site, page) == ("pin", None, "")
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).order_by(Case.id.desc()).limit(1)).one()
         assert (case.lat, case.lon) == (float(lat), float(lon))
 

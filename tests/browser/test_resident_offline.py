@@ -65,7 +65,7 @@ def fill_in(page: Page) -> None:
 
 def told(site: Site) -> list[tuple[str, int]]:
     """The reports with these words: their numbers, and how many photos each has."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         rows = s.scalars(select(Report).where(Report.words.contains(WORDS))).all()
         return [(row.number, sum(photo.stored_at is not None for photo in row.photos)) for row in rows]
 
@@ -113,7 +113,7 @@ def test_a_report_with_a_photo_survives_a_kill_and_arrives_exactly_once(
     page.wait_for_url("**/case/**")
     expect(page.locator("main")).to_contain_text(WORDS)
     assert page.url.endswith(number.rpartition("-")[0])
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         assert len(told(site)) == 1
         assert s.scalars(select(Operation.code).where(Operation.t == "report")).all() == ["applied"]
         sent = select(Photo.id).where(Photo.report_id.is_not(None), Photo.staged_for.startswith("device:"))

@@ -492,7 +492,7 @@ def test_nothing_crews_see_hangs_over_the_side(site: Site, open_context: Open) -
 
 def photo_to_cover(site: Site) -> str:
     """The address where parts of a resident's photo are covered."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         sent = select(Photo.id, Case.number).join(Case, Case.id == Photo.case_id)
         photo, number = s.execute(sent.where(Photo.report_id.is_not(None))).first() or ("", "")
     return f"/dispatch/cases/{number}/photos/{photo}/redaction"
@@ -500,7 +500,7 @@ def photo_to_cover(site: Site) -> str:
 
 def case_in(site: Site, state: str) -> str:
     """The number of a public case in this state, one with shown photos first."""
-    with db.reading(site.engine) as s:
+    with db.read_session(site.engine) as s:
         asked = (
             select(Case.number)
             .join(Report, Report.case_id == Case.id)

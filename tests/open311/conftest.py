@@ -26,7 +26,7 @@ Send = Callable[..., Any]
 def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application with the city file's services; its clock stands at `now`."""
     with db.transaction(town.engine) as s:
-        config_versions.enact(s, city_file.load(settings.city))
+        config_versions.activate(s, city_file.load(settings.city))
         accounts.make_key(s, "City app", key=KEY, by=accounts.THE_SYSTEM, at=now)
     made: list[Flask] = []
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)

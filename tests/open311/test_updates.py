@@ -102,7 +102,7 @@ def test_a_closing_that_the_crew_takes_back_is_an_update(town: Town, get: Send) 
     with town.at_work() as scene:
         case, rosa, at = scene.assigned(), scene.actor("rosa"), town.now
         transitions.close(scene.s, case, by=rosa, at=at, outcome="fixed", no_photo="dark")
-        transitions.take_back(scene.s, case, "close", by=rosa, at=at + timedelta(minutes=1))
+        transitions.undo_own_completion(scene.s, case, "close", by=rosa, at=at + timedelta(minutes=1))
     told = get("/v2/servicerequestupdates", end_date=(at + timedelta(hours=1)).isoformat())
     assert [each["status"] for each in told][-2:] == ["fixed", "action_scheduled"]
     [request] = get(f"/v2/requests/{told[0]['service_request_id']}")
@@ -114,7 +114,7 @@ def test_what_puts_a_case_back_says_how_it_stands_then(town: Town, get: Send) ->
     with town.at_work() as scene:
         case, rosa, by, at = scene.assigned(), scene.actor("rosa"), scene.actor("dispatcher"), town.now
         transitions.start(scene.s, case, by=rosa, at=at)
-        was = transitions.as_it_is(case)
+        was = transitions.snapshot(case)
         transitions.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark")
         transitions.undo_batch(scene.s, case, "close", was, by=by, at=at, batch=1)
         transitions.cancel(scene.s, case, "test", by=by, at=at)

@@ -182,12 +182,12 @@ class Play:
             self.crews = {name: scene.crew(name).id for name in CREWS}
             scene.s.execute(update(Service).values(many=MANY))
         self.follow_log()
-        with db.reading(town.engine) as s:
+        with db.read_session(town.engine) as s:
             self.first = max([0, *s.scalars(select(Message.id))])
 
     def follow_log(self) -> None:
         with db.transaction(self.town.engine) as s:
-            while fan_out.follow(s, self.now):
+            while fan_out.process_events(s, self.now):
                 pass
 
     def step(self, move: str, one: int, other: int) -> None:

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from city.metrics.metrics import FEW, untold
+from city.metrics.metrics import SUPPRESSION_THRESHOLD, suppressed_rows
 
 COUNTS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(-3, 40), min_size=2)
 
@@ -17,7 +17,7 @@ def test_whoever_sees_a_table_and_its_sum_knows_no_number_that_is_hidden(rows: i
     """Of all tables there are, those that look alike are told apart by nothing: not even by how we hide."""
     alike = defaultdict(list)
     for values in product(range(most + 1), repeat=rows):
-        hidden = untold(dict(zip("abcd", values, strict=False)))
+        hidden = suppressed_rows(dict(zip("abcd", values, strict=False)))
         seen = tuple(None if row in hidden else n for row, n in zip("abcd", values, strict=False))
         if sum(values) <= most:  # of a larger sum not all tables are here
             alike[sum(values), seen].append(values)
@@ -29,15 +29,15 @@ def test_whoever_sees_a_table_and_its_sum_knows_no_number_that_is_hidden(rows: i
 
 @given(COUNTS)
 def test_hidden_is_what_is_few_and_never_one_alone(counts: dict[str, int]) -> None:
-    hidden = untold(counts)
-    assert {row for row, n in counts.items() if n and n < FEW} <= hidden
+    hidden = suppressed_rows(counts)
+    assert {row for row, n in counts.items() if n and n < SUPPRESSION_THRESHOLD} <= hidden
     assert len(hidden) != 1
     told = [n for row, n in counts.items() if row not in hidden]
-    also = [counts[row] for row in hidden if counts[row] >= FEW]
+    also = [counts[row] for row in hidden if counts[row] >= SUPPRESSION_THRESHOLD]
     assert not also or all(n == 0 or n > max(also) for n in told), "no larger one is hidden for a smaller"
 
 
 def test_nothing_is_hidden_where_nothing_is_few() -> None:
-    assert untold({"a": 0, "b": 5, "c": 50}) == set()
-    assert untold({"a": 4, "b": 5, "c": 5, "d": 50, "e": 0}) == {"a", "b", "c"}
-    assert untold({"a": 1, "b": 0}) == {"a", "b"}
+    assert suppressed_rows({"a": 0, "b": 5, "c": 50}) == set()
+    assert suppressed_rows({"a": 4, "b": 5, "c": 5, "d": 50, "e": 0}) == {"a", "b", "c"}
+    assert suppressed_rows({"a": 1, "b": 0}) == {"a", "b"}

@@ -118,8 +118,10 @@ def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: dat
         ),
         "reopen": lambda: transitions.reopen(scene.s, case, by=by, at=now),
         "merge": lambda: transitions.merge(scene.s, case, other, by=by, at=now, keep_crew=keep(case)),
-        "take on": lambda: transitions.take_on(scene.s, case, crew_for(scene, now).id, by=by, at=now),
-        "take back": lambda: transitions.take_back(scene.s, case, UNDONE[now.minute % 3], by=by, at=now),
+        "take on": lambda: transitions.self_assign(scene.s, case, crew_for(scene, now).id, by=by, at=now),
+        "take back": lambda: transitions.undo_own_completion(
+            scene.s, case, UNDONE[now.minute % 3], by=by, at=now
+        ),
         "restore": lambda: transitions.restore(scene.s, case, by=by, at=now),
         "unmerge": lambda: transitions.unmerge(scene.s, case, by=by, at=now),
         "undo batch": lambda: undone(scene, case, by, now),
@@ -137,11 +139,11 @@ def undone(scene: Scene, case: Case, by: Actor, now: datetime) -> bool:
     """Gives the case to a crew, as a batch does, and puts it back."""
     check("undo batch", case.state, by.roles)
     scene.s.flush()
-    was = transitions.as_it_is(case)
+    was = transitions.snapshot(case)
     if not transitions.assign(scene.s, case, crew_for(scene, now), by=by, at=now):
         return False
     transitions.undo_batch(scene.s, case, "assign", was, by=by, at=now, batch=1)
-    assert transitions.as_it_is(case) | {"job": 0} == was | {"job": 0}
+    assert transitions.snapshot(case) | {"job": 0} == was | {"job": 0}
     return True
 
 
@@ -178,7 +180,7 @@ def holds(case: Case, family: list[Case]) -> None:
         assert case.closures[-1].cycle == case.cycle
         assert case.outcome == case.closures[-1].outcome
     terms = sla.Terms(sla.zone_of(case.service), sla.days(case))
-    assert case.due_at >= sla.times(terms, case.clock_from).due
+    assert case.due_at >= sla.due_and_risk(terms, case.clock_from).due
 
 
 def reaches_the_end(scene: Scene, case: Case) -> bool:

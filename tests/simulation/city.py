@@ -31,7 +31,7 @@ from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import (
     Assignment,
     Backup,
@@ -46,7 +46,7 @@ from city.db.models import (
 )
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
-from city.photos.photos import settle_all
+from city.photos.photos import move_staged_to_storage
 from city.places.lookup import Place
 from city.reports import intake
 from pwa.app import create_app
@@ -78,7 +78,7 @@ def furnish(room: Path) -> None:
     engine = db.connect(f"sqlite:///{file}")
     at = datetime(2026, 5, 12, 13, 0, tzinfo=UTC)
     with transaction(engine) as s:
-        config_versions.enact(s, city_file.load(settings.city))
+        config_versions.activate(s, city_file.load(settings.city))
         crews = [Crew(name=f"Crew {n}") for n in range(3)]
         s.add_all(crews)
         s.flush()
@@ -101,11 +101,11 @@ def furnish(room: Path) -> None:
 
 
 def _told(s: Any, key: str, at: datetime, **more: Any) -> Case:
-    telling = intake.Telling(
+    telling = intake.NewReport(
         key=key, service_code="light-out", channel="phone", words="It is dark.",
         place=Place(39.6, -71.2, "address", "214 Tansy Street"), **more,
     )  # fmt: skip
-    return intake.take(s, telling, at=at, token=key).case
+    return intake.submit(s, telling, at=at, token=key).case
 
 
 class City:
@@ -404,7 +404,7 @@ class City:
     def night(self) -> None:
         """What is done once a day: yesterday's root, and a backup."""
         with transaction(self.held.engine) as s:
-            events.take_due_root(s, self.now)
+            events.seal_day_if_due(s, self.now)
         self.backup()
 
     def restart(self) -> None:
@@ -497,7 +497,7 @@ class City:
                 s.info.setdefault("photos", []).extend(photos)
             found = s.info.get("photos", [])
         # As the worker does every few seconds, for whatever the web server did not get done.
-        settle_all(self.held.engine, self.held.store, self.room, self.now)
+        move_staged_to_storage(self.held.engine, self.held.store, self.room, self.now)
         return len(found)
 
     def version(self) -> int:
@@ -515,7 +515,7 @@ class City:
         city = model.read(self.raw)
         mine = city.crews.get(user, set())
         numbers = [n for n, case in city.cases.items() if any(job.crew in mine for job in case.jobs.values())]
-        with reading(self.held.engine) as s:
+        with read_session(self.held.engine) as s:
             read = jobs.read(s, {(crew, number) for crew in mine for number in numbers})
         told = {(number, crew): _content(job) for (crew, number), job in read.items()}
         done = dict(

@@ -233,8 +233,8 @@ PLANTS = {
         "feed-row-forgotten": [
             (
                 "city/cases/transitions.py",
-                'present=why == "closed", why=why)\n',
-                'present=why == "closed", why=why) if why == "closed" else None\n',
+                'present=why == "closed", why=why\n    )',
+                'present=why == "closed", why=why\n    ) if why == "closed" else None',
             )
         ],
         "twin-applied-twice": [
@@ -349,7 +349,8 @@ PLANTS = {
         "withdrawn-untold": [
             (
                 "sync/undo.py",
-                '        events.feed(s, f"user:{row.person_id}", "result", row.id, present=True)\n',
+                "        events.publish_to_sync_feed("
+                's, f"user:{row.person_id}", "result", row.id, present=True)\n',
                 "",
             )
         ],
@@ -375,14 +376,14 @@ PLANTS = {
         "report-taken-by-nobody": [
             (
                 "sync/work.py",
-                "        transitions.take_on(s, case, min(by.crew_ids), by=by, at=at)\n",
+                "        transitions.self_assign(s, case, min(by.crew_ids), by=by, at=at)\n",
                 "        pass\n",
             )
         ],
         "report-photo-astray": [
             (
                 "sync/reporting.py",
-                "    declared.belong(missing, case_id=case.id, report_id=report.id)\n",
+                "    declared.attach_to(missing, case_id=case.id, report_id=report.id)\n",
                 "",
             )
         ],

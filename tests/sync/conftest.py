@@ -27,7 +27,7 @@ def clock(now: datetime) -> Clock:
 def app(engine: Engine, settings: Settings, clock: Clock) -> Iterator[Flask]:
     """The application over a city with two crews: Luis has "Lights 2", Toni "Lights 1"."""
     with transaction(engine) as s:
-        config_versions.enact(s, city_file.load(settings.city))
+        config_versions.activate(s, city_file.load(settings.city))
         lights_2, lights_1 = Crew(name="Lights 2"), Crew(name="Lights 1")
         s.add_all([lights_2, lights_1])
         s.flush()

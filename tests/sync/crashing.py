@@ -45,9 +45,9 @@ def before_rename() -> None:
 POINTS: dict[str, Callable[[], None]] = {
     "nowhere": lambda: None,
     "after the row": lambda: dies(push, "_store", after=True),
-    "before the clock": lambda: dies(db, "bump", after=False),
+    "before the clock": lambda: dies(db, "next_sequence", after=False),
     "before the commit": lambda: dies(events, "_seal", after=True),
-    "after the commit": lambda: dies(together, "do", after=True),
+    "after the commit": lambda: dies(together, "run_grouped", after=True),
     "after a piece": lambda: dies(uploads, "append", after=True),
     "before a photo is staged": lambda: dies(uploads, "finish", after=False),
     "before the rename": before_rename,

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Case, Crew, Event, Person, Service, Session
 from city.lifecycle import DISPATCHER
 from city.people import accounts
@@ -226,14 +226,14 @@ def story(s: Any, number: str) -> list[tuple[Event, dict[str, Any]]]:
 
 
 def actor(engine: Engine, email: str) -> Actor:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         found = accounts.by_email(s, email)
         assert isinstance(found, Person)
         return accounts.actor(found)
 
 
 def person(engine: Engine, email: str) -> int:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         found = accounts.by_email(s, email)
         assert isinstance(found, Person)
         return found.id
@@ -241,7 +241,7 @@ def person(engine: Engine, email: str) -> int:
 
 def share(engine: Engine, work: Callable[[Looking], T], cases: Collection[str]) -> T:
     """Does work in a transaction that it shares with what else comes this way."""
-    done, _ = together.do(engine, EACH_BY_ITSELF, work, cases)
+    done, _ = together.run_grouped(engine, EACH_BY_ITSELF, work, cases)
     return done
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import events
 from city.cases import batches, board_index, transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Case, Event, Service
 from city.people import accounts
 from sync import protocol, push, together
@@ -86,7 +86,7 @@ def test_phones_close_their_jobs_while_a_batch_holds_its_cases(
     assert done == count
     if engine.dialect.name == "sqlite":
         assert max(waits) < own + 5, "somebody waited longer than the batch took"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         kinds = dict(s.execute(select(Event.kind, func.count()).group_by(Event.kind)).all())
         assert (kinds["close"], kinds["wait"]) == (CLOSINGS, count)
         first, last = (

@@ -27,7 +27,7 @@ def test_the_answer_names_the_newest_start(
     app: Flask, engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     first = luis.exchange()["epoch"]
-    second = epochs.boot(engine, clock.tick(minutes=1))
+    second = epochs.start_epoch(engine, clock.tick(minutes=1))
     assert first != second
     assert luis.exchange()["epoch"] == second
 
@@ -37,5 +37,5 @@ def test_a_start_under_a_clock_that_runs_behind_still_follows_the_last_one(
 ) -> None:
     luis.exchange()
     luis.cursors = dict.fromkeys(luis.cursors, 10_000)  # as if the database had been put back
-    epochs.boot(engine, clock() - timedelta(days=400))
+    epochs.start_epoch(engine, clock() - timedelta(days=400))
     assert luis.exchange()["reset"] != []

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import queries
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Device, Operation, Photo
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.photos import storage
@@ -55,7 +55,7 @@ def test_a_closing_and_its_photo_arrive_once_however_often_the_file_is_taken(
     for photos in ("Photos imported", "All of them were already here.\nPhotos that were already here"):
         done = runner.invoke(cli, ["device", "import", str(path)])
         assert (done.exit_code, done.output) == (0, f"Updates: 1 done.\n{photos}: 1.\n")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, len(case.closures)) == ("closed", 1)
         proof = s.scalars(select(Photo).where(Photo.id.in_(queries.evidence(s, case, 1)))).one()
@@ -72,7 +72,7 @@ def test_the_work_of_a_phone_that_was_shut_out_waits_for_a_supervisor(
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, [closing], {}, person(engine, "luis@city.test"))
     assert carried.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 1}
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -155,7 +155,7 @@ def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_na
         [row] = s.scalars(select(Operation).where(Operation.device_id == luis.device))
         review.release(s, row, by=Actor("person:9", frozenset({SUPERVISOR})), at=clock())
         assert case_of(s, lamp).state == "closed"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert events.verify(s) == []
 
 

@@ -20,7 +20,7 @@ from city.audit import events
 from city.cases import queries
 from city.config import city_file
 from city.config import versions as config_versions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Case, Closure, Crew, Operation, Photo
 from city.lifecycle import CREW
 from city.people import accounts
@@ -90,7 +90,7 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
 ) -> None:
     clock = Clock(datetime.now(UTC))
     with transaction(engine) as s:
-        config_versions.enact(s, city_file.load(settings.city))
+        config_versions.activate(s, city_file.load(settings.city))
         lights = Crew(name="Lights 2")
         s.add(lights)
         s.flush()
@@ -98,7 +98,7 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
         device, token = devices.enrol(s, luis, None, clock(), secret=settings.secret_key)
         device.signed_in_at = clock()
     lamp = make_lamp(engine, clock)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         job = case_of(s, lamp).assignments[-1].id
     phone, data = Client(), picture()
     phone.cookies["cl_device"] = token or ""
@@ -117,8 +117,10 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
         _upload(phone, op["photos"][0], data)
         answer = phone.post("/sync/v1/exchange", body)
         assert (answer["results"], answer["want"]) == ([told], [])
-    photos.settle_all(engine, storage.open_store(settings), settings.var, clock())  # as the worker does
-    with reading(engine) as s:
+    photos.move_staged_to_storage(
+        engine, storage.open_store(settings), settings.var, clock()
+    )  # as the worker does
+    with read_session(engine) as s:
         [case] = s.scalars(select(Case))
         assert (case.state, len(queries.evidence(s, case, 1))) == ("closed", 1)
         counts = [s.scalar(select(func.count()).select_from(table)) for table in (Operation, Closure, Photo)]

@@ -10,7 +10,7 @@ from phones import DANA, OURS, Clock, Phone, person
 from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Device, EnrolCode, Person, Try
 from city.lifecycle import DISPATCHER, Refused
 from city.people import accounts
@@ -99,7 +99,7 @@ def test_a_phone_whose_answer_was_lost_sends_its_code_again_and_gets_the_same_to
     assert token_of(again) == token_of(lost) != ""
     luis.device = again.json["device"]
     assert luis.exchange()["auth"] == "ok"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert len(s.scalars(select(Device)).all()) == 2, "that of the fixture, and this one"
     once_more = typed(luis.http, code, attempt=attempt)
     assert once_more.json == lost.json, "its tab asked twice"
@@ -142,7 +142,7 @@ def test_a_phone_that_has_its_token_keeps_it_and_may_ask_again_too(
 
 def test_only_a_hash_of_a_code_is_kept(engine: Engine, clock: Clock, app: Flask) -> None:
     code = code_for(engine, clock)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert code not in s.scalars(select(EnrolCode.code_hash)).one()
 
 
@@ -155,7 +155,7 @@ def test_whoever_guesses_is_made_to_wait_and_locks_out_nobody_else(
     late = typed(app.test_client(), code, "192.0.2.200")
     assert (late.status_code, late.headers["Retry-After"]) == (429, "3600")
     assert typed(app.test_client(), code, "198.51.100.1").status_code == 200
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert all("192.0.2" not in row.source for row in s.scalars(select(Try)))
     clock.at += timedelta(hours=1, seconds=1)
     assert typed(app.test_client(), code_for(engine, clock)).status_code == 200
@@ -192,7 +192,7 @@ def test_a_phone_says_what_waits_on_it(engine: Engine, luis: Phone, clock: Clock
     pack = {"at": since, "jobs": 3, "photos": 2, "of": 2, "map": 1}
     waiting = {"ops": 2, "photos": 1, "oldest": since, "secret": "x"}
     luis.exchange(release="r42", waiting=waiting, pack=pack | {"more": "x", "of": "many"})
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.get_one(Device, luis.device)
         assert (row.release, row.seen_at) == ("r42", clock())
         assert row.waiting == {"ops": 2, "photos": 1, "oldest": since}
@@ -207,11 +207,11 @@ def test_sending_again_within_minutes_writes_of_the_phone_what_is_new(
     first = clock()
     clock.tick(minutes=1)
     luis.exchange(luis.op("note", job, words="Still dry."))  # the one that waited has arrived
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.get_one(Device, luis.device)
         assert (row.seen_at, row.waiting) == (first, {})
     luis.exchange(luis.op("note", job, words="Wet."), waiting={"ops": 3})
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.get_one(Device, luis.device)
         assert (row.seen_at, row.waiting) == (clock(), {"ops": 2})
 
@@ -221,9 +221,9 @@ def test_asking_for_news_costs_no_write(engine: Engine, luis: Phone, clock: Cloc
     first = clock()
     clock.tick(minutes=1)
     luis.exchange()
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Device, luis.device).seen_at == first
     clock.tick(minutes=5)
     luis.exchange()
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Device, luis.device).seen_at == clock()

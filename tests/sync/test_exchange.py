@@ -31,7 +31,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import epochs, events
 from city.cases import queries, sla, transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
 from city.people import accounts
 from city.places.lookup import Place
@@ -47,7 +47,7 @@ def test_a_closing_ends_in_the_verb_with_its_evidence(engine: Engine, luis: Phon
         luis.op("close", luis.job(lamp), outcome="fixed", words="New driver.", photos=[photo])
     )
     assert [r["result"] for r in answer["results"]] == ["applied"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, case.outcome) == ("closed", "fixed")
         assert case.closures[-1].words == "New driver."
@@ -71,7 +71,7 @@ def test_the_device_tells_when_the_work_was_done(
     done_at = clock()
     clock.tick(hours=5)
     luis.exchange(op)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).closures[-1].done_at == done_at
 
 
@@ -80,10 +80,10 @@ def test_a_replay_returns_the_stored_result_and_changes_nothing(
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
     first = luis.exchange(op)["results"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         before = case_of(s, lamp).version, s.scalar(select(func.count()).select_from(Operation))
     assert luis.exchange(op)["results"] == first
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).version, s.scalar(select(func.count()).select_from(Operation))) == before
 
 
@@ -94,7 +94,7 @@ def test_another_body_under_the_same_id_is_set_aside(engine: Engine, luis: Phone
     for _ in range(2):
         [told] = luis.exchange(forged)["results"]
         assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", "another_body")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         rows = list(s.scalars(select(Operation).order_by(Operation.raw.is_(None).desc())))
         assert [row.raw is None for row in rows] == [True, False]
         assert rows[1].id != op["id"]
@@ -109,7 +109,7 @@ def test_a_job_given_away_but_not_begun_counts_as_done_by_whoever_did_it(
     toni.exchange()
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("applied", "reassigned")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert case.state == "closed"
         assert case.closures[-1].crew_id == crew_named(s, "Lights 2").id
@@ -128,7 +128,7 @@ def test_a_job_given_away_and_begun_stays_with_the_other_crew(
     toni.exchange(toni.op("start", toni.job(lamp)))
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "reassigned")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, case.review) == ("underway", "reassigned")
         assert s.scalars(select(Photo.case_id)).one() == case.id
@@ -152,7 +152,7 @@ def test_an_operation_without_a_job_of_the_crew_is_only_recorded(
     told = luis.op("close", luis.job(lamp) | {"assignment": None}, outcome="fixed", no_photo="dark")
     [answer] = luis.exchange(told)["results"]
     assert (answer["result"], answer["why"]) == ("recorded", "not_your_job")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -163,7 +163,7 @@ def test_work_on_another_crews_job_waits_for_a_supervisor(
     second = toni.op("close", luis.job(lamp), outcome="not ours", prev=first["id"])
     results = toni.exchange(first, second)["results"]
     assert [(r["result"], r["why"]) for r in results] == [("deposited", "author")] * 2
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
         assert {row.review for row in s.scalars(select(Operation))} == {"author"}
 
@@ -185,7 +185,7 @@ def test_work_on_an_erased_case_leaves_a_line_and_a_mark(
     dispatch(engine, lamp, transitions.cancel, clock, reason="withdrawn")
     op["data"]["no_photo"] = "Mrs Doe said no"  # not even the quarantine may hold on to it
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "erased"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).review, s.get_one(Operation, op["id"]).raw) == ("erased", None)
         event, words = story(s, lamp)[-1]
         assert (event.kind, event.facts["what"], event.photos, words) == ("recorded", "close", [], {})
@@ -197,7 +197,7 @@ def test_a_closing_after_the_job_was_taken_back_says_so(
     op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="unsafe")
     dispatch(engine, lamp, transitions.unassign, clock)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied", "why": "unassigned"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("closed", "unassigned")
 
 
@@ -212,7 +212,7 @@ def test_what_was_done_already_adds_its_words_and_photos(
         {"id": bare["id"], "result": "applied"},
         {"id": op["id"], "result": "merged", "why": "done"},
     ]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         event, words = story(s, lamp)[-1]
         assert (event.kind, event.facts["reason"]) == ("recorded", "utility")
         assert words == {"words": "Cable is live."}
@@ -224,7 +224,7 @@ def test_a_wait_for_something_else_is_recorded(engine: Engine, luis: Phone, lamp
     dispatch(engine, lamp, transitions.wait, clock, reason="utility")
     op = luis.op("wait", job, reason="weather")
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "step_back"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).review == "step_back"
         assert story(s, lamp)[-1][0].facts["reason"] == "weather"
 
@@ -234,12 +234,12 @@ def test_a_crew_that_cannot_go_on_at_a_danger_is_heard_and_keeps_the_job(
     engine: Engine, luis: Phone, lamp: str, t: str
 ) -> None:
     with transaction(engine) as s:
-        sla.hurry(case_of(s, lamp), case_of(s, lamp).opened_at)
+        sla.escalate_urgent(case_of(s, lamp), case_of(s, lamp).opened_at)
     more = {"reason": "utility"} if t == "wait" else {}
     op = luis.op(t, luis.job(lamp), words="Cable is live.", photos=[luis.upload(picture())], **more)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "danger"}]
     assert luis.job(lamp)["state"] == "assigned"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         event, words = story(s, lamp)[-1]
         assert (case.state, case.review) == ("assigned", "danger")
@@ -274,7 +274,7 @@ def test_every_operation_keeps_its_words_and_photos(
     more = {"reason": "parts"} if t == "wait" else {}
     op = luis.op(t, luis.job(lamp), words="Mind the dog.", photos=[luis.upload(picture())], **more)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert "Mind the dog." in [text for _, words in story(s, lamp) for text in words.values()]
         assert s.scalars(select(Photo.case_id)).one() == case_of(s, lamp).id
 
@@ -290,7 +290,7 @@ def test_words_are_never_cut(engine: Engine, luis: Phone, lamp: str, t: str) -> 
         ("quarantined", "words_too_long"),
         ("applied", None),
     ]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
         assert whole + "!" in (s.get_one(Operation, long["id"]).raw or "")
         assert story(s, lamp)[-1][1] == {"note": whole}
@@ -310,7 +310,7 @@ def test_what_cannot_be_kept_as_it_was_meant_is_set_aside(
 ) -> None:
     op = luis.op(t, luis.job(lamp), **data)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "quarantined", "why": why}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Operation, op["id"]).raw
         assert story(s, lamp)[-1][0].kind == "assign"
 
@@ -318,7 +318,7 @@ def test_what_cannot_be_kept_as_it_was_meant_is_set_aside(
 def test_minutes_are_added(engine: Engine, luis: Phone, lamp: str) -> None:
     op = luis.op("time", luis.job(lamp), minutes=40)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert story(s, lamp)[-1][0].facts["minutes"] == 40
 
 
@@ -327,7 +327,7 @@ def test_work_on_a_cancelled_case_is_kept(engine: Engine, luis: Phone, lamp: str
     dispatch(engine, lamp, transitions.cancel, clock, reason="test")
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "cancelled")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("cancelled", "cancelled")
 
 
@@ -340,7 +340,7 @@ def test_a_closing_after_the_dispatcher_s_is_looked_at(
     )
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "closed")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, case.outcome, case.review) == ("closed", "no action", "closed")
         assert s.get_one(Operation, op["id"]).review == "closed"
@@ -352,7 +352,7 @@ def test_work_on_a_merged_case_goes_to_its_root(engine: Engine, luis: Phone, lam
     dispatch(engine, lamp, transitions.merge, clock, into=root)
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"], told["to"]) == ("recorded", "merged", root)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Photo.case_id)).one() == case_of(s, root).id
         assert case_of(s, root).state == "assigned"
 
@@ -366,7 +366,7 @@ def test_a_closing_of_an_earlier_cycle_closes_nothing(
     dispatch(engine, lamp, transitions.assign, clock, crew="Lights 2")
     [told] = luis.exchange(luis.op("close", job, outcome="fixed", no_photo="dark"))["results"]
     assert (told["result"], told["why"]) == ("recorded", "reopened")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).state, case_of(s, lamp).cycle) == ("assigned", 2)
 
 
@@ -380,7 +380,7 @@ def test_the_crews_other_phone_adds_its_facts(
         "results"
     ]
     assert told["result"] == "merged"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert len(case.closures) == 1
         assert len(queries.evidence(s, case, 1)) == 1
@@ -399,7 +399,7 @@ def test_start_pause_note_and_parts(engine: Engine, luis: Phone, lamp: str) -> N
     ]
     answer = luis.exchange(*reversed(ops))
     assert {r["result"] for r in answer["results"]} == {"applied"}
-    with reading(engine) as s:
+    with read_session(engine) as s:
         story = [(event.kind, event.now) for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
         assert story[-5:] == [
             ("start", "underway"),
@@ -414,7 +414,7 @@ def test_a_step_backwards_is_only_recorded(engine: Engine, luis: Phone, lamp: st
     dispatch(engine, lamp, transitions.wait, clock, reason="utility")
     [told] = luis.exchange(luis.op("start", luis.job(lamp)))["results"]
     assert (told["result"], told["why"]) == ("recorded", "step_back")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "waiting"
 
 
@@ -438,7 +438,7 @@ def test_a_photo_comes_in_pieces_and_is_checked(luis: Phone, engine: Engine) -> 
     assert (done.status_code, done.headers["Upload-Complete"]) == (200, "?1")
     assert luis.http.head(url).headers["Upload-Complete"] == "?1"
     assert luis.piece(declared, 0, data[:10]).headers["Upload-Complete"] == "?1"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Photo.upload_sha256)).one() == declared["sha256"]
 
 
@@ -456,7 +456,7 @@ def test_a_photo_that_the_phone_could_not_open_proves_a_closing_all_the_same(
 ) -> None:
     photo = luis.upload(encoded(quarters(), kind))
     luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         proof = s.scalars(select(Photo)).one()
         assert proof.upload_sha256 == photo["sha256"]
         assert proof.closure_id is not None
@@ -493,7 +493,7 @@ def test_a_bug_spoils_one_operation_only(
         ("quarantined", "fault"),
         ("applied", None),
     ]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
         assert "note" not in [event.kind for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
         assert s.get_one(Operation, bad["id"]).raw
@@ -522,7 +522,7 @@ def test_an_operation_that_cannot_be_read_is_kept_as_it_came(
         (bad["id"], "quarantined", why),
         (good["id"], "applied", None),
     ]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Operation, bad["id"]).raw
 
 
@@ -551,7 +551,7 @@ def test_twins_leave_one_row_and_one_effect(app: Flask, engine: Engine, luis: Ph
     with ThreadPoolExecutor(8) as threads:
         results = list(threads.map(send, range(8)))
     assert results == [[{"id": op["id"], "result": "applied"}]] * 8
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 1
         kinds = [event.kind for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
         assert kinds.count("close") == 1
@@ -581,7 +581,7 @@ def test_much_that_waited_for_a_sign_in_is_done_beside_the_others(
         session["login"] = signed_in
     assert luis.exchange(luis.op("note", {"ref": ops[0]["case"], "cycle": 1, "version": 1}, words="x"))
     assert by_itself
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert [row.code for row in s.scalars(select(Operation).order_by(Operation.n))][:3] == ["applied"] * 3
 
 
@@ -591,7 +591,7 @@ def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: s
     assert luis.exchange(op)["auth"] == "login"
     luis.http.post("/sync/v1/device", headers=OURS)
     assert luis.exchange(op)["auth"] == "login"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 0
 
 
@@ -690,7 +690,7 @@ def test_a_database_that_went_back_resets_the_phone(
     luis.exchange()
     assert luis.exchange()["reset"] == []
     luis.cursors = dict.fromkeys(luis.cursors, 10_000)
-    epochs.boot(engine, clock.tick(minutes=1))
+    epochs.start_epoch(engine, clock.tick(minutes=1))
     answer = luis.exchange()
     assert answer["reset"] == answer["scopes"]
     luis.epoch = "never-heard-of"
@@ -733,7 +733,7 @@ def test_new_work_waits_until_what_a_restore_lost_was_sent_again(
     op = luis.op("start", luis.job(lamp))
     heard = {"epoch": answer["epoch"], "upto": answer["log"]}
     assert luis.exchange(op, heard=heard)["results"] == [{"id": op["id"], "result": "retry", "why": "back"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get(Operation, op["id"]) is None
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
 
@@ -746,7 +746,7 @@ def test_what_nobody_can_read_is_kept_once_although_the_phone_got_another_name(
     luis.http.delete_cookie("cl_device", path="/sync")
     luis.device = luis.http.post("/sync/v1/device", headers=OURS).json["device"]
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "quarantined", "why": "unknown_type"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 1
 
 
@@ -759,7 +759,7 @@ def test_whom_the_city_does_not_know_it_does_not_tell_how_far_its_log_goes(luis:
 
 def test_an_ordinary_restart_resets_nothing(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
     luis.exchange()
-    epochs.boot(engine, clock.tick(minutes=1))
+    epochs.start_epoch(engine, clock.tick(minutes=1))
     make_lamp(engine, clock)
     assert luis.exchange()["reset"] == []
 
@@ -808,7 +808,7 @@ def test_the_token_is_kept_as_a_hash_and_out_of_reach(engine: Engine, luis: Phon
     cookie = luis.http.get_cookie("cl_device", path="/sync")
     assert cookie
     assert (cookie.http_only, cookie.same_site, cookie.path) == (True, "Strict", "/sync")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert cookie.value not in s.get_one(Device, luis.device).token_hash
     assert luis.http.post("/sync/v1/device", headers=OURS).json["device"] == luis.device
 
@@ -899,11 +899,11 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
     app: Flask, engine: Engine, settings: Settings, luis: Phone, clock: Clock
 ) -> None:
     with transaction(engine) as s:
-        told = intake.Telling(
+        told = intake.NewReport(
             key="k" * 32, service_code="light-out", channel="web", words="By the house of Ana.",
             place=Place(39.6, -71.2, "address", "214 Tansy Street"),
         )  # fmt: skip
-        report = intake.take(s, told, at=clock(), token="t" * 32)
+        report = intake.submit(s, told, at=clock(), token="t" * 32)
         transitions.assign(s, report.case, crew_named(s, "Lights 2"), by=DANA, at=clock.tick(minutes=1))
         number = report.case.number
     assert luis.job(number)["told"][0]["words"] == "By the house of Ana."

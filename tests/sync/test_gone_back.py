@@ -196,7 +196,7 @@ def test_work_that_a_replaced_database_lost_comes_back(
                 assert time.monotonic() < until
                 time.sleep(0.05)
 
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         here = set(s.scalars(select(Operation.id)))
         assert events.verify(s) == []
     told = set[str]().union(*(phone.acknowledged for phone in phones))
@@ -257,7 +257,7 @@ def test_two_servers_over_one_database_notice_it_both(
         for phone in phones:
             while not phone.exchange():
                 time.sleep(0.05)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert {op for phone in phones for op in phone.acknowledged} <= set(s.scalars(select(Operation.id)))
         assert s.scalars(select(Boot.first_seq)).all().count(0) == 0, "where it went back to was known"
     another.extensions["cityline"].engine.dispose()

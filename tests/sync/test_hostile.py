@@ -26,7 +26,7 @@ from phones import (
 from sqlalchemy import Engine, func, select
 
 from city.cases import transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Service
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
@@ -44,7 +44,7 @@ def results(answer: dict[str, Any]) -> list[tuple[str, str | None]]:
 
 
 def notes(engine: Engine, number: str) -> int:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         return [event.kind for event, _ in story(s, number)].count("note")
 
 
@@ -68,7 +68,7 @@ def test_another_body_under_a_known_id_counts_as_a_report(engine: Engine, nia: R
     codes = [nia.post(nia.body(op | {"data": {"words": str(n)}})).status_code for n in range(12)]
     assert codes == [200] * 9 + [429] * 3
     assert nia.exchange(op)["results"][0]["result"] == "applied"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert review.count(s) == 9
 
 
@@ -119,7 +119,7 @@ def test_a_note_on_somebody_elses_case_makes_it_nobodys_job(
     assert results(luis.exchange(note, closing, time)) == [
         ("recorded", "not_your_job"), ("quarantined", "unknown_case"), ("recorded", "not_your_job"),
     ]  # fmt: skip
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, number)
         assert (case.state, case.review) == ("new", "not_your_job")
         assert [(event.kind, event.facts.get("why")) for event, _ in story(s, number)][-2:] == [
@@ -159,7 +159,7 @@ def test_an_operation_has_twenty_photos_at_most(engine: Engine, luis: Phone, lam
     many = [shot | {"id": str(uuid.uuid4())} for _ in range(21)]
     op = luis.op("photo", luis.job(lamp), photos=many)
     assert results(luis.exchange(op)) == [("quarantined", "malformed")]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(DeclaredPhoto)) == 0
 
 
@@ -169,7 +169,7 @@ def test_what_is_no_number_of_a_case_is_kept_as_none(
 ) -> None:
     op = luis.op("note", luis.job(lamp), words="Dry.") | {"case": named}
     assert results(luis.exchange(op)) == [("quarantined", "malformed")]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Operation.case_ref)).one() == ""
 
 
@@ -199,7 +199,7 @@ def test_a_closing_that_was_looked_at_closes_nothing_later(
     assert {"kind": "result", "ref": op["id"], "id": op["id"], "result": "applied", "why": "counted"} in told
     with transaction(engine) as s, pytest.raises(Refused, match="nothing_to_count"):
         review.count_as_done(s, s.get_one(Operation, op["id"]), by=sara, at=clock.tick(minutes=1))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state != "closed"
 
 
@@ -214,5 +214,5 @@ def test_a_residents_phone_cannot_be_used_as_a_crews(app: Flask, engine: Engine,
     assert (answer["auth"], answer["scopes"], answer["changes"]) == ("login", [], {})
     shot = declare(picture())
     assert forged.head(f"/sync/v1/photos/{shot['id']}").status_code in (401, 404)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Device).where(Device.person_id.is_not(None))) == 0

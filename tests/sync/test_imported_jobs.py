@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 
 from city.audit import events
 from city.config import city_file
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Operation
 from city.imports import mapping
 from city.imports import requests as request_imports
@@ -33,7 +33,7 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
     assert (result["result"], result["why"]) == ("quarantined", "unknown_case")
     (gone,) = [row for news in answer["changes"].values() for row in news["gone"]]
     assert gone == {"kind": "job", "ref": "26-000001", "why": "cancelled"}
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Operation.review)).one(), "a person must look at what was done"
         assert events.verify(s) == []
 
@@ -44,5 +44,5 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
     again = luis.job("26-000002")
     assert again["assignment"] != job["assignment"]
     assert luis.exchange(luis.op("close", again, outcome="not found"))["results"][0]["result"] == "applied"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, "26-000002").state == "closed"

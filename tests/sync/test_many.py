@@ -16,7 +16,7 @@ from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, perso
 from sqlalchemy import Engine, func, select
 
 from city.audit import events
-from city.db.engine import reading
+from city.db.engine import read_session
 from city.db.models import DeclaredPhoto, Event, Operation, Photo
 from city.settings import Settings
 from sync import declared, protocol, push, together, uploads
@@ -51,7 +51,7 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
         answers = list(pool.map(replay, range(THREADS)))
     assert all(answer == answers[0] for answer in answers)
     assert {told["result"] for told in answers[0]} == {"applied"}
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == WORK
         kinds = dict(s.execute(select(Event.kind, func.count()).group_by(Event.kind)).all())
         assert (kinds["note"], kinds["close"]) == (WORK - 10, 10)
@@ -69,7 +69,7 @@ def test_ten_thousand_operations_at_once_are_refused_whole(engine: Engine, luis:
     packed = gzip.compress(json.dumps(luis.body(*many)).encode())
     headers = OURS | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     assert luis.http.post("/sync/v1/exchange", data=packed, headers=headers).status_code == 413
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 0
     assert luis.exchange(*many[:50])["results"][0]["result"] == "applied"
 
@@ -118,7 +118,7 @@ def test_a_body_cut_in_half_is_refused_and_nothing_of_it_is_done(
         body, headers = gzip.compress(body), headers | {"Content-Encoding": "gzip"}
     refused = luis.http.post("/sync/v1/exchange", data=body[: len(body) // 2], headers=headers)
     assert (refused.status_code, refused.json["error"]) == (400, "encoding" if packed else "not_json")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -134,7 +134,7 @@ def test_a_forged_device_hears_nothing_and_does_nothing(
 ) -> None:
     op = toni.op("close", luis.job(lamp), outcome="not found")
     # It takes no lock by naming a case, and no turn among those who have work.
-    monkeypatch.setattr(together, "do", lambda *_: pytest.fail("it stood in the queue"))
+    monkeypatch.setattr(together, "run_grouped", lambda *_: pytest.fail("it stood in the queue"))
     if forge != "body":
         made_up = "x" * 43 + ("." + "0" * 64 if forge == "signature" else "")
         toni.http.set_cookie("cl_device", made_up, path="/sync")
@@ -143,7 +143,7 @@ def test_a_forged_device_hears_nothing_and_does_nothing(
     answer = toni.exchange(op)
     assert (answer["auth"], answer["scopes"], answer["changes"], answer["want"]) == ("login", [], {}, [])
     assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "login"}]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 0
 
 
@@ -215,7 +215,7 @@ def test_a_photo_that_is_finished_twice_at_once_is_one_photo_of_its_case(
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(finish, [luis.device, other.device]))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count(Photo.id)).where(Photo.case_id.is_not(None))) == 1
         assert [event.kind for event, _ in story(s, lamp)].count("photo came") == 1
         assert s.scalars(select(DeclaredPhoto)).one().photo_id
@@ -234,7 +234,7 @@ def test_a_photo_that_comes_while_its_work_is_carried_out_reaches_the_case(
         app.extensions["cityline"].settings.var,
     )
     uploads.append(var, luis.device, photo["id"], 0, data, len(data))
-    by, belong = actor(engine, "luis@city.test"), declared.belong
+    by, belong = actor(engine, "luis@city.test"), declared.attach_to
     coming = threading.Thread(
         target=lambda: uploads.finish(
             own, var, luis.device, photo["id"], photo["sha256"], by=by, at=luis.clock()
@@ -247,8 +247,8 @@ def test_a_photo_that_comes_while_its_work_is_carried_out_reaches_the_case(
             coming.start()
             coming.join(0.5)
 
-    monkeypatch.setattr(declared, "belong", belonged)
+    monkeypatch.setattr(declared, "attach_to", belonged)
     luis.exchange(first)
     coming.join()
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Photo)).one().case_id == case_of(s, lamp).id

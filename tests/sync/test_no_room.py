@@ -8,7 +8,7 @@ from phones import Phone, declare, picture, report
 from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
-from city.db.engine import reading
+from city.db.engine import read_session
 from city.db.models import Photo
 from city.settings import Settings
 
@@ -64,6 +64,6 @@ def test_a_whole_photo_that_finds_no_room_waits_in_its_pieces(
     assert told_later(luis.piece(photo, len(data), b""))
     make_room()
     assert luis.piece(photo, len(data), b"").status_code == 200
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Photo.upload_sha256)).all() == [photo["sha256"]]
     assert not list((settings.var / "staging").iterdir())

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit.events import Actor
 from city.cases import transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Operation, Photo
 from city.lifecycle import CALL_TAKER, CREW, Refused
 from city.people import accounts
@@ -37,9 +37,9 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
 def follow_up(app: Flask, engine: Engine, clock: Clock) -> dict[str, Any]:
     """An office's case that a call has opened, as a phone would name it."""
     with transaction(engine) as s:
-        telling = intake.Telling("f" * 32, "tax-question", "phone", words="canary of an office")
+        telling = intake.NewReport("f" * 32, "tax-question", "phone", words="canary of an office")
         token = intake.token_for(SECRET, telling.key)
-        number = intake.take(s, telling, by=CARA, at=clock(), token=token).case.number
+        number = intake.submit(s, telling, by=CARA, at=clock(), token=token).case.number
     return {"ref": number, "cycle": 1, "version": 1}
 
 
@@ -73,7 +73,7 @@ def test_no_photo_comes_to_it(engine: Engine, luis: Phone, follow_up: dict[str, 
     declared = luis.upload(picture())
     answer = luis.exchange(luis.op("photo", follow_up, photos=[declared]))
     assert answer["results"][0]["result"] == QUARANTINED
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case_id = case_of(s, follow_up["ref"]).id
         assert s.scalar(select(func.count()).select_from(Photo).where(Photo.case_id == case_id)) == 0
 
@@ -95,6 +95,6 @@ def test_what_was_recorded_before_never_closes_it(
 
 
 def _stood(engine: Engine, number: str) -> tuple[str, int, str | None, list[str]]:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, number)
         return case.state, case.version, case.review, [line.kind for line, _words in story(s, number)]

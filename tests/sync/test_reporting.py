@@ -29,7 +29,7 @@ from sqlalchemy import Engine, func, select
 from city.audit import events
 from city.cases import queries, transitions
 from city.config.retention_schedule import Period, Schedule
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import (
     Address,
     Asset,
@@ -76,7 +76,7 @@ def test_the_receipt_of_a_phone_opens_the_case_at_the_desk(
     assert desk.http.get("/dispatch", query_string={"words": "0000-0000"}).status_code == 200
     twin = report(nia) | {"id": op["id"][:8] + "-0000-4000-8000-000000000000"}
     nia.exchange(twin)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert queries.by_receipt(s, receipt.upper()) is None
 
 
@@ -84,7 +84,7 @@ def test_a_crews_report_opens_a_case(engine: Engine, luis: Phone) -> None:
     op = report(luis, words="Hanging by its wire.", photos=[luis.upload(picture())])
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["report"]) == ("applied", f"{told['to']}-A")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, told["to"])
         [row] = case.reports
         assert (case.state, row.channel, row.words, row.key) == (
@@ -105,7 +105,7 @@ def test_a_crew_reports_and_closes_before_it_knows_the_number(engine: Engine, lu
     answer = luis.exchange(op, done)
     assert [r["result"] for r in answer["results"]] == ["applied", "applied"]
     assert answer["want"] == [done["photos"][0]["id"]]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, answer["results"][0]["to"])
         assert (case.state, case.outcome, case.review) == ("closed", "fixed", None)
         assert [event.kind for event, _ in story(s, case.number)] == ["open", "report", "take on", "close"]
@@ -122,7 +122,7 @@ def test_nobody_doubts_the_clock_of_a_crew_whose_report_came_later_with_its_clos
     for each in (op, done):
         each["device_time"] = (clock() - timedelta(hours=hours)).isoformat()
     [told, _] = luis.exchange(op, done)["results"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         facts = story(s, told["to"])[-1][0].facts
         assert facts["bounded"] is is_doubted
         assert case_of(s, told["to"]).closures[-1].done_at == clock(), "not before it was a case"
@@ -151,7 +151,7 @@ def test_work_on_a_report_that_is_not_here_yet_is_held(engine: Engine, luis: Pho
     answer = luis.exchange(start, note)
     assert [(r["result"], r["why"]) for r in answer["results"]] == [("held", "case")] * 2
     [told] = luis.exchange(op)["results"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert [event.kind for event, _ in story(s, told["to"])][-2:] == ["start", "note"]
 
 
@@ -161,10 +161,10 @@ def test_work_that_still_waits_takes_no_case_on(engine: Engine, luis: Phone) -> 
     pause = on(luis, "pause", op, prev=start["id"])
     told, held = luis.exchange(op, pause)["results"]
     assert (held["result"], held["why"]) == ("held", "prev")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, told["to"]).state, case_of(s, told["to"]).assignments) == ("new", [])
     luis.exchange(start)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         kinds = [event.kind for event, _ in story(s, told["to"])]
         assert kinds == ["open", "report", "take on", "start", "pause"]
 
@@ -185,7 +185,7 @@ def test_a_crews_report_may_join_a_case_and_work_on_it_is_its_own_job(
         ("applied", "joined"),
         ("recorded", "not_your_job"),
     ]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, number).state == "underway"
 
 
@@ -228,7 +228,7 @@ def test_a_report_that_cannot_be_taken_is_set_aside(
 ) -> None:
     [told] = luis.exchange(report(luis, **data))["results"]
     assert (told["result"], told["why"]) == ("quarantined", why)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count(Case.id))) == 0
 
 
@@ -236,7 +236,7 @@ def test_a_report_without_a_known_place_keeps_what_was_said(engine: Engine, luis
     [told] = luis.exchange(report(luis, lat=None, lon=None, address="Behind the old mill", words="Dark."))[
         "results"
     ]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.scalars(select(Report)).one()
         assert (row.place_source, row.words) == ("unknown", "Dark.\nBehind the old mill")
     assert told["result"] == "applied"
@@ -270,7 +270,7 @@ def test_what_a_phone_wrote_beside_its_point_is_an_address_only_where_the_city_k
             Asset(kind="pole", number="20-118", address="218 Tansy Street", lat=39.6004, lon=-71.2, cell="")
         )
     [told] = nia.exchange(report(nia, words="Dark.", address=written))["results"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.scalars(select(Report)).one()
         assert (row.words, row.address, row.case.address) == (words, address, address)
         assert (row.lat, row.place_source) == (39.6, "gps")
@@ -284,7 +284,7 @@ def test_an_address_takes_no_room_of_the_words(engine: Engine, nia: Resident) ->
     assert told["result"] == "applied"
     [whole] = nia.exchange(report(nia, words=words, address="y" * 4000))["results"]
     assert whole["result"] == "applied"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Report.words)).first() == f"{words}\n{address}"
         [kept] = [said["words"] for line, said in story(s, told["to"]) if line.kind == "report"]
         assert kept == f"{words}\n{address}"
@@ -296,7 +296,7 @@ def test_a_poles_number_leaves_the_words_beside_it_with_the_report(engine: Engin
         s.add(pole)
     nia.exchange(report(nia, words="Dark.", asset="20-118", address="20-118"))
     nia.exchange(report(nia, words="Dark.", asset="20-118", address="Ask for Nia"))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         rows = s.scalars(select(Report).order_by(Report.id)).all()
         assert [row.words for row in rows] == ["Dark.", "Dark.\nAsk for Nia"]
         assert {row.address for row in rows} == {"218 Tansy Street"}
@@ -305,7 +305,7 @@ def test_a_poles_number_leaves_the_words_beside_it_with_the_report(engine: Engin
 @pytest.mark.parametrize(("source", "kept"), [("photo", "photo"), ("satellite", "gps"), ("", "gps")])
 def test_a_point_may_be_that_of_the_photo(engine: Engine, nia: Resident, source: str, kept: str) -> None:
     nia.exchange(report(nia, accuracy=4.0, source=source))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         [told] = s.scalars(select(Report))
         assert (told.place_source, told.case.place_source, told.accuracy_m) == (kept, kept, 4.0)
 
@@ -319,7 +319,7 @@ def test_a_point_chooses_no_pole_by_itself_however_near_one_stands(
             s.add(Asset(kind=kind, number="20-118", address="218 Tansy Street", lat=39.6, lon=-71.2, cell=""))
     nia.exchange(report(nia, accuracy=accuracy))
     nia.exchange(report(nia, accuracy=accuracy, asset="20-118"))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         alone, chosen = (row.case for row in s.scalars(select(Report).order_by(Report.id)))
         assert (alone.place_source, alone.accuracy_m) == ("pin" if accuracy is None else "gps", accuracy)
         assert alone.asset is None
@@ -331,7 +331,7 @@ def test_a_point_chooses_no_pole_by_itself_however_near_one_stands(
 def test_an_accuracy_below_nothing_is_one_that_nobody_measured(engine: Engine, nia: Resident) -> None:
     [told] = nia.exchange(report(nia, accuracy=-1))["results"]
     assert told["result"] == "applied"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.scalars(select(Report)).one()
         assert (row.place_source, row.accuracy_m, row.case.accuracy_m) == ("gps", None, None)
 
@@ -341,7 +341,7 @@ def test_a_number_that_stands_across_town_stays_words(engine: Engine, luis: Phon
         for kind, lat in (("tree", 39.63), ("pole", 39.64)):
             s.add(Asset(kind=kind, number="12", address="9 Far Street", lat=lat, lon=-71.2, cell=""))
     luis.exchange(report(luis, words="Dark.", asset="12", address="12"))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.scalars(select(Report)).one()
         assert (row.words, row.lat, row.place_source) == ("Dark.\n12", 39.6, "gps")
         assert row.case.asset is None
@@ -368,7 +368,7 @@ def test_a_number_that_was_chosen_for_an_address_means_the_one_that_stands_there
             told = {"kind": "pole", "number": "20-118", "owner": whose, "address": label}
             s.add(Asset(**told, lat=39.6 + north / 111_000, lon=-71.2, cell=""))
     nia.exchange(report(nia, lat=None, lon=None, words="Dark.", asset="20-118", address=address))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.scalars(select(Report)).one()
         asset = row.case.asset
         assert (row.words, asset.owner if asset else None) == (words, owner)
@@ -381,7 +381,7 @@ def test_of_two_poles_with_one_number_the_one_beside_the_phone_is_meant(
         for owner, lat in (("", 39.61), ("Harbor Electric", 39.6)):
             s.add(Asset(kind="pole", number="1", owner=owner, address="", lat=lat, lon=-71.2, cell=""))
     nia.exchange(report(nia, lat=39.6001, lon=-71.2, asset="1"))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         asset = s.scalars(select(Report)).one().case.asset
         assert asset
         assert asset.owner == "Harbor Electric"
@@ -395,7 +395,7 @@ def test_a_crew_takes_its_closing_back(engine: Engine, luis: Phone, lamp: str, c
     clock.tick(minutes=2)
     back = luis.op("withdraw", job, op=close["id"])
     assert [r["result"] for r in luis.exchange(back)["results"]] == ["applied"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, case.closures, case.outcome, case.closed_at) == ("underway", [], None, None)
         assert all(p.ended_at for p in case.pauses)
@@ -415,7 +415,7 @@ def test_a_crew_takes_other_endings_back(engine: Engine, luis: Phone, lamp: str,
         "applied"
     ]
     assert luis.job(lamp)["state"] == "assigned"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert not case_of(s, lamp).follow_on
 
 
@@ -432,7 +432,7 @@ def test_what_has_moved_on_is_not_taken_back(
         luis.exchange(luis.op("note", job, words="Wait."))
     [told] = luis.exchange(luis.op("withdraw", job, op=close["id"]))["results"]
     assert (told["result"], told["why"]) == ("recorded", "too_late")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("closed", "too_late")
 
 
@@ -464,7 +464,7 @@ def test_a_closing_under_a_job_that_was_taken_away_is_not_taken_back(
     back = luis.op("withdraw", job, op=close["id"])
     told = luis.exchange(close, back)["results"]
     assert [(r["result"], r["why"]) for r in told] == [("applied", "reassigned"), ("recorded", "too_late")]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "closed"
 
 
@@ -475,7 +475,7 @@ def test_a_residents_report_needs_no_account(engine: Engine, nia: Resident) -> N
     assert (answer["auth"], answer["scopes"], told["result"]) == ("ok", [], "applied")
     assert answer["want"] == [op["photos"][0]["id"]]
     nia.upload(picture(), op["photos"][0]["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         [row] = case_of(s, told["to"]).reports
         assert (row.channel, row.lang, len(row.photos)) == ("web", "es", 1)
         assert row.photos[0].stored_at
@@ -500,7 +500,7 @@ def test_a_form_that_did_arrive_and_its_operation_are_one_report(engine: Engine,
     assert (told["result"], told["report"], answer["want"]) == ("applied", f"{told['to']}-A", [])
     assert nia.piece(op["photos"][0], 0, picture()).headers["Upload-Complete"] == "?1"
     assert "/case/" in nia.http.get(told["link"]).headers["Location"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         [row] = case_of(s, told["to"]).reports
         assert len(row.photos) == 1
         assert s.scalar(select(func.count()).select_from(Photo)) == 1
@@ -515,7 +515,7 @@ def test_a_phone_that_lost_its_token_still_sends_its_photo(
     answer = again.exchange(op)
     assert (answer["results"], answer["want"]) == ([told], [op["photos"][0]["id"]])
     again.upload(picture(), op["photos"][0]["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         [row] = case_of(s, told["to"]).reports
         assert len(row.photos) == 1
     assert again.http.get(f"/sync/v1/receipts/{op['id']}").status_code == 303
@@ -551,7 +551,7 @@ def test_a_resident_may_do_nothing_else(engine: Engine, nia: Resident, luis: Pho
     assert [(r["result"], r["why"]) for r in answer["results"]] == [("quarantined", "not_allowed")] * 3
     assert answer["changes"] == {}
     assert nia.piece(declare(picture()), 0, picture()).status_code == 404
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -562,7 +562,7 @@ def test_too_many_reports_are_refused_before_anything_is_stored(
     assert {r["result"] for r in nia.exchange(*kept)["results"]} == {"applied"}
     more = nia.post(nia.body(report(nia), kept[0]))
     assert (more.status_code, int(more.headers["Retry-After"]) > 3000) == (429, True)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Operation)) == 10
     assert nia.post(nia.body(*kept)).status_code == 200  # what is here already costs nothing
     clock.tick(hours=1, seconds=1)
@@ -600,7 +600,7 @@ def test_an_erased_report_takes_no_late_photo(
         intake.erase(s, s.scalars(select(Report)).one(), held.store, held.settings.var, by=DANA, at=clock())
     assert nia.exchange()["want"] == []
     assert nia.piece(op["photos"][0], 0, picture()).status_code == 404
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Photo)).all() == []
 
 
@@ -612,7 +612,7 @@ def test_the_photo_of_a_report_that_was_set_aside_waits_with_it(
     answer = nia.exchange(report(nia, photos=[shot], **odd))
     assert (answer["results"][0]["result"], answer["want"]) == ("quarantined", [shot["id"]])
     assert nia.piece(shot, 0, picture()).status_code == 200
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert len(review.to_look_at(s, 9)[0].photos) == 1
 
 
@@ -668,7 +668,7 @@ def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
 ) -> None:
     held, shot = app.extensions["cityline"], declare(picture())
     op = report(nia, photos=[shot], words="x" * 5_000)
-    form = intake.Telling(
+    form = intake.NewReport(
         key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
         place=Place(39.6, -71.2, "pin", "Tansy Street"),
     )  # fmt: skip
@@ -676,7 +676,7 @@ def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
         nia.exchange(op)
         nia.upload(picture(), shot["id"])
     with transaction(engine) as s:
-        intake.take(s, form, at=clock(), token="t")
+        intake.submit(s, form, at=clock(), token="t")
     nia.exchange(op)
     with transaction(engine) as s:
         told = s.scalars(select(Report)).one()
@@ -684,7 +684,7 @@ def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
     assert nia.exchange()["want"] == []
     assert nia.piece(shot, 0, b"").status_code == (404 if form_first else 200)
     photos.sweep(engine, held.settings.var, clock.tick(hours=25))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (s.scalars(select(Photo.id)).all(), s.scalars(select(DeclaredPhoto.id)).all()) == ([], [])
 
 
@@ -710,7 +710,7 @@ def test_work_that_is_given_up_brings_no_words_to_an_erased_case(
     with transaction(engine) as s:
         assert review.overdue(s, clock.tick(hours=73)) == 1
     assert luis.exchange()["want"] == []
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.get_one(Operation, note["id"])
         assert (row.code, row.result["why"], row.review, row.raw) == ("recorded", "erased", "erased", None)
         assert "canary" not in str(story(s, number))
@@ -725,7 +725,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
     assert [told["result"] for told in nia.exchange(op)["results"]] == ["applied"]
     for other in (op | {"data": op["data"] | {"words": "canary"}}, unreadable):
         assert [told["result"] for told in nia.exchange(other)["results"]] == ["quarantined"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert sum("canary" in (raw or "") for raw in s.scalars(select(Operation.raw))) == 2
     held = app.extensions["cityline"]
     with transaction(engine) as s:
@@ -739,7 +739,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
     if cleared:
         at = clock.tick(hours=24 * 40)
         retention.carry_out(engine, held.settings.var, Schedule(words=Period(days=30)), at)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert list(s.scalars(select(Operation.raw))) == [None, None, None]
         assert list(s.scalars(select(Operation.review))) == [None, None, None]
     late = op | {"data": op["data"] | {"words": "canary again"}}
@@ -747,7 +747,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
     for other, why in ((late, "another_body"), (late, "another_body"), (unreadable, "malformed")):
         [told] = nia.exchange(other)["results"]
         assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", why)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert list(s.scalars(select(Operation.raw))) == [None, None, None]
 
 
@@ -756,7 +756,7 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
     app: Flask, engine: Engine, nia: Resident, clock: Clock, at_that_moment: bool
 ) -> None:
     op = report(nia, words="canary", photos=[declare(picture())])
-    form = intake.Telling(
+    form = intake.NewReport(
         key=key_of(op["id"]), service_code="light-out", channel="web", words="canary",
         place=Place(39.6, -71.2, "pin", "Tansy Street"),
     )  # fmt: skip
@@ -764,7 +764,7 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
     held, answers = app.extensions["cityline"], list[dict[str, Any]]()
     phone = threading.Thread(target=lambda: answers.append(nia.exchange(op)))
     with transaction(engine) as s:
-        intake.take(s, form, at=clock(), token="t")
+        intake.submit(s, form, at=clock(), token="t")
     with transaction(engine) as s:
         told = s.scalars(select(Report)).one()
         intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
@@ -778,7 +778,7 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
     [answer] = answers
     assert [(each["result"], each["why"]) for each in answer["results"]] == [("recorded", "erased")]
     assert answer["want"] == []
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert list(s.scalars(select(Operation.raw))) == [None]
         assert list(s.scalars(select(DeclaredPhoto.id))) == []
 
@@ -788,11 +788,11 @@ def test_whether_a_report_was_erased_is_asked_of_what_it_is_now(
     app: Flask, engine: Engine, clock: Clock
 ) -> None:
     held = app.extensions["cityline"]
-    form = intake.Telling(
+    form = intake.NewReport(
         key="k" * 32, service_code="light-out", channel="web", place=Place(39.6, -71.2, "pin", "Tansy Street")
     )
     with transaction(engine) as s:
-        intake.take(s, form, at=clock(), token="t")
+        intake.submit(s, form, at=clock(), token="t")
 
     def erase() -> None:
         with transaction(engine) as other:
@@ -827,7 +827,7 @@ def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_whe
         transitions.close(s, case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
     at = clock.tick(hours=24 * 40)
     retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Operation, refused["id"]).code == "quarantined"
         assert list(s.scalars(select(Operation.raw))) == [None] * 6
         assert list(s.scalars(select(Operation.review))) == [None] * 6
@@ -848,7 +848,7 @@ def test_a_photo_of_a_crews_report_keeps_its_place_when_it_comes_late(engine: En
     op = report(luis, photos=[declare(picture())])
     [told] = luis.exchange(op)["results"]
     luis.upload(picture(), op["photos"][0]["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, told["to"])
         assert len(case.reports[0].photos) == 1
         assert queries.evidence(s, case, 1) == []

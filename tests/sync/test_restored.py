@@ -100,7 +100,7 @@ def test_a_hundred_operations_since_the_backup_come_back(
     assert crew.exchange()["reset"] == []
 
     assert told(engine, numbers) == before
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert events.verify(s) == []
         assert s.scalar(select(func.count()).select_from(Operation)) == 5 * (CASES + 1)
         stored = list(s.scalars(select(Photo)))
@@ -130,7 +130,7 @@ def test_a_phone_that_was_shut_out_since_the_backup_stays_so(
     again = create_app(settings, now=clock)
     luis.http = moved(luis, again)
     assert luis.exchange()["auth"] == "revoked"
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert events.verify(s) == []
         assert s.scalars(select(EnrolCode)).all() == [], "it may have been used since"
     again.extensions["cityline"].engine.dispose()
@@ -157,7 +157,7 @@ def test_a_residents_report_since_the_backup_comes_back(
     answer = nia.exchange(before, after)
     assert ([r["result"] for r in answer["results"]], answer["want"]) == (["applied"] * 2, [shot["id"]])
     nia.upload(data, shot["id"])
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert sorted(s.scalars(select(Report.words))) == ["After", "Before"]
         assert s.scalars(select(Photo.upload_sha256)).one() == shot["sha256"]
     again.extensions["cityline"].engine.dispose()
@@ -185,7 +185,7 @@ def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
     answer = nia.exchange(told_once)
     told_now = [(r["result"], r["why"]) for r in answer["results"]]
     assert (told_now, answer["want"]) == ([("recorded", "erased")], [])
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert list(s.scalars(select(Report.words))) == ["Before"]
         assert set(s.scalars(select(Operation.raw))) == {None}
         assert review.count(s) == 1
@@ -206,7 +206,7 @@ def test_a_job_that_was_lost_is_not_taken_for_another_of_the_same_number(
     assert make_lamp(engine, clock) == lost  # its number is given once more
     answer = luis.exchange(noted, closing)
     assert {(r["result"], r["why"]) for r in answer["results"]} == {("quarantined", "unknown_assignment")}
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert case_of(s, lost).state == "assigned"
         assert review.count(s) == 2
     again.extensions["cityline"].engine.dispose()
@@ -215,7 +215,7 @@ def test_a_job_that_was_lost_is_not_taken_for_another_of_the_same_number(
 def told(engine: Engine, numbers: list[str]) -> dict[str, Any]:
     """What the city knows of these cases."""
     found = {}
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for number in numbers:
             case = case_of(s, number)
             shots = s.scalars(select(Photo.upload_sha256).where(Photo.case_id == case.id))

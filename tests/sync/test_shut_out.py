@@ -12,7 +12,7 @@ from phones import DANA, Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session as Looking
 
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Device, Person, Photo, Session
 from city.people import accounts
 from city.people import sessions as people_sessions
@@ -74,7 +74,7 @@ def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
 
 
 def sessions(engine: Engine) -> int:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         return s.scalar(select(func.count()).select_from(Session)) or 0
 
 
@@ -93,7 +93,7 @@ def test_a_phone_that_is_shut_out_while_its_work_is_taken_hears_the_result_and_n
     answer = luis.exchange(op, cursors={})
     assert answer["results"][0]["result"] == "applied"
     assert (answer["auth"], answer["scopes"], answer["changes"]) == (auth, [], {})
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "underway"
 
 
@@ -106,7 +106,7 @@ def test_work_that_comes_after_its_phone_was_shut_out_is_deposited(
     answer = luis.exchange(op)
     assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": why}]
     assert (answer["auth"], answer["scopes"], answer["changes"]) == (why, [], {})
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -120,7 +120,7 @@ def test_a_log_out_waits_for_the_phone_that_signs_in_with_that_session(
     while_work_is_taken(monkeypatch, log_out)
     answer = luis.exchange(luis.op("close", job, outcome="not found"))
     assert (answer["auth"], answer["results"][0]["result"]) == ("login", "applied")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Device, luis.device).signed_in_at is None
 
 
@@ -223,7 +223,7 @@ def test_a_person_who_is_disabled_while_their_phone_is_revoked_is_both(
             people_sessions.end_all(s, found)
 
     assert at_once(monkeypatch, revoke, disable) == []
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Device, luis.device).revoked_at
         assert s.get_one(Person, person(engine, "luis@city.test")).disabled_at
 
@@ -278,7 +278,7 @@ def test_a_signed_out_phone_sends_only_photos_that_its_work_declared(
     assert luis.exchange(known)["results"][0]["why"] == "login"
     assert luis.piece(declare(picture(3)), 0, picture(3)).status_code == 401
     luis.upload(picture(2), known["photos"][0]["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Photo)) == 2
 
 
@@ -296,5 +296,5 @@ def test_a_photo_under_way_while_its_phone_is_revoked_is_not_taken(
     # What was begun went with the phone, and a piece that is read already is refused.
     monkeypatch.setattr(uploads, "forget", lambda *_given: None)
     assert luis.piece(declare(picture()), 0, picture()).status_code == 401
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Photo)) == 0

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from city.audit import events
 from city.cases import transitions
 from city.config.retention_schedule import Period, Schedule
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import DeclaredPhoto, FeedRow, Operation
 from city.privacy import retention
 from city.settings import Settings
@@ -43,7 +43,7 @@ def test_a_phone_that_was_away_for_too_long_begins_anew(
     luis.exchange()
     other = make_lamp(engine, clock)
     with transaction(engine) as s:
-        events.take_root(s, clock().date())
+        events.seal_day(s, clock().date())
     clock.tick(days=80)
     with transaction(engine) as s:
         assert tidy.drop_tombstones(s, clock.tick(days=5)) == 0
@@ -52,7 +52,7 @@ def test_a_phone_that_was_away_for_too_long_begins_anew(
     assert (answer["auth"], answer["reset"]) == ("ok", [])
     with transaction(engine) as s:
         assert tidy.drop_tombstones(s, clock.tick(days=10)) == 1
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert list(s.scalars(select(FeedRow.ref))) == [other]
     answer = luis.exchange(cursors=old)
     scope = answer["reset"][0]
@@ -74,7 +74,7 @@ def test_a_phone_hears_that_a_cleared_job_is_done_with_and_what_it_sends_late_is
     assert gone(luis.exchange()) == [{"kind": "job", "ref": lamp, "why": "done"}]
     result = luis.exchange(luis.op("note", job, words="Canary, late"))["results"][0]
     assert (result["result"], result["why"]) == ("recorded", "erased")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert [name for name, value in texts(s) if "anary" in value] == []
 
 
@@ -92,7 +92,7 @@ def test_an_old_operation_is_still_known_and_changes_nothing(
         assert tidy.compact(s, clock()) == 0
         assert tidy.compact(s, clock.tick(days=11)) == 1
         assert tidy.compact(s, clock()) == 0
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.get_one(Operation, op["id"])
         assert (row.result, row.raw, row.case_id, row.case_ref) == (
             {"id": op["id"], "result": "applied"}, None, None, "",
@@ -102,7 +102,7 @@ def test_an_old_operation_is_still_known_and_changes_nothing(
         version = case_of(s, lamp).version
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
     assert luis.exchange(op | {"n": 99})["results"][0]["why"] == "another_body"
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).version == version
 
 
@@ -116,7 +116,7 @@ def test_a_clock_ten_years_off_moves_no_promise_and_is_kept(
     start = luis.op("start", job) | {"device_time": wrong}
     close = luis.op("close", job, outcome="not found") | {"device_time": wrong}
     assert [r["result"] for r in luis.exchange(start, close)["results"]] == ["applied", "applied"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         given, closing = case.assignments[-1].given_at, case.closures[-1]
         assert given <= closing.done_at <= closing.closed_at == clock()

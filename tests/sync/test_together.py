@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import board_index, locks
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Clock as ClockRow
 from city.db.models import Event
 from sync import protocol, push, together
@@ -64,7 +64,7 @@ def taking(engine: Engine, luis: Phone, op: Operation, clock: Clock) -> Callable
 
 
 def closed(engine: Engine) -> int:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert events.verify(s) == []
         assert board_index.differences(s) == []
         return s.scalar(select(func.count()).select_from(Event).where(Event.kind == "close")) or 0
@@ -132,11 +132,11 @@ def test_what_was_put_by_in_great_number_is_done_by_itself(engine: Engine) -> No
     def much(s: Session) -> None:
         told.append(("much", "room" in s.info))
         for _ in range(together.MOST + 1):
-            together.lengthen(s)
+            together.charge_extra_work(s)
 
     def one(s: Session) -> None:
         told.append(("one", "room" in s.info))
-        together.lengthen(s)  # what failed before it leaves the room that it found
+        together.charge_extra_work(s)  # what failed before it leaves the room that it found
 
     with together_at(engine) as give:
         given = [give(much, set()), give(one, set())]
@@ -210,5 +210,5 @@ def test_one_plan_for_any_list_serves_those_who_share_and_nobody_else(engine: En
         return str(s.execute(text("SHOW plan_cache_mode")).scalar_one())
 
     assert share(engine, plans, set()) == "force_generic_plan"
-    with transaction(engine) as s, reading(engine) as look:
+    with transaction(engine) as s, read_session(engine) as look:
         assert (plans(s), plans(look)) == ("auto", "auto")

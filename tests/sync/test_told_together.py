@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import board_index, transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import Case, Device, FeedRow, Operation
 from city.db.models import Clock as ClockRow
 from city.settings import Settings
@@ -46,7 +46,7 @@ def waiting(
 
 def do(engine: Engine, shared: together.Shared[Any, Any, Any], asked: Any) -> tuple[Any, Any]:
     """What was done and what is told of one who names no case."""
-    done, told = together.do(engine, shared, asked, ())
+    done, told = together.run_grouped(engine, shared, asked, ())
     return done, told()
 
 
@@ -109,7 +109,7 @@ def test_many_are_told_what_each_alone_would_hear(engine: Engine, luis: Phone, c
     dispatch(
         engine, numbers["Lights 2"][0], transitions.assign, clock, crew="Lights 1"
     )  # gone from the other
-    with reading(engine) as s:
+    with read_session(engine) as s:
         seqs = list(s.scalars(select(FeedRow.seq).where(FeedRow.scope == "crew:1").order_by(FeedRow.seq)))
         now = s.scalar(select(ClockRow.n)) or 0
         readers = [
@@ -183,13 +183,13 @@ def test_a_job_that_came_back_to_its_crew_bears_the_newest_assignment(
     number = make_lamp(engine, clock, "Lights 2")
     for crew in ("Lights 1", "Lights 2"):
         dispatch(engine, number, transitions.assign, clock, crew=crew)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         *_, last = sorted(job.id for job in case_of(s, number).assignments)
     assert luis.job(number)["assignment"] == last
 
 
 def test_where_nobody_listens_nothing_is_read(engine: Engine, clock: Clock) -> None:
-    with reading(engine) as s, statements(engine) as sent:
+    with read_session(engine) as s, statements(engine) as sent:
         assert pull.changes(s, [], now=0, at=clock()) == []
         assert declared.wanted(s, []) == {}
     assert not [each for each in sent if "feed" in each or "declared" in each]
@@ -424,7 +424,7 @@ def test_two_phones_of_one_person_follow_on_each_other_in_one_transaction(
             until_so_many_wait(queue, count)
     results = [each.result(60)["results"][0]["result"] for each in given]
     assert results == (["held", "applied"] if closing_first else ["applied", "applied"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert [event.kind for event, _ in story(s, number)][-2:] == ["start", "close"]
         assert (events.verify(s), board_index.differences(s)) == ([], [])
 
@@ -454,7 +454,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
     assert told == [("applied", None), ("quarantined", "fault")]
     assert of_toni.result(60)["results"][0]["result"] == "applied"
     assert [record.levelname for record in caplog.records if record.name == "sync.push"] == ["ERROR"]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Operation, bad["id"]).raw
         assert [event.kind for event, _ in story(s, worse)].count("note") == 0
         assert (events.verify(s), board_index.differences(s)) == ([], [])
@@ -474,6 +474,6 @@ def test_two_people_under_one_id_in_one_transaction(
         (each.result(60)["results"][0]["result"], each.result(60)["results"][0].get("why")) for each in given
     }
     assert told == {("applied", None), ("quarantined", "another_body")}
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert sorted(case_of(s, number).state for number in numbers) == ["assigned", "closed"]
         assert (events.verify(s), board_index.differences(s)) == ([], [])

@@ -28,7 +28,7 @@ from sqlalchemy import Engine, select
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, queries, transitions
-from city.db.engine import reading, transaction
+from city.db.engine import read_session, transaction
 from city.db.models import DeclaredPhoto, Device, Operation, Person, Photo, Session
 from city.lifecycle import SUPERVISOR
 from city.people import accounts, sessions
@@ -59,13 +59,13 @@ def test_a_closing_does_not_wait_for_its_photo(engine: Engine, luis: Phone, lamp
     op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo])
     answer = luis.exchange(op)
     assert (results(answer), answer["want"]) == ([("applied", None)], [photo["id"]])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "closed"
         assert queries.evidence(s, case_of(s, lamp), 1) == []
     assert luis.exchange()["want"] == [photo["id"]]
     luis.upload(picture(), photo["id"])
     assert luis.exchange()["want"] == []
-    with reading(engine) as s:
+    with read_session(engine) as s:
         proof = s.scalars(select(Photo).where(Photo.id.in_(queries.evidence(s, case_of(s, lamp), 1)))).one()
         assert proof.upload_sha256 == photo["sha256"]
         assert story(s, lamp)[-1][0].photos == [proof.sha256]
@@ -85,7 +85,7 @@ def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
     assert luis.device != was
     assert luis.exchange()["want"] == [photo["id"]]
     luis.upload(picture(), photo["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
         assert declared.wanted(s, [was]) == {was: []}
 
@@ -103,7 +103,7 @@ def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its
         sent.setdefault(phone.device, []).extend(photo["id"] for photo in told)
     mine, others, his = (sent[phone.device] for phone in (luis, other, toni))
     asked = [luis.device, toni.device, other.device]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         with statements(engine) as asking:
             found = declared.wanted(s, asked)
         assert sum("declared_photos" in each for each in asking) == 1
@@ -131,7 +131,7 @@ def test_no_phone_is_asked_for_more_photos_than_fit_into_an_answer(
             )
             for n in range(1, most + 1)
         )  # fmt: skip
-    with reading(engine) as s:
+    with read_session(engine) as s:
         found = declared.wanted(s, [luis.device, toni.device])
     first = [photos[luis.device], *(f"photo {n:04}" for n in range(1, most))]
     assert found == {luis.device: first, toni.device: [photos[toni.device]]}
@@ -143,7 +143,7 @@ def test_a_photo_under_somebody_elses_name_proves_nothing(
     photo = declare(picture())
     luis.exchange(luis.op("close", luis.job(lamp), outcome="fixed", photos=[photo]))
     toni.upload(picture(), photo["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert queries.evidence(s, case_of(s, lamp), 1) == []
         assert declared.wanted(s, [luis.device, toni.device]) == {luis.device: [photo["id"]], toni.device: []}
 
@@ -162,7 +162,7 @@ def test_a_photo_finds_its_closing_whatever_became_of_the_case(
     if meanwhile.startswith("cancelled"):
         dispatch(engine, lamp, transitions.cancel, clock, reason="test")
     luis.upload(picture(), photo["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         case = case_of(s, lamp)
         assert len(queries.evidence(s, case, 1)) == 1
         assert s.scalars(select(Photo.case_id)).one() == case.id
@@ -179,10 +179,13 @@ def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
     )
     later = clock.tick(hours=73)
     with transaction(engine) as s:
-        assert transitions.doubt(s, at=later, by=accounts.THE_SYSTEM) == 1
-        assert declared.doubt(s, later) == 2
+        assert transitions.flag_missing_evidence(s, at=later, by=accounts.THE_SYSTEM) == 1
+        assert declared.flag_missing(s, later) == 2
     with transaction(engine) as s:
-        assert (transitions.doubt(s, at=later, by=accounts.THE_SYSTEM), declared.doubt(s, later)) == (0, 0)
+        assert (
+            transitions.flag_missing_evidence(s, at=later, by=accounts.THE_SYSTEM),
+            declared.flag_missing(s, later),
+        ) == (0, 0)
         assert (case_of(s, lamp).review, case_of(s, other).review) == ("no evidence", "photo")
         assert case_of(s, lamp).closures[-1].unproven_at == later
     assert set(luis.exchange()["want"]) == {closing["id"], shot["id"]}
@@ -210,10 +213,10 @@ def test_a_photo_that_comes_while_others_are_doubted_is_not_called_late(
 
     monkeypatch.setattr(transitions, "photo_failed", failed)
     with transaction(engine) as s:
-        marked = declared.doubt(s, clock.tick(hours=73))
+        marked = declared.flag_missing(s, clock.tick(hours=73))
     coming.join()
     assert marked == (1 if engine.dialect.name == "postgresql" else 2)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         rows = {row.id: row for row in s.scalars(select(DeclaredPhoto))}
         assert (rows[late["id"]].fault, rows[missing["id"]].fault) == (None, "late")
         assert rows[late["id"]].photo_id
@@ -230,7 +233,7 @@ def test_work_that_was_taken_back_before_it_was_done_asks_for_no_photos(
     assert (results(answer), len(answer["want"])) == ([("held", "prev")], 1)
     answer = luis.exchange(luis.op("withdraw", job, op=closing["id"]))
     assert (results(answer), answer["want"]) == ([("applied", None)], [])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -317,7 +320,7 @@ def test_what_followed_on_work_that_was_put_away_waits_for_what_that_followed_on
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     job = luis.job(lamp)
-    with reading(engine) as s:
+    with read_session(engine) as s:
         crews = [crew.name for crew in s.get_one(Person, person(engine, "luis@city.test")).crews]
     leave_crews(engine)
     pause = luis.op("pause", job, reason="parts")
@@ -337,7 +340,7 @@ def test_what_followed_on_work_that_was_put_away_waits_for_what_that_followed_on
     with transaction(engine) as s:
         review.release(s, s.get_one(Operation, pause["id"]), by=SARA, at=clock())
     assert {(before["id"], "applied"), (after["id"], "applied")} <= set(changed(luis.exchange()))
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "closed"
 
 
@@ -355,7 +358,7 @@ def test_what_was_held_for_work_that_is_put_away_goes_on(
     answer = luis.exchange()
     told = [(closing["id"], "recorded"), (note["id"], "recorded")]
     assert (sorted(changed(answer)), answer["want"]) == (sorted(told), [])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         raws = s.scalars(select(Operation.raw).order_by(Operation.n)).all()
     assert [raw is None for raw in raws] == [True, False]  # the note is yet to be looked at
 
@@ -403,7 +406,7 @@ def test_what_is_done_at_that_moment_is_not_given_up(
         looks.join(1)
     looks.join()
     assert brought == [0]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         row = s.get_one(Operation, closing["id"])
         assert (row.code, row.review, case_of(s, lamp).state) == ("applied", None, "closed")
 
@@ -427,7 +430,7 @@ def test_what_is_done_at_that_moment_is_taken_back_as_work_that_was_done(
         phone.join(1)
     phone.join()
     assert results(answers[0]) == [("applied", None)]
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (s.get_one(Operation, closing["id"]).code, case_of(s, lamp).state) == ("applied", "underway")
 
 
@@ -496,7 +499,7 @@ def test_photos_of_what_was_set_aside_are_kept_until_a_person_has_seen_it(
         assert review.dismiss(s, sent.row, by=SARA, at=clock())
     assert luis.exchange()["want"] == []
     photos.sweep(engine, settings.var, clock())
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(Photo)).all() == []
 
 
@@ -531,7 +534,7 @@ def test_a_photo_that_is_none_goes_to_review(engine: Engine, luis: Phone, lamp: 
     photo = declare(data)
     luis.exchange(luis.op("photo", luis.job(lamp), photos=[photo]))
     assert luis.piece(photo, 0, data).status_code == 422
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.scalars(select(DeclaredPhoto.fault)).one() == "not_a_photo"
         assert case_of(s, lamp).review == "photo"
     assert luis.exchange()["want"] == []
@@ -568,7 +571,7 @@ def test_a_declared_photo_is_kept_however_long_its_operation_waits(
     photos.sweep(engine, settings.var, clock.tick(hours=30))
     with transaction(engine) as s:
         review.release(s, s.get_one(Operation, op["id"]), by=SARA, at=clock())
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "closed"
         assert s.scalars(select(Photo.closure_id)).one() == case_of(s, lamp).closures[-1].id
 
@@ -582,7 +585,7 @@ def test_held_work_is_done_when_what_it_follows_on_comes(engine: Engine, luis: P
     answer = luis.exchange(first)
     assert results(answer) == [("applied", None)]
     assert sorted(changed(answer)) == sorted([(second["id"], "applied"), (third["id"], "applied")])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         kinds = [event.kind for event, _ in story(s, lamp)]
         assert kinds[-3:] == ["start", "pause", "close"]
     assert results(luis.exchange(second, third)) == [("applied", None)] * 2
@@ -603,7 +606,7 @@ def test_held_work_goes_to_review_after_three_days(
         assert review.overdue(s, clock.tick(hours=71)) == 0
         assert review.overdue(s, clock.tick(hours=2)) == 1
         assert review.overdue(s, clock()) == 0
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert (case_of(s, lamp).state, case_of(s, lamp).review) == ("assigned", "held")
         assert story(s, lamp)[-1][1] == {"words": "Gone."}
     answer = luis.exchange(op)
@@ -638,13 +641,13 @@ def test_work_of_a_phone_that_is_signed_out_is_done_when_its_user_signs_in(
     assert results(answer) == [("deposited", "login")] * 2
     assert answer["want"] == [closing["photos"][0]["id"]]
     luis.upload(picture(), closing["photos"][0]["id"])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
     luis.sign_in(person(engine, "luis@city.test"))
     answer = luis.exchange()
     assert answer["auth"] == "ok"
     assert sorted(changed(answer)) == sorted([(closing["id"], "applied"), (start["id"], "applied")])
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert [event.kind for event, _ in story(s, lamp)][-2:] == ["start", "close"]
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
 
@@ -662,7 +665,7 @@ def test_what_a_phone_and_its_copy_count_alike_is_done_in_one_order_on_every_dat
         assert results(luis.exchange(op)) == [("deposited", "login")]
     luis.sign_in(person(engine, "luis@city.test"))
     luis.exchange()
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert [s.get_one(Operation, op["id"]).code for op in (closing, start)] == ["applied", "recorded"]
 
 
@@ -676,7 +679,7 @@ def test_somebody_elses_sign_in_does_nobodys_deposits(
     assert luis.exchange()["auth"] == "login"
     luis.http.post("/sync/v1/device", headers=OURS)
     luis.exchange()
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Operation, op["id"]).code == "deposited"
         assert case_of(s, lamp).state == "assigned"
 
@@ -694,7 +697,7 @@ def test_deposited_work_goes_to_review_after_three_days_and_can_still_be_release
         review.release(s, first, by=SARA, at=clock())
         assert review.dismiss(s, second, by=SARA, at=clock())
         assert not review.dismiss(s, second, by=SARA, at=clock())
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "underway"
         assert review.to_look_at(s, 10) == []
     luis.sign_in(person(engine, "luis@city.test"))
@@ -714,7 +717,7 @@ def test_only_a_supervisor_releases_and_the_table_still_decides(
             review.release(s, row, by=DANA, at=clock())
         review.release(s, row, by=SARA, at=clock())
         assert (row.code, row.review) == ("recorded", "cancelled")
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert case_of(s, lamp).state == "cancelled"
 
 
@@ -743,7 +746,7 @@ def test_a_revoked_phone_hears_nothing_and_its_work_is_marked(
     assert results(answer) == [("deposited", "revoked")]
     luis.upload(picture(), op["photos"][0]["id"])
     assert luis.piece(declare(picture(9)), 0, picture(9)).status_code == 401
-    with reading(engine) as s:
+    with read_session(engine) as s:
         assert s.get_one(Operation, op["id"]).review == "revoked"
         assert case_of(s, lamp).state == "assigned"
 
@@ -757,7 +760,7 @@ def test_the_token_renews_its_users_session_for_thirty_days(
             s.query(Session).delete()
         clock.tick(days=5)
         assert luis.exchange()["auth"] == "ok"
-    with luis.http.session_transaction() as session, reading(engine) as s:
+    with luis.http.session_transaction() as session, read_session(engine) as s:
         renewed = sessions.person_of(s, session["login"], clock())
         assert renewed
         assert renewed.name == "Luis"
@@ -822,7 +825,7 @@ def token(phone: Phone) -> str:
 
 
 def waits(engine: Engine, phone: Phone) -> dict[str, int]:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         return s.get_one(Device, phone.device).waiting
 
 

@@ -30,7 +30,7 @@ def shell(town: Town, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 def test_a_file_takes_the_place_of_another_once_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "told"
     path.write_bytes(b"before")
-    with files.whole(path) as file:
+    with files.atomic_write(path) as file:
         file.write(b"after")
         file.flush()
         assert path.read_bytes() == b"before"
@@ -43,7 +43,7 @@ def test_what_was_there_stays_where_writing_fails(tmp_path: Path) -> None:
     path.write_bytes(b"before")
 
     def fail() -> None:
-        with files.whole(path) as file:
+        with files.atomic_write(path) as file:
             file.write(b"half")
             raise OSError("the disk is full")
 
@@ -55,14 +55,14 @@ def test_what_was_there_stays_where_writing_fails(tmp_path: Path) -> None:
 
 def test_two_that_write_at_once_spoil_nothing(tmp_path: Path) -> None:
     path = tmp_path / "told"
-    with files.whole(path) as first, files.whole(path) as second:
+    with files.atomic_write(path) as first, files.atomic_write(path) as second:
         first.write(b"first")
         second.write(b"second")
     assert path.read_bytes() == b"first"
 
 
 def test_a_secret_is_its_owners_alone_from_the_first_byte(tmp_path: Path) -> None:
-    with files.whole(tmp_path / "secret", mode=0o600) as file:
+    with files.atomic_write(tmp_path / "secret", mode=0o600) as file:
         (part,) = tmp_path.iterdir()
         assert part.stat().st_mode & 0o777 == 0o600
         file.write(b"secret")
@@ -72,15 +72,15 @@ def test_a_secret_is_its_owners_alone_from_the_first_byte(tmp_path: Path) -> Non
 def test_neither_a_folder_nor_a_pipe_is_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for there in (tmp_path, tmp_path / "pipe", Path()):
-        with pytest.raises(OSError, match="It isn't a file"), files.whole(there):
+        with pytest.raises(OSError, match="It isn't a file"), files.atomic_write(there):
             pass
     assert (tmp_path / "pipe").is_fifo()
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    with files.alone(tmp_path), pytest.raises(BlockingIOError), files.alone(tmp_path):
+    with files.exclusive(tmp_path), pytest.raises(BlockingIOError), files.exclusive(tmp_path):
         pass
-    with files.alone(tmp_path):
+    with files.exclusive(tmp_path):
         pass
 
 

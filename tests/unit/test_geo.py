@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from city.geo import QUAD_ZOOM, Point, interleaved, quad, quads_of, tile_at
+from city.geo import QUAD_ZOOM, Point, morton_code, quad, quadkeys_covering, tile_at
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_point_lies_in_the_tile_that_every_web_map_gives_it(
 
 
 def test_column_and_row_take_turns_bit_by_bit() -> None:
-    assert [interleaved(x, y) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (3, 5))] == [
+    assert [morton_code(x, y) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (3, 5))] == [
         0,
         1,
         2,
@@ -35,7 +35,7 @@ def test_column_and_row_take_turns_bit_by_bit() -> None:
         39,
     ]
     last = (1 << QUAD_ZOOM) - 1
-    assert interleaved(last, last) == (1 << 2 * QUAD_ZOOM) - 1
+    assert morton_code(last, last) == (1 << 2 * QUAD_ZOOM) - 1
 
 
 def test_a_point_is_found_in_its_tile_of_every_zoom_and_in_no_other() -> None:
@@ -44,7 +44,7 @@ def test_a_point_is_found_in_its_tile_of_every_zoom_and_in_no_other() -> None:
         point = Point(chance.uniform(-85, 85), chance.uniform(-180, 180))
         for zoom in range(QUAD_ZOOM + 1):
             x, y = tile_at(point, zoom)
-            assert quad(point) in quads_of(zoom, x, y)
+            assert quad(point) in quadkeys_covering(zoom, x, y)
             if zoom:
-                assert quad(point) not in quads_of(zoom, x ^ 1, y)
-                assert quad(point) not in quads_of(zoom, x, y ^ 1)
+                assert quad(point) not in quadkeys_covering(zoom, x ^ 1, y)
+                assert quad(point) not in quadkeys_covering(zoom, x, y ^ 1)

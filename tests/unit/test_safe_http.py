@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from city import safe_http
-from city.safe_http import NotPublic, Outward
+from city.safe_http import PrivateAddressError, SafeSession
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ from city.safe_http import NotPublic, Outward
     ],
 )  # fmt: skip
 def test_an_address_within_somebodys_own_network_is_refused(url: str) -> None:
-    with pytest.raises(NotPublic):
-        safe_http.check(url)
-    with pytest.raises(NotPublic):
-        Outward().post(url)
+    with pytest.raises(PrivateAddressError):
+        safe_http.validate_url(url)
+    with pytest.raises(PrivateAddressError):
+        SafeSession().post(url)
 
 
 def test_public_addresses_are_taken_as_they_are() -> None:
@@ -48,15 +48,15 @@ def test_public_addresses_are_taken_as_they_are() -> None:
         "https://8.8.8.8/x",
         "https://[2001:4860:4860::8888]/x",
     ):
-        assert safe_http.check(url) == url
+        assert safe_http.validate_url(url) == url
 
 
 def test_loopback_is_let_through_only_where_it_is_meant() -> None:
     url = "http://127.0.0.1:9/x"
-    assert safe_http.check(url, loopback=True) == url
+    assert safe_http.validate_url(url, loopback=True) == url
     for inner in ("http://10.0.0.7/x", "http://169.254.169.254/"):
-        with pytest.raises(NotPublic):
-            safe_http.check(inner, loopback=True)
+        with pytest.raises(PrivateAddressError):
+            safe_http.validate_url(inner, loopback=True)
 
 
 def test_a_public_name_that_leads_to_this_machine_is_not_asked(
@@ -65,8 +65,8 @@ def test_a_public_name_that_leads_to_this_machine_is_not_asked(
     port, heard = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_given, **_named: found)
-    with pytest.raises(NotPublic):
-        Outward().post(f"https://push.example:{port}/x", data=b"secret")
+    with pytest.raises(PrivateAddressError):
+        SafeSession().post(f"https://push.example:{port}/x", data=b"secret")
     time.sleep(0.1)
     assert heard == [], "not a byte was sent"
 
@@ -81,7 +81,7 @@ def test_a_certificate_is_checked_for_the_name_and_not_for_the_address(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=answer_once, args=(listener, context), daemon=True).start()
         url = f"https://localhost:{listener.getsockname()[1]}/x"
-        session = Outward(loopback=True)
+        session = SafeSession(loopback=True)
         session.verify = str(certificate)
         if is_taken:
             assert session.post(url, data=b"x").status_code == 201
@@ -123,13 +123,13 @@ def answer_once(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 def test_a_redirect_is_not_followed(server: Callable[[bytes], tuple[int, list[bytes]]]) -> None:
     port, heard = server(b"HTTP/1.1 307 Away\r\nLocation: http://10.0.0.7/\r\nContent-Length: 0\r\n\r\n")
-    answer = Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
+    answer = SafeSession(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
     assert (answer.status_code, len(heard)) == (307, 1)
 
 
 def test_of_an_endless_answer_little_is_read(server: Callable[[bytes], tuple[int, list[bytes]]]) -> None:
     port, _heard = server(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3_000_000)
-    answer = Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
+    answer = SafeSession(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
     assert len(answer.content) == safe_http.MOST_BYTES
 
 
@@ -152,7 +152,7 @@ def test_an_answer_that_trickles_in_is_cut(
         threading.Thread(target=trickle, daemon=True).start()
         began = time.monotonic()
         with pytest.raises(requests.RequestException):
-            Outward(loopback=True).post(f"http://127.0.0.1:{listener.getsockname()[1]}/x", data=b"x")
+            SafeSession(loopback=True).post(f"http://127.0.0.1:{listener.getsockname()[1]}/x", data=b"x")
     assert time.monotonic() - began < 3
 
 
@@ -163,7 +163,7 @@ def test_who_gave_no_answer_is_left_alone_for_a_while_and_others_are_not(
     monkeypatch.setattr(safe_http, "REST", 1.0)
     port, _heard = server(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
     with deadhosts.listening() as dead:
-        session, (url,) = Outward(loopback=True), dead.urls()
+        session, (url,) = SafeSession(loopback=True), dead.urls()
         with pytest.raises(requests.Timeout):
             session.post(url, data=b"x")
         for _ in range(3):
@@ -191,7 +191,7 @@ def test_a_name_that_leads_to_many_dead_addresses_is_waited_for_no_longer(
         monkeypatch.setattr(socket, "getaddrinfo", ten)
         began = time.monotonic()
         with pytest.raises(requests.Timeout):
-            Outward(loopback=True).post(f"http://localhost:{port}/x", data=b"x")
+            SafeSession(loopback=True).post(f"http://localhost:{port}/x", data=b"x")
     assert time.monotonic() - began < 3
 
 
@@ -208,7 +208,7 @@ def test_who_is_found_too_late_is_not_asked_at_all(
 
     monkeypatch.setattr(socket, "getaddrinfo", slowly)
     with pytest.raises(requests.Timeout):
-        Outward(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
+        SafeSession(loopback=True).post(f"http://127.0.0.1:{port}/x", data=b"x")
     time.sleep(0.1)
     assert heard == []
 

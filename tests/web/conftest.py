@@ -32,7 +32,7 @@ from pwa.messages import report_messages
 def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application over the town, its city file's services included, its clock standing at `now`."""
     with db.transaction(town.engine) as s:
-        config_versions.enact(s, city_file.load(settings.city))
+        config_versions.activate(s, city_file.load(settings.city))
     made: list[Flask] = []  # the clock is asked while the application is still being made
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)
@@ -125,7 +125,7 @@ def tell(town: Town, app: Flask, settings: Settings) -> Tell:
     def round_(after: timedelta = timedelta(0)) -> int:
         now = town.now + after
         with town.at_work() as scene:
-            fan_out.follow(scene.s, now)
+            fan_out.process_events(scene.s, now)
         return outbox.send_due(town.engine, outbox.open_channels(settings), report_messages.render(app), now)
 
     return round_

@@ -106,7 +106,7 @@ def test_every_page_stands_in_the_table(app: Flask) -> None:
     endpoints = {endpoint for endpoint, _, _ in doors(app)}
     assert [e for e in sorted(endpoints) if not access.roles_for(e)] == []
     known = endpoints | {endpoint.partition(".")[0] for endpoint in endpoints}
-    assert set(access.DOORS) <= known, "a line for a page that does not exist"
+    assert set(access.PAGE_ROLES) <= known, "a line for a page that does not exist"
 
 
 @pytest.mark.parametrize("name", [None, *CAST])
@@ -270,7 +270,7 @@ def test_whatever_anybody_may_read_has_a_limit(seldom: FlaskClient) -> None:
     public = [
         rule
         for rule in seldom.application.url_map.iter_rules()
-        if "GET" in (rule.methods or ()) and access.roles_for(rule.endpoint) == access.ANYBODY
+        if "GET" in (rule.methods or ()) and access.roles_for(rule.endpoint) == access.PUBLIC
     ]
     assert len(public) > 50
     for endpoint, path in {rule.endpoint: re.sub(r"<[^>]*>", "1", rule.rule) for rule in public}.items():

@@ -288,7 +288,7 @@ class TestParts:
             said = Conversation(
                 "k" * 32, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered", lang="es"
             )
-            calls.end(
+            calls.finish_call(
                 scene.s, Call(said, "+15550100142"), by=scene.actor("call-taker"), at=town.now, secret="s"
             )
         asked = {"phone": PHONE, "service": "light-out", "place": PLACE, "ends": "case"}
@@ -344,7 +344,7 @@ def test_the_cost_of_the_desk_is_known(
             said = Conversation(
                 f"{n:032x}", "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered"
             )
-            calls.end(
+            calls.finish_call(
                 scene.s, Call(said, "+15550100142"), by=scene.actor("call-taker"), at=town.now, secret="s"
             )
     desk.get("/desk")
@@ -404,7 +404,7 @@ def test_who_was_shown_what_a_caller_called_about_before_is_in_the_log(
     said = Conversation("k" * 32, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered")
     with town.at_work() as scene:
         by = scene.actor("call-taker")
-        calls.end(scene.s, Call(said, "+15550100142"), by=by, at=town.now, secret="s")
+        calls.finish_call(scene.s, Call(said, "+15550100142"), by=by, at=town.now, secret="s")
     with town.looking() as scene:
         caller = scene.s.scalars(select(Caller)).one()
     line = f"caller:{caller.id}", f"person:{town.ids['call-taker']}"

@@ -34,7 +34,7 @@ def apply(app: Flask, town: Town, now: datetime) -> Callable[[str], None]:
 
     def done(words: str) -> None:
         with db.transaction(town.engine) as s:
-            config_versions.apply(s, words, "city.toml", by=accounts.THE_SYSTEM, at=now)
+            config_versions.publish(s, words, "city.toml", by=accounts.THE_SYSTEM, at=now)
         app.config["NOW"] = app.config.get("NOW", now) + timedelta(seconds=4)
 
     return done
@@ -145,7 +145,7 @@ class TestVersions:
         path.write_text(TEXT.replace("# logo =", "logo ="), "utf-8")
         (tmp_path / "logo.svg").write_text(LOGO, "utf-8")
         with db.transaction(town.engine) as s:
-            config_versions.apply(s, city_file.whole(path), path.name, by=accounts.THE_SYSTEM, at=now)
+            config_versions.publish(s, city_file.whole(path), path.name, by=accounts.THE_SYSTEM, at=now)
         path.write_text("name = ", "utf-8")
         (tmp_path / "logo.svg").unlink()
         app = create_app(Settings(**{**vars(settings), "city": path}), now=lambda: now)

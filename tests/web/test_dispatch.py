@@ -195,7 +195,9 @@ class TestTheQueue:
             ended, marked = scene.report().case, scene.report().case
             transitions.cancel(scene.s, ended, "test", by=scene.actor("dispatcher"), at=town.now)
             for case in (ended, marked):
-                transitions.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="cancelled")
+                transitions.record_fact(
+                    scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="cancelled"
+                )
             numbers = [ended.number, marked.number]
         page = html_of(board.get("/dispatch?review=yes"))
         assert "1–2 of 2" in page
@@ -288,7 +290,9 @@ class TestWhatSomebodyMustLookAt:
     def marked(self, town: Town, lamp: str) -> str:
         with town.at_work() as scene:
             case = scene.case(lamp)
-            transitions.keep(scene.s, case, "start", by=scene.actor("rosa"), at=town.now, why="reassigned")
+            transitions.record_fact(
+                scene.s, case, "start", by=scene.actor("rosa"), at=town.now, why="reassigned"
+            )
         return lamp
 
     def test_the_drawer_says_why_and_once_looked_at_the_mark_is_gone(

@@ -159,7 +159,7 @@ def test_due_answers_come_first_and_questions_are_put_away(
     assert staff.NO_ANSWERS_YET not in found
     assert staff.NO_ANSWER_FOUND in shown(office.get("/answers/edit?q=zeppelin"))
     with town.looking() as scene:
-        number = unanswered.open_ones(scene.s)[0][0].id
+        number = unanswered.open_questions(scene.s)[0][0].id
     assert send(f"/questions/{number}").status_code == 303
     assert "zeppelin moorings" not in office.get("/answers/edit").text
     assert 'value="zeppelin moorings"' in office.get("/answers/edit/new?words=zeppelin+moorings&lang=en").text

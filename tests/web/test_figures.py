@@ -149,13 +149,13 @@ def test_a_page_says_what_was_published_and_what_has_changed_since(
 ) -> None:
     at = datetime(YEAR + 1, 1, 1, 15, tzinfo=UTC)
     city = app.extensions["cityline"].city
-    publications.publish_due(town.engine, city, at, by=accounts.THE_SYSTEM)
+    publications.publish_completed_months(town.engine, city, at, by=accounts.THE_SYSTEM)
     first = f"December 2025: {resident.PUBLISHED_VERSION(number=1, day='Thu, Jan 1')}"
     assert first in " ".join(page(client, f"/value?period={YEAR}").split())
     told = Conversation("late", "phone", datetime(YEAR, 12, 30, 15, tzinfo=UTC), 60, "taxes", "answered")
     with town.at_work() as scene:
         contacts.log(scene.s, told, by=sourcecity.TAKER, at=at)
-    publications.publish_due(town.engine, city, at + timedelta(days=1), by=accounts.THE_SYSTEM)
+    publications.publish_completed_months(town.engine, city, at + timedelta(days=1), by=accounts.THE_SYSTEM)
     later = page(client, f"/value?period={YEAR}-12")
     assert resident.PUBLISHED_VERSION(number=2, day="Fri") in later
     assert "<code>topic.taxes.contacts</code>" in later
@@ -164,7 +164,7 @@ def test_a_page_says_what_was_published_and_what_has_changed_since(
 def test_the_daily_roots_are_public(client: FlaskClient, town: Town) -> None:
     assert resident.FIRST_DAY_NOT_OVER in shown(page(client, "/data"))
     with town.at_work() as scene:
-        root = events.take_root(scene.s, date(YEAR + 1, 2, 2))
+        root = events.seal_day(scene.s, date(YEAR + 1, 2, 2))
         assert root is not None
         sha = root.hash
     assert sha in page(client, "/data")

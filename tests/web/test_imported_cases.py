@@ -132,7 +132,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
         scene.s.execute(update(SecretLink).values(token_hash=intake.hashed(token)))
         transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
         (message,) = scene.s.scalars(select(Message))
         letter = report_messages.render(app)(scene.s, message)
     assert letter is not None

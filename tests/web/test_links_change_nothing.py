@@ -102,7 +102,7 @@ def test_no_link_of_any_letter_changes_a_row(
         STATES[state](scene, report.case)
         report_id, wish_id = report.id, wish.id
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     found = {
         link
         for kind in KINDS
@@ -141,7 +141,7 @@ def links(town: Town, app: Flask, kind: str, lang: str, wish_id: int, sure: bool
             wish.confirmed_at = None
         message = Message(kind=kind, subscription=wish, event_seq=1)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fan_out, "holds", lambda _s, _message: True)
+            patch.setattr(fan_out, "is_still_valid", lambda _s, _message: True)
             letter = report_messages.render(app)(scene.s, message)
     assert letter is not None
     told = letterbox.text(letter) + letter["List-Unsubscribe"]

@@ -173,9 +173,9 @@ def test_a_revision_that_leads_nowhere_asks_to_load_the_list_again(
 def test_a_revision_from_before_a_restore_asks_to_load_the_list_again(
     open_board: Callable[..., Board], town: Town, lamp: str
 ) -> None:
-    epochs.boot(town.engine, town.now)
+    epochs.start_epoch(town.engine, town.now)
     here = open_board()
-    epochs.boot(town.engine, town.now + timedelta(minutes=1))
+    epochs.start_epoch(town.engine, town.now + timedelta(minutes=1))
     assert "rev" in here.hear(), "a start that lost nothing is no reason"
     seq, _dash, _epoch = here.since.partition("-")
     here.since = f"{seq}-{'0' * 16}"  # an epoch that this database has never seen

@@ -169,7 +169,7 @@ def test_two_who_share_a_browser_are_both_known_in_it(town: Town, app: Flask) ->
         browser.post("/logout", data={"csrf_token": token(browser)})
     for name in ("rosa", "tom", "dispatcher"):
         ask(browser, f"{name}@town.test")
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         newest = s.query(LoginCode).order_by(LoginCode.id.desc()).limit(3)
         assert {row.email: row.known for row in newest} == {
             HERS: True, "tom@town.test": True, "dispatcher@town.test": False,

@@ -109,7 +109,7 @@ class Post:
         """What goes out in a round of the worker so much later."""
         before, now = len(self.sent), self.town.now + after
         with self.town.at_work() as scene:
-            fan_out.follow(scene.s, now)
+            fan_out.process_events(scene.s, now)
         outbox.send_due(self.town.engine, {"email": self}, report_messages.render(self.app), now)
         return self.sent[before:]
 
@@ -137,7 +137,7 @@ def staged(scene: Scene, name: str) -> Photo:
 
 def stored(town: Town, app: Flask) -> None:
     held = app.extensions["cityline"]
-    photos.settle_all(town.engine, held.store, held.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, held.store, held.settings.var, town.now)
 
 
 def told(town: Town, app: Flask, secret: str, *, lang: str = "en", **changes: Any) -> int:
@@ -190,10 +190,10 @@ def every(town: Town, app: Flask, post: Post, secret: str, lang: str) -> dict[st
         intake.show(scene.s, mine, by=scene.actor("dispatcher"), at=town.now)
         about = subscriptions.case(scene.s, "26-000001")
         assert about
-        follower = subscriptions.follow(scene.s, about, "bea@mail.test", lang=lang, at=town.now).id
+        follower = subscriptions.subscribe(scene.s, about, "bea@mail.test", lang=lang, at=town.now).id
         area = subscriptions.street(scene.s, "Tansy Street")
         assert area
-        place = subscriptions.follow(scene.s, area, "cy@mail.test", lang=lang, at=town.now).id
+        place = subscriptions.subscribe(scene.s, area, "cy@mail.test", lang=lang, at=town.now).id
     found["follow"], found["follow street"] = post.round()
     confirm(town, follower)
     confirm(town, place)
@@ -351,12 +351,12 @@ def test_who_follows_or_wants_texts_gets_no_whole_receipt(
         number = intake.subscribe(scene.s, report, "+15550100142", channel="sms", lang="en", at=town.now).id
         about = subscriptions.case(scene.s, "26-000001")
         assert about
-        follower = subscriptions.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
+        follower = subscriptions.subscribe(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
     post.round()
     confirm(town, number)
     confirm(town, follower)
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
         assert len(scene.s.scalars(select(Message).where(Message.kind == "receipt")).all()) == 3
 
 
@@ -386,7 +386,7 @@ def test_a_follower_sees_photos_only_once_they_are_shown_and_as_a_stranger(
     with town.at_work() as scene:
         about = subscriptions.case(scene.s, "26-000001")
         assert about
-        wish = subscriptions.follow(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
+        wish = subscriptions.subscribe(scene.s, about, "bea@mail.test", lang="en", at=town.now).id
     confirm(town, wish)
     post.round()
     close(town, app)

@@ -53,7 +53,7 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
             private.case.number, merged.case.number, intake.token_for(SECRET, "canary"),
         )  # fmt: skip
     store = storage.open_store(settings)
-    photos.settle_all(town.engine, store, settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store, settings.var, town.now)
     with town.looking() as scene:
         found.photo = scene.s.get_one(Report, found.report_id).photos[0].id
     return found

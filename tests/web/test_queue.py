@@ -447,7 +447,7 @@ class TestTheTable:
     def test_it_is_one_moment_however_long_it_is_read(self, town: Town) -> None:
         made = fill(town)
         with town.looking() as scene:
-            pages = city_board.everything(scene.s, View(), now=town.now, at_once=3)
+            pages = city_board.all_rows(scene.s, View(), now=town.now, at_once=3)
             seen = [case.number for case in next(pages)]
             unread = next(number for number in made if number not in seen)
             with town.at_work() as other:
@@ -502,7 +502,7 @@ def test_what_must_be_looked_at_is_counted_so_far(town: Town, monkeypatch: pytes
     for n in range(5):
         with town.looking() as scene:
             kept = city_board.tally(scene.s, city_board.services(scene.s))
-            assert city_board.totals(scene.s, [view], kept, now=town.now) == [Total(min(n, 3), more=n > 3)]
+            assert city_board.counts(scene.s, [view], kept, now=town.now) == [Total(min(n, 3), more=n > 3)]
             assert city_board.count(scene.s, view, now=town.now) == n
         with town.at_work() as scene:
             scene.report().case.review = "late"

@@ -31,7 +31,7 @@ def case(town: Town) -> tuple[str, str, str]:
         intake.show(scene.s, report, by=scene.actor("dispatcher"), at=town.now)
         number, photo_id = report.case.number, photo.id
         token = intake.token_for(SECRET, report.key)
-    photos.settle_all(
+    photos.move_staged_to_storage(
         town.engine, storage.open_store(town.settings), town.settings.var, town.now, only=[photo_id]
     )
     return number, photo_id, token

@@ -171,7 +171,7 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
         )
         found = Full(told.case.number, slug="d-1", token=intake.token_for(SECRET, "full"))
         report_id = told.id
-    photos.settle_all(town.engine, storage.open_store(settings), settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, storage.open_store(settings), settings.var, town.now)
     with town.looking() as scene:
         found.photo_id = scene.s.get_one(Report, report_id).photos[0].id
     return found
@@ -287,7 +287,7 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
 
     def told() -> None:
         with town.at_work() as scene:
-            fan_out.follow(scene.s, town.now)
+            fan_out.process_events(scene.s, town.now)
         outbox.send_due(town.engine, {"email": Box()}, report_messages.render(app), town.now)
 
     told()
@@ -330,7 +330,7 @@ def addresses(app: Flask, full: Full, town: Town, name: str | None) -> Iterator[
             continue
         if rule.endpoint in ("shell.static", "shell.readyz", "account.use_link"):
             continue
-        anybody = access.roles_for(rule.endpoint) == access.ANYBODY
+        anybody = access.roles_for(rule.endpoint) == access.PUBLIC
         if name in (None, "dispatcher") if anybody else name and may(town, name, rule.endpoint):
             yield filled(rule, full)
     if name is None:
@@ -350,7 +350,7 @@ DEEDS = ("assign", "wait", "close", "merge", "cancel", "note", "unassign", "resu
 def may(town: Town, name: str, endpoint: str) -> bool:
     roles = access.roles_for(endpoint)
     with town.looking() as scene:
-        return roles == access.ANYBODY or bool(scene.actor(name).roles.intersection(roles))
+        return roles == access.PUBLIC or bool(scene.actor(name).roles.intersection(roles))
 
 
 def filled(rule: Rule, full: Full) -> str:

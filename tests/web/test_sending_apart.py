@@ -186,10 +186,12 @@ def danger(town: Town, endpoints: list[str]) -> None:
     """A dangerous case that browsers follow is closed: they hear of it without waiting for the morning."""
     with town.at_work() as scene:
         report = scene.report(danger=True)
-        about = subscriptions.About("case", report.case.number, report.case_id)
+        about = subscriptions.Target("case", report.case.number, report.case_id)
         for endpoint in endpoints:
             keys = PushService().browser("ana").told["keys"]
-            subscriptions.follow(scene.s, about, endpoint, channel="push", keys=keys, lang="en", at=town.now)
+            subscriptions.subscribe(
+                scene.s, about, endpoint, channel="push", keys=keys, lang="en", at=town.now
+            )
     with town.at_work() as scene:
         case, by = scene.s.get_one(Case, about.case_id), scene.actor("dispatcher")
         transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")

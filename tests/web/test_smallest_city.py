@@ -44,7 +44,7 @@ def app(engine: Engine, settings: Settings, smallest: Path, now: datetime) -> It
     """The application over that city, with one person for every role."""
     with db.transaction(engine) as s:
         text = city_file.whole(smallest)
-        config_versions.apply(s, text, smallest.name, by=accounts.THE_SYSTEM, at=now - timedelta(days=400))
+        config_versions.publish(s, text, smallest.name, by=accounts.THE_SYSTEM, at=now - timedelta(days=400))
         s.add(crew := Crew(name="Street"))
         s.add(Address(label="1 Main Street", lat=41.5, lon=-87.5, cell="x"))  # for the desk, which has no map
         s.flush()
@@ -165,7 +165,7 @@ def test_a_call_can_end_in_each_way_and_is_counted_for_its_department(
 ) -> None:
     with last_month(app):
         end_calls(log_in, token)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         ends = s.execute(select(Contact.outcome, Contact.topic_code).order_by(Contact.id)).all()
         assert [tuple(row) for row in ends] == [
             ("case", "works"), ("answered", "works"), ("transferred", "works"), ("dropped", "works"),

@@ -150,7 +150,7 @@ def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, clien
     with town.at_work() as scene:
         case, rosa = scene.assigned(), scene.actor("rosa")
         transitions.close(scene.s, case, by=rosa, at=town.now, outcome="fixed", no_photo="dark")
-        transitions.take_back(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
+        transitions.undo_own_completion(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
         number = case.number
     page = client.get(f"/case/{number}").text
     assert page.index(shared.PUBLIC_STEP_TAKEN_BACK) < page.index(shared.FIXED)
@@ -159,7 +159,7 @@ def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, clien
 def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         case, by = scene.assigned(), scene.actor("dispatcher")
-        was = transitions.as_it_is(case)
+        was = transitions.snapshot(case)
         transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
         transitions.undo_batch(
             scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1
@@ -267,7 +267,7 @@ def letters(town: Town, app: Flask, settings: Settings) -> list[EmailMessage]:
             sent.append(message)
 
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     outbox.send_due(town.engine, {"email": Box()}, report_messages.render(app), town.now)
     return sent
 

@@ -20,7 +20,7 @@ from wording import city, messages, resident, shared
 from city import settings as city_settings
 from city.cases import transitions
 from city.db.models import Case, Message, Subscription
-from city.notifications.sms import Gateway, Text
+from city.notifications.sms import SmsGateway, SmsMessage
 from city.settings import Settings, WrongSetting
 
 WHERE = "/sent/26-000001-A/news"
@@ -176,13 +176,13 @@ def test_a_city_without_a_gateway_offers_no_texts(
     assert browser.post(WHERE, data={"csrf_token": token(), "phone": "202 555 0142"}).status_code == 422
 
 
-TEXT = Text("+12025550142", 'A "lamp" & {to}\nñ', "m1")
+TEXT = SmsMessage("+12025550142", 'A "lamp" & {to}\nñ', "m1")
 
 
 def test_each_gap_is_written_as_its_surroundings_want_it(gateway: FakeGateway) -> None:
-    Gateway(gateway.url, '{"to": "{to}", "body": "{text}", "ref": "{id}"}').send(TEXT)
-    Gateway(gateway.url, "to={to}&body={text}").send(TEXT)
-    Gateway(f"{gateway.url}?to={{to}}&body={{text}}", "").send(TEXT)
+    SmsGateway(gateway.url, '{"to": "{to}", "body": "{text}", "ref": "{id}"}').send(TEXT)
+    SmsGateway(gateway.url, "to={to}&body={text}").send(TEXT)
+    SmsGateway(f"{gateway.url}?to={{to}}&body={{text}}", "").send(TEXT)
     (_, json_kind, as_json), (_, form_kind, as_form), (path, _, _) = gateway.taken
     assert json_kind == "application/json"
     assert json.loads(as_json) == {"to": TEXT.to, "body": TEXT.words, "ref": "m1"}
@@ -193,7 +193,7 @@ def test_each_gap_is_written_as_its_surroundings_want_it(gateway: FakeGateway) -
 
 def test_what_is_noted_of_a_fault_holds_neither_the_text_nor_the_key() -> None:
     with pytest.raises(OSError, match="isn't answering") as fault:
-        Gateway("http://127.0.0.1:9/?key=canary&to={to}&text={text}", "").send(TEXT)
+        SmsGateway("http://127.0.0.1:9/?key=canary&to={to}&text={text}", "").send(TEXT)
     assert "canary" not in str(fault.value)
     assert "555" not in str(fault.value)
 

@@ -80,7 +80,9 @@ def test_after_a_restore_nothing_that_a_browser_has_is_taken_for_the_present(
     with town.at_work() as scene:
         scene.report()
     asked = {"If-None-Match": board.get(TILE).headers["ETag"]}
-    epochs.boot(town.engine, town.now)  # the log of what was put back is as long, and the server has started
+    epochs.start_epoch(
+        town.engine, town.now
+    )  # the log of what was put back is as long, and the server has started
     assert board.get(TILE, headers=asked).status_code == 200
 
 

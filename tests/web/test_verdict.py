@@ -53,7 +53,7 @@ def letters(town: Town, app: Flask) -> Callable[..., list[EmailMessage]]:
 
         at = town.now + timedelta(days=days)
         with town.at_work() as scene:
-            fan_out.follow(scene.s, at)
+            fan_out.process_events(scene.s, at)
         outbox.send_due(town.engine, {"email": Box()}, report_messages.render(app), at)
         return sent
 

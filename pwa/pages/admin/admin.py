@@ -209,7 +209,7 @@ def send_again(number: int) -> Response:
     """Puts one message back into the outbox."""
     with access.writing() as s:
         message = access.or_404(s.get(Message, number))
-        outbox.again(s, message, at=access.now())
+        outbox.retry(s, message, at=access.now())
     return go(url_for("admin.mail", said="again"))
 
 
@@ -217,7 +217,7 @@ def send_again(number: int) -> Response:
 def send_all_again() -> Response:
     """Puts all that was given up back into the outbox: the mail server was the fault, and is mended."""
     with access.writing() as s:
-        outbox.again_all(s, at=access.now())
+        outbox.retry_all(s, at=access.now())
     return go(url_for("admin.mail", said="again"))
 
 

@@ -82,7 +82,7 @@ def listed() -> Response:
             rows, total = articles.headings(
                 s, localization.lang(), department=known, retired=retired, limit=MOST
             )
-        questions, asked = unanswered.open_ones(s, known)
+        questions, asked = unanswered.open_questions(s, known)
         return render(
             "editor/answers.html", rows=rows, total=total, departments=departments, department=known,
             retired=retired, questions=questions, asked=asked, votes=articles.votes(s),
@@ -94,7 +94,7 @@ def listed() -> Response:
 def settle(number: int) -> Response:
     """Somebody has seen to a question: it is listed no more until it is asked again."""
     with access.writing() as s:
-        unanswered.settle(s, number, by=g.actor, at=access.now())
+        unanswered.resolve(s, number, by=g.actor, at=access.now())
     department = request.form.get("department", "")
     return go(url_for(".listed", department=department or None, said="done", _anchor="questions"))
 

@@ -20,7 +20,7 @@ from city.board.rows import Row
 from city.cases import duplicates, queries, sla
 from city.cases import search as case_search
 from city.cases.duplicates import Candidate
-from city.cases.queries import Sight
+from city.cases.queries import PublicCase
 from city.config.city_file import Service
 from city.db import models
 from city.db.models import Caller
@@ -39,7 +39,7 @@ from city.people.contacts import (
 )
 from city.reports import calls, service_matcher
 from city.reports.calls import Call
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 from city.reports.service_matcher import Kind
 from pwa.messages import sentences
 from pwa.web import access, errors, formatting, forms, localization, report_place
@@ -145,7 +145,7 @@ def _kept(form: CallForm) -> Response:
     call = _call(form, known, spot, at)
     try:
         with access.writing() as s:
-            _contact, report = calls.end(s, call, by=g.actor, at=at, secret=here.settings.secret_key)
+            _contact, report = calls.finish_call(s, call, by=g.actor, at=at, secret=here.settings.secret_key)
             number = report.case.number if report else ""
     except Refused as refused:
         if refused.code == "kept_already":  # what was corrected after its answer was lost is another call
@@ -203,7 +203,7 @@ def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, An
         "say": _said(s, form, spot, answer, lang), "answer": answer,
         "replies_by": _replies_by(form.report.service), "reply_by": _reply_by(form, known),
         "languages": access.here().city.languages, "region": access.here().city.region,
-        "spoken": callers.spoken,
+        "spoken": callers.format_number,
     }  # fmt: skip
 
 
@@ -276,7 +276,7 @@ def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
     city = access.here().city
     offered = article_search.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
     by_code = {service.code: service for service in city.services}
-    likely = service_matcher.meant(_kinds(), typed, 2 * KINDS)
+    likely = service_matcher.match_services(_kinds(), typed, 2 * KINDS)
     codes = [*likely, *(code for answer in offered for code in answer.services)]
     lines = [
         (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code
@@ -323,7 +323,7 @@ def _near(s: Session, service: Service | None, spot: Spot) -> list[tuple[Row, Ca
     """Open cases that this may be and can join, the likeliest first."""
     if service is None or spot.place is None:
         return []
-    maybe = duplicates.near(s, service.code, spot.place, at=access.now(), limit=NEAR)
+    maybe = duplicates.candidates_near(s, service.code, spot.place, at=access.now(), limit=NEAR)
     shown = {row.id: row for row in queue_rows.of_ids(s, [each.case_id for each in maybe])}
     return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
 
@@ -356,7 +356,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
     the caller joins how it stands: it has a day of its own, or waits."""
     questions = [localization.said(each["words"]) for each in service.questions]
     row = s.get(models.Service, service.code)
-    due = sla.times(sla.offered(row, urgent=service.urgent), access.now()).due if row else None
+    due = sla.due_and_risk(sla.offered(row, urgent=service.urgent), access.now()).due if row else None
     if service.office:
         answered = (
             _("You'll have an answer by %(day)s. How can we reach you?", day=localization.long_day(due))
@@ -388,7 +388,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
     return [where, *questions, *promised]
 
 
-def _joined(s: Session, number: str | None) -> Sight | None:
+def _joined(s: Session, number: str | None) -> PublicCase | None:
     """The case that the caller's report joins, as anyone may know it; None where none can be joined."""
     case = queries.by_number(s, number) if number else None
     if case is None:
@@ -477,9 +477,9 @@ def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
     )
 
 
-def _telling(form: CallForm, spot: Spot, lang: str) -> Telling:
+def _telling(form: CallForm, spot: Spot, lang: str) -> NewReport:
     told, service = form.report, form.report.service
-    return Telling(
+    return NewReport(
         key=told.key, service_code=service.code if service else "", channel=form.channel, lang=lang,
         words=told.words, place=spot.place, answers=dict(told.answers), join=told.join,
         about_place=told.place if service and service.office else "",

@@ -173,7 +173,7 @@ def close(number: str) -> Response:
 
     try:
         # Unpacking takes long, so it is done before anything is locked.
-        pictures = [processing.develop(f.stream) for f in _uploads()]
+        pictures = [processing.process(f.stream) for f in _uploads()]
     except BadPhoto as fault:
         noted.photo(fault.code)
         return _opened(number, doing="close", fault=fault)
@@ -181,7 +181,9 @@ def close(number: str) -> Response:
         number, verb, _("Case closed. We'll let everyone who asked for updates know."), doing="close"
     )
     if taken and answer.status_code < 400:
-        photos.settle_all(here.engine, here.store, here.settings.var, at, only=[p.id for p in taken])
+        photos.move_staged_to_storage(
+            here.engine, here.store, here.settings.var, at, only=[p.id for p in taken]
+        )
     return answer
 
 
@@ -226,13 +228,13 @@ def unmerge(number: str) -> Response:
 def tell_apart(number: str) -> Response:
     """The case and the one in `other` look alike and are two problems."""
     said = _("Marked as not duplicates.")
-    return _pair(number, not_duplicates.tell_apart, said)
+    return _pair(number, not_duplicates.mark_not_duplicate, said)
 
 
 @bp.post("/cases/<number>/one-again")
 def one_again(number: str) -> Response:
     """The case and the one in `other` may be one problem after all."""
-    return _pair(number, not_duplicates.one_again, _("These may be duplicates again."))
+    return _pair(number, not_duplicates.unmark_not_duplicate, _("These may be duplicates again."))
 
 
 @bp.post("/cases/<number>/cancellation")
@@ -309,7 +311,7 @@ def show(number: str) -> Response:
 def ask_erasure(number: str) -> Response:
     """Says what would go, before anything goes."""
     with access.reading() as s:
-        found = access.or_404(queries.whole(s, number))
+        found = access.or_404(queries.load_full(s, number))
         report = access.or_404(_report(found, request.args.get("report", "")))
         return render("dispatch/erasure.html", case=found, report=report, args=args_of(view_asked()))
 
@@ -386,12 +388,12 @@ def _drawer(
     s: Session, number: str, *, doing: str, said: str, fault: Refused | BadPhoto | None, merging: str
 ) -> Drawer:
     seen = changes.last_line(s, number)  # before the case: what comes between them is asked about, not missed
-    found = access.or_404(queries.whole(s, number))
+    found = access.or_404(queries.load_full(s, number))
     story = queries.story(s, found)
     publish = access.here().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
-    apart = queries.numbers(s, duplicates.told_apart(s, found))
-    maybe = {one.number: one for one in duplicates.like(s, found, apart=apart)}
+    apart = queries.numbers(s, duplicates.is_not_duplicate(s, found))
+    maybe = {one.number: one for one in duplicates.candidates_for_case(s, found, apart=apart)}
     merged, root = queries.duplicates_of(s, found), transitions.root_of(s, found)
     others = [twin.number for twin in (*merged, root) if twin is not found]
     whole = queries.whole_many(s, [*others, *maybe, *apart.values()])  # what their cards show
@@ -409,7 +411,7 @@ def _drawer(
     acts = [act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)]
     return Drawer(
         case=found,
-        standing=sla.standing(found, access.now()),
+        standing=sla.sla_status(found, access.now()),
         moves=moves,
         acts=acts,
         near=[(twin, maybe[twin.number]) for twin in whole if twin.number in maybe],
@@ -420,7 +422,7 @@ def _drawer(
         names=queries.names(s, {event.actor for event, _words in story}),
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
-        wishes=_wishes(s, queries.told_of(s, found) if merged else found.reports),
+        wishes=_wishes(s, queries.report_count(s, found) if merged else found.reports),
         doing=doing if doing in FORMS and doing in (*moves, *acts) else "",
         said=said,
         fault=_fault(fault),
@@ -440,12 +442,12 @@ def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:
         return {}
     first = [(report, closing_feedback.first_told(s, report)) for report in family]
     told = {one.key for _, one in first if one.channel != "web" and not one.erased_at}
-    ways = callers.wishes(s, told) if told else {}
+    ways = callers.contact_preferences(s, told) if told else {}
     return {report.number: _wish(report, *ways[one.key]) for report, one in first if one.key in ways}
 
 
 def _wish(report: Report, how: str, phone: str) -> Wish:
-    number = callers.spoken(phone, access.here().city.region) if phone else ""
+    number = callers.format_number(phone, access.here().city.region) if phone else ""
     if how == "email":
         confirmed = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
         return Wish("send", _("Email") if confirmed else _("Email, not confirmed yet"), not confirmed)

@@ -50,7 +50,7 @@ def _do(operation_id: str, verb: Callable[..., object]) -> Response:
     except Refused as refused:
         return _page(refused)
     if isinstance(waiting, list) and waiting:
-        photos.settle_all(here.engine, here.store, here.settings.var, at, only=waiting)
+        photos.move_staged_to_storage(here.engine, here.store, here.settings.var, at, only=waiting)
     return go(url_for("fieldwork.board", said="done"))
 
 

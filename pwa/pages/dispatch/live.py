@@ -37,7 +37,7 @@ def news() -> Response:
         told: dict[str, Any] = {"rev": f"{known.log}-{known.epoch}", "at": localization.clock(at)}
         if seq is None or not known.log - changes.STALE <= seq <= known.log:
             return jsonify(told | {"reset": True})
-        found = presence.lookers(s, number, at=at) if number else []
+        found = presence.viewers(s, number, at=at) if number else []
         if others := [name for person, name, _seen in found if person != me]:
             told["else"] = others
         if seq < known.log:

@@ -38,12 +38,12 @@ def redact(number: str, photo_id: str) -> Response:
         return _gone(number)
     try:
         boxes = _boxes(rows)
-        redaction.check(boxes)
+        redaction.validate(boxes)
         if request.form.get("do") != "cover":
             return _form(number, photo_id, rows)
         with access.reading() as s:
             _case, photo = _both(s, number, photo_id)
-        covered = redaction.cover(photo, boxes, here.store, here.settings.var)
+        covered = redaction.redact_copy(photo, boxes, here.store, here.settings.var)
         redaction.redact(here.engine, here.store, here.settings.var, covered, by=g.actor, at=at)
     except Refused as refused:
         if refused.code == "photo_gone":
@@ -67,7 +67,7 @@ def _form(
 ) -> Response:
     with access.reading() as s:
         case, photo = _both(s, number, photo_id)
-        others = redaction.shared(s, photo)
+        others = redaction.photos_sharing_bytes(s, photo)
     spare = max(1, ROWS - len(rows)) if len(rows) < redaction.MOST_BOXES else 0
     return render(
         "dispatch/redaction.html", status=422 if fault else 200, case=case, photo=photo, others=others,
@@ -106,7 +106,7 @@ def _number(value: str, nth: int) -> float:
 def _gone(number: str) -> Response:
     """Somebody else covered it a moment before: the case shows the photo as it is now."""
     with access.reading() as s:
-        access.or_404(queries.whole(s, number))
+        access.or_404(queries.load_full(s, number))
     flash(errors.words(Refused("photo_gone")))
     return go(url_for("dispatch.case", number=number))
 
@@ -118,6 +118,6 @@ def _is_here(photo_id: str) -> bool:
 
 def _both(s: Session, number: str, photo_id: str) -> tuple[Case, Photo]:
     """The case with that number, and its photo; anything else does not exist."""
-    case: Any = access.or_404(queries.whole(s, number))
+    case: Any = access.or_404(queries.load_full(s, number))
     photo = access.or_404(s.get(Photo, photo_id))
     return case, access.or_404(photo if photo.case_id == case.id else None)

@@ -34,9 +34,9 @@ def table() -> Response:
     view, here, now = view_asked().whole, access.here(), access.now()
 
     def lines() -> Iterator[bytes]:
-        with db.reading(here.engine) as s:
+        with db.read_session(here.engine) as s:
             yield csv_cells.lines([COLUMNS])
-            for rows in board_queries.everything(s, view, now=now):
+            for rows in board_queries.all_rows(s, view, now=now):
                 yield csv_cells.lines(_row(row) for row in rows)
 
     answer = Response(stream_with_context(lines()), mimetype="text/csv")

@@ -15,13 +15,13 @@ bp = Blueprint("verdict", __name__)
 @bp.get("/s/<token>/fixed")
 def ask_fixed(token: str) -> Response:
     """Opens a message's link "Yes, it is fixed" as secret() opens its own."""
-    return own_report.led_by(token, "verdict.fixed")
+    return own_report.open_secret_link(token, "verdict.fixed")
 
 
 @bp.get("/s/<token>/not-fixed")
 def ask_not_fixed(token: str) -> Response:
     """Opens a message's link "No, it is not fixed"."""
-    return own_report.led_by(token, "verdict.not_fixed")
+    return own_report.open_secret_link(token, "verdict.not_fixed")
 
 
 @bp.get("/case/<number>/fixed")
@@ -90,10 +90,10 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
         sight = queries.own(s, mine, now=access.now(), publish=access.here().publish)
         response = render(
             "resident/verdict.html", sight=sight, mine=mine, mended=mended,
-            closing=closing_feedback.closing_of(root), until=own_report.until(s, sight, mine),
+            closing=closing_feedback.closing_of(root), until=own_report.expires(s, sight, mine),
             confirmed=closing_feedback.confirmed(s, mine, root),
             may_say=closing_feedback.can_be_not_fixed(mine, root),
-            answered=own_report.said(
+            answered=own_report.flash_text(
                 closing_feedback.answered(s, mine, root).replace(" ", "-"), office=root.service.office
             ),
             faults=refused, words=words,

@@ -9,7 +9,7 @@ from city.cases import queries
 from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
-from city.notifications.subscriptions import About
+from city.notifications.subscriptions import Target
 from city.people import callers
 from city.reports import intake
 from pwa.web import access, errors, forms, localization
@@ -31,7 +31,7 @@ def choose() -> Response:
         known = subscriptions.area_names(s)
         found = _place(s, typed, known) if typed else None
         of_house = subscriptions.streets_of(s, typed) if typed and not found else []
-        like = of_house or (subscriptions.streets_like(s, typed) if not found else [])
+        like = of_house or (subscriptions.search_streets(s, typed) if not found else [])
     if found:
         return go(url_for("follow.about", kind=found.kind, name=found.name))
     fault = errors.words(Refused("unknown_place_to_follow")) if typed and not of_house else ""
@@ -58,7 +58,7 @@ def ask(kind: str, name: str) -> Response:
         address = callers.normal(phone, here.city.region) if channel == "sms" else email
         with access.writing() as s:
             what = access.or_404(_named(s, kind, name))
-            subscriptions.follow(
+            subscriptions.subscribe(
                 s, what, address, channel=channel, lang=localization.lang(), weekly=weekly, at=access.now()
             )
     except Refused as refused:
@@ -78,7 +78,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
         endpoint, keys = webpush.checked(told, access.here().settings)
         weekly = isinstance(told, dict) and told.get("often") == "week"
         with access.writing() as s:
-            subscriptions.follow(
+            subscriptions.subscribe(
                 s, access.or_404(_named(s, kind, name)), endpoint, channel="push", keys=keys,
                 lang=localization.lang(), weekly=weekly, at=access.now(),
             )  # fmt: skip
@@ -123,13 +123,13 @@ def end(subscription: int, code: str) -> Response:
     return go(url_for("follow.mine", subscription=subscription, code=code, ended=1))
 
 
-def _place(s: Session, typed: str, known: list[str]) -> About | None:
+def _place(s: Session, typed: str, known: list[str]) -> Target | None:
     """The area, or else the street, that somebody typed the name of."""
     area = next((name for name in known if name.casefold() == typed.casefold()), "")
     return subscriptions.area(s, area) or subscriptions.street(s, typed)
 
 
-def _named(s: Session, kind: str, name: str) -> About | None:
+def _named(s: Session, kind: str, name: str) -> Target | None:
     finds = {"case": subscriptions.case, "area": subscriptions.area, "street": subscriptions.street}
     return finds[kind](s, name) if kind in finds else None
 
@@ -149,7 +149,7 @@ def _about(
         return render(
             "follow/about.html", status=422 if refused else 200, about=what, typed=typed or {},
             faulty=channel, fault=errors.words(refused) if refused else "",
-            sight=sights[0] if sights else None, others=subscriptions.around(s, what) if sights else [],
+            sight=sights[0] if sights else None, others=subscriptions.streets_near(s, what) if sights else [],
             asked=request.args.get("asked", ""), push_key=webpush.public_key(here.settings),
             texts=bool(here.settings.sms_url),
         )  # fmt: skip

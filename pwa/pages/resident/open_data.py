@@ -31,7 +31,7 @@ def page() -> Response:
     """The files of last night, and the roots of the last month with how to check them."""
     edition = _edition()
     with access.reading() as s:
-        roots = events.roots(s, SHOWN)
+        roots = events.daily_roots(s, SHOWN)
     canonical = access.here().settings.base_url + url_for(".page")
     return render(
         "figures/data.html", roots=roots, indexed=True, canonical=canonical, edition=edition,
@@ -73,7 +73,7 @@ def file(name: str) -> Response:
 def table() -> Response:
     """Every root there ever was."""
     with access.reading() as s:
-        rows = [(root.day.isoformat(), root.seq, root.prev, root.hash) for root in events.roots(s)]
+        rows = [(root.day.isoformat(), root.seq, root.prev, root.hash) for root in events.daily_roots(s)]
     head = ("day", "last line", "root before", "root")
     answer = Response(csv_cells.lines([head, *rows]), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=roots.csv"

@@ -20,16 +20,24 @@ def page() -> Response:
     """The figures of ?period; the file has the year before of every row as well."""
     period, city = metric_labels.asked(), access.here().city
     with access.reading() as s:
-        figures = metrics.performance(s, city, period, compared=False)
+        figures = metrics.sla_metrics(s, city, period, compared=False)
         versions = publications.versions(s, figures.period)
         tables = list(dict.fromkeys(cell.table for cell in figures.cells.values()))
         names = {table: metric_labels.row_name(s, table, figures.rows(table)) for table in tables}
     return render(
-        "figures/performance.html", figures=figures, names=names, measures=metric_labels,
-        versions=versions, silent_days=publications.SILENT_DAYS, tables=tables,
-        months=_months(figures), left=_left(figures), few=metrics.FEW, indexed=not request.args,
+        "figures/performance.html",
+        figures=figures,
+        names=names,
+        measures=metric_labels,
+        versions=versions,
+        silent_days=publications.SILENT_DAYS,
+        tables=tables,
+        months=_months(figures),
+        left=_left(figures),
+        few=metrics.SUPPRESSION_THRESHOLD,
+        indexed=not request.args,
         canonical=access.here().settings.base_url + url_for(".page"),
-    )  # fmt: skip
+    )
 
 
 @bp.get("/performance.csv")
@@ -37,7 +45,7 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = metric_labels.asked()
     with access.reading() as s:
-        return metric_labels.as_csv(s, "performance", metrics.performance(s, access.here().city, period))
+        return metric_labels.as_csv(s, "performance", metrics.sla_metrics(s, access.here().city, period))
 
 
 def _months(figures: Figures) -> list[Lines]:

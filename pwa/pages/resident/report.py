@@ -22,7 +22,7 @@ from werkzeug.datastructures import FileStorage
 
 from city import files as city_files
 from city.cases import duplicates, queries, transitions
-from city.cases.queries import Sight, Step
+from city.cases.queries import PublicCase, TimelineEntry
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
 from city.geo import Point, distance
@@ -162,7 +162,7 @@ def add_photo() -> tuple[Response, int]:
         abort(422)
     upload = cast(BinaryIO, request.files["photo"].stream)
     try:
-        new = processing.develop(upload)
+        new = processing.process(upload)
         with access.writing() as s:
             photo = photos.stage(
                 s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
@@ -256,7 +256,7 @@ def ask_news(number: str) -> Response:
 @bp.get("/s/<token>")
 def secret(token: str) -> Response:
     """Opens a secret link: the browser keeps the token, and the address forgets it."""
-    return own_report.led_by(token, "resident.case")
+    return own_report.open_secret_link(token, "resident.case")
 
 
 @bp.get("/case/<path:number>")  # an old system may have written "2024/00123"
@@ -326,7 +326,7 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
         faults.append(("photos", errors.words(BadPhoto("too_many"))))
     for file in given[:room]:
         try:
-            new = processing.develop(cast(BinaryIO, file.stream))
+            new = processing.process(cast(BinaryIO, file.stream))
             with access.writing() as s:
                 photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
         except Busy:
@@ -394,7 +394,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
         return _form(form, faults)
     try:
         with access.writing() as s:
-            taken = intake.take(
+            taken = intake.submit(
                 s, _telling(form, spot), at=access.now(), token=token,
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
@@ -463,8 +463,8 @@ def _unasked(form: ReportForm) -> bool:
     return form.seen is None and form.join is None and not form.danger and not is_fragment()
 
 
-def _telling(form: ReportForm, spot: Spot) -> intake.Telling:
-    return intake.Telling(
+def _telling(form: ReportForm, spot: Spot) -> intake.NewReport:
+    return intake.NewReport(
         key=form.key, service_code=form.service.code if form.service else "", channel="web",
         lang=localization.lang(), words=form.words, place=spot.place, answers=dict(form.answers),
         danger=form.danger, join=form.join,
@@ -488,12 +488,12 @@ def _fault(form: ReportForm, refused: Refused) -> Fault:
     return ids.get(refused.code, "place"), errors.words(refused)
 
 
-def _near(s: Session, service: Service, place: Place) -> list[tuple[Sight, float, bool]]:
+def _near(s: Session, service: Service, place: Place) -> list[tuple[PublicCase, float, bool]]:
     """Public cases that may be the same, likeliest first, each with its metres.
 
     The first one is probably the same where the board would say so of a case that is told here now.
     """
-    found = duplicates.near(s, service.code, place, at=access.now())
+    found = duplicates.candidates_near(s, service.code, place, at=access.now())
     if not found:
         return []
     seen = queries.public(
@@ -558,8 +558,8 @@ def _case(number: str) -> Response:
         closing = closing_feedback.closing_of(transitions.root_of(s, mine.case)) if mine else ""
         return render(
             "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
-            until=own_report.until(s, sight, mine),
-            said=own_report.said(request.args.get("said", ""), office=sight.service.office),
+            until=own_report.expires(s, sight, mine),
+            said=own_report.flash_text(request.args.get("said", ""), office=sight.service.office),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
             push_key=webpush.public_key(access.here().settings) if mine else "",
         )  # fmt: skip
@@ -580,14 +580,14 @@ def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Respon
     return response
 
 
-def _sight(s: Session, case: Case, mine: Report | None) -> Sight | None:
+def _sight(s: Session, case: Case, mine: Report | None) -> PublicCase | None:
     publish = access.here().publish
     if mine:
         return queries.own(s, mine, now=access.now(), publish=publish)
     return next(iter(queries.public(s, now=access.now(), publish=publish, number=case.number)), None)
 
 
-def _story(sight: Sight, mine: Report | None) -> list[Stop]:
+def _story(sight: PublicCase, mine: Report | None) -> list[Stop]:
     """What happened, newest first; neighbors who joined stand together, at the telling they joined."""
     number = mine.number if mine else ""
     stops: list[Stop] = []
@@ -632,7 +632,7 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, 
     return formatting.public_step(kind, office=office)
 
 
-def _of_closing(step: Step, sight: Sight, *, is_last: bool) -> str:
+def _of_closing(step: TimelineEntry, sight: PublicCase, *, is_last: bool) -> str:
     """When the crew was done, where the city heard of it later; and whether a photo shows it."""
     told, facts = list[str](), step.facts
     done = datetime.fromisoformat(facts["done_at"]) if "done_at" in facts else step.at

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city.config import business_hours
-from city.config.collection_schedule import Coming
+from city.config.collection_schedule import NextPickup
 from city.lifecycle import Refused
 from city.places import collection_days, lookup
 from city.places.collection_days import Stream
@@ -100,7 +100,7 @@ def _told(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
     return Said(stream.what, words, _coming(stream.next, today))
 
 
-def _coming(coming: Coming, today: date) -> str:
+def _coming(coming: NextPickup, today: date) -> str:
     when = _when(coming.day, today)
     if coming.holiday is None:
         return _("The next pickup is %(when)s.", when=when)

@@ -36,11 +36,11 @@ def page() -> Response:
     """The figures of ?period, and what if the line were cut; 422 where what is assumed is no number."""
     period, city = metric_labels.asked(), access.here().city
     with access.reading() as s:
-        figures = metrics.value(s, city, period)
+        figures = metrics.line_metrics(s, city, period)
         versions = publications.versions(s, figures.period)
         names = {table: metric_labels.row_name(s, table, figures.rows(table)) for table in _tables(figures)}
     assumed = _assumed(figures)
-    cut = None if assumed.faults else metrics.cut(
+    cut = None if assumed.faults else metrics.cost_if_closed(
         figures, city, assumed.desks, assumed.share, assumed.full_time
     )  # fmt: skip
     response = render(
@@ -59,7 +59,7 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = metric_labels.asked()
     with access.reading() as s:
-        return metric_labels.as_csv(s, "value", metrics.value(s, access.here().city, period))
+        return metric_labels.as_csv(s, "value", metrics.line_metrics(s, access.here().city, period))
 
 
 def _tables(figures: Figures) -> list[str]:

@@ -43,13 +43,15 @@ DAY = "review_on = 2027-06-01\n"
 @pytest.fixture
 def city(town: Town) -> Town:
     with town.at_work() as scene:
-        config_versions.enact(scene.s, city_file.load(town.settings.city))
+        config_versions.activate(scene.s, city_file.load(town.settings.city))
     return town
 
 
 def take(town: Town, path: Path, most: int | None = None) -> Outcome:
     with town.at_work() as scene:
-        return article_files.take(scene.s, path, by=accounts.THE_SYSTEM, at=town.now, max_rejected=most)
+        return article_files.import_articles(
+            scene.s, path, by=accounts.THE_SYSTEM, at=town.now, max_rejected=most
+        )
 
 
 def rejected(path: Path) -> list[list[str]]:

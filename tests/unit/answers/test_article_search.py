@@ -29,7 +29,7 @@ ENOUGH = 0.9  # of the questions have the right answer among the first three
 def desk(town: Town) -> Town:
     """The town with all that the demo's call desk knows."""
     with town.at_work() as scene:
-        config_versions.enact(scene.s, city_file.load(town.settings.city))
+        config_versions.activate(scene.s, city_file.load(town.settings.city))
         for slug, row in ARTICLES.items():
             texts = {lang: Text(**row[lang]) for lang in ("en", "es")}
             draft = Draft(row["department"], row["topic"], date(2027, 1, 1), texts)

@@ -31,7 +31,7 @@ def ask(town: Town, typed: str, answer_id: int | None = None, *, days: int = 0) 
 
 def listed(town: Town, department: str = "") -> list[tuple[str, int, str]]:
     with town.looking() as scene:
-        rows, total = unanswered.open_ones(scene.s, department)
+        rows, total = unanswered.open_questions(scene.s, department)
         assert total == len(rows)
         return [(row.words, row.asked, row.slug) for row in rows]
 
@@ -56,7 +56,7 @@ def test_the_same_question_is_one_however_it_is_written(town: Town) -> None:
     ],
 )
 def test_nothing_that_looks_like_somebodys_number_or_address_is_kept(typed: str, kept: str) -> None:
-    assert unanswered.spoken(typed) == kept
+    assert unanswered.redact_personal_data(typed) == kept
 
 
 def test_what_holds_nothing_else_is_not_kept_at_all(town: Town) -> None:
@@ -79,8 +79,8 @@ def test_what_an_owner_has_seen_to_is_listed_again_only_when_it_is_asked_again(t
     ask(town, "zoo")
     with town.at_work() as scene:
         number = scene.s.scalars(select(Unanswered.id)).one()
-        assert unanswered.settle(scene.s, number, by=scene.actor("manager"), at=town.now)
-        assert not unanswered.settle(scene.s, number, by=scene.actor("manager"), at=town.now)
+        assert unanswered.resolve(scene.s, number, by=scene.actor("manager"), at=town.now)
+        assert not unanswered.resolve(scene.s, number, by=scene.actor("manager"), at=town.now)
     assert listed(town) == []
     ask(town, "zoo", days=3)
     assert listed(town) == [("zoo", 2, "")]
@@ -101,7 +101,7 @@ def test_two_who_ask_the_same_at_once_are_both_counted(town: Town) -> None:
 def test_only_those_who_keep_answers_may_put_a_question_away(town: Town) -> None:
     ask(town, "zoo")
     with town.at_work() as scene, pytest.raises(Refused, match="not_allowed"):
-        unanswered.settle(scene.s, 1, by=scene.actor("rosa"), at=town.now)
+        unanswered.resolve(scene.s, 1, by=scene.actor("rosa"), at=town.now)
 
 
 def test_a_program_that_asks_nonsense_pushes_out_the_oldest_and_no_more(

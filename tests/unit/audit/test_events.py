@@ -40,9 +40,9 @@ def faults(town: Town, kept: list[str] | None = None) -> list[str]:
 
 def kept_root(town: Town) -> list[str]:
     with town.at_work() as scene:
-        events.take_root(scene.s, town.now.date())
+        events.seal_day(scene.s, town.now.date())
     with town.looking() as scene:
-        return list(events.root_file(scene.s))
+        return list(events.daily_root_file(scene.s))
 
 
 @contextmanager
@@ -203,7 +203,7 @@ def test_erasing_a_report_forgets_its_words_and_photos_and_the_chain_still_verif
         intake.subscribe(scene.s, report, "benita@town.test", lang="es", at=town.now)
         other = scene.report(words="Also dark here", join=report.case.number)
         report_id, key, other_id = report.id, report.key, other.id
-    photos.settle_all(town.engine, store, settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store, settings.var, town.now)
     kept = kept_root(town)
     with town.at_work() as scene:
         report = scene.s.get_one(type(report), report_id)

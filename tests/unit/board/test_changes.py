@@ -26,7 +26,7 @@ from city.reports import intake
 def stands(scene: Scene, number: str) -> list[Stand]:
     """How the case stood at each line of its story."""
     story = [line for line, _words in events.of(scene.s, transitions.subject(scene.case(number)))]
-    return [changes.stood(story, line.n) for line in story if line.now]
+    return [changes.state_at(story, line.n) for line in story if line.now]
 
 
 def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: Town) -> None:
@@ -92,9 +92,9 @@ def test_a_raised_priority_is_part_of_how_it_stood_and_matters(town: Town) -> No
         with town.looking() as scene:
             case = scene.case(number)
             story = [line for line, _words in events.of(scene.s, transitions.subject(case))]
-            assert changes.overtaken(scene.s, case, before)
-            assert changes.stood(story, before).raised is not raised
-            assert changes.stood(story, before + 1).raised is raised
+            assert changes.is_stale(scene.s, case, before)
+            assert changes.state_at(story, before).raised is not raised
+            assert changes.state_at(story, before + 1).raised is raised
 
 
 def test_only_what_changes_what_somebody_would_do_matters(town: Town) -> None:
@@ -107,13 +107,13 @@ def test_only_what_changes_what_somebody_would_do_matters(town: Town) -> None:
     with town.looking() as scene:
         case = scene.case(number)
         last = changes.last_line(scene.s, number)
-        assert not changes.overtaken(scene.s, case, 1)
-        assert changes.overtaken(scene.s, case, last + 1), "a line that is not there is of another past"
+        assert not changes.is_stale(scene.s, case, 1)
+        assert changes.is_stale(scene.s, case, last + 1), "a line that is not there is of another past"
     with town.at_work() as scene:
         transitions.accept(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
-        assert changes.overtaken(scene.s, scene.case(number), last)
-        assert not changes.overtaken(scene.s, scene.case(number), last + 1)
+        assert changes.is_stale(scene.s, scene.case(number), last)
+        assert not changes.is_stale(scene.s, scene.case(number), last + 1)
 
 
 def test_a_case_that_is_not_there_has_no_line(town: Town) -> None:
@@ -223,7 +223,7 @@ def step(scene: Scene, chance: random.Random, numbers: list[str]) -> None:
             lambda: priorities.raise_priority(s, case, **by),
             lambda: tags.tag(s, case, "School", **by),
             lambda: tags.untag(s, case, "School", **by),
-            lambda: transitions.keep(s, case, "start", why="reassigned", **by),
+            lambda: transitions.record_fact(s, case, "start", why="reassigned", **by),
             lambda: transitions.reviewed(s, case, **by),
             lambda: transitions.photo_failed(s, case, why="unreadable", **by),
             lambda: scene.report(join=case.number, words=words, danger=chance.random() < 0.3),

@@ -285,7 +285,7 @@ def test_merging_goes_into_the_oldest_and_separates_without_a_word_that_they_are
     assert [told[number]["into"] for number in numbers] == [None, oldest, oldest, oldest]
     undone(town, batch)
     with town.looking() as scene:
-        assert duplicates.told_apart(scene.s, scene.case(numbers[0])) == set()
+        assert duplicates.is_not_duplicate(scene.s, scene.case(numbers[0])) == set()
 
 
 def test_what_was_merged_elsewhere_meanwhile_is_left_there(town: Town) -> None:

@@ -17,7 +17,7 @@ from city.cases import board_index, transitions
 from city.db import engine as db
 from city.db.models import Area, Case, CellCount, Service
 from city.imports import history_writer
-from city.imports.history_writer import Move, Story, Told
+from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.lifecycle import Refused
 from city.people import accounts
 
@@ -47,7 +47,7 @@ def counts(scene: Scene, facet: str, value: str = "") -> dict[str, int]:
     found: dict[str, int] = {}
     together: dict[str, int] = {}
     for quad, standing, n in rows:
-        where = together if quad == board_index.EVERYWHERE else found
+        where = together if quad == board_index.CELL_ALL else found
         where[standing] = where.get(standing, 0) + n
     assert together == found
     return {standing: n for standing, n in found.items() if n}
@@ -75,7 +75,9 @@ def test_a_case_is_counted_by_where_it_lies_what_it_is_and_who_has_it(divided: T
         assert counts(scene, "crew", str(held.crew_id)) == {"ok": 1}
         assert counts(scene, "crew", "none") == {"ok": 2}
         assert counts(scene, "service", "limb-down") == {"ok": 1}
-        nowhere = select(CellCount.n).where(CellCount.facet == "all", CellCount.quad == board_index.NOWHERE)
+        nowhere = select(CellCount.n).where(
+            CellCount.facet == "all", CellCount.quad == board_index.CELL_NO_LOCATION
+        )
         assert scene.s.scalars(nowhere).one() == 1
         assert board_index.differences(scene.s) == []
 
@@ -123,7 +125,7 @@ def test_what_a_savepoint_took_back_is_not_counted(town: Town) -> None:
             transitions.close(scene.s, before, by=by, at=town.now, outcome="not ours")
             scene.report(service_code="limb-down")
             history_writer.write(
-                scene.s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])]
+                scene.s, [CaseHistory("light-out", [ReportRow(town.now, uuid.uuid4().hex, place=LAMP)])]
             )
         other = scene.report(place=EAST_OF_LAMP).case
         with taken_back(scene):
@@ -145,8 +147,8 @@ def test_a_transaction_that_fails_counts_nothing(town: Town) -> None:
 def test_bulk_counts_what_it_writes(divided: Town) -> None:
     office = accounts.THE_SYSTEM
     with db.transaction(divided.engine) as s:
-        told = [Told(divided.now, uuid.uuid4().hex, place=place) for place in (LAMP, EAST_OF_LAMP, None)]
-        stories = [Story("light-out", [each]) for each in told]
+        told = [ReportRow(divided.now, uuid.uuid4().hex, place=place) for place in (LAMP, EAST_OF_LAMP, None)]
+        stories = [CaseHistory("light-out", [each]) for each in told]
         stories[0].moves = [Move("wait", divided.now, office, reason="weather")]
         history_writer.write(s, stories)
     with divided.looking() as scene:

@@ -35,15 +35,15 @@ def test_fifty_reporters_and_five_dispatchers(town: Town, monkeypatch: pytest.Mo
         for n in range(REPORTS_EACH):
             place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
             key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
-            telling = intake.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
+            telling = intake.NewReport(key, "light-out", "web", place=place, words=f"{who}/{n}")
             for _ in range(2):  # a double tap
                 with db.transaction(town.engine) as s:
-                    intake.take(s, telling, at=town.now, token=intake.token_for(SECRET, key))
+                    intake.submit(s, telling, at=town.now, token=intake.token_for(SECRET, key))
 
     def dispatch(who: int) -> None:
         lots = random.Random(who)
         while not over.is_set():
-            with db.reading(town.engine) as s:
+            with db.read_session(town.engine) as s:
                 ids = list(s.scalars(select(Case.id)))
             if len(ids) < 2:
                 continue
@@ -74,7 +74,7 @@ def test_fifty_reporters_and_five_dispatchers(town: Town, monkeypatch: pytest.Mo
         got: list[int] = []
         while True:
             last_look = quiet.is_set()
-            with db.reading(town.engine) as s:
+            with db.read_session(town.engine) as s:
                 lines = events.since(s, got[-1] if got else 0)
             got += [line.seq for line in lines]
             if last_look and not lines:
@@ -116,7 +116,7 @@ def test_a_report_may_be_erased_while_its_letters_are_queued(town: Town, first: 
         intake.subscribe(scene.s, report, "ana@town.test", lang="en", at=town.now)
 
     def queue(s: Session) -> None:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
         s.flush()
 
     def erase(s: Session) -> None:
@@ -140,19 +140,19 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
         wish = intake.subscribe(scene.s, case.reports[0], "ana@town.test", lang="en", at=town.now)
         intake.confirm(scene.s, wish, at=town.now)
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     with town.at_work() as scene:
         rosa, case = scene.actor("rosa"), scene.case(number)
         transitions.close(scene.s, case, by=rosa, at=town.now, outcome="not found")
 
     def queue(s: Session) -> None:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
         s.flush()
 
     def undo(s: Session) -> None:
         by = accounts.actor(s.get_one(Person, town.ids["rosa"]))
         case = s.scalars(select(Case).where(Case.number == number)).one()
-        transitions.take_back(s, case, "close", by=by, at=town.now)
+        transitions.undo_own_completion(s, case, "close", by=by, at=town.now)
         s.flush()
 
     one, other = (queue, undo) if first == "worker" else (undo, queue)

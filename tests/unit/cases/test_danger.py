@@ -120,7 +120,7 @@ def test_what_was_late_stays_late_while_it_waits(town: Town, stopped_late: bool)
         number, due = case.number, case.due_at
         at = due + timedelta(days=2 if stopped_late else -1)
         transitions.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=at)
-        assert sla.standing(case, at) == case.standing == stands
+        assert sla.sla_status(case, at) == case.standing == stands
     much_later = at + timedelta(days=30)
     sla_sweep.sweep(town.engine, much_later)
     with town.looking() as scene:

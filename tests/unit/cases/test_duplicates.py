@@ -106,7 +106,7 @@ def offered(scene: Scene, **changes: Any) -> list[str]:
     """The numbers that somebody is offered who tells of a dark lamp now."""
     asked = {"service_code": "light-out", "place": LAMP, "at": scene.town.now} | changes
     code, place = asked.pop("service_code"), asked.pop("place")
-    return [c.number for c in duplicates.near(scene.s, code, place, **asked)]
+    return [c.number for c in duplicates.candidates_near(scene.s, code, place, **asked)]
 
 
 def test_an_open_case_close_by_is_offered_the_nearest_first(town: Town) -> None:
@@ -143,7 +143,7 @@ def test_what_was_merged_is_offered_as_the_case_it_belongs_to(town: Town) -> Non
         transitions.merge(scene.s, twin, between, by=by, at=town.now)
         transitions.merge(scene.s, between, root, by=by, at=town.now)
         assert offered(scene) == [root.number]
-        assert duplicates.like(scene.s, root) == []
+        assert duplicates.candidates_for_case(scene.s, root) == []
         transitions.close(scene.s, root, by=by, at=town.now, outcome="fixed", no_photo="dark")
         assert offered(scene) == []
 
@@ -168,10 +168,10 @@ def test_strangers_are_offered_nothing_private_nor_what_is_shown_coarsely(town: 
 def test_private_cases_do_not_even_crowd_a_spot_for_strangers(town: Town) -> None:
     with town.at_work() as scene:
         scene.report()
-        alone = duplicates.near(scene.s, "light-out", LAMP, at=town.now)
+        alone = duplicates.candidates_near(scene.s, "light-out", LAMP, at=town.now)
         for _ in range(4):
             scene.report(service_code="nuisance")
-        assert duplicates.near(scene.s, "light-out", LAMP, at=town.now) == alone
+        assert duplicates.candidates_near(scene.s, "light-out", LAMP, at=town.now) == alone
 
 
 def test_two_poles_side_by_side_are_two_problems(town: Town) -> None:
@@ -197,13 +197,13 @@ def test_the_later_of_two_cases_at_one_pole_is_marked_until_somebody_says_they_a
         transitions.merge(scene.s, later, first, by=by, at=town.now)
         transitions.unmerge(scene.s, later, by=by, at=town.now)
         third = scene.report(place=place).case
-        not_duplicates.tell_apart(scene.s, later, third, by=by, at=town.now)
+        not_duplicates.mark_not_duplicate(scene.s, later, third, by=by, at=town.now)
         assert later.twin_id is None
         transitions.merge(scene.s, later, first, by=by, at=town.now)
-        assert duplicates.told_apart(scene.s, first) == set()
-        assert duplicates.told_apart(scene.s, later) == {third.id}
+        assert duplicates.is_not_duplicate(scene.s, first) == set()
+        assert duplicates.is_not_duplicate(scene.s, later) == {third.id}
         with pytest.raises(Refused, match="merge_cycle"):
-            not_duplicates.tell_apart(scene.s, later, first, by=by, at=town.now)
+            not_duplicates.mark_not_duplicate(scene.s, later, first, by=by, at=town.now)
 
 
 def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_be(town: Town) -> None:
@@ -214,14 +214,14 @@ def test_who_was_told_apart_is_not_marked_again_though_the_next_likely_one_may_b
         assert seen in (first, second)
         left = second if seen is first else first
         by = scene.actor("dispatcher")
-        assert not_duplicates.tell_apart(scene.s, seen, third, by=by, at=town.now)
-        assert not not_duplicates.tell_apart(scene.s, third, seen, by=by, at=town.now)
+        assert not_duplicates.mark_not_duplicate(scene.s, seen, third, by=by, at=town.now)
+        assert not not_duplicates.mark_not_duplicate(scene.s, third, seen, by=by, at=town.now)
         assert third.twin_id == left.id
-        assert not_duplicates.tell_apart(scene.s, third, left, by=by, at=town.now)
+        assert not_duplicates.mark_not_duplicate(scene.s, third, left, by=by, at=town.now)
         assert third.twin_id is None
-        assert duplicates.told_apart(scene.s, third) == {first.id, second.id}
-        assert not_duplicates.one_again(scene.s, seen, third, by=by, at=town.now)
-        assert not not_duplicates.one_again(scene.s, seen, third, by=by, at=town.now)
+        assert duplicates.is_not_duplicate(scene.s, third) == {first.id, second.id}
+        assert not_duplicates.unmark_not_duplicate(scene.s, seen, third, by=by, at=town.now)
+        assert not not_duplicates.unmark_not_duplicate(scene.s, seen, third, by=by, at=town.now)
         assert third.twin_id == seen.id
 
 
@@ -234,7 +234,7 @@ def test_the_city_learns_from_its_merges_which_services_are_told_twice(town: Tow
             limb = scene.report(service_code="limb-down").case
             transitions.close(scene.s, limb, by=by, at=town.now, outcome="fixed", no_photo="dark")
         scene.s.flush()
-        duplicates.keep(scene.s, duplicates.learned(scene.s))
+        duplicates.keep(scene.s, duplicates.refit_service_weights(scene.s))
         known = dict(scene.s.execute(select(Service.code, Service.often)).all())
         assert known["limb-down"] < known["nuisance"] == 1 < known["light-out"]
 
@@ -289,7 +289,9 @@ def test_one_limb_told_twice_within_the_hour_is_marked_however_rough_the_phones(
             scene.report(place=spot)
         again = scene.report(place=spot, at=town.now + timedelta(minutes=15)).case
         assert again.twin_id is not None
-        [first, *_] = duplicates.near(scene.s, "light-out", spot, at=town.now + timedelta(minutes=20))
+        [first, *_] = duplicates.candidates_near(
+            scene.s, "light-out", spot, at=town.now + timedelta(minutes=20)
+        )
         assert first.plain
         assert first.marked
 
@@ -312,7 +314,7 @@ def test_the_only_case_at_a_spot_is_likelier_than_the_same_one_beyond_the_crowd(
 
         def seen_from(metres: float) -> float:
             here = replace(LAMP, lat=LAMP.lat + metres / geo.METRES_A_DEGREE)
-            [found] = duplicates.near(scene.s, "light-out", here, at=town.now)
+            [found] = duplicates.candidates_near(scene.s, "light-out", here, at=town.now)
             return found.likely
 
         likely = [seen_from(metres) for metres in (0, 10, 20, 24, 26, 40)]

@@ -54,7 +54,7 @@ def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: 
         close(scene, mine.case)
         ids = mine.id, theirs.id
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
         for letter in s.scalars(select(Message).where(Message.kind == "closed")):
             letter.sent_at = town.now + 5 * DAY
     with town.at_work() as scene:
@@ -218,7 +218,7 @@ def test_people_told_are_not_untold(town: Town) -> None:
             if undo:
                 unmerge(scene, scene.case(numbers[0]))
         with db.transaction(town.engine) as s:
-            fan_out.follow(s, town.now)
+            fan_out.process_events(s, town.now)
             for letter in s.scalars(select(Message)):
                 letter.sent_at = town.now
     with town.looking() as scene:
@@ -328,7 +328,7 @@ def test_a_batch_that_was_undone_leaves_the_priority_to_whom_it_was(town: Town, 
         with town.at_work() as scene:
             scene.s.execute(update(Service).values(many=9))
             case = scene.s.get_one(Case, case_id)
-            reporter_count.shrunk(scene.s, case, at=town.now + DAY)
+            reporter_count.reporter_removed(scene.s, case, at=town.now + DAY)
             assert not case.raised
 
 

@@ -28,7 +28,7 @@ from city.photos import storage
 from city.privacy import caller_erasure
 from city.reports import calls, closing_feedback, intake
 from city.reports.calls import Call
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 from city.settings import DEFAULT_CITY
 
 HOME = DEFAULT_CITY.read_text("utf-8")
@@ -58,18 +58,18 @@ def office(town: Town) -> None:
 
 def asked(scene: Scene, **changes: Any) -> Case:
     """A case that a call-taker opened for somebody."""
-    telling = Telling(uuid.uuid4().hex, "tax-question", "phone", words="Is my bill right?")
+    telling = NewReport(uuid.uuid4().hex, "tax-question", "phone", words="Is my bill right?")
     telling = replace(telling, **changes)
     by, token = scene.actor("call-taker"), intake.token_for(SECRET, telling.key)
-    return intake.take(scene.s, telling, by=by, at=scene.town.now, token=token).case
+    return intake.submit(scene.s, telling, by=by, at=scene.town.now, token=token).case
 
 
 def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
     """A case out of a call from this number."""
     key, at = uuid.uuid4().hex, scene.town.now
     said = Conversation(key, "phone", at - timedelta(minutes=1), 60, "taxes", "case", reply_by="call")
-    call = Call(said, phone, Telling(key, service, "phone", words="Is my bill right?"))
-    _contact, report = calls.end(scene.s, call, by=scene.actor("call-taker"), at=at, secret=SECRET)
+    call = Call(said, phone, NewReport(key, service, "phone", words="Is my bill right?"))
+    _contact, report = calls.finish_call(scene.s, call, by=scene.actor("call-taker"), at=at, secret=SECRET)
     assert report is not None
     return report.case
 
@@ -222,16 +222,16 @@ class TestHowItComes:
 
     @pytest.mark.parametrize("who", [accounts.A_RESIDENT, None])
     def test_neither_residents_nor_crews_tell_of_it(self, town: Town, who: Any) -> None:
-        told = Telling("k" * 32, "tax-question", "web")
+        told = NewReport("k" * 32, "tax-question", "web")
         with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
-            intake.take(scene.s, told, by=who or scene.actor("rosa"), at=town.now, token="t")
+            intake.submit(scene.s, told, by=who or scene.actor("rosa"), at=town.now, token="t")
 
     def test_nobody_brings_one_from_the_field_whatever_their_roles(self, town: Town) -> None:
         both = replace(town_actor(town, "rosa"), roles=frozenset({"crew", "call-taker", "dispatcher"}))
         for channel in ("crew", "web", "api"):
-            told = Telling(uuid.uuid4().hex, "tax-question", channel)
+            told = NewReport(uuid.uuid4().hex, "tax-question", channel)
             with town.at_work() as scene, pytest.raises(Refused, match="unknown_service"):
-                intake.take(scene.s, told, by=both, at=town.now, token="t")
+                intake.submit(scene.s, told, by=both, at=town.now, token="t")
 
     def test_it_is_told_again_without_being_asked_again(self, town: Town) -> None:
         when = {"code": "when", "words": {"en": "When?"}, "values": [], "required": True}
@@ -251,22 +251,22 @@ class TestHowItComes:
     def test_whoever_asked_may_come_back_after_the_weeks(self, town: Town) -> None:
         with town.at_work() as scene:
             first = asked(scene)
-            told = Telling("k" * 32, "tax-question", "web")
-            again = intake.take(scene.s, told, at=town.now, token="t", linked_to=first)
+            told = NewReport("k" * 32, "tax-question", "web")
+            again = intake.submit(scene.s, told, at=town.now, token="t", linked_to=first)
             assert again.case.linked_to_id == first.id
 
     @pytest.mark.parametrize("way", ["call", "sms", "email", "again", "none"])
     def test_a_call_needs_a_way_back(self, town: Town, way: str) -> None:
         key = uuid.uuid4().hex
         said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", reply_by=way)
-        call = Call(said, PHONE, Telling(key, "tax-question", "phone"), email="ana@mail.test")
+        call = Call(said, PHONE, NewReport(key, "tax-question", "phone"), email="ana@mail.test")
         with town.at_work() as scene:
             by = scene.actor("call-taker")
             if way == "none":
                 with pytest.raises(Refused, match="way_back_missing"):
-                    calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
+                    calls.finish_call(scene.s, call, by=by, at=town.now, secret=SECRET)
                 return
-            contact, report = calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
+            contact, report = calls.finish_call(scene.s, call, by=by, at=town.now, secret=SECRET)
             assert report is not None
             assert (contact.outcome, contact.topic_code, contact.reply_by) == (contacts.CASE, "taxes", way)
 
@@ -275,23 +275,23 @@ class TestHowItComes:
         said = Conversation(
             key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", reply_by="call"
         )
-        telling = Telling(key, "tax-question", "phone", words="Is it? ", about_place="12 Elm St")
+        telling = NewReport(key, "tax-question", "phone", words="Is it? ", about_place="12 Elm St")
         call = Call(said, PHONE, telling)
         with town.at_work() as scene:
             by = scene.actor("call-taker")
-            first = calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)
-            assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET) == first
+            first = calls.finish_call(scene.s, call, by=by, at=town.now, secret=SECRET)
+            assert calls.finish_call(scene.s, call, by=by, at=town.now, secret=SECRET) == first
             elsewhere = replace(call, telling=replace(telling, about_place="14 Elm St"))
             with pytest.raises(Refused, match="kept_already"):
-                calls.end(scene.s, elsewhere, by=by, at=town.now, secret=SECRET)
+                calls.finish_call(scene.s, elsewhere, by=by, at=town.now, secret=SECRET)
 
     def test_a_lamp_needs_none(self, town: Town) -> None:
         key = uuid.uuid4().hex
         said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
         with town.at_work() as scene:
             by = scene.actor("call-taker")
-            call = Call(said, "", Telling(key, "light-out", "phone", place=LAMP))
-            assert calls.end(scene.s, call, by=by, at=town.now, secret=SECRET)[1]
+            call = Call(said, "", NewReport(key, "light-out", "phone", place=LAMP))
+            assert calls.finish_call(scene.s, call, by=by, at=town.now, secret=SECRET)[1]
 
 
 class TestErasure:
@@ -340,7 +340,7 @@ class TestTheBoard:
         }  # fmt: skip
         with town.looking() as scene:
             held = board_queries.tally(scene.s, board_queries.services(scene.s))
-            totals = board_queries.totals(scene.s, list(views), held, now=town.now)
+            totals = board_queries.counts(scene.s, list(views), held, now=town.now)
             for (view, wanted), total in zip(views.items(), totals, strict=True):
                 page = board_queries.queue(scene.s, view, now=town.now)
                 assert {row.number for row in page.rows} == wanted, view
@@ -457,10 +457,10 @@ class TestTheCityFile:
 
     def test_work_does_not_change_under_cases(self, town: Town) -> None:
         with town.at_work() as scene:
-            config_versions.apply(scene.s, HOME, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+            config_versions.publish(scene.s, HOME, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             asked(scene)
         with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
-            config_versions.apply(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+            config_versions.publish(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         with town.looking() as scene:
             assert scene.s.get_one(Service, "tax-question").office
             assert scene.s.scalar(select(Contact.id)) is None
@@ -468,7 +468,7 @@ class TestTheCityFile:
 
     def test_nor_under_one_that_is_just_being_opened(self, town: Town) -> None:
         with town.at_work() as scene:
-            config_versions.apply(scene.s, HOME, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+            config_versions.publish(scene.s, HOME, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         opened = threading.Event()
 
         def open_slowly() -> None:
@@ -482,7 +482,7 @@ class TestTheCityFile:
             opening = pool.submit(open_slowly)
             assert opened.wait(60)
             with town.at_work() as scene, pytest.raises(CityFileError, match="already has cases"):
-                config_versions.apply(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+                config_versions.publish(scene.s, FIELD, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             opening.result()
 
 

@@ -37,7 +37,7 @@ FRIDAY = at("2026-05-15 14:00")
 
 
 def apply(scene: Scene, text: str) -> None:
-    config_versions.apply(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=scene.town.now)
+    config_versions.publish(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=scene.town.now)
 
 
 def opened(scene: Scene, when: datetime = FRIDAY) -> Case:
@@ -60,14 +60,14 @@ def test_a_holiday_and_a_night_report_cost_no_working_time(town: Town) -> None:
 
 def test_of_a_long_promise_a_quarter_is_left_at_risk() -> None:
     office = calendars.ordinary(HERE)
-    times = sla.times(Terms(HERE, hours=45, calendar=office), at("2026-05-11 08:00"))
+    times = sla.due_and_risk(Terms(HERE, hours=45, calendar=office), at("2026-05-11 08:00"))
     assert (local(times.due), local(times.risk)) == ("2026-05-15 17:00", "2026-05-14 14:45")
 
 
 def test_a_promise_shorter_than_a_days_notice_is_at_risk_at_once() -> None:
     office = calendars.ordinary(HERE)
     began = at("2026-05-11 09:00")
-    times = sla.times(Terms(HERE, hours=4, calendar=office), began)
+    times = sla.due_and_risk(Terms(HERE, hours=4, calendar=office), began)
     assert (local(times.due), times.risk) == ("2026-05-11 13:00", began)
 
 
@@ -96,7 +96,7 @@ def test_pauses_that_overlap_count_once() -> None:
         (at("2026-05-11 09:00"), at("2026-05-11 12:00")), (at("2026-05-11 10:00"), at("2026-05-11 11:00")),
         (at("2026-05-11 11:00"), at("2026-05-11 13:00")),
     ]  # fmt: skip
-    assert local(sla.times(terms, began, pauses).due) == "2026-05-12 12:00"
+    assert local(sla.due_and_risk(terms, began, pauses).due) == "2026-05-12 12:00"
 
 
 def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
@@ -105,7 +105,7 @@ def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
         transitions.wait(scene.s, case, "parts", by=by, at=at("2026-05-20 09:00"))  # three working hours late
         transitions.resume(scene.s, case, by=by, at=at("2026-05-22 13:00"))
         assert local(case.due_at) == "2026-05-22 10:00"
-        assert sla.standing(case, at("2026-05-22 13:00")) == "late"
+        assert sla.sla_status(case, at("2026-05-22 13:00")) == "late"
 
 
 def test_a_closed_case_that_is_sent_back_has_the_working_time_that_it_had_left(town: Town) -> None:
@@ -155,8 +155,8 @@ def test_the_word_of_another_system_goes_before_hours(town: Town) -> None:
 def test_an_offices_hours_are_its_departments(town: Town) -> None:
     with town.at_work() as scene:
         apply(scene, BY_HOURS)
-        told = intake.Telling("o" * 32, "tax-question", "phone")
-        case = intake.take(scene.s, told, by=scene.actor("call-taker"), at=FRIDAY, token="t").case
+        told = intake.NewReport("o" * 32, "tax-question", "phone")
+        case = intake.submit(scene.s, told, by=scene.actor("call-taker"), at=FRIDAY, token="t").case
         # Of its sixteen hours five are left on Friday, six of Saturday; no crew works then, the line does.
         assert local(case.due_at) == "2026-05-18 12:00"
 

@@ -16,7 +16,7 @@ from factories import Town
 from rivertown import take
 
 from city.cases import sla_simulation
-from city.cases.sla_simulation import Rehearsal, Verdicts
+from city.cases.sla_simulation import Simulation, Verdicts
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
 from city.imports import mapping
@@ -84,9 +84,9 @@ def brought(town: Town, rows: list[Row], name: str, folder: Path, at: datetime) 
     assert outcome.rejected < len(rows) / 100
 
 
-def replayed(town: Town, city: CityFile, since: date, until: date, now: datetime) -> Rehearsal:
+def replayed(town: Town, city: CityFile, since: date, until: date, now: datetime) -> Simulation:
     with town.looking() as scene:
-        return sla_simulation.rehearse(scene.s, city, since, until, now)
+        return sla_simulation.simulate(scene.s, city, since, until, now)
 
 
 def boston_time(told: str) -> datetime:

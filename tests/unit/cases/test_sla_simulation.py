@@ -13,7 +13,7 @@ from factories import Scene, Town
 from sqlalchemy import event, func, select
 
 from city.cases import sla_simulation, transitions
-from city.cases.sla_simulation import Line, Rehearsal
+from city.cases.sla_simulation import Line, Simulation
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Base, Case
@@ -48,13 +48,13 @@ def told(scene: Scene, opened: str, closed: str = "", waited: tuple[str, str] | 
 @contextmanager
 def a_month(town: Town, text: str = TEXT) -> Iterator[Scene]:
     with town.at_work() as scene:
-        config_versions.apply(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+        config_versions.publish(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         yield scene
 
 
-def tried(town: Town, text: str, period: tuple[date, date] = MAY, now: datetime = LATER) -> Rehearsal:
+def tried(town: Town, text: str, period: tuple[date, date] = MAY, now: datetime = LATER) -> Simulation:
     with town.looking() as scene:
-        return sla_simulation.rehearse(scene.s, city_file.parse(text, "tried.toml"), *period, now)
+        return sla_simulation.simulate(scene.s, city_file.parse(text, "tried.toml"), *period, now)
 
 
 def line(town: Town, text: str) -> Line:

@@ -41,7 +41,7 @@ def test_a_case_becomes_at_risk_and_late_and_the_log_says_each_once(town: Town) 
         swept = sla_sweep.sweep(town.engine, now)
         with town.looking() as scene:
             case = scene.case(number)
-            assert case.standing == sla.standing(case, now)
+            assert case.standing == sla.sla_status(case, now)
             assert board_index.differences(scene.s) == []
             stood.append((swept, case.standing, said(scene.s, case)))
     assert stood == [

@@ -122,7 +122,7 @@ def test_waiting_stops_the_clock_and_resuming_goes_back_to_the_crew(town: Town) 
         case = scene.assigned()
         due = case.due_at
         transitions.wait(scene.s, case, "utility", by=scene.actor("dispatcher"), at=town.now)
-        assert sla.standing(case, town.now + timedelta(days=30)) == "wait"
+        assert sla.sla_status(case, town.now + timedelta(days=30)) == "wait"
         later = town.now + timedelta(days=2)
         transitions.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
         assert (case.state, case.due_at) == ("assigned", due + timedelta(days=2))
@@ -389,7 +389,7 @@ def test_words_without_end_are_refused_not_cut(town: Town) -> None:
 def test_a_mark_to_look_at_goes_when_somebody_looked(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
-        transitions.keep(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="reassigned")
+        transitions.record_fact(scene.s, case, "close", by=scene.actor("rosa"), at=town.now, why="reassigned")
         assert case.review == "reassigned"
         assert transitions.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
         assert not transitions.reviewed(scene.s, case, by=scene.actor("supervisor"), at=town.now)
@@ -493,7 +493,9 @@ def test_a_photo_that_never_reaches_the_store_proves_nothing_after_three_days(to
 
     def doubted(hours: float) -> int:
         with town.at_work() as scene:
-            return transitions.doubt(scene.s, at=town.now + timedelta(hours=hours), by=accounts.THE_SYSTEM)
+            return transitions.flag_missing_evidence(
+                scene.s, at=town.now + timedelta(hours=hours), by=accounts.THE_SYSTEM
+            )
 
     assert [doubted(hours) for hours in (71.9, 72, 73)] == [0, 1, 0]
     with town.looking() as scene:
@@ -515,5 +517,10 @@ def test_a_closing_that_was_reopened_is_marked_in_its_history_only(town: Town) -
         transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
         number = case.number
     with town.at_work() as scene:
-        assert transitions.doubt(scene.s, at=town.now + timedelta(days=4), by=accounts.THE_SYSTEM) == 1
+        assert (
+            transitions.flag_missing_evidence(
+                scene.s, at=town.now + timedelta(days=4), by=accounts.THE_SYSTEM
+            )
+            == 1
+        )
         assert (scene.case(number).review, scene.case(number).state) == (None, "accepted")

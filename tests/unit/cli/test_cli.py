@@ -79,7 +79,7 @@ def test_the_demo_is_for_its_own_city_file_alone(
     assert (done.exit_code, "tinyville.toml is for another city." in done.output) == (1, True)
     with click.Context(cli):
         _prepare(replace(settings, city=ours), fill=True)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalar(select(Person.id)) is None
         assert config_versions.current(s)
 
@@ -88,7 +88,7 @@ def test_the_demo_is_for_its_own_city_file_alone(
     assert getattr(again.exception, "code", "") == "not_empty"
     with click.Context(cli):
         _prepare(settings, fill=True)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalar(select(Person.id)) is None
 
 
@@ -400,7 +400,7 @@ def test_while_an_import_holds_the_database_the_worker_says_a_line_a_job(
 
     def listen(now: datetime) -> None:
         with db.transaction(busy) as s:
-            fan_out.follow(s, now)
+            fan_out.process_events(s, now)
 
     with sqlite3.connect(make_url(town.settings.database_url).database or "") as importing:
         importing.execute("BEGIN IMMEDIATE")

@@ -61,7 +61,7 @@ def test_texts_and_notifications_wait_for_the_morning_but_for_danger(town: Town)
     with town.at_work() as scene:
         intake.subscribe(scene.s, scene.report(), "+15550100142", channel="sms", lang="en", at=town.now)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     heard: list[str] = []
 
     class Way:

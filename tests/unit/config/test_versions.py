@@ -24,7 +24,7 @@ LONGER = TEXT.replace("promise_days = 3", "promise_days = 6", 1)
 
 def apply(engine: Engine, text: str, at: datetime) -> Policy | None:
     with db.transaction(engine) as s:
-        return config_versions.apply(s, text, "city.toml", by=accounts.THE_SYSTEM, at=at)
+        return config_versions.publish(s, text, "city.toml", by=accounts.THE_SYSTEM, at=at)
 
 
 def test_each_applied_file_is_a_version_and_a_line_of_the_log(engine: Engine, now: datetime) -> None:
@@ -34,7 +34,7 @@ def test_each_applied_file_is_a_version_and_a_line_of_the_log(engine: Engine, no
     assert second is not None
     assert [first.number, second.number] == [1, 2]
     assert second.changes == [{"key": "services.light-out.promise_days", "was": 3, "now": 6}]
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         lines = [event for event, _words in events.of(s, "policy")]
         assert [(line.kind, line.actor, line.facts) for line in lines] == [
             ("apply", "system", {"number": policy.number, "sha256": policy.sha256})
@@ -52,7 +52,7 @@ def test_each_applied_file_is_a_version_and_a_line_of_the_log(engine: Engine, no
 def test_applying_the_same_file_again_changes_nothing(engine: Engine, now: datetime) -> None:
     assert apply(engine, TEXT, now)
     assert apply(engine, TEXT, now) is None
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert len(config_versions.versions(s)) == len(events.of(s, "policy")) == 1
 
 
@@ -64,7 +64,7 @@ def test_going_back_is_a_version_as_well(engine: Engine, now: datetime) -> None:
 def test_departments_and_services_are_written_as_the_file_has_them(engine: Engine, now: datetime) -> None:
     apply(engine, TEXT, now)
     apply(engine, LONGER, now)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         services = {service.code: service for service in s.scalars(select(Service))}
         assert len(services) == 24
         assert services["light-out"].promise_days == 6
@@ -80,7 +80,7 @@ def test_a_wrong_file_leaves_no_trace(engine: Engine, now: datetime) -> None:
     apply(engine, TEXT, now)
     with pytest.raises(CityFileError):
         apply(engine, TEXT.replace("promise_days = 3", "promise_days = 0"), now)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert config_versions.newest(s) == 1
         assert s.get_one(Service, "light-out").promise_days == 3
         assert len(list(s.scalars(select(Event)))) == 1
@@ -162,7 +162,7 @@ class TestTheCommand:
         shown = runner.invoke(cli, ["config", "apply", str(file), "--dry-run"])
         assert '+ name = "Larkhaven"' in shown.output
         assert shown.output.endswith("Dry run: nothing was applied.\n")
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             assert config_versions.versions(s) == []
 
     def test_a_wrong_file_is_refused_as_a_whole(self, runner: CliRunner, file: Path, engine: Engine) -> None:
@@ -170,7 +170,7 @@ class TestTheCommand:
         refused = runner.invoke(cli, ["config", "apply", str(file)])
         assert isinstance(refused.exception, CityFileError)
         assert "city.toml, line " in str(refused.exception)
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             assert config_versions.versions(s) == []
 
     def test_migrating_applies_the_file_once(
@@ -186,7 +186,7 @@ class TestTheCommand:
         for text, number in ((TEXT, 1), (TEXT, 1), (LONGER, 2)):
             file.write_text(text, "utf-8")
             assert runner.invoke(cli, ["migrate"]).exit_code == 0
-            with db.reading(engine) as s:
+            with db.read_session(engine) as s:
                 assert config_versions.newest(s) == number
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from city.db import bulk_insert
 from city.db import engine as db
-from city.db.engine import in_one_go, reading, transaction
+from city.db.engine import pipeline, read_session, transaction
 from city.db.models import Department
 
 CUT = text(
@@ -53,7 +53,7 @@ def test_who_comes_after_a_new_start_of_the_server_does_not_meet_it(
     rest(engine, 3)
     cut_all_of(engine)
     for _ in range(3):
-        with reading(engine) as s:
+        with read_session(engine) as s:
             assert s.scalar(select(1)) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_connection_that_breaks_in_use_takes_the_others_of_the_pool_with_it(en
     with transaction(engine) as s:
         s.connection()
         cut_all_of(engine)
-        with pytest.raises(OperationalError), in_one_go(s):
+        with pytest.raises(OperationalError), pipeline(s):
             s.execute(text("SET LOCAL lock_timeout = '1s'"))
         s.rollback()
     for _ in range(3):
@@ -91,7 +91,7 @@ def test_what_is_written_in_one_go_is_written_or_none_of_it(engine: Engine) -> N
     with pytest.raises(IntegrityError):
         departments(engine, "third", "first", "fourth")
     departments(engine, "fifth")  # the connection is as good as new
-    with reading(engine) as s:
+    with read_session(engine) as s:
         found = set(s.scalars(select(Department.code)))
     assert {"first", "second", "fifth"} <= found
     assert not {"third", "fourth"} & found
@@ -102,7 +102,7 @@ def file_of(engine: Engine) -> Path:
 
 
 def codes(engine: Engine) -> set[str]:
-    with reading(engine) as s:
+    with read_session(engine) as s:
         return set(s.scalars(select(Department.code)))
 
 

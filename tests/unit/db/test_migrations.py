@@ -63,7 +63,7 @@ def at_version(url: str, version: str, *lines: str) -> Engine:
 def test_the_migrated_database_is_the_schema(engine: Engine) -> None:
     with engine.connect() as connection:
         assert differences(connection) == []
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert db.is_current(s)
 
 
@@ -161,7 +161,7 @@ def test_the_cases_of_an_older_version_are_counted(old: str) -> None:
             )
         )
     db.migrate(old)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert board_index.differences(s) == []
         stands = s.execute(text("SELECT standing, rank, crew_id, area_id FROM cases ORDER BY id")).all()
         assert stands == [
@@ -260,7 +260,7 @@ def test_the_cases_of_an_older_version_are_found_by_what_was_told(old: str) -> N
         "INSERT INTO imported (source, ref, run_id, case_id, digest) VALUES ('old', '101000777', 1, 2, '')",
     )
     db.migrate(old)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for typed, numbers in FOUND:
             found = {
                 s.scalars(select(Case.number).where(Case.id == id_)).one()
@@ -294,6 +294,6 @@ def test_danger_that_an_older_version_let_wait_comes_first_again(old: str) -> No
         ),
     )
     db.migrate(old)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.execute(text("SELECT rank FROM cases ORDER BY id")).scalars().all() == [0, 3, 0]
     engine.dispose()

@@ -28,19 +28,19 @@ def _look(s: Session) -> None:
 
 @pytest.mark.postgresql
 def test_what_a_page_prepared_is_there_for_the_next(engine: Engine) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         _look(s)
         assert s.scalar(PREPARED) == 1
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalar(PREPARED) == 1
 
 
 @pytest.mark.postgresql
 def test_a_page_that_fails_leaves_it_too(engine: Engine) -> None:
-    with suppress(ZeroDivisionError), db.reading(engine) as s:
+    with suppress(ZeroDivisionError), db.read_session(engine) as s:
         _look(s)
         raise ZeroDivisionError
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalar(PREPARED) == 1
 
 
@@ -52,7 +52,7 @@ def test_a_statement_that_went_bad_heals_with_the_next_page(engine: Engine, town
     with owner.begin() as connection:
         connection.execute(text("CREATE TABLE odd (n smallint)"))
         connection.execute(text("GRANT SELECT ON odd TO cityline_app"))
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for _ in range(OFTEN):
             s.execute(asked).all()
     if after.startswith("ALTER"):
@@ -61,19 +61,19 @@ def test_a_statement_that_went_bad_heals_with_the_next_page(engine: Engine, town
     else:
         with engine.connect() as connection:  # as a pooler does
             connection.connection.driver_connection.pgconn.exec_(after.encode())
-    with suppress(DBAPIError), db.reading(engine) as s:
+    with suppress(DBAPIError), db.read_session(engine) as s:
         s.execute(asked).all()
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.execute(asked).all() == []
     owner.dispose()
 
 
 def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         _look(s)
         clock = s.scalars(select(Clock)).one()
         n, clock.n = clock.n, 311
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalars(select(Clock.n)).one() == n
         if engine.dialect.name == "postgresql":
             assert s.scalar(PREPARED) == 1
@@ -93,7 +93,7 @@ def test_whoever_only_looks_can_write_nothing(engine: Engine, town: Town) -> Non
 
 @pytest.mark.sqlite
 def test_whoever_takes_a_connection_after_a_look_may_write(engine: Engine) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         s.execute(select(Clock))
     with closing(engine.raw_connection()) as connection:
         written = connection.cursor().execute("UPDATE clock SET n = n")
@@ -112,11 +112,11 @@ def test_whoever_only_looks_can_lock_nothing(town: Town) -> None:
 
 @pytest.mark.postgresql
 def test_a_connection_that_broke_meanwhile_hinders_no_page(engine: Engine) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         who = s.scalar(text("SELECT pg_backend_pid()"))
         with db.transaction(engine) as other:
             assert other.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": who})
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Clock)) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_list_holds_what_is_in_it_whatever_its_letters(engine: Engine, given: 
             return bool(s.scalar(select(is_in(value, these))))
         return bool(s.scalar(select(is_in(value, "these")), {"these": these}))
 
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for letters in ODD:
             assert found(letters, ODD)
             assert found(letters, [letters])
@@ -162,7 +162,7 @@ def test_nothing_is_found_by_its_beginning(town: Town) -> None:
 
 def test_a_statement_is_one_text_however_long_its_list_is(engine: Engine) -> None:
     asked = select(Case.id).where(is_in(Case.id, "ids"))
-    with statements(engine) as sent, db.reading(engine) as s:
+    with statements(engine) as sent, db.read_session(engine) as s:
         for many in (0, 1, 3, 300_000):  # more than any database takes as parameters
             assert s.scalars(asked, {"ids": range(many)}).all() == []
     assert len(set(sent) - {"BEGIN"}) == 1

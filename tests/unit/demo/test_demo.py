@@ -181,11 +181,11 @@ def test_another_seed_tells_other_stories(larkhaven: City, tmp_path: Path) -> No
 
 
 def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
-    with db.reading(larkhaven.engine) as s:
+    with db.read_session(larkhaven.engine) as s:
         cases = s.scalars(select(Case)).all()
         assert sum(not case.service.office for case in cases) == 200
         assert {case.state for case in cases} == set(STATES)
-        standings = Counter(sla.standing(case, NOW) for case in cases)
+        standings = Counter(sla.sla_status(case, NOW) for case in cases)
         assert min(standings[kind] for kind in ("ok", "risk", "late", "wait", "done")) >= 10
         assert sum(case.state in OPEN for case in cases) >= 100
         assert any(case.cycle > 1 for case in cases)
@@ -193,19 +193,19 @@ def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
 
 
 def test_offices_have_some_to_answer_and_have_answered_more(larkhaven: City) -> None:
-    with db.reading(larkhaven.engine) as s:
+    with db.read_session(larkhaven.engine) as s:
         cases = s.scalars(select(Case).join(Service).where(Service.office)).all()
         assert {case.service_code for case in cases} == {"tax-question", "birth-record", "permit-status"}
         assert {case.state for case in cases} == {"new", "accepted", "waiting", "closed"}
         assert {"answered", "not ours", "no action"} == {case.outcome for case in cases if case.outcome}
-        assert {"late", "wait", "done"} <= {sla.standing(case, NOW) for case in cases}
+        assert {"late", "wait", "done"} <= {sla.sla_status(case, NOW) for case in cases}
         assert all(case.lat is None and case.closures for case in cases if case.state == CLOSED)
-        wishes = callers.wishes(s, [case.reports[0].key for case in cases])
+        wishes = callers.contact_preferences(s, [case.reports[0].key for case in cases])
         assert len(wishes) == len(cases)
 
 
 def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: City) -> None:
-    with db.reading(larkhaven.engine) as s:
+    with db.read_session(larkhaven.engine) as s:
         reports = s.scalars(select(Report)).all()
         assert {report.lang for report in reports} == {"en", "es"}
         assert {report.channel for report in reports} == {"web", "phone", "crew", "api"}
@@ -215,7 +215,7 @@ def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: C
 
 def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) -> None:
     store = storage.open_store(larkhaven.settings)
-    with db.reading(larkhaven.engine) as s:
+    with db.read_session(larkhaven.engine) as s:
         proven = {(p.case_id, p.cycle) for p in s.scalars(select(Photo).where(Photo.cycle.is_not(None)))}
         for closing in s.scalars(select(Closure).where(Closure.outcome == "fixed")):
             assert ((closing.case_id, closing.cycle) in proven) != (closing.no_photo is not None)
@@ -237,7 +237,7 @@ def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
 
 def test_the_log_is_whole_and_runs_forward(engine: Engine, settings: Settings) -> None:
     fill.fill(engine, settings, 60, 311, NOW)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert events.verify(s) == []
         times = s.scalars(select(Event.at).where(Event.subject.like("case:%")).order_by(Event.seq)).all()
         assert list(times) == sorted(times)
@@ -245,7 +245,7 @@ def test_the_log_is_whole_and_runs_forward(engine: Engine, settings: Settings) -
 
 
 def test_the_cast_has_every_role_and_crew(larkhaven: City) -> None:
-    with db.reading(larkhaven.engine) as s:
+    with db.read_session(larkhaven.engine) as s:
         cast = {person.email: person for person in s.scalars(select(Person))}
         assert {role.role for person in cast.values() for role in person.roles} == {
             "dispatcher", "supervisor", "call-taker", "manager", "administrator", "crew",
@@ -261,12 +261,12 @@ def test_a_database_with_people_is_left_alone(larkhaven: City) -> None:
 
 
 def test_an_empty_database_is_no_demo(engine: Engine) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert not accounts.is_demo(s)
 
 
 def test_two_years_look_like_those_of_real_cities(years: City) -> None:
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         measured = list(comparison.lines(s))
         assert len(measured) > 52
         assert [line for line in measured if not line.fits] == []
@@ -274,12 +274,12 @@ def test_two_years_look_like_those_of_real_cities(years: City) -> None:
 
 
 def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> None:
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         cases = s.scalars(select(Case)).all()
         assert sum(not case.service.office for case in cases) == 4000
         still_open = [case for case in cases if case.state in OPEN]
         assert 120 <= len(still_open) <= 250
-        assert min(Counter(sla.standing(case, NOW) for case in still_open).values()) >= 10
+        assert min(Counter(sla.sla_status(case, NOW) for case in still_open).values()) >= 10
         assert any(case.lat is None for case in still_open)
         assert min(case.opened_at for case in cases) < NOW - timedelta(days=700)
         assert all(case.closed_at <= NOW for case in cases if case.closed_at)
@@ -290,7 +290,7 @@ def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> 
 
 
 def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         shown = set(s.scalars(select(FeedRow.ref).where(FeedRow.present)))
         done = s.scalars(select(Case).where(Case.number.in_(shown), Case.state == CLOSED)).all()
         assert 0 < len(shown) < 400
@@ -299,7 +299,7 @@ def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
 
 def test_a_crews_phone_is_told_of_every_job_that_the_crew_has(years: City) -> None:
     """Also of those that came back after they were closed."""
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         given = select(Assignment.crew_id, Case.number, Case.cycle).join(Case, Case.id == Assignment.case_id)
         rows = s.execute(given.where(Assignment.ended_at.is_(None), Case.state.in_(OPEN)))
         jobs = {(f"crew:{crew_id}", number, cycle) for crew_id, number, cycle in rows}
@@ -309,7 +309,7 @@ def test_a_crews_phone_is_told_of_every_job_that_the_crew_has(years: City) -> No
 
 
 def test_every_report_by_phone_has_its_conversation(years: City) -> None:
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         first = (NOW - timedelta(days=demo_desk.DAYS)).date().replace(day=1)
         since = datetime.combine(first, time(), city_file.load(DEFAULT_CITY).time_zone)
         calls = select(Report.case_id).where(Report.channel == "phone", Report.taken_at >= since)
@@ -318,7 +318,7 @@ def test_every_report_by_phone_has_its_conversation(years: City) -> None:
 
 
 def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years: City) -> None:
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         known = articles.published(s)
         assert len(known) == 16
         for answer in known:
@@ -341,14 +341,14 @@ def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years
 def test_nobody_speaks_with_a_closed_line(years: City) -> None:
     line = city_file.load(years.settings.city).line
     assert line is not None
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         for channel, by_people in (("phone", True), ("counter", True), ("voicemail", False)):
             began = s.scalars(select(Contact.began_at).where(Contact.channel == channel).limit(150)).all()
             assert {business_hours.is_open(line, at) for at in began} == {by_people}
 
 
 def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
-    with db.reading(years.engine) as s:
+    with db.read_session(years.engine) as s:
         numbers = dict(s.execute(select(Case.id, Case.number)).all())
         slugs = dict(s.execute(select(Answer.id, Answer.slug)).all())
         lines = s.scalars(select(Event).where(Event.subject.like("contact:%"))).all()
@@ -376,7 +376,7 @@ def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
 def _digests(engine: Engine) -> dict[str, str]:
     """What every table holds, but for the salts of the log and what is hashed from them."""
     found = {}
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         for table in Base.metadata.sorted_tables:
             columns = [column for column in table.columns if f"{table.name}.{column.name}" not in SALTED]
             rows = sorted(str(tuple(row)) for row in s.execute(select(*columns)))
@@ -385,7 +385,7 @@ def _digests(engine: Engine) -> dict[str, str]:
 
 
 def _stories(engine: Engine) -> list[Any]:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         told = s.execute(
             select(Event.subject, Event.kind, Event.at, Event.facts, Event.photos, Event.actor).order_by(
                 Event.seq

@@ -162,7 +162,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
         OPEN | {"ID": "103", "MAIL": "not an address"}, OPEN | DONE | {"ID": "104", "MAIL": "cy@town.test"},
     )  # fmt: skip
     with town.at_work() as scene:
-        assert fan_out.follow(scene.s, NOW) > 0
+        assert fan_out.process_events(scene.s, NOW) > 0
         assert scene.s.scalars(select(Message)).all() == []
         assert scene.s.scalars(select(Subscription.address).order_by(Subscription.id)).all() == [
             "ann@town.test", "bo@town.test",
@@ -170,7 +170,7 @@ def test_only_who_consented_over_there_hears_of_a_closing_here(town: Town, tmp_p
         for number in ("26-000001", "26-000002", "26-000003"):
             close(scene, scene.case(number))
     with town.at_work() as scene:
-        fan_out.follow(scene.s, LATER)
+        fan_out.process_events(scene.s, LATER)
         (message,) = scene.s.scalars(select(Message))
         assert (message.kind, message.subscription.address) == ("closed", "ann@town.test")
         report = scene.case("26-000001").reports[0]
@@ -276,7 +276,7 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
         assert (case.state, [line.kind for line, _words in story]) == (state, kinds)
         assert {line.origin for line, _words in story} == {"import"}
         assert events.verify(scene.s) == []
-        fan_out.follow(scene.s, LATER)
+        fan_out.process_events(scene.s, LATER)
         assert scene.s.scalars(select(Message)).all() == []
     assert put(town, tmp_path, after, {"ID": "102"}, {"ID": "103"}, at=LATER).unchanged == 3
 
@@ -418,7 +418,7 @@ def test_a_consent_given_again_over_there_counts_unless_it_was_stopped_here(
         assert (wish.stopped_at is not None) == stopped
         close(scene, scene.case("26-000001"))
     with town.at_work() as scene:
-        fan_out.follow(scene.s, LATER)
+        fan_out.process_events(scene.s, LATER)
         assert len(scene.s.scalars(select(Message)).all()) == (0 if stopped else 1)
 
 
@@ -482,10 +482,10 @@ def test_an_imported_case_bears_no_mark_and_its_drawer_lists_what_may_be_the_sam
     with town.looking() as scene:
         later = scene.case("26-000002")
         assert later.twin_id is None
-        assert [found.number for found in duplicates.like(scene.s, later)] == ["26-000001"]
+        assert [found.number for found in duplicates.candidates_for_case(scene.s, later)] == ["26-000001"]
     with town.at_work() as scene:
         first, later, by = scene.case("26-000001"), scene.case("26-000002"), scene.actor("dispatcher")
-        for verb in (not_duplicates.tell_apart, not_duplicates.one_again):
+        for verb in (not_duplicates.mark_not_duplicate, not_duplicates.unmark_not_duplicate):
             assert verb(scene.s, first, later, by=by, at=NOW)
             assert (first.twin_id, later.twin_id) == (None, None)
 
@@ -495,13 +495,13 @@ def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_
     put(town, tmp_path, {"ID": "102"})
     with town.at_work() as scene:
         one, other, by = scene.case("26-000001"), scene.case("26-000002"), scene.actor("dispatcher")
-        not_duplicates.tell_apart(scene.s, one, other, by=by, at=NOW)
+        not_duplicates.mark_not_duplicate(scene.s, one, other, by=by, at=NOW)
     outcome = put(town, tmp_path, OPEN | DONE, at=LATER)
     with town.at_work() as scene:
         assert (outcome.said, scene.case("26-000001").state) == ([], CLOSED)
         import_runs.undo(scene.s, 3, at=LATER)
         assert scene.case("26-000001").state == "assigned"
-        assert duplicates.told_apart(scene.s, scene.case("26-000001"))
+        assert duplicates.is_not_duplicate(scene.s, scene.case("26-000001"))
     for run in (2, 1):
         with town.at_work() as scene:
             import_runs.undo(scene.s, run, at=LATER)
@@ -590,7 +590,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     assert said["side_file"] is None
     assert sorted(tmp_path.glob("*.*")) == there
     assert rows_of(town) == before
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.scalar(select(func.count()).select_from(ImportRun)) == 1
     assert imports.requests(town.engine, town.settings, file, how, None) == 0
     real = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -662,18 +662,18 @@ def test_a_cut_over_is_rehearsed_with_a_real_city(town: Town, real_data: Path, t
             import_runs.undo(scene.s, number, at=day_two)
     assert run(second, day_two)["imported"] == len(second)
     check_against(town, second)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert events.verify(s) == []
 
 
 def check_against(town: Town, export: list[rehearsal.Row]) -> None:
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert rehearsal.differences(s, export) == []
 
 
 def rows_of(town: Town) -> dict[str, list[object]]:
     """Everything of every case that an import may bring or change, by its number."""
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         found: dict[str, list[object]] = {}
         for case in s.scalars(select(Case).where(Case.state != UNDONE).order_by(Case.id)):
             wishes = select(Subscription).join(Report, Report.id == Subscription.report_id)
@@ -695,7 +695,7 @@ def rows_of(town: Town) -> dict[str, list[object]]:
 
 
 def states(town: Town) -> dict[int, tuple[str, datetime | None]]:
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         asked = select(Imported.ref, Case.state, Case.closed_at).join(Case, Case.id == Imported.case_id)
         return {int(ref): (state, closed_at) for ref, state, closed_at in s.execute(asked)}
 
@@ -703,7 +703,7 @@ def states(town: Town) -> dict[int, tuple[str, datetime | None]]:
 def canaries(town: Town, *words: str) -> list[str]:
     """The tables in which any of these words still stands."""
     found = []
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         for kind, column in ((EventDetail, EventDetail.text), (Subscription, Subscription.address)):
             found += [
                 kind.__tablename__

@@ -116,7 +116,7 @@ def test_what_is_no_list_is_refused_and_nothing_is_imported(
     with pytest.raises(Unusable) as refused:
         take(town, file, mapping.load("open311"))
     assert said in str(refused.value)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.scalar(select(func.count()).select_from(ImportRun)) == 0
 
 
@@ -139,7 +139,7 @@ def test_a_real_server_s_answers(town: Town, real_data: Path, tmp_path: Path) ->
     assert (outcome.read, outcome.imported) == (2, 2)
     one = Path(shutil.copy(folder / "get_service_request.xml", tmp_path))
     assert take(town, one, how).unchanged == 1
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.scalars(select(Case.state).order_by(Case.id)).all() == ["closed", "new"]
     for name in ("services.xml", "service_requests_empty.xml", "get_service_request_not_found.xml"):
         with pytest.raises(Unusable):

@@ -39,7 +39,7 @@ from city.db.models import (
     ToldApart,
 )
 from city.imports import history_writer
-from city.imports.history_writer import Move, Picture, Story, Told
+from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
 from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, WAIT_REASONS, Refused
 from city.people import accounts
 from city.reports import closing_feedback, intake
@@ -133,9 +133,9 @@ def test_what_a_verb_refuses_is_refused_in_bulk_and_leaves_no_trace(town: Town, 
 def test_all_moves_of_a_call_stand_in_the_log_in_the_order_of_time(town: Town) -> None:
     office = Actor("system", frozenset({DISPATCHER, SYSTEM}))
     first, second = (
-        Story(
+        CaseHistory(
             "light-out",
-            [Told(town.now + timedelta(minutes=late), uuid.uuid4().hex, place=LAMP)],
+            [ReportRow(town.now + timedelta(minutes=late), uuid.uuid4().hex, place=LAMP)],
             [Move("close", town.now + timedelta(hours=9 - late), office, outcome="not ours")],
         )
         for late in (5, 1)
@@ -154,12 +154,14 @@ def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) ->
     with town.at_work() as scene:
         scene.s.execute(update(Service).where(Service.code == "nuisance").values(office=True))
         key, by = uuid.uuid4().hex, scene.actor("call-taker")
-        telling = intake.Telling(key, "nuisance", "phone", words=" Is it right? ", place=LAMP)
-        case = intake.take(scene.s, telling, by=by, at=town.now, token=key).case
+        telling = intake.NewReport(key, "nuisance", "phone", words=" Is it right? ", place=LAMP)
+        case = intake.submit(scene.s, telling, by=by, at=town.now, token=key).case
         assert transitions.wait(scene.s, case, "resident", by=by, at=town.now)
         ids = [case.id]
-    said = Told(town.now, uuid.uuid4().hex, "phone", words=" Is it right? ", place=LAMP, token="t", by=by)
-    story = Story("nuisance", [said], [Move("wait", town.now, by, reason="resident")], "live")
+    said = ReportRow(
+        town.now, uuid.uuid4().hex, "phone", words=" Is it right? ", place=LAMP, token="t", by=by
+    )
+    story = CaseHistory("nuisance", [said], [Move("wait", town.now, by, reason="resident")], "live")
     with db.transaction(town.engine) as s:
         written = history_writer.write(s, [story])
     with town.looking() as scene:
@@ -172,7 +174,7 @@ def test_an_offices_case_has_the_place_among_its_words_either_way(town: Town) ->
 def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
     with db.transaction(town.engine) as s:
         (written,) = history_writer.write(
-            s, [Story("light-out", [Told(town.now, uuid.uuid4().hex, place=LAMP)])]
+            s, [CaseHistory("light-out", [ReportRow(town.now, uuid.uuid4().hex, place=LAMP)])]
         )
     with town.at_work() as scene:
         transitions.assign(
@@ -189,7 +191,9 @@ def test_verbs_go_on_where_the_bulk_ended(town: Town) -> None:
 
 def test_the_secret_link_of_a_written_report_opens(town: Town) -> None:
     with db.transaction(town.engine) as s:
-        history_writer.write(s, [Story("light-out", [Told(town.now, "key-1", place=LAMP, token="abc")])])
+        history_writer.write(
+            s, [CaseHistory("light-out", [ReportRow(town.now, "key-1", place=LAMP, token="abc")])]
+        )
     with town.looking() as scene:
         report = intake.by_token(scene.s, "abc")
         assert report is not None
@@ -198,10 +202,10 @@ def test_the_secret_link_of_a_written_report_opens(town: Town) -> None:
 
 def test_whoever_comes_too_late_to_join_is_refused(town: Town) -> None:
     office = Actor("system", frozenset({DISPATCHER}))
-    late = [Told(town.now + timedelta(days=day), uuid.uuid4().hex, place=LAMP) for day in (0, 3)]
+    late = [ReportRow(town.now + timedelta(days=day), uuid.uuid4().hex, place=LAMP) for day in (0, 3)]
     closing = Move("close", town.now + timedelta(days=1), office, outcome="not ours")
     with pytest.raises(Refused, match="told_late"), db.transaction(town.engine) as s:
-        history_writer.write(s, [Story("light-out", late, [closing])])
+        history_writer.write(s, [CaseHistory("light-out", late, [closing])])
 
 
 class Walk:
@@ -210,8 +214,8 @@ class Walk:
     def __init__(self, scene: Scene, chance: Random) -> None:
         self.scene, self.chance, self.now = scene, chance, scene.town.now
         self.family: list[Case] = []
-        self.made: list[tuple[int, Told | Move]] = []
-        self.refused: list[tuple[list[tuple[int, Told | Move]], tuple[int, Move], str]] = []
+        self.made: list[tuple[int, ReportRow | Move]] = []
+        self.refused: list[tuple[list[tuple[int, ReportRow | Move]], tuple[int, Move], str]] = []
         self.reports: list[list[Report]] = []
         scene.s.merge(
             Asset(
@@ -242,13 +246,13 @@ class Walk:
         else:
             self.made.append((index, move))
 
-    def stories(self, made: list[tuple[int, Told | Move]] | None = None) -> list[Story]:
+    def stories(self, made: list[tuple[int, ReportRow | Move]] | None = None) -> list[CaseHistory]:
         """What was made as stories, with keys of their own."""
-        stories = [Story(service, [], [], "live") for service, _ in ABOUT]
+        stories = [CaseHistory(service, [], [], "live") for service, _ in ABOUT]
         for index, step in self.made if made is None else made:
             story = stories[index]
             pictures = [replace(p, id=str(uuid.uuid4()), staged_for=uuid.uuid4().hex) for p in step.pictures]
-            if isinstance(step, Told):
+            if isinstance(step, ReportRow):
                 key = uuid.uuid4().hex
                 story.reports = [*story.reports, replace(step, key=key, token=key, pictures=pictures)]
             else:
@@ -263,7 +267,7 @@ class Walk:
         case = self.family[index] if index < len(self.family) else None
         key = uuid.uuid4().hex
         service, place = ABOUT[index]
-        told = Told(
+        told = ReportRow(
             self.now, key, self.chance.choice(("web", "phone")), "es", " Dark ", place,
             danger=self.chance.random() < 0.1, pictures=self._pictures(), token=key,
             at_device=self.now if self.chance.random() < 0.3 else None,
@@ -341,10 +345,10 @@ class Walk:
             if led_to == "new case":
                 raise Refused("told_late")
 
-    def _pictures(self) -> tuple[Picture, ...]:
+    def _pictures(self) -> tuple[PhotoRow, ...]:
         sizes = {"full": "f" * 64, "page": "p" * 64, "thumb": "t" * 64}
         return tuple(
-            Picture(str(uuid.uuid4()), uuid.uuid4().hex, "u" * 64, sizes, 40, 30, 900)
+            PhotoRow(str(uuid.uuid4()), uuid.uuid4().hex, "u" * 64, sizes, 40, 30, 900)
             for _ in range(self.chance.choice((0, 0, 1, 2)))
         )
 

@@ -33,7 +33,7 @@ def test_a_topojson_is_a_layer_and_one_of_its_objects_can_be_named(town: Town, t
     assert put(town, file, WARDS).read == 4
     outcome = put(town, file, Order("areas", name="NAME", area_kind="ward", where=("object", "wards")))
     assert (outcome.read, outcome.unchanged) == (2, 2)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         held = dict(s.execute(select(Area.name, Area.geometry).where(Area.kind == "ward")).all())
     assert held.keys() == {"East", "West"}
     assert shape(held["West"]).bounds == pytest.approx((-71.2, 39.6, -71.199, 39.601))
@@ -42,7 +42,7 @@ def test_a_topojson_is_a_layer_and_one_of_its_objects_can_be_named(town: Town, t
 def test_points_of_a_topojson_are_assets(town: Town, tmp_path: Path) -> None:
     poles = Order("assets", asset="pole", number="NAME", where=("object", "poles"))
     put(town, topology(tmp_path), poles)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.execute(select(Asset.number, Asset.lat, Asset.lon)).all() == [("L-1", 39.605, -71.195)]
 
 
@@ -86,7 +86,7 @@ def test_a_shapefile_in_feet_lands_where_it_is(town: Town, tmp_path: Path, below
     file = shapes(tmp_path, in_feet(PORT), in_feet(HILL), prj=FEET)
     assert put(town, file, WARDS).imported == 2
     assert put(town, packed(file, below=below), WARDS).unchanged == 2
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         held = dict(s.execute(select(Area.name, Area.geometry).where(Area.kind == "ward")).all())
     assert shape(held["Old Port"]).bounds == pytest.approx((-71.21, 39.59, -71.19, 39.61), abs=1e-5)
 
@@ -100,7 +100,7 @@ def test_a_shapefile_without_prj_is_in_degrees_or_is_told_its_system(town: Town,
         put(town, file, WARDS)
     named = Order("areas", name="NAME", area_kind="ward", crs="EPSG:2234")
     assert put(town, file, named).read == 1
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         held = s.scalars(select(Area.geometry).where(Area.kind == "ward")).one()
     assert shape(held).bounds == pytest.approx((-71.21, 39.59, -71.19, 39.61), abs=1e-5)
 
@@ -266,7 +266,7 @@ def test_a_geojson_says_its_coordinate_system_itself(town: Town, tmp_path: Path)
     poles = Order("assets", asset="pole", number="POLE")
     east, north = TO_FEET.transform(-71.2, 39.6)
     put(town, geojson(tmp_path, point("1", north, east), crs=feet), poles)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.execute(select(Asset.lat, Asset.lon)).one() == pytest.approx((39.6, -71.2), abs=1e-5)
     link = {"type": "link", "properties": {"href": "https://example.org/crs"}}
     with pytest.raises(Unusable, match=r"the coordinate system .*example.org.* isn't known"):
@@ -277,7 +277,7 @@ def test_a_table_in_feet_is_placed_and_one_with_swapped_columns_is_told(town: To
     east, north = TO_FEET.transform(-71.2, 39.6)
     file = table(tmp_path, *({"A": f"{n} Elm St", "Y": north + n, "X": east} for n in range(3)))
     put(town, file, Order("addresses", name="A", lat="Y", lon="X", crs="EPSG:2234"))
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.scalars(select(Address.lat).order_by(Address.id)).first() == pytest.approx(39.6, abs=1e-5)
     with pytest.raises(Unusable, match=r"line 2: .* inside it with latitude and longitude swapped \(3 of 3"):
         put(town, file, Order("addresses", name="A", lat="X", lon="Y", crs="EPSG:2234"))
@@ -306,7 +306,7 @@ def test_what_crosses_itself_is_mended_and_counted(town: Town, tmp_path: Path) -
     bow = [(-71.2, 39.6), (-71.19, 39.61), (-71.19, 39.6), (-71.2, 39.61), (-71.2, 39.6)]
     file = geojson(tmp_path, feature("Polygon", [bow], NAME="Bow"), feature("Polygon", [PORT], NAME="Port"))
     assert put(town, file, WARDS).more["mended"] == 1
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         kept = s.scalars(select(Area.geometry).where(Area.name == "Bow")).one()
     assert shape(kept).is_valid
 
@@ -320,7 +320,7 @@ def test_the_wards_of_a_real_city_come_out_of_feet(town: Town, real_data: Path, 
     order = Order("areas", name="Wards_desc", area_kind="ward")
     outcome = put(town, tmp_path / "Ward_2012_Poly.shp", order, bounds=NEW_HAVEN)
     assert (outcome.read, outcome.imported, outcome.rejected) == (30, 30, 0)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         held = [shape(area) for area in s.scalars(select(Area.geometry).where(Area.kind == "ward"))]
     bounds = shapely.total_bounds(held)
     assert (41.2, -73.0) < (bounds[1], bounds[0]) < (bounds[3], bounds[2]) < (41.4, -72.8)

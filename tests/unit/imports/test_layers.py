@@ -38,7 +38,7 @@ def test_streets_are_kept_with_their_crossings(town: Town, tmp_path: Path) -> No
     )
     outcome = put(town, file, replace(STREETS, major=("CLASS", "1")))
     assert (outcome.read, outcome.imported, outcome.rejected) == (4, 4, 0)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         kinds = dict(s.execute(select(Street.name, Street.kind)).all())
         (corner,) = s.scalars(select(Crossing))
         found = lookup.find(s, "oak avenue and elm street")
@@ -59,7 +59,7 @@ def test_a_house_without_an_address_stands_by_the_numbers_of_its_street(town: To
         line("Oak Ave", east, LF="", RF=None),
     )
     assert put(town, file, NUMBERED).imported == 3
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         (odd,), (even,) = lookup.find(s, "11 elm street"), lookup.find(s, "12 elm street")
         assert odd.lat > 39.6 > even.lat
         assert (odd.lon, even.lon) == pytest.approx((-71.2045, -71.2045), abs=1e-5)
@@ -94,11 +94,11 @@ def test_landmarks_are_found_by_their_names_and_replaced_as_a_whole(town: Town, 
     ]
     file = table(tmp_path, *rows)
     assert (put(town, file, order).imported, side_lines(file)) == (1, [("3", "has no name")])
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         (hall,) = lookup.find(s, "city hall")
         assert (hall.label, hall.point, hall.vague) == ("City Hall", Point(39.6, -71.2), False)
     put(town, table(tmp_path, {"SITE": "Library", "LAT": "39.6", "LON": "-71.2"}), order)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert lookup.find(s, "city hall") == []
         assert len(lookup.find(s, "library")) == 1
 
@@ -141,7 +141,7 @@ def test_an_address_list_gets_its_places_from_parcels(town: Town, tmp_path: Path
     outcome = put(town, file, Order("addresses", name="ADDRESS", places=lots, key=("LOT", "ML")))
     assert (outcome.imported, outcome.unlocated, outcome.rejected) == (3, 1, 1)
     assert outcome.more["repeated"] == 1
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         rows = {a.label: Point(a.lat, a.lon) for a in s.scalars(select(Address))}
         assert lookup.describe(s, rows["3 Elm St"]) == "3 Elm St"
     assert set(rows) == {"1 Elm St", "3 Elm St"}
@@ -159,7 +159,7 @@ def test_house_number_and_street_make_an_address(town: Town, tmp_path: Path) -> 
 def test_assets_are_found_by_number_and_told_by_the_nearest_address(town: Town, tmp_path: Path) -> None:
     put(town, table(tmp_path, {"ADDRESS": "12 Elm St", "LAT": "39.6001", "LON": "-71.2"}), ADDRESSES)
     put(town, geojson(tmp_path, point("ab-7", 39.6, -71.2)), replace(POLES, prefix="L-"))
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         (found,) = lookup.find(s, "pole l-AB-7")
     assert (found.label, found.source) == ("near 12 Elm St", "asset")
 
@@ -172,13 +172,13 @@ def test_an_asset_that_is_gone_is_retired_and_comes_back_as_what_it_was(town: To
         kept, case_id = first.id, case.id
     outcome = put(town, geojson(tmp_path, point("3", 39.6, -71.22)), POLES)
     assert outcome.more["retired"] == 2
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.get_one(Asset, kept).retired_at == NOW
         assert s.get_one(Case, case_id).asset_id == kept
         assert lookup.find(s, "pole 1") == []
     moved = put(town, geojson(tmp_path, point("1", 39.61, -71.2), point("3", 39.6, -71.22)), POLES)
     assert (moved.imported, moved.unchanged, moved.more) == (1, 1, {"returned": 1, "outside": 0})
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.get_one(Asset, kept).retired_at is None
         assert s.get_one(Asset, kept).lat == 39.61
         assert [place.asset_id for place in lookup.find(s, "pole 1")] == [kept]
@@ -209,17 +209,17 @@ def test_streets_and_areas_keep_their_rows_by_id_too(town: Town, tmp_path: Path)
     known = replace(STREETS, id="KEY")
     elm = [(-71.21, 39.6), (-71.2, 39.6)]
     put(town, geojson(tmp_path, line("Elm St", elm, KEY=1), line("Oak St", elm, KEY=2)), known)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         before = dict(s.execute(select(Street.source_id, Street.id)).all())
     outcome = put(town, geojson(tmp_path, line("Liberty St", elm, KEY=1), line("Oak St", elm, KEY=2)), known)
     assert (outcome.imported, outcome.unchanged) == (1, 1)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert dict(s.execute(select(Street.source_id, Street.id)).all()) == before
         assert s.scalar(select(Street.name).where(Street.source_id == "1")) == "Liberty St"
     wards = Order("areas", name="NAME", area_kind="ward", id="KEY")
     for name in ("Ward 1", "First Ward"):
         put(town, geojson(tmp_path, square(name) | {"id": 9}), replace(wards, id="id"))
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.execute(select(Area.name, Area.source_id).where(Area.kind == "ward")).all() == [
             ("First Ward", "9")
         ]
@@ -241,7 +241,7 @@ def test_the_lights_of_a_utility_stand_beside_the_citys_own(town: Town, tmp_path
     theirs = geojson(tmp_path, pole(1, "1", 39.62))
     assert put(town, theirs, replace(POLES, owner_name="Harbor Electric")).imported == 1
     assert put(town, geojson(tmp_path, pole(2, "2", 39.61)), POLES).more["retired"] == 1
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         held = s.execute(select(Asset.number, Asset.owner).where(Asset.retired_at.is_(None))).all()
     assert sorted(held) == [("1", "Harbor Electric"), ("2", "")]
     with pytest.raises(Unusable, match="--owner, --owner-name: use only one"):
@@ -261,7 +261,7 @@ def test_a_light_that_changes_its_owner_keeps_its_row(town: Town, tmp_path: Path
     put(town, geojson(tmp_path, pole(1, "1", 39.6, OWNER=""), pole(2, "2", 39.6, OWNER="Harbor")), owned)
     ids = numbered(town)
     put(town, geojson(tmp_path, pole(1, "1", 39.6, OWNER="Harbor"), pole(3, "3", 39.6, OWNER="")), owned)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.get_one(Asset, ids["1"]).owner == "Harbor"
 
 
@@ -270,7 +270,7 @@ def test_two_lights_of_one_number_may_exchange_their_owners(town: Town, tmp_path
     for one, other in (("", "Harbor"), ("Harbor", "")):
         poles = pole(1, "1", 39.6, OWNER=one), pole(2, "1", 39.61, OWNER=other)
         put(town, geojson(tmp_path, *poles), owned)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert dict(s.execute(select(Asset.source_id, Asset.owner)).all()) == {"1": "Harbor", "2": ""}
 
 
@@ -278,7 +278,7 @@ def test_areas_replace_their_own_kind_only(town: Town, tmp_path: Path) -> None:
     put(town, geojson(tmp_path, square("Old Port")), Order("areas", name="NAME", area_kind="neighborhood"))
     put(town, geojson(tmp_path, square("Ward 1")), Order("areas", name="NAME", area_kind="ward"))
     put(town, geojson(tmp_path, square("")), Order("areas", area_kind="water"))
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         held = sorted(s.execute(select(Area.kind, Area.name)).all())
     assert held == [("area", "Old Port"), ("boundary", "Town"), ("ward", "Ward 1"), ("water", "")]
 
@@ -315,7 +315,7 @@ def test_a_street_is_no_thing_with_a_place(town: Town, tmp_path: Path, order: Or
 def test_the_boundary_is_one_and_decides_what_lies_outside(town: Town, tmp_path: Path) -> None:
     towns = geojson(tmp_path, square("Here"), square("There", west=-71.0))
     put(town, towns, Order("boundary", name="NAME", where=("NAME", "Here")))
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert names(town, Area.name) == ["Here"]
         assert not lookup.outside(s, Point(39.6, -71.2))
         assert lookup.outside(s, Point(39.6, -70.95))
@@ -331,7 +331,7 @@ def test_a_shape_that_crosses_itself_is_mended(town: Town, tmp_path: Path) -> No
 
 def test_the_log_says_what_was_imported(town: Town, tmp_path: Path) -> None:
     put(town, geojson(tmp_path, line("Elm St", [(-71.2, 39.6), (-71.19, 39.6)])), STREETS)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         ((told, _),) = events.of(s, "layer:streets")
         assert events.verify(s) == []
     assert (told.kind, told.origin, told.facts["imported"]) == ("import", "import", 1)
@@ -502,7 +502,7 @@ def pole(key: object, number: str, lat: float, **properties: Any) -> dict[str, A
 
 def numbered(town: Town) -> dict[str, int]:
     """The things in use: number → row."""
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         return dict(s.execute(select(Asset.number, Asset.id).where(Asset.retired_at.is_(None))).all())
 
 
@@ -517,7 +517,7 @@ def test_a_real_city_comes_whole(town: Town, real_data: Path, tmp_path: Path) ->
         outcome = put(town, file, order, bounds=bounds)
         assert (kind, outcome.read, outcome.imported, outcome.unlocated) == (kind, *counts)
         assert outcome.rejected == 0
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert s.scalar(select(func.count()).select_from(Crossing)) == 1650
         (corner,) = lookup.find(s, "Prospect St & Cambridge St")
         assert corner.point == pytest.approx((42.37338, -71.09814), abs=1e-5)

@@ -66,7 +66,7 @@ def test_a_row_becomes_a_case_with_its_story(town: Town, tmp_path: Path) -> None
 
 def test_what_was_told_elsewhere_is_not_public_until_it_is_shown(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {}, {"ID": "102", "CLASS": "Homes", "TYPE": "Noise"})
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         (sight,) = queries.public(s, now=NOW)
         assert (sight.number, sight.tellings, sight.proof) == ("26-000001", [], None)
 
@@ -74,7 +74,7 @@ def test_what_was_told_elsewhere_is_not_public_until_it_is_shown(town: Town, tmp
 def test_nobody_is_mailed_about_the_past(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {"STATE": "Closed", "CLOSED": "2026-03-04"})
     with db.transaction(town.engine) as s:
-        assert fan_out.follow(s, NOW) > 0
+        assert fan_out.process_events(s, NOW) > 0
         assert s.scalar(select(func.count()).select_from(Message)) == 0
 
 
@@ -86,7 +86,7 @@ def test_services_are_brought_along_and_the_form_does_not_offer_them(town: Town,
         {"ID": "103", "TARGET": "2026-03-31"},
         {"ID": "104", "TYPE": "Noise " * 9, "CLASS": "Homes", "DEPT": ""},
     )  # fmt: skip
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         lamp = s.get_one(Service, "rivertown:lamp-out")
         (noise,) = s.scalars(select(Service).where(Service.private, Service.code.startswith("rivertown:")))
         assert (lamp.group, lamp.promise_days, lamp.names) == ("streetlight", 5, {"en": "Lamp out"})
@@ -104,7 +104,7 @@ def test_a_default_point_is_no_place_and_the_words_stay(town: Town, tmp_path: Pa
         {"ID": "103", "LAT": "39.6502", "LON": "-71.25"},
     )  # fmt: skip
     assert (outcome.imported, outcome.unlocated) == (3, 2)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         cases = list(s.scalars(select(Case).order_by(Case.id)))
         assert [(case.lat, case.place_source, case.address) for case in cases] == [
             (None, "unknown", "9 Elm St"), (None, "unknown", "Old Port"), (39.6502, "address", "Old Port"),
@@ -117,7 +117,7 @@ def test_the_second_run_takes_what_is_new(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {}, {"ID": "102"})
     again = put(town, tmp_path, {}, {"ID": "102"}, {"ID": "103"})
     assert (again.read, again.imported, again.unchanged) == (3, 1, 2)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         runs = s.scalars(select(ImportRun).order_by(ImportRun.id)).all()
         assert [run.counts["imported"] for run in runs] == [2, 1]
         kept = select(Imported.ref, Case.number).join(Case, Case.id == Imported.case_id)
@@ -178,7 +178,7 @@ def test_outcomes_and_states_follow_the_mapping(town: Town, tmp_path: Path) -> N
         {"ID": "104", "STATE": "Open", "CLOSED": "2026-03-04", "AGAIN": "2026-03-05"},
         {"ID": "105", "STATE": "Closed", "CLOSED": "2026-03-04", "SEEN": "2026-03-09"},
     )  # fmt: skip
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         states = s.execute(select(Case.state, Case.cycle, Case.outcome).order_by(Case.id)).all()
         assert s.scalar(select(func.count()).select_from(Closure)) == 3
         assert events.verify(s) == []
@@ -434,7 +434,7 @@ def test_an_import_that_is_killed_leaves_nothing_and_runs_again(
     assert count(engine, Case) == count(engine, ImportRun) == count(engine, Imported) == 0
     done = subprocess.run([*command, "--map", str(mapping)], env=environ, capture_output=True, text=True)
     assert json.loads(done.stdout.splitlines()[-1])["imported"] == rows
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert events.verify(s) == []
 
 
@@ -449,14 +449,14 @@ def test_half_a_year_of_a_real_city(town: Town, real_data: Path, tmp_path: Path)
     assert first.imported >= 0.98 * first.read
     assert first.unlocated == 8_752
     assert first.more["closed_before_opened"] == 84
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         checked, wrong = realtables.times(s, TABLES[0], real_data)
         assert checked > 100_000
         assert wrong == []
     assert took < 60  # seconds of work; half of that where nobody else is at work
     second = take(town, file, mapping.load("boston"))
     assert (second.imported, second.unchanged) == (0, first.imported)
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert events.verify(s) == []
         state = s.execute(select(Case.state, func.count()).group_by(Case.state)).all()
         still_open = board_queries.count(s, board_queries.View(), now=NOW)
@@ -484,7 +484,7 @@ def test_a_year_of_a_city_in_connecticut(town: Town, real_data: Path, tmp_path: 
     # Eleven far away, and some more beyond a boundary that was drawn for a map of the whole state.
     assert outcome.more["outside"] == 19
     assert take(town, file, mapping.load("newhaven")).imported == 0
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         assert events.verify(s) == []
 
 
@@ -498,7 +498,7 @@ def test_a_real_table_adds_up_and_its_times_come_back(
     first = take(town, file, how)
     assert first.read == first.imported + first.rejected + first.unchanged == table.rows
     assert first.rejected == 0
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         checked, wrong = realtables.times(s, table, real_data)
         # Every opening, and of most a closing; of New Haven's too few closings say when.
         assert checked >= (1.0 if table.name == "newhaven" else 1.5) * table.rows
@@ -509,5 +509,5 @@ def test_a_real_table_adds_up_and_its_times_come_back(
 
 
 def count(engine: Engine, kind: Any) -> int:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         return s.scalar(select(func.count()).select_from(kind)) or 0

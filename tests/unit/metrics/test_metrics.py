@@ -40,7 +40,7 @@ def asked(town: Town) -> Town:
 
 
 def value_of(s: Session, code: str = SECOND, scale: int = SCALE) -> Figures:
-    return metrics.value(s, sourcecity.city(scale), period(code, TODAY))
+    return metrics.line_metrics(s, sourcecity.city(scale), period(code, TODAY))
 
 
 def said(figures: Figures, what: str) -> tuple[object, object]:
@@ -123,7 +123,7 @@ def test_a_contact_counts_in_the_month_of_the_citys_own_clocks(town: Town) -> No
 def test_every_figure_of_cases_is_what_the_log_says(town: Town) -> None:
     told_of(town)
     with town.looking() as scene:
-        figures = metrics.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        figures = metrics.sla_metrics(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
         assert wrong(scene.s, figures) == []
         values = {
             what: figures.of("city", "", what).value for what in ("opened", "closed", "merged", "cancelled")
@@ -145,7 +145,7 @@ def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town:
         for _ in range(9):
             scene.report(service_code=private.code)
     with town.looking() as scene:
-        figures = metrics.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        figures = metrics.sla_metrics(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
         (area,) = figures.rows("area")
         opened, closed = figures.of("area", area, "opened"), figures.of("area", area, "closed")
         assert (opened.value, opened.hidden) == (8, False)
@@ -158,10 +158,10 @@ def test_small_numbers_of_an_area_and_all_of_private_services_are_not_told(town:
 def test_small_numbers_of_private_services_and_of_their_departments_are_not_told(town: Town) -> None:
     """The finance department has one service: its row would say what that of the service does not."""
     with town.at_work() as scene:
-        config_versions.enact(scene.s, sourcecity.city())
+        config_versions.activate(scene.s, sourcecity.city())
         opened(scene.s, {"light-out": 20, "home-nuisance": 9, "tax-question": 2, "permit-status": 40})
     with town.looking() as scene:
-        figures = metrics.performance(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
+        figures = metrics.sla_metrics(scene.s, sourcecity.city(), period("2026-05", date(2026, 6, 2)))
         hidden = {row for row in figures.rows("service") if figures.of("service", row, "opened").hidden}
         assert hidden == {"tax-question", "home-nuisance"}
         assert figures.of("service", "permit-status", "opened").value == 40
@@ -180,7 +180,7 @@ def test_a_lone_private_service_hides_behind_a_public_one(town: Town) -> None:
     with town.at_work() as scene:
         opened(scene.s, {"light-out": 20, "limb-down": 6, "home-nuisance": 2})
     with town.looking() as scene:
-        figures = metrics.performance(scene.s, city, period("2026-05", date(2026, 6, 2)))
+        figures = metrics.sla_metrics(scene.s, city, period("2026-05", date(2026, 6, 2)))
         hidden = {row for row in figures.rows("service") if figures.of("service", row, "opened").hidden}
         assert hidden == {"limb-down", "home-nuisance"}
 
@@ -248,12 +248,12 @@ def test_what_if_the_line_were_cut_follows_from_what_is_assumed(asked: Town) -> 
     with asked.looking() as scene:
         figures, city = value_of(scene.s), sourcecity.city(SCALE)
     desks = {code: Desk(6, 30) for code in figures.rows("department")}
-    cut = metrics.cut(figures, city, desks, 100, 1800)
+    cut = metrics.cost_if_closed(figures, city, desks, 100, 1800)
     asked_ = sum(figures.of("department", code, "asked").value for code in desks)
     assert sum(cut.hours.values()) * 10 == asked_
     assert cut.money == sum(cut.hours.values()) * 30
     assert cut.people == sum(cut.hours.values()) / 1800
-    assert metrics.cut(figures, city, desks, 50, 1800).money * 2 == cut.money
+    assert metrics.cost_if_closed(figures, city, desks, 50, 1800).money * 2 == cut.money
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_an_older_database_is_counted_as_it_is_migrated(asked: Town) -> None:
         before = set(scene.s.execute(held))
     with asked.at_work() as scene:
         scene.s.execute(delete(Tally))
-        counters.anew(scene.s)  # as migration 0032 does
+        counters.rebuild(scene.s)  # as migration 0032 does
     with asked.looking() as scene:
         assert set(scene.s.execute(held)) == before
         assert len(before) > 500
@@ -353,7 +353,10 @@ def test_moments_are_compared_alike_however_a_database_sorts_signs(town: Town) -
     with town.looking() as scene:
         for code in ("2026-04", "2026-05"):
             shown, city = period(code, date(2026, 6, 2)), sourcecity.city()
-            for figures in (metrics.value(scene.s, city, shown), metrics.performance(scene.s, city, shown)):
+            for figures in (
+                metrics.line_metrics(scene.s, city, shown),
+                metrics.sla_metrics(scene.s, city, shown),
+            ):
                 for cell in figures.cells.values():
                     plain = COMPARED.sub("", cell.proof)
                     assert not re.search(
@@ -384,7 +387,7 @@ def told_at_the_edges(town: Town) -> None:
     zone, step = ZoneInfo("America/New_York"), timedelta(microseconds=1)
     midnight = periods.midnight("2026-05", zone)
     with town.at_work() as scene:
-        config_versions.enact(scene.s, sourcecity.city())
+        config_versions.activate(scene.s, sourcecity.city())
         s, by = scene.s, scene.actor("call-taker")
         for n, at in enumerate((midnight - step, midnight, midnight + step, midnight - timedelta(hours=3))):
             for where in (UTC, zone):
@@ -400,7 +403,7 @@ def told_at_the_edges(town: Town) -> None:
 
 def assert_edges(s: Session, code: str) -> None:
     shown, today = period(code, date(2026, 6, 2)), sourcecity.city()
-    value, performance = metrics.value(s, today, shown), metrics.performance(s, today, shown)
+    value, performance = metrics.line_metrics(s, today, shown), metrics.sla_metrics(s, today, shown)
     assert wrong(s, value) == wrong(s, performance) == []
     assert value.of("line", "", "contacts").value == 4
     on_time = performance.of("city", "", "on_time").value

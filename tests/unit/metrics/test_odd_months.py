@@ -65,7 +65,7 @@ def lived(town: Town) -> tuple[Town, Counter[tuple[str, str]]]:
     counted: Counter[tuple[str, str]] = Counter()
     known: dict[str, str] = {}
     with town.at_work() as scene:
-        config_versions.enact(scene.s, sourcecity.city())
+        config_versions.activate(scene.s, sourcecity.city())
     for n, (local, outcome) in enumerate(CALLS):
         with town.at_work() as scene:
             told = Conversation(str(n), "phone", moment(local), 60 + n, "taxes", outcome)
@@ -131,8 +131,8 @@ def test_each_month_and_year_is_what_was_done_in_it(lived: tuple[Town, Counter[t
     with town.looking() as scene:
         for code in CODES:
             shown = period(code, TODAY, STARTS)
-            value = metrics.value(scene.s, city, shown)
-            performance = metrics.performance(scene.s, city, shown)
+            value = metrics.line_metrics(scene.s, city, shown)
+            performance = metrics.sla_metrics(scene.s, city, shown)
             assert wrong(scene.s, value) == wrong(scene.s, performance) == [], code
             for what in ("contacts", "answered", "dropped"):
                 assert value.of("line", "", what).value == summed(counted, shown, what), (code, what)
@@ -169,12 +169,12 @@ def test_nothing_is_compared_with_a_year_of_which_only_some_months_are_known(
         ):
             shown = period(code, TODAY, STARTS)
             for figures in (
-                metrics.value(scene.s, sourcecity.city(), shown),
-                metrics.performance(scene.s, sourcecity.city(), shown),
+                metrics.line_metrics(scene.s, sourcecity.city(), shown),
+                metrics.sla_metrics(scene.s, sourcecity.city(), shown),
             ):
                 cells = [cell for cell in figures.cells.values() if cell.table not in ("month", "left")]
                 assert any(cell.before is not None for cell in cells) is known, code
-        year = metrics.value(scene.s, sourcecity.city(), period("2025", TODAY, STARTS))
+        year = metrics.line_metrics(scene.s, sourcecity.city(), period("2025", TODAY, STARTS))
         then = [year.of("month", month, "contacts").before for month in ("2025-01", "2025-02", "2025-03")]
         assert then == [None, 3, 1]
 
@@ -190,7 +190,7 @@ def test_what_left_the_city_file_stays_in_the_figures(lived: tuple[Town, Counter
             topics=tuple(topic for topic in city.topics if topic.code != "taxes"),
             services=tuple(service for service in city.services if service.code != "light-out"),
         )
-        for reckon in (metrics.value, metrics.performance):
+        for reckon in (metrics.line_metrics, metrics.sla_metrics):
             before, after = (reckon(scene.s, each, shown) for each in (city, smaller))
             assert wrong(scene.s, after) == []
             for cell in before.cells.values():

@@ -33,7 +33,9 @@ def asked(town: Town) -> Town:
 
 
 def publish(town: Town, at: datetime = JANUARY) -> list[str]:
-    return publications.publish_due(town.engine, sourcecity.city(SCALE), at, by=accounts.THE_SYSTEM)
+    return publications.publish_completed_months(
+        town.engine, sourcecity.city(SCALE), at, by=accounts.THE_SYSTEM
+    )
 
 
 def versions(town: Town) -> list[Version]:

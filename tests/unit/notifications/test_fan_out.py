@@ -20,7 +20,7 @@ from city.reports import intake
 
 
 def render(s: Session, message: Message) -> EmailMessage | None:
-    if not fan_out.holds(s, message):
+    if not fan_out.is_still_valid(s, message):
         return None
     letter = EmailMessage()
     letter["From"], letter["To"] = "city@town.test", message.subscription.address
@@ -37,7 +37,7 @@ def work(town: Town, smtp: Any, days: float = 0) -> None:
     """What the worker does in one round."""
     now = town.now + timedelta(days=days)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, now)
+        fan_out.process_events(s, now)
     outbox.send_due(town.engine, {"email": email.open_mailer(smtp.url)}, render, now)
 
 
@@ -148,9 +148,9 @@ def test_what_was_overtaken_while_the_mail_server_was_down_is_not_said(town: Tow
     close(town, case_id)
     reopen(town, case_id)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     with town.looking() as scene:
-        held = {m.kind: fan_out.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
+        held = {m.kind: fan_out.is_still_valid(scene.s, m) for m in scene.s.scalars(select(Message))}
     assert held == {"receipt": True, "closed": False, "reopened": True}
 
 
@@ -160,7 +160,7 @@ def test_who_was_separated_before_the_letter_went_hears_when_merged_again(town: 
     merge(town, merged, root)
     close(town, root)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     unmerge(town, merged)
     work(town, smtp)
     assert closings_told(smtp) == ["ana@town.test"]
@@ -187,7 +187,7 @@ def test_an_undone_closing_is_taken_back_with_those_only_who_had_heard_of_it(tow
     work(town, smtp)
     batch_id = close_as_batch(town, case_id)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)  # the letter lies in the outbox
+        fan_out.process_events(s, town.now)  # the letter lies in the outbox
     undo_batch(town, batch_id)
     work(town, smtp)
     assert [kind for _, kind in told(smtp)] == ["receipt"], "nobody knew that it was closed"
@@ -251,9 +251,9 @@ def test_reading_the_log_again_makes_no_second_message(town: Town, smtp: Any) ->
     with town.looking() as scene:
         lines = len(events.since(scene.s, 0))
     with db.transaction(town.engine) as s:
-        assert fan_out.follow(s, town.now) == 0
+        assert fan_out.process_events(s, town.now) == 0
         s.get_one(Follower, fan_out.NAME).seq = 0
-        assert fan_out.follow(s, town.now) == lines
+        assert fan_out.process_events(s, town.now) == lines
         assert s.scalar(select(func.count()).select_from(Message)) == 1
 
 
@@ -267,7 +267,7 @@ def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: A
         return render(s, message)
 
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     assert outbox.send_due(town.engine, {"email": email.open_mailer(smtp.url)}, half, town.now) == 1
     with town.looking() as scene:
         assert "KeyError" in (scene.s.get_one(Message, 1).fault or "")
@@ -276,7 +276,7 @@ def test_one_letter_that_cannot_be_written_holds_up_no_other(town: Town, smtp: A
 def test_of_two_workers_that_look_at_once_one_sends(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     channels = {"email": email.open_mailer(smtp.url)}
     others: list[int] = []
 
@@ -305,7 +305,7 @@ def test_what_was_not_tried_yet_goes_before_what_is_tried_again(town: Town, smtp
 def test_each_channel_can_be_sent_by_itself(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     way = email.open_mailer(smtp.url)
     assert outbox.send_due(town.engine, {"push": way, "sms": way}, render, town.now) == 0
     with town.looking() as scene:
@@ -316,7 +316,7 @@ def test_each_channel_can_be_sent_by_itself(town: Town, smtp: Any) -> None:
 def test_a_letter_whose_sender_was_killed_is_sent_by_the_next(town: Town, smtp: Any) -> None:
     subscribed(town, confirmed=False)
     with db.transaction(town.engine) as s:
-        fan_out.follow(s, town.now)
+        fan_out.process_events(s, town.now)
     channels = {"email": email.open_mailer(smtp.url)}
 
     class Killed(BaseException):

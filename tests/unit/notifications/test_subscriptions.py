@@ -17,7 +17,7 @@ from city.db.models import Area, Case, Event, Message, Street, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import Refused
 from city.notifications import digests, fan_out, subscriptions
-from city.notifications.subscriptions import About
+from city.notifications.subscriptions import Target
 from city.photos import storage
 from city.places import areas
 from city.privacy import data_subjects, erasure, record_export, retention
@@ -49,12 +49,12 @@ def wanted(town: Town, kind: str, name: str, email: str = "ana@town.test", **how
     with town.at_work() as scene:
         about = found(scene, kind, name)
         assert about, name
-        row = subscriptions.follow(scene.s, about, email, lang="en", at=town.now, **how)
+        row = subscriptions.subscribe(scene.s, about, email, lang="en", at=town.now, **how)
         row.confirmed_at = town.now
         return row
 
 
-def found(scene: Scene, kind: str, name: str) -> About | None:
+def found(scene: Scene, kind: str, name: str) -> Target | None:
     return {"case": subscriptions.case, "area": subscriptions.area, "street": subscriptions.street}[kind](
         scene.s, name
     )
@@ -78,7 +78,7 @@ def close(town: Town, case: Case, **how: Any) -> None:
 def listen(town: Town) -> list[tuple[str, str]]:
     """Whom the worker tells of what, by its reading of the log."""
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     return waiting(town)
 
 
@@ -117,7 +117,7 @@ def test_a_follower_of_a_case_hears_of_its_steps_in_one_letter_and_of_its_end(to
     close(town, case)
     assert listen(town)[1:] == [("ana@town.test", "closed")]
     with town.looking() as scene:
-        held = {m.kind: fan_out.holds(scene.s, m) for m in scene.s.scalars(select(Message))}
+        held = {m.kind: fan_out.is_still_valid(scene.s, m) for m in scene.s.scalars(select(Message))}
     assert not held["changed"], "its closing has a letter of its own"
     assert held["closed"]
 
@@ -171,7 +171,8 @@ def test_the_same_wish_twice_is_one_and_asks_once(town: Town) -> None:
         about = subscriptions.case(scene.s, case.number)
         assert about
         rows = [
-            subscriptions.follow(scene.s, about, a, lang="en", at=town.now) for a in ("a@b.test", "A@B.test")
+            subscriptions.subscribe(scene.s, about, a, lang="en", at=town.now)
+            for a in ("a@b.test", "A@B.test")
         ]
         assert rows[0] is rows[1]
     with town.looking() as scene:
@@ -182,7 +183,7 @@ def test_two_taps_at_once_are_one_wish(town: Town) -> None:
     def tap(scene: Scene) -> None:
         about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        subscriptions.follow(scene.s, about, "ana@town.test", lang="en", at=town.now)
+        subscriptions.subscribe(scene.s, about, "ana@town.test", lang="en", at=town.now)
 
     def another() -> None:
         with town.at_work() as scene:
@@ -205,15 +206,15 @@ def test_nobody_fills_somebody_elses_mailbox_with_questions(town: Town) -> None:
         with town.at_work() as scene:
             about = subscriptions.case(scene.s, case.number)
             assert about
-            subscriptions.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
+            subscriptions.subscribe(scene.s, about, "victim@town.test", lang="en", at=town.now)
     last = reported(town)
     with town.at_work() as scene:
         about = subscriptions.case(scene.s, last.number)
         assert about
         with pytest.raises(Refused, match="asked_too_often"):
-            subscriptions.follow(scene.s, about, "victim@town.test", lang="en", at=town.now)
+            subscriptions.subscribe(scene.s, about, "victim@town.test", lang="en", at=town.now)
         later = town.now + timedelta(hours=2)
-        assert subscriptions.follow(scene.s, about, "victim@town.test", lang="en", at=later)
+        assert subscriptions.subscribe(scene.s, about, "victim@town.test", lang="en", at=later)
 
 
 @pytest.mark.parametrize("name", ["Tansy Street", "tansy st", "TANSY ST."])
@@ -272,7 +273,7 @@ def test_who_stopped_or_never_confirmed_gets_none(town: Town) -> None:
     with town.at_work() as scene:
         about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.subscribe(scene.s, about, "never@town.test", lang="en", at=town.now)
     row = wanted(town, "area", "Old Mill")
     with town.at_work() as scene:
         intake.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
@@ -288,12 +289,12 @@ def test_a_case_names_the_street_and_area_around_it(town: Town) -> None:
     with town.looking() as scene:
         about = subscriptions.case(scene.s, case.number)
         assert about
-        near = subscriptions.around(scene.s, about)
+        near = subscriptions.streets_near(scene.s, about)
     assert [(each.kind, each.name) for each in near] == [("street", "Tansy Street"), ("area", "Old Mill")]
 
 
 def test_a_coarse_place_is_told_in_the_area_where_strangers_see_it(town: Town) -> None:
-    edge = subscriptions.Seen(1, "new", "", 7, 39.6, -71.1501, 5000)
+    edge = subscriptions.Preview(1, "new", "", 7, 39.6, -71.1501, 5000)
     with town.looking() as scene:
         ground = areas.known(scene.s)
         there = ground.of(rounded(Point(39.6, -71.1501), 5000))
@@ -336,7 +337,7 @@ def test_forgotten_a_month_after_nobody_confirmed_it(town: Town) -> None:
             subscriptions.case(scene.s, case.number),
         ):
             assert about
-            subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+            subscriptions.subscribe(scene.s, about, "never@town.test", lang="en", at=town.now)
     wanted(town, "case", case.number)
     listen(town)
     assert [forgotten(town, days) for days in (29, 31)] == [0, 2]
@@ -364,7 +365,7 @@ def test_whoever_stopped_long_ago_and_asks_again_may_still_say_yes(town: Town) -
         intake.stop(scene.s, scene.s.get_one(Subscription, row.id), at=town.now)
         about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        subscriptions.follow(scene.s, about, row.address, lang="en", at=town.now + timedelta(days=400))
+        subscriptions.subscribe(scene.s, about, row.address, lang="en", at=town.now + timedelta(days=400))
     assert [forgotten(town, days) for days in (401, 429, 431)] == [0, 0, 1]
 
 
@@ -398,7 +399,7 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
     with town.at_work() as scene:
         about = subscriptions.case(scene.s, case.number)
         assert about
-        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.subscribe(scene.s, about, "never@town.test", lang="en", at=town.now)
         by, manager = scene.actor("dispatcher"), scene.actor("manager")
         legal_holds.place(
             scene.s, scene.case(root.number), "Lawsuit", town.settings.var, by=manager, at=town.now
@@ -433,7 +434,7 @@ def test_a_hold_that_is_placed_in_this_very_moment_keeps_who_never_confirmed(tow
     with town.at_work() as scene:
         about = subscriptions.case(scene.s, case.number)
         assert about
-        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.subscribe(scene.s, about, "never@town.test", lang="en", at=town.now)
     with ThreadPoolExecutor(1) as hands:
         with town.at_work() as scene:
             by, var = scene.actor("manager"), town.settings.var
@@ -449,7 +450,7 @@ def test_a_flood_of_them_goes_some_at_a_time(town: Town, monkeypatch: pytest.Mon
         about = subscriptions.area(scene.s, "Old Mill")
         assert about
         for n in range(5):
-            subscriptions.follow(scene.s, about, f"never{n}@town.test", lang="en", at=town.now)
+            subscriptions.subscribe(scene.s, about, f"never{n}@town.test", lang="en", at=town.now)
     at = town.now + timedelta(days=31)
     with town.looking() as scene:
         assert retention.due(scene.s, Schedule(), at) == {"followers": 5}
@@ -469,7 +470,7 @@ def test_the_worker_forgets_them_once_a_day(town: Town) -> None:
     with town.at_work() as scene:
         about = subscriptions.area(scene.s, "Old Mill")
         assert about
-        subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+        subscriptions.subscribe(scene.s, about, "never@town.test", lang="en", at=town.now)
     app = create_app(town.settings)
     worker._Records(app)(town.now + timedelta(days=31))
     app.extensions["cityline"].engine.dispose()

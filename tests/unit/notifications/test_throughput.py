@@ -142,7 +142,7 @@ def closed_cases(town: Town, service: PushService, at: datetime) -> list[str]:
     Every other one hears by a notification: "/ana7" is the way of a browser at its push service.
     """
     with db.transaction(town.engine) as s:
-        config_versions.enact(s, city_file.load(town.settings.city))
+        config_versions.activate(s, city_file.load(town.settings.city))
     names = [f"{'gone' if n % (CLOSURES // GONE) < 1 else 'ana'}{n}" for n in range(CLOSURES)]
     wanted = [f"{name}@town.test" if n % 4 < 2 else f"/{name}" for n, name in enumerate(names)]
     for first in range(0, CLOSURES, AT_ONCE):

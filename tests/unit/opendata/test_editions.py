@@ -152,7 +152,7 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     assert not is_due()
     with told.at_work() as scene:
         text = city_file.whole(DEFAULT_CITY)
-        config_versions.apply(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
+        config_versions.publish(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
     assert is_due()
 
 
@@ -232,14 +232,14 @@ def test_whoever_is_stopped_half_way_leaves_the_old_files_whole(
 def test_what_is_read_stays_where_the_disk_fails_last_of_all(
     make: Callable[..., Edition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, sync = make().folder.parent, files.sync
+    root, sync = make().folder.parent, files.fsync
 
     def fails(path: Path) -> None:
         if path == root:
             raise OSError("EIO")
         sync(path)
 
-    monkeypatch.setattr(files, "sync", fails)
+    monkeypatch.setattr(files, "fsync", fails)
     with pytest.raises(OSError, match="EIO"):
         make()
     edition = editions.current(root)

@@ -159,7 +159,7 @@ def test_two_editions_are_not_made_at_once(told: Town) -> None:
     root = editions.place(told.settings)
     assert export(told, what="edition").exit_code == 0
     before = editions.current(root)
-    with files.alone(root):
+    with files.exclusive(root):
         fault = export(told, what="edition")
     assert (fault.exit_code, "The worker is building them right now" in fault.output) == (1, True)
     assert editions.current(root) == before
@@ -242,7 +242,7 @@ def test_contacts_are_counted_in_months_that_are_over_and_small_ones_are_hidden(
     town: Town, city: CityFile
 ) -> None:
     with town.at_work() as scene:
-        config_versions.enact(scene.s, city)
+        config_versions.activate(scene.s, city)
         topics = [topic.code for topic in scene.s.query(Topic).order_by(Topic.code).limit(2)]
     counts = {
         ("phone", "answered", topics[0]): 9, ("counter", "answered", topics[0]): 2,
@@ -266,7 +266,7 @@ def test_no_sum_of_a_topic_or_a_channel_gives_a_hidden_number_away(seed: int) ->
     numbers = {key: chance.randrange(23) for key in itertools.product("abc", ["x"], "pqrst")}
     counts = {key: n for key, n in numbers.items() if n}
     hidden = opendata_rows._untold(counts)
-    assert {key for key, n in counts.items() if n < metrics.FEW} <= hidden
+    assert {key for key, n in counts.items() if n < metrics.SUPPRESSION_THRESHOLD} <= hidden
     for column in opendata_rows._summed(counts):
         assert len(hidden & column.keys()) != 1 or len(column) == 1
 

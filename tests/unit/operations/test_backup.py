@@ -56,7 +56,7 @@ def lived_in(town: Town) -> None:
             photo = scene.photo(colour, f"form:{n}")
             scene.report(words=f"{WORDS} {n}", taken=[photo])
         if n == 0:
-            photos.settle_all(town.engine, store_of(town.settings), town.settings.var, town.now)
+            photos.move_staged_to_storage(town.engine, store_of(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
         scene.photo("plum", "form:open")
         scene.report(words="no photo")
@@ -79,7 +79,7 @@ def put_back(settings: Settings, source: Path, town: Town, **told: Any) -> resto
 def assert_whole(settings: Settings) -> None:
     """The log verifies, and every photo that a row names is where the row says."""
     engine = db.connect(settings.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert events.verify(s) == []
         for photo in s.scalars(select(Photo)):
             for size, name in photo.sizes.items():
@@ -106,7 +106,7 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
     lived_in(town)
     with town.at_work() as scene:
         text_of_city = town.settings.city.read_text()
-        config_versions.apply(
+        config_versions.publish(
             scene.s, text_of_city, "city.toml", by=scene.actor("administrator"), at=town.now
         )
     folder, manifest = make(town, to)
@@ -119,7 +119,7 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
     restored = db.connect(elsewhere.database_url)
     assert everything(restored, "backups", "boots", "counters") == before
     if restored.dialect.name == "postgresql":  # it plans for what came back
-        with db.reading(restored) as s:
+        with db.read_session(restored) as s:
             assert s.scalar(text("SELECT count(*) FROM pg_stats WHERE tablename = 'reports'"))
     restored.dispose()
     assert_whole(elsewhere)
@@ -138,7 +138,7 @@ def test_no_number_that_was_given_since_the_backup_is_given_again(town: Town, to
     later = town.now + timedelta(days=days)
     with town.at_work() as scene:
         for at in (town.now, later):
-            given = case_numbers.take(scene.s, at.year, 400)
+            given = case_numbers.reserve(scene.s, at.year, 400)
     town.engine.dispose()
     put_back(town.settings, to, town, over=True, at=later)
     with town.at_work() as scene:
@@ -157,9 +157,9 @@ def test_as_many_numbers_are_left_out_as_a_city_of_its_size_may_have_given(
         for n in range(4):
             scene.report(words=f"here {n}", at=at - timedelta(days=n))
         s = scene.s
-        case_numbers.take(s, at.year, cases)
-        case_numbers.leap(s, at - timedelta(hours=1), at)
-        assert case_numbers.take(s, at.year)[0] == first
+        case_numbers.reserve(s, at.year, cases)
+        case_numbers.skip_after_restore(s, at - timedelta(hours=1), at)
+        assert case_numbers.reserve(s, at.year)[0] == first
 
 
 def test_photos_younger_than_the_backup_that_is_put_back_stay_in_the_store(town: Town, to: Path) -> None:
@@ -270,7 +270,7 @@ def test_what_was_erased_since_is_erased_again(
 
     assert done.erased_again == 1
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         report = s.scalars(select(Report).where(Report.number == number)).one()
         assert (report.words, report.photos, report.erased_at is not None) == ("", [], True)
         assert s.scalar(select(func.count()).where(Report.words == f"{WORDS} 1")) == 1
@@ -680,7 +680,7 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
         intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
     put_back(elsewhere, folder, town, lists=[town.settings.var / erasure_ledger.NAME])
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalars(select(Boot).order_by(Boot.at.desc())).first().first_seq == manifest.seq + 1
         assert s.scalar(select(Clock.n)) > manifest.seq  # the erasure, written after it
         assert memory.read(s, town.now).safe == manifest.seq
@@ -691,7 +691,7 @@ def test_a_worker_that_the_backup_saw_is_not_there_after_a_restore(
     town: Town, to: Path, elsewhere: Settings
 ) -> None:
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     folder, _manifest = make(town, to)
     put_back(elsewhere, folder, town)
     engine = db.connect(elsewhere.database_url)
@@ -716,7 +716,7 @@ def test_a_picture_that_many_sent_comes_back_once(town: Town, to: Path, elsewher
     for n in range(20):
         with town.at_work() as scene:
             scene.report(taken=[scene.photo("navy", f"form:{n}")])
-    photos.settle_all(town.engine, store_of(town.settings), town.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store_of(town.settings), town.settings.var, town.now)
     make(town, to)
     assert put_back(elsewhere, to, town).lost == []
     assert_whole(elsewhere)
@@ -755,14 +755,14 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
             while not over.is_set():
                 n += 1
                 key = uuid.uuid5(uuid.NAMESPACE_OID, f"{who}/{n}").hex
-                new = processing.develop(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
+                new = processing.process(factories.jpeg(f"#{who}{n % 10}8{n // 10 % 10}5a"))
                 place = Place(39.6 + who / 5000, -71.2 + n / 5000, "pin", f"{who} Tansy Street")
-                telling = intake.Telling(key, "light-out", "web", place=place, words=f"{who}/{n}")
+                telling = intake.NewReport(key, "light-out", "web", place=place, words=f"{who}/{n}")
                 with db.transaction(town.engine) as s:
                     photo = photos.stage(s, var, new, staged_for=f"form:{key}", at=town.now)
                     token = intake.token_for(SECRET, key)
-                    intake.take(s, telling, at=town.now, token=token, taken=[photo])
-                photos.settle_all(town.engine, store, var, town.now, only=[photo.id])
+                    intake.submit(s, telling, at=town.now, token=token, taken=[photo])
+                photos.move_staged_to_storage(town.engine, store, var, town.now, only=[photo.id])
         except BaseException as fault:
             faults.append(fault)
 
@@ -785,7 +785,7 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
     assert put_back(elsewhere, to, town).lost == []
     assert_whole(elsewhere)
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert s.scalar(select(func.count()).select_from(Case)) == made[1].counts["cases"]
     engine.dispose()
 

@@ -30,9 +30,9 @@ def found(town: Town, tmp_path: Path) -> Callable[..., dict[str, doctor.Finding]
     with town.at_work() as scene:
         scene.report(taken=[scene.photo()])
     store = storage.open_store(town.settings)
-    photos.settle_all(town.engine, store, town.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store, town.settings.var, town.now)
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     backup.make(town.engine, town.settings, store, tmp_path / "backups", at=town.now)
 
     def look(whole: bool = False, **later: float) -> dict[str, doctor.Finding]:
@@ -183,11 +183,11 @@ def test_a_worker_that_is_not_there_is_wrong(found: Callable[..., dict[str, doct
 def test_a_worker_that_was_seen_before_the_last_start_is_not_there(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
-    epochs.boot(town.engine, town.now + timedelta(seconds=1))
+    epochs.start_epoch(town.engine, town.now + timedelta(seconds=1))
     assert marks(found(seconds=20)) == {}  # it may be about to start as well
     assert found(seconds=40)["worker"].mark == doctor.WRONG
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now + timedelta(seconds=30))
+        fan_out.process_events(scene.s, town.now + timedelta(seconds=30))
     assert marks(found(seconds=40)) == {}
 
 
@@ -198,7 +198,7 @@ def test_after_a_restore_the_worker_is_not_there_until_it_runs(
         fan_out.forget_seen(scene.s)
     assert found()["worker"].words.startswith("It hasn't run since the restore. Start it: cityline work.")
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     assert marks(found()) == {}
 
 

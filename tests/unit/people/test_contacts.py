@@ -158,7 +158,7 @@ def test_what_is_wrong_is_refused_alone_and_among_many(town: Town) -> None:
             continue
         calls = [told(town), call]
         with pytest.raises(Refused, match=code), town.at_work() as scene:
-            contacts.log_all(scene.s, [(c, scene.actor("call-taker")) for c in calls], origin="import")
+            contacts.bulk_log(scene.s, [(c, scene.actor("call-taker")) for c in calls], origin="import")
     with town.looking() as scene:
         assert scene.s.scalar(select(func.count()).select_from(Contact)) == 0
         assert scene.s.scalar(select(func.count()).where(Event.subject.like("contact:%"))) == 0
@@ -187,8 +187,8 @@ def test_many_at_once_leave_what_one_after_the_other_leaves(town: Town) -> None:
             (replace(call, key=uuid.uuid4().hex), scene.actor(hand))
             for call, hand in zip(calls, hands, strict=True)
         ]
-        ids = contacts.log_all(scene.s, again, origin="demo")
-    with db.reading(town.engine) as s:
+        ids = contacts.bulk_log(scene.s, again, origin="demo")
+    with db.read_session(town.engine) as s:
         every = list(s.scalars(select(Contact.id).order_by(Contact.id)))
         assert every[5:] == ids
         assert [_told(s, contact_id) for contact_id in every[:5]] == [

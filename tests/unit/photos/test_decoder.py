@@ -63,7 +63,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
 
 def refused(data: bytes) -> str:
     with pytest.raises(BadPhoto) as caught:
-        processing.develop(data)
+        processing.process(data)
     return caught.value.code
 
 
@@ -72,7 +72,7 @@ def test_a_photo_that_ends_its_decoder_is_refused_and_the_next_is_taken(plant: P
     fault, code = FAULTS[what]
     plant(FAULTY.format(fault=fault, seconds=600))
     assert refused(b"x") == code
-    assert processing.develop(plain()).width == 60
+    assert processing.process(plain()).width == 60
 
 
 @pytest.mark.parametrize("what", MACHINES)
@@ -80,37 +80,37 @@ def test_a_photo_that_the_machine_could_not_decode_may_come_again(plant: Plant, 
     plant(FAULTY.format(fault=MACHINES[what], seconds=2))
     for _ in range(2):
         with pytest.raises(Busy):
-            processing.develop(b"x")
-    assert processing.develop(plain()).width == 60
+            processing.process(b"x")
+    assert processing.process(plain()).width == 60
 
 
 def test_where_no_decoder_can_be_begun_a_photo_may_come_again(plant: Plant) -> None:
     plant("import no_such_thing")
     for _ in range(2):
         with pytest.raises(Busy):
-            processing.develop(plain())
+            processing.process(plain())
 
 
 def test_a_photo_that_would_take_too_much_memory_is_too_large_and_the_next_is_taken() -> None:
     clear = encoded(Image.new("RGBA", (8000, 5000), (40, 60, 90, 100)), "AVIF", speed=10, quality=10)
     assert len(clear) < 5_000
     assert refused(clear) == "too_many_pixels"
-    assert processing.develop(plain()).width == 60
+    assert processing.process(plain()).width == 60
 
 
 def test_a_decoder_that_was_ended_in_between_is_begun_again() -> None:
-    processing.develop(plain())
+    processing.process(plain())
     for _ in range(3):
         os.kill(pid(), signal.SIGKILL)
         wait_for_the_end_of(pid())
-        assert processing.develop(plain()).width == 60
+        assert processing.process(plain()).width == 60
 
 
 def test_a_decoder_knows_no_secrets_and_holds_no_files_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITYLINE_SECRET_KEY", "a secret")
     processing._decoder.end()
     with (ROOT / "README.md").open():
-        processing.develop(plain())
+        processing.process(plain())
         process = Path(f"/proc/{pid()}")
         assert b"CITYLINE" not in (process / "environ").read_bytes()
         held = {os.readlink(each) for each in (process / "fd").iterdir()}
@@ -118,11 +118,11 @@ def test_a_decoder_knows_no_secrets_and_holds_no_files_of_ours(monkeypatch: pyte
 
 
 def test_a_decoder_minds_no_signal_that_a_terminal_sends_to_all() -> None:
-    processing.develop(plain())
+    processing.process(plain())
     before = pid()
     for sign in (signal.SIGINT, signal.SIGTERM):
         os.kill(before, sign)
-    assert processing.develop(plain()).width == 60
+    assert processing.process(plain()).width == 60
     assert pid() == before
 
 
@@ -132,7 +132,7 @@ def test_time_ends_also_where_the_thread_that_begins_the_decoder_holds_signals_b
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         with pytest.raises(Busy):
-            processing.develop(b"x")
+            processing.process(b"x")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -185,15 +185,15 @@ print(developing._decoder._process.pid, developing.develop(plain()).width)
 def test_who_waits_too_long_for_a_turn_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processing, "PATIENCE", 0.05)
     with processing._turn, pytest.raises(Busy):
-        processing.develop(plain())
-    assert processing.develop(plain()).width == 60
+        processing.process(plain())
+    assert processing.process(plain()).width == 60
 
 
 def test_photos_of_many_threads_get_their_own_answers() -> None:
     colours = [(n * 15, 200 - n * 10, 90) for n in range(16)]
     sent = [plain(colour, (60 + n, 40)) for n, colour in enumerate(colours)]
     with ThreadPoolExecutor(16) as threads:
-        widths = [new.width for new in threads.map(processing.develop, sent)]
+        widths = [new.width for new in threads.map(processing.process, sent)]
     assert widths == [60 + n for n in range(16)]
 
 
@@ -202,7 +202,7 @@ def test_however_many_of_the_dearest_photos_come_all_decoding_stays_below_600_mb
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(processing, "PATIENCE", 300.0)  # nobody is turned away, so that all are decoded
-    processing.develop(plain())
+    processing.process(plain())
     large = encoded(Image.new("RGB", (8160, 6120), (40, 60, 90)), "HEIF", quality=10)
     flat = encoded(Image.new("RGB", (8000, 5000), (40, 60, 90)), "AVIF", speed=10, quality=10)
     own, stop = memory(os.getpid()), threading.Event()
@@ -217,7 +217,7 @@ def test_however_many_of_the_dearest_photos_come_all_decoding_stays_below_600_mb
     watcher.start()
     try:
         with ThreadPoolExecutor(8) as threads:
-            assert all(new.width == 2048 for new in threads.map(processing.develop, [large, flat] * 4))
+            assert all(new.width == 2048 for new in threads.map(processing.process, [large, flat] * 4))
     finally:
         stop.set()
         watcher.join()

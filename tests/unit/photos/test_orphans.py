@@ -16,7 +16,7 @@ from pictures import encoded, quarters
 from city.db.models import Photo
 from city.operations import doctor
 from city.photos import orphans, photos, storage
-from city.photos.processing import Box, develop
+from city.photos.processing import Box, process
 from city.photos.storage import Store
 from city.privacy import redaction
 
@@ -36,7 +36,7 @@ def sent(town: Town, data: bytes | None = None) -> Photo:
             scene.s, town.settings.var, data or encoded(quarters()), staged_for="form:a", at=town.now
         )
         scene.report(taken=[photo])
-    photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.looking() as scene:
         return scene.s.get_one(Photo, photo.id)
 
@@ -77,7 +77,7 @@ else:  # erased while it was on its way into the store
         with db.transaction(engine) as s:
             s.delete(s.get_one(Photo, photo.id))
     photos._put = erased_meanwhile
-    photos.settle_all(engine, store, settings.var, at)
+    photos.move_staged_to_storage(engine, store, settings.var, at)
 """
 
 
@@ -134,7 +134,7 @@ def test_the_photos_of_reports_on_their_way_are_no_strays(town: Town, store: Sto
     for size, name in photo.sizes.items():  # all but the mark in its row
         store.put(name, photos.read(store, town.settings.var, photo, size))
     assert swept(town, store) == 0
-    assert photos.settle_all(town.engine, store, town.settings.var, town.now) == 1
+    assert photos.move_staged_to_storage(town.engine, store, town.settings.var, town.now) == 1
 
 
 def test_a_photo_that_two_cases_show_stays_while_one_does(town: Town, store: Store) -> None:
@@ -144,7 +144,7 @@ def test_a_photo_that_two_cases_show_stays_while_one_does(town: Town, store: Sto
             scene.s, town.settings.var, encoded(quarters()), staged_for="form:b", at=town.now
         )
         scene.report(taken=[photo])
-    photos.settle_all(town.engine, store, town.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store, town.settings.var, town.now)
     with town.at_work() as scene:
         scene.s.delete(scene.s.get_one(Photo, first.id))
     assert swept(town, store) == 0
@@ -202,7 +202,7 @@ def test_for_a_month_after_a_restore_nothing_goes(town: Town, store: Store) -> N
 def test_an_upload_of_the_same_bytes_in_that_moment_keeps_them(
     town: Town, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos.keep(store, develop(encoded(quarters())))  # a day ago, and its process was killed
+    photos.store_sizes(store, process(encoded(quarters())))  # a day ago, and its process was killed
     left = set(store.names())
     uploaded: list[Photo] = []
 
@@ -239,9 +239,9 @@ def test_bytes_found_from_a_killed_try_are_there_after_the_next_one(
     town: Town, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = sent(town)
-    covered = redaction.cover(photo, [BOX], store, town.settings.var)
-    photos.keep(store, covered.new)  # a day ago, and its process was killed
-    keep, gone = photos.keep, []
+    covered = redaction.redact_copy(photo, [BOX], store, town.settings.var)
+    photos.store_sizes(store, covered.new)  # a day ago, and its process was killed
+    keep, gone = photos.store_sizes, []
 
     def kept(*told: Any) -> list[str]:
         names = keep(*told)
@@ -251,7 +251,7 @@ def test_bytes_found_from_a_killed_try_are_there_after_the_next_one(
 
     with town.looking() as scene:
         by = scene.actor("dispatcher")
-    monkeypatch.setattr(photos, "keep", kept)
+    monkeypatch.setattr(photos, "store_sizes", kept)
     redaction.redact(town.engine, store, town.settings.var, covered, by=by, at=town.now)
     assert gone == [len(set(photos.names_of(covered.new).values()))]
     assert set(store.names()) == set(photos.names_of(covered.new).values())

@@ -106,12 +106,12 @@ def attached_photo(engine: Engine, var: Path, source: Any = None, form: str = "f
 
 
 def row(engine: Engine, photo: Photo) -> Photo:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         return s.get_one(Photo, photo.id)
 
 
 def rows(engine: Engine) -> list[Photo]:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         return list(s.scalars(select(Photo)))
 
 
@@ -245,19 +245,19 @@ def test_settling_moves_every_size_and_removes_the_folder(engine: Engine, var: P
     shelf, photo = Shelf(), attached_photo(engine, var, encoded(quarters((1500, 1000))))
     before = {size: photos.read(shelf, var, photo, size) for size in processing.SIZES}
     waiting = staged_photo(engine, var, plain())
-    assert photos.settle_all(engine, shelf, var, NOW + HOUR) == 1
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW + HOUR) == 1
     assert row(engine, photo).stored_at == NOW + HOUR
     assert folders(var) == {waiting.id}
     assert shelf.kept == {photo.sizes[size]: jpeg for size, jpeg in before.items()}
     for seen in (row(engine, photo), photo):  # also for one who read the row before
         assert {size: photos.read(shelf, var, seen, size) for size in processing.SIZES} == before
-    assert photos.settle_all(engine, shelf, var, NOW + 2 * HOUR) == 0
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW + 2 * HOUR) == 0
     assert row(engine, photo).stored_at == NOW + HOUR
 
 
 def test_settling_only_some(engine: Engine, var: Path) -> None:
     one, two = attached_photo(engine, var), attached_photo(engine, var, plain(BLUE))
-    assert photos.settle_all(engine, Shelf(), var, NOW, only=[two.id, "unknown"]) == 1
+    assert photos.move_staged_to_storage(engine, Shelf(), var, NOW, only=[two.id, "unknown"]) == 1
     assert row(engine, one).stored_at is None
     assert folders(var) == {one.id}
 
@@ -267,12 +267,12 @@ def test_a_failing_store_keeps_one_photo_and_holds_up_no_other(
 ) -> None:
     shelf, bad, good = Shelf(), attached_photo(engine, var), attached_photo(engine, var, plain(BLUE))
     shelf.down = {bad.sizes["thumb"]}
-    assert photos.settle_all(engine, shelf, var, NOW) == 1
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW) == 1
     assert bad.id in caplog.text
     assert (row(engine, bad).stored_at, row(engine, good).stored_at) == (None, NOW)
     assert photos.read(shelf, var, row(engine, bad), "page")
     shelf.down = set()
-    assert photos.settle_all(engine, shelf, var, NOW + HOUR) == 1
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW + HOUR) == 1
     assert folders(var) == set()
 
 
@@ -288,9 +288,9 @@ def test_a_crash_while_putting_loses_nothing(engine: Engine, var: Path, nth: int
 
     shelf.on_put = crash
     with pytest.raises(KeyboardInterrupt):
-        photos.settle_all(engine, shelf, var, NOW)
+        photos.move_staged_to_storage(engine, shelf, var, NOW)
     assert photos.read(shelf, var, row(engine, photo), "full")
-    assert photos.settle_all(engine, shelf, var, NOW) == 1
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW) == 1
     assert set(shelf.kept) == set(photo.sizes.values())
     assert folders(var) == set()
 
@@ -302,7 +302,7 @@ def test_a_crash_before_the_folder_is_removed_leaves_it_to_the_sweep(
     with monkeypatch.context() as patch:
         patch.setattr(photos.shutil, "rmtree", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
-            photos.settle_all(engine, shelf, var, NOW)
+            photos.move_staged_to_storage(engine, shelf, var, NOW)
     assert row(engine, photo).stored_at == NOW
     assert folders(var) == {photo.id}
     assert photos.sweep(engine, var, datetime.now(UTC) + 2 * HOUR) == 1
@@ -316,10 +316,10 @@ def test_two_who_settle_the_same_photo_settle_it_once(engine: Engine, var: Path)
 
     def meanwhile(_: str) -> None:
         shelf.on_put = lambda name: None
-        moved.append(photos.settle_all(engine, shelf, var, NOW))
+        moved.append(photos.move_staged_to_storage(engine, shelf, var, NOW))
 
     shelf.on_put = meanwhile
-    assert photos.settle_all(engine, shelf, var, NOW + HOUR) == 0
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW + HOUR) == 0
     assert moved == [1]
     assert row(engine, photo).stored_at == NOW
     assert folders(var) == set()
@@ -329,7 +329,7 @@ def test_staged_bytes_that_rotted_never_reach_the_store(engine: Engine, var: Pat
     shelf, photo = Shelf(), attached_photo(engine, var)
     file = var / "staging" / photo.id / "full.jpg"
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
-    assert photos.settle_all(engine, shelf, var, NOW) == 0
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW) == 0
     assert photo.sha256 not in shelf.kept
     assert file.exists()
 
@@ -345,9 +345,9 @@ def test_reading_what_is_not_there(engine: Engine, var: Path) -> None:
 
 def test_dropping_removes_row_files_and_bytes(engine: Engine, var: Path) -> None:
     shelf, photo = Shelf(), attached_photo(engine, var, encoded(quarters((1500, 1000))))
-    photos.settle_all(engine, shelf, var, NOW)
+    photos.move_staged_to_storage(engine, shelf, var, NOW)
     with db.transaction(engine) as s:
-        gone = photos.drop(s, shelf, var, s.get_one(Photo, photo.id))
+        gone = photos.erase(s, shelf, var, s.get_one(Photo, photo.id))
     assert gone == sorted(photo.sizes.values())
     assert len(gone) == 3
     assert shelf.kept == {}
@@ -357,19 +357,19 @@ def test_dropping_removes_row_files_and_bytes(engine: Engine, var: Path) -> None
 def test_dropping_what_was_never_stored_removes_its_folder(engine: Engine, var: Path) -> None:
     photo = attached_photo(engine, var)
     with db.transaction(engine) as s:
-        photos.drop(s, Shelf(), var, s.get_one(Photo, photo.id))
+        photos.erase(s, Shelf(), var, s.get_one(Photo, photo.id))
     assert folders(var) == set()
 
 
 def test_bytes_that_another_photo_shows_are_kept(engine: Engine, var: Path) -> None:
     shelf = Shelf()
     mine, theirs = attached_photo(engine, var), attached_photo(engine, var, form="form:b")
-    photos.settle_all(engine, shelf, var, NOW)
+    photos.move_staged_to_storage(engine, shelf, var, NOW)
     with db.transaction(engine) as s:
-        assert photos.drop(s, shelf, var, s.get_one(Photo, mine.id)) == []
+        assert photos.erase(s, shelf, var, s.get_one(Photo, mine.id)) == []
     assert photos.read(shelf, var, row(engine, theirs), "full")
     with db.transaction(engine) as s:
-        assert photos.drop(s, shelf, var, s.get_one(Photo, theirs.id)) == sorted(set(theirs.sizes.values()))
+        assert photos.erase(s, shelf, var, s.get_one(Photo, theirs.id)) == sorted(set(theirs.sizes.values()))
     assert shelf.kept == {}
 
 
@@ -380,32 +380,32 @@ def test_a_thumbnail_shared_by_two_different_photos_is_kept(engine: Engine, var:
     mine, theirs = (attached_photo(engine, var, data) for data in dark)
     assert mine.sha256 != theirs.sha256
     assert mine.sizes["thumb"] == theirs.sizes["thumb"]
-    photos.settle_all(engine, shelf, var, NOW)
+    photos.move_staged_to_storage(engine, shelf, var, NOW)
     with db.transaction(engine) as s:
-        assert photos.drop(s, shelf, var, s.get_one(Photo, mine.id)) == [mine.sha256]
+        assert photos.erase(s, shelf, var, s.get_one(Photo, mine.id)) == [mine.sha256]
     assert photos.read(shelf, var, row(engine, theirs), "thumb")
 
 
 def test_a_photo_only_staged_keeps_no_bytes_in_the_store(engine: Engine, var: Path) -> None:
     shelf, mine = Shelf(), attached_photo(engine, var)
-    photos.settle_all(engine, shelf, var, NOW)
+    photos.move_staged_to_storage(engine, shelf, var, NOW)
     theirs = staged_photo(engine, var, form="form:b")
     with db.transaction(engine) as s:
-        photos.drop(s, shelf, var, s.get_one(Photo, mine.id))
+        photos.erase(s, shelf, var, s.get_one(Photo, mine.id))
     assert shelf.kept == {}
     assert photos.read(shelf, var, row(engine, theirs), "full")
 
 
 def test_an_erasure_that_the_store_refuses_is_not_claimed(engine: Engine, var: Path) -> None:
     shelf, photo = Shelf(), attached_photo(engine, var)
-    photos.settle_all(engine, shelf, var, NOW)
+    photos.move_staged_to_storage(engine, shelf, var, NOW)
     shelf.down = {photo.sha256}
     with pytest.raises(StoreDown), db.transaction(engine) as s:
-        photos.drop(s, shelf, var, s.get_one(Photo, photo.id))
+        photos.erase(s, shelf, var, s.get_one(Photo, photo.id))
     assert row(engine, photo).stored_at == NOW
     shelf.down = set()
     with db.transaction(engine) as s:
-        photos.drop(s, shelf, var, s.get_one(Photo, photo.id))
+        photos.erase(s, shelf, var, s.get_one(Photo, photo.id))
     assert shelf.kept == {}
 
 
@@ -415,10 +415,10 @@ def test_a_photo_erased_while_it_is_settled_leaves_no_bytes(engine: Engine, var:
     def erase(name: str) -> None:
         if name == photo.sizes["thumb"]:
             with db.transaction(engine) as s:
-                photos.drop(s, shelf, var, s.get_one(Photo, photo.id))
+                photos.erase(s, shelf, var, s.get_one(Photo, photo.id))
 
     shelf.on_put = erase
-    assert photos.settle_all(engine, shelf, var, NOW) == 0
+    assert photos.move_staged_to_storage(engine, shelf, var, NOW) == 0
     assert shelf.kept == {}
     assert folders(var) == set()
 
@@ -523,8 +523,8 @@ def test_a_folder_that_cannot_be_used_is_down(tmp_path: Path) -> None:
 
 def test_a_photo_settles_into_a_folder(engine: Engine, var: Path, tmp_path: Path) -> None:
     store, photo = folder_store(tmp_path / "photos"), attached_photo(engine, var, encoded(quarters()))
-    assert photos.settle_all(engine, store, var, NOW) == 1
+    assert photos.move_staged_to_storage(engine, store, var, NOW) == 1
     assert is_upright(opened(photos.read(store, var, row(engine, photo), "page")))
     with db.transaction(engine) as s:
-        photos.drop(s, store, var, s.get_one(Photo, photo.id))
+        photos.erase(s, store, var, s.get_one(Photo, photo.id))
     assert not any(file.is_file() for file in (tmp_path / "photos").rglob("*"))

@@ -38,7 +38,7 @@ from PIL.Image import Transpose
 from pillow_heif import options as heif_options
 
 from city.photos import decoding, processing
-from city.photos.processing import SIZES, BadPhoto, Developed
+from city.photos.processing import SIZES, BadPhoto, ProcessedPhoto
 
 REAL = Path(os.environ.get("CITYLINE_BENCH_DATA", "nowhere")) / "photos"
 FATES = tomllib.loads((Path(__file__).parents[3] / "bench" / "photos.toml").read_text())
@@ -170,16 +170,16 @@ def test_a_stream_that_gives_a_little_at_a_time_is_read_whole() -> None:
             return super().read(min(size or 0, 100))
 
     data = plain()
-    assert processing.develop(Trickle(data)).upload_sha256 == hashlib.sha256(data).hexdigest()
+    assert processing.process(Trickle(data)).upload_sha256 == hashlib.sha256(data).hexdigest()
 
 
-def refused(source: Any, develop: Callable[[Any], Developed] = decoding.develop) -> str:
+def refused(source: Any, develop: Callable[[Any], ProcessedPhoto] = decoding.develop) -> str:
     with pytest.raises(BadPhoto) as caught:
         develop(source)
     return caught.value.code
 
 
-def ending(source: bytes, develop: Callable[[bytes], Developed] = decoding.develop) -> str:
+def ending(source: bytes, develop: Callable[[bytes], ProcessedPhoto] = decoding.develop) -> str:
     try:
         develop(source)
     except BadPhoto as bad:
@@ -190,7 +190,7 @@ def ending(source: bytes, develop: Callable[[bytes], Developed] = decoding.devel
 def test_the_name_proves_nothing() -> None:
     text = io.BytesIO(b"This is no photo of Pell Street")
     text.name = "lamp.jpg"
-    assert refused(text, processing.develop) == "not_a_photo"
+    assert refused(text, processing.process) == "not_a_photo"
     png_named_jpg = io.BytesIO(encoded(quarters(), "PNG"))
     png_named_jpg.name = "lamp.jpg"
     assert is_upright(full(png_named_jpg))
@@ -430,10 +430,10 @@ def test_an_upload_too_large_is_not_read_to_its_end() -> None:
             return bytes(size)
 
     endless = Endless()
-    assert refused(endless, processing.develop) == "too_large"
+    assert refused(endless, processing.process) == "too_large"
     assert endless.given == processing.MAX_UPLOAD + 1
     # Exactly the most is read; that it is no photo is then found out.
-    assert refused(bytes(processing.MAX_UPLOAD), processing.develop) == "not_a_photo"
+    assert refused(bytes(processing.MAX_UPLOAD), processing.process) == "not_a_photo"
 
 
 @pytest.mark.slow
@@ -490,9 +490,9 @@ def test_real_gps_is_gone() -> None:
 @pytest.mark.parametrize("name", FATES)
 def test_every_real_file_meets_the_fate_that_the_manifest_names(name: str) -> None:
     fate, data = FATES[name], (REAL / name).read_bytes()
-    assert ending(data, processing.develop) == fate.get("refused", "taken")
+    assert ending(data, processing.process) == fate.get("refused", "taken")
     if "refused" not in fate:
-        new = processing.develop(data)
+        new = processing.process(data)
         assert new.cut == fate.get("cut", False)
         assert [new.width, new.height] == fate["size"]
         for jpeg in new.jpegs.values():
@@ -503,5 +503,5 @@ def test_who_would_wait_behind_many_is_told_so(monkeypatch: pytest.MonkeyPatch) 
     """Each that waits holds a thread of the web server: strangers' pictures could hold all of them."""
     monkeypatch.setattr(processing, "_room", threading.BoundedSemaphore(1))
     with processing._room, pytest.raises(processing.Busy):
-        processing.develop(encoded(quarters(), "JPEG"))
-    assert processing.develop(encoded(quarters(), "JPEG")).jpegs
+        processing.process(encoded(quarters(), "JPEG"))
+    assert processing.process(encoded(quarters(), "JPEG")).jpegs

@@ -188,7 +188,7 @@ def test_what_no_photo_needs_is_swept_out_of_a_bucket(
     with town.at_work() as scene:
         photo = scene.photo("maroon")
         scene.report(taken=[photo])
-    photos.settle_all(town.engine, store, settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store, settings.var, town.now)
     store.put(NAME, b"a lamp")
     later = datetime.now(UTC) + orphans.AGE + timedelta(minutes=1)
     assert orphans.sweep(town.engine, store, settings.var, datetime.now(UTC)) == 0
@@ -265,7 +265,7 @@ def test_photos_of_a_bucket_are_in_a_backup_and_come_back_to_one(
     with town.at_work() as scene:
         photo = scene.photo("maroon")
         scene.report(taken=[photo])
-    assert photos.settle_all(town.engine, store, settings.var, town.now) == 1
+    assert photos.move_staged_to_storage(town.engine, store, settings.var, town.now) == 1
     names = set(photo.sizes.values())
     backup.make(town.engine, settings, store, tmp_path / "backups", at=town.now)
     for name in names:

@@ -51,7 +51,7 @@ def test_the_log_says_that_it_waits_by_itself(town: Town) -> None:
 def test_no_promise_is_missed_while_the_utility_has_it(scene: Scene) -> None:
     case, now = tell(scene, "HECO"), scene.town.now
     later = now + timedelta(days=100)
-    assert sla.standing(case, later) == "wait"
+    assert sla.sla_status(case, later) == "wait"
     owed = case.due_at - now
     transitions.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
     assert case.due_at - later == owed

@@ -93,7 +93,7 @@ def test_building_again_gives_the_same_bytes(larkhaven: Engine, tmp_path: Path) 
 
 
 def test_a_city_without_ground_has_no_map(engine: Engine, tmp_path: Path) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert basemap.build(s, tmp_path / "basemap.pmtiles") == 0
     assert not (tmp_path / "basemap.pmtiles").exists()
 
@@ -112,14 +112,14 @@ class Opened:
 
 
 def _built(engine: Engine, folder: Path) -> tuple[Path, int]:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         tiles = basemap.build(s, folder / "basemap.pmtiles")
     return folder / "basemap.pmtiles", tiles
 
 
 def test_a_part_holds_what_lies_in_its_box_and_is_a_map_of_its_own(larkhaven: Engine, tmp_path: Path) -> None:
     path = tmp_path / "city.pmtiles"
-    with db.reading(larkhaven) as s:
+    with db.read_session(larkhaven) as s:
         basemap.build(s, path)
     cut = basemap.part(path, (-71.21, 39.595, -71.20, 39.60))
     whole, some = Reader(MemorySource(path.read_bytes())), Reader(MemorySource(cut))

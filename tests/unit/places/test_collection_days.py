@@ -8,7 +8,7 @@ from factories import Town
 
 from city.config import city_file, collection_schedule
 from city.config.business_hours import Calendar
-from city.config.collection_schedule import Collection, Round, Zone
+from city.config.collection_schedule import Collection, PickupRule, Zone
 from city.db.models import Area
 from city.geo import Point
 from city.places import collection_days
@@ -35,7 +35,7 @@ FREE = Calendar(ZoneInfo("America/New_York"), ((),) * 7, "US", "", WORKED)
     ],
 )
 def test_a_holiday_moves_collection_by_a_day(day: int, today: str, comes: str, because: str | None) -> None:
-    found = collection_schedule.next_coming(Round((day,)), FREE, date.fromisoformat(today))
+    found = collection_schedule.next_pickup(PickupRule((day,)), FREE, date.fromisoformat(today))
     assert found.day == date.fromisoformat(comes)
     assert found.holiday == (date.fromisoformat(because) if because else None)
     assert found.usual.weekday() == day
@@ -48,24 +48,24 @@ def test_two_holidays_in_a_week_move_it_by_both() -> None:
 
 
 def test_every_other_week_is_counted_from_its_first() -> None:
-    paper = Round((THURSDAY,), 2, date(2026, 1, 5))  # a Monday of a week in which it comes
+    paper = PickupRule((THURSDAY,), 2, date(2026, 1, 5))  # a Monday of a week in which it comes
     days, today = [], date(2026, 1, 1)
     for _ in range(3):
-        days.append(collection_schedule.next_coming(paper, None, today).day)
+        days.append(collection_schedule.next_pickup(paper, None, today).day)
         today = date.fromordinal(days[-1].toordinal() + 1)
     assert days == [date(2026, 1, 8), date(2026, 1, 22), date(2026, 2, 5)]
-    assert collection_schedule.next_coming(paper, None, date(2025, 12, 20)).day == date(2025, 12, 25)
+    assert collection_schedule.next_pickup(paper, None, date(2025, 12, 20)).day == date(2025, 12, 25)
 
 
 def test_several_days_a_week_take_turns() -> None:
-    twice = Round((TUESDAY, FRIDAY))
-    assert collection_schedule.next_coming(twice, None, date(2026, 5, 12)).day == date(2026, 5, 12)
-    assert collection_schedule.next_coming(twice, None, date(2026, 5, 13)).day == date(2026, 5, 15)
-    assert collection_schedule.next_coming(twice, None, date(2026, 5, 16)).day == date(2026, 5, 19)
+    twice = PickupRule((TUESDAY, FRIDAY))
+    assert collection_schedule.next_pickup(twice, None, date(2026, 5, 12)).day == date(2026, 5, 12)
+    assert collection_schedule.next_pickup(twice, None, date(2026, 5, 13)).day == date(2026, 5, 15)
+    assert collection_schedule.next_pickup(twice, None, date(2026, 5, 16)).day == date(2026, 5, 19)
 
 
 def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
-    city = Collection(None, "", (Zone("n", "North", {"trash": Round((THURSDAY,))}),))
+    city = Collection(None, "", (Zone("n", "North", {"trash": PickupRule((THURSDAY,))}),))
     known, unknown, other = ("collection", "NORTH"), ("collection", "Unknown"), ("area", "North")
     today = date(2026, 5, 12)
     with town.at_work() as scene:

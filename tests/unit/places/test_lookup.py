@@ -80,7 +80,7 @@ def town(s: Session) -> None:
 def s(engine: Engine) -> Iterator[Session]:
     with db.transaction(engine) as writing:
         town(writing)
-    with db.reading(engine) as reading:
+    with db.read_session(engine) as reading:
         yield reading
 
 
@@ -121,7 +121,7 @@ def test_a_number_that_is_worked_out_claims_no_more_than_its_block_allows(
                 left_from=1, left_to=last, right_from=None, right_to=None,
             )
         )  # fmt: skip
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         (house,) = lookup.find(s, f"{number} Long Rd")
     assert house.accuracy_m is not None
     assert within[0] <= house.accuracy_m <= within[1]
@@ -304,7 +304,7 @@ def test_a_changed_layer_is_noticed_by_everybody_who_reads_it(engine: Engine, s:
 
 
 def test_a_city_without_layers_knows_nothing(engine: Engine) -> None:
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert lookup.find(s, "12 Elm St") == lookup.suggest(s, "12 e") == []
         assert lookup.describe(s, at(0, 0)) == ""
 
@@ -321,7 +321,7 @@ def test_a_large_city_is_searched_while_one_types(engine: Engine) -> None:
         ]
         for start in range(0, len(rows), 5000):
             writing.execute(insert(Address), rows[start : start + 5000])
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert len(s.scalars(select(Address.id)).all()) == 60_000
         lookup.suggest(s, "12 e")
         taken = []

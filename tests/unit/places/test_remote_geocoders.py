@@ -88,7 +88,7 @@ def city(engine: Engine) -> Engine:
 
 
 def found(city: Engine, words: str, geocoder: str) -> list[str]:
-    with db.reading(city) as s:
+    with db.read_session(city) as s:
         return [place.label for place in lookup.find(s, words, geocoder=geocoder)]
 
 

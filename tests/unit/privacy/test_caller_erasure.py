@@ -26,7 +26,7 @@ from city.privacy import caller_erasure
 from city.privacy.caller_erasure import Done
 from city.reports import calls
 from city.reports.calls import Call
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 from city.settings import Settings
 from pwa.cli.main import cli
 
@@ -47,10 +47,10 @@ def called(town: Town, phone: str = PHONE, words: str = "My sister is ill", **ch
     telling = None
     if changes.get("outcome") == "case":
         said = replace(said, words="")
-        telling = Telling(key, "light-out", "phone", "en", words, LAMP)
+        telling = NewReport(key, "light-out", "phone", "en", words, LAMP)
     with town.at_work() as scene:
         call = Call(replace(said, **changes), phone, telling)
-        calls.end(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
+        calls.finish_call(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
     return key
 
 
@@ -110,7 +110,7 @@ def test_a_call_that_is_sent_again_after_it_was_forgotten_is_no_other(town: Town
     forgotten(town)
     said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "answered", words="")
     with town.at_work() as scene:
-        kept, _report = calls.end(
+        kept, _report = calls.finish_call(
             scene.s, Call(said, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET
         )
         assert kept.key == key
@@ -132,7 +132,7 @@ def test_a_restored_backup_forgets_again(town: Town, tmp_path: Path, elsewhere: 
     )
     assert done.erased_again == 3  # two calls and a report
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert [row.caller_id for row in s.scalars(select(Contact))] == [None, None]
         assert s.scalars(select(Caller)).all() == []
         assert not [each for each in s.scalars(select(EventDetail)) if "sister" in each.text]
@@ -182,7 +182,7 @@ def test_a_call_that_ends_while_its_number_is_forgotten_is_kept(town: Town) -> N
                     scene.s, [PHONE], store, town.settings.var, by=accounts.THE_SYSTEM, at=town.now
                 )
             else:
-                caller = callers.met(scene.s, PHONE, lang="en", at=town.now)
+                caller = callers.record_call(scene.s, PHONE, lang="en", at=town.now)
                 said = Conversation(
                     uuid.uuid4().hex, "phone", town.now - timedelta(minutes=1), 60, "taxes", "answered",
                     caller_id=caller.id,
@@ -226,10 +226,10 @@ def test_a_report_that_is_told_while_its_caller_is_about_to_be_forgotten_is_eras
     called(town)
     key = uuid.uuid4().hex
     said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case", words="")
-    telling = Telling(key, "light-out", "phone", "en", "My brother too", LAMP)
+    telling = NewReport(key, "light-out", "phone", "en", "My brother too", LAMP)
     with ThreadPoolExecutor(1) as pool:
         with town.at_work() as scene:
-            calls.end(
+            calls.finish_call(
                 scene.s, Call(said, PHONE, telling), by=scene.actor("call-taker"), at=town.now, secret=SECRET
             )
             second = pool.submit(forgotten, town)

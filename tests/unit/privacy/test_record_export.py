@@ -46,7 +46,7 @@ from city.photos import photos, storage
 from city.privacy import data_subjects, erasure
 from city.reports import calls, intake
 from city.reports.calls import Call
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 from city.settings import Settings
 from pwa.cli.main import cli
 
@@ -57,7 +57,7 @@ MAIL, PHONE, SPOKEN = "canary@town.test", "+12035550142", "(203) 555-0142"
 def shell(town: Town, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """A shell with this city's settings, in a folder of its own."""
     with town.at_work() as scene:
-        config_versions.enact(scene.s, cityfiles.load(town.settings.city))
+        config_versions.activate(scene.s, cityfiles.load(town.settings.city))
         scene.s.merge(Topic(code="taxes", names={"en": "Taxes"}, department_code="works"))
     for name in ("var", "database_url", "database_owner_url"):
         monkeypatch.setenv(f"CITYLINE_{name.upper()}", str(getattr(town.settings, name)))
@@ -93,10 +93,12 @@ def told(town: Town, shell: CliRunner) -> str:
         asked = Conversation(
             said_key, "phone", town.now - timedelta(minutes=2), 60, "taxes", "answered", words="canary call"
         )
-        calls.end(scene.s, Call(asked, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET)
-    photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
+        calls.finish_call(
+            scene.s, Call(asked, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET
+        )
+    photos.move_staged_to_storage(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
         for message in scene.s.scalars(select(Message)):
             message.fault, message.next_try_at = f"no such mailbox {message.subscription.address}", None
     return number
@@ -112,9 +114,9 @@ def by_phone(town: Town, words: str = "told by phone") -> str:
     key = uuid.uuid4().hex
     said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
     with town.at_work() as scene:
-        telling = Telling(key, "light-out", "phone", "en", words, LAMP)
+        telling = NewReport(key, "light-out", "phone", "en", words, LAMP)
         by = scene.actor("call-taker")
-        calls.end(scene.s, Call(said, PHONE, telling), by=by, at=town.now, secret=SECRET)
+        calls.finish_call(scene.s, Call(said, PHONE, telling), by=by, at=town.now, secret=SECRET)
     return key
 
 
@@ -222,7 +224,9 @@ class TestExporting:
             intake.show(scene.s, shown, by=by, at=town.now)
             twin = shown.case.number
             photo = shown.photos[0].sha256
-        photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
+        photos.move_staged_to_storage(
+            town.engine, storage.open_store(town.settings), town.settings.var, town.now
+        )
         done = shell.invoke(cli, ["export", "record", told, "--public", "-o", "case.zip"])
         assert done.exit_code == 0, done.output
         assert "It contains only public information about the case." in done.output
@@ -350,7 +354,7 @@ class TestErasing:
         with town.at_work() as scene:
             about = subscriptions.case(scene.s, scene.report().case.number)
             assert about
-            subscriptions.follow(scene.s, about, "reader@town.test", lang="en", at=town.now)
+            subscriptions.subscribe(scene.s, about, "reader@town.test", lang="en", at=town.now)
             quiet = scene.report(words="canary").number
         done = shell.invoke(cli, ["erase", "reader@town.test"])
         assert done.output == (
@@ -436,7 +440,7 @@ class TestErasing:
         )
         assert done.erased_again == 1
         engine = db.connect(elsewhere.database_url)
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             left = s.get_one(Person, number)
             assert (left.name, left.disabled_at) == (f"#{number}", town.now)
             assert not [name for name, value in texts(s) if "canary" in value]
@@ -446,11 +450,11 @@ class TestErasing:
         self, town: Town, shell: CliRunner, tmp_path: Path, elsewhere: Settings
     ) -> None:
         with town.at_work() as scene:
-            abouts = [subscriptions.About("street", "Tansy Street", place="street:tansy street")]
+            abouts = [subscriptions.Target("street", "Tansy Street", place="street:tansy street")]
             abouts += [subscriptions.case(scene.s, scene.report().case.number) or abouts[0]]
             for address in (MAIL, "neighbor@town.test"):
                 for about in abouts:
-                    wish = subscriptions.follow(scene.s, about, address, lang="en", at=town.now)
+                    wish = subscriptions.subscribe(scene.s, about, address, lang="en", at=town.now)
                     intake.confirm(scene.s, wish, at=town.now)
         folder, _manifest = backup.make(
             town.engine, town.settings, storage.open_store(town.settings), tmp_path / "backups", at=town.now
@@ -465,17 +469,19 @@ class TestErasing:
         done = restore.restore(elsewhere, folder, store, over=True, at=town.now)  # and once more, without
         assert done.erased_again == 1
         engine = db.connect(elsewhere.database_url)
-        with db.reading(engine) as s:
+        with db.read_session(engine) as s:
             assert list(s.scalars(select(Subscription.address))) == ["neighbor@town.test"] * 2
             assert not [name for name, value in texts(s) if "canary" in value]
         engine.dispose()
 
     def test_whoever_has_the_number_of_a_forgotten_wish_or_asked_anew_keeps_theirs(self, town: Town) -> None:
         salt, then = "ab" * 16, town.now.isoformat()
-        about = subscriptions.About("street", "Tansy Street", place="street:tansy street")
+        about = subscriptions.Target("street", "Tansy Street", place="street:tansy street")
         with town.at_work() as scene:
-            other = subscriptions.follow(scene.s, about, "neighbor@town.test", lang="en", at=town.now)
-            anew = subscriptions.follow(scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1))
+            other = subscriptions.subscribe(scene.s, about, "neighbor@town.test", lang="en", at=town.now)
+            anew = subscriptions.subscribe(
+                scene.s, about, MAIL, lang="en", at=town.now + timedelta(seconds=1)
+            )
             key = erasure_ledger.slowly_hashed(MAIL, salt)
             line = erasure_ledger.Unfollowed((other.id, anew.id, anew.id + 1), salt, key, then)
             assert not erasure.unfollow_again(scene.s, line)
@@ -490,8 +496,8 @@ class TestErasing:
         def forget_and_wish(*told: Any) -> int:
             gone = forget_wishes(*told)
             with town.at_work() as scene:
-                about = subscriptions.About("street", "Tansy Street", place="street:tansy street")
-                subscriptions.follow(scene.s, about, MAIL, lang="en", at=town.now)
+                about = subscriptions.Target("street", "Tansy Street", place="street:tansy street")
+                subscriptions.subscribe(scene.s, about, MAIL, lang="en", at=town.now)
             return gone
 
         monkeypatch.setattr(intake, "forget_wishes", forget_and_wish)
@@ -549,11 +555,11 @@ class TestTheSchedule:
     ) -> None:
         silent = re.sub(r"\n\[retention\]\n.*?\n\n", "\n", town.settings.city.read_text("utf-8"), flags=re.S)
         with town.at_work() as scene:
-            config_versions.apply(scene.s, silent, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+            config_versions.publish(scene.s, silent, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
         with town.at_work() as scene:
             about = subscriptions.case(scene.s, scene.report().case.number)
             assert about
-            subscriptions.follow(scene.s, about, "never@town.test", lang="en", at=town.now)
+            subscriptions.subscribe(scene.s, about, "never@town.test", lang="en", at=town.now)
         for option, said in ((["--dry-run"], "would be removed"), ([], "removed")):
             first, last = shell.invoke(cli, ["retention", *option]).stdout.splitlines()
             assert first == (
@@ -563,7 +569,7 @@ class TestTheSchedule:
         assert holding(town, "never@") == []
         text = f'{silent}\n[retention]\nwords = "30 days"\ncalls = "100 years"\n'
         with town.at_work() as scene:
-            config_versions.apply(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
+            config_versions.publish(scene.s, text, "city.toml", by=accounts.THE_SYSTEM, at=town.now)
             # It was closed on the test's own day in May; the command goes by the clock of the machine.
         done = shell.invoke(cli, ["retention", "--dry-run"])
         assert done.output.splitlines() == [

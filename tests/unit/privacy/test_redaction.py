@@ -33,19 +33,21 @@ def store(town: Town) -> storage.Store:
 
 def sent(town: Town, *, form: str = "form:a", data: bytes | None = None, settled: bool = True) -> Photo:
     """A report with a photo of four quarters."""
-    new = processing.develop(data or encoded(quarters(), quality=95))
+    new = processing.process(data or encoded(quarters(), quality=95))
     with town.at_work() as scene:
         photo = photos.stage(scene.s, town.settings.var, new, staged_for=form, at=town.now)
         scene.report(taken=[photo])
     if settled:
-        photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
+        photos.move_staged_to_storage(
+            town.engine, storage.open_store(town.settings), town.settings.var, town.now
+        )
     with town.looking() as scene:
         return scene.s.get_one(Photo, photo.id)
 
 
 def redact(town: Town, photo: Photo, boxes: Sequence[Box] = LOWER_LEFT, *, by: str = "dispatcher") -> Photo:
     store, var = storage.open_store(town.settings), town.settings.var
-    covered = redaction.cover(photo, boxes, store, var)
+    covered = redaction.redact_copy(photo, boxes, store, var)
     with town.looking() as scene:
         actor = scene.actor(by)
     became = redaction.redact(town.engine, store, var, covered, by=actor, at=town.now)
@@ -120,7 +122,7 @@ def test_the_same_picture_sent_twice_is_covered_in_both_cases(town: Town, store:
         waiting = photos.stage(scene.s, town.settings.var, data, staged_for="form:c", at=town.now)
     other = sent(town, form="form:d", data=encoded(Image.new("RGB", (60, 40), GREEN)))
     with town.looking() as scene:
-        assert redaction.shared(scene.s, first) == 2
+        assert redaction.photos_sharing_bytes(scene.s, first) == 2
     redact(town, first)
     with town.looking() as scene:
         rows = {photo.staged_for: photo for photo in scene.s.scalars(select(Photo))}
@@ -153,7 +155,7 @@ def test_it_can_be_done_twice_with_other_parts(town: Town, store: storage.Store)
 
 def test_a_photo_that_somebody_covered_meanwhile_is_gone(town: Town, store: storage.Store) -> None:
     photo = sent(town)
-    late = redaction.cover(photo, UPPER_LEFT, store, town.settings.var)
+    late = redaction.redact_copy(photo, UPPER_LEFT, store, town.settings.var)
     redact(town, photo)
     before = everywhere(town)
     with town.looking() as scene:
@@ -183,7 +185,7 @@ def test_others_may_not(town: Town, name: str) -> None:
 )
 def test_parts_that_are_none_are_refused(boxes: list[Box], code: str) -> None:
     with pytest.raises(Refused) as caught:
-        redaction.check(boxes)
+        redaction.validate(boxes)
     assert caught.value.code == code
     assert code != "bad_box" or caught.value.facts["nth"] == len(boxes)
 
@@ -218,11 +220,11 @@ def test_what_ended_after_the_commit_the_worker_finishes(
     with town.looking() as scene:
         new = scene.s.scalars(select(Photo)).one()
     assert about(colours(photos.read(store, town.settings.var, new, "full"))[2], PAINT, 4)
-    photos.settle_all(town.engine, store, town.settings.var, town.now)
-    assert photos.forget(town.engine, store, town.now) == 1
+    photos.move_staged_to_storage(town.engine, store, town.settings.var, town.now)
+    assert photos.purge_owed(town.engine, store, town.now) == 1
     assert not any(store.has(name) for name in photo.sizes.values())
     assert store.has(new.sha256)
-    assert photos.forget(town.engine, store, town.now) == 0
+    assert photos.purge_owed(town.engine, store, town.now) == 0
     with town.looking() as scene:
         assert scene.s.scalars(select(Erasure.gone_at)).one() == town.now
 
@@ -240,7 +242,7 @@ def test_the_bytes_stay_owed_while_the_store_is_down(
             redact(town, photo)
     with town.looking() as scene:
         assert scene.s.get(Photo, photo.id) is None  # nobody sees it any more
-    assert photos.forget(town.engine, store, town.now) == 1
+    assert photos.purge_owed(town.engine, store, town.now) == 1
     assert not store.has(photo.sha256)
 
 
@@ -265,7 +267,7 @@ def test_a_restored_backup_is_covered_again_under_the_same_addresses(
     lines = erasure_ledger.read([town.settings.var / erasure_ledger.NAME])
     assert len(lines) == 4  # two photos, twice
 
-    with db.reading(town.engine) as s:
+    with db.read_session(town.engine) as s:
         now_there = {p.id for p in s.scalars(select(Photo))}
     town.engine.dispose()
     done = restore.restore(town.settings, folder, store, over=True, at=town.now + timedelta(hours=1))

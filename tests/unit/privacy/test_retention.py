@@ -47,7 +47,7 @@ from city.photos.processing import Box
 from city.privacy import caller_erasure, data_subjects, erasure, redaction, retention
 from city.reports import calls, intake
 from city.reports.calls import Call
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
@@ -87,9 +87,9 @@ def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: 
             scene.s, case, by=crew, at=town.now, outcome=outcome, words=f"{words} told",
             photos_taken=[scene.photo(f"#{key[-6:]}", f"person:{key}")],
         )  # fmt: skip
-    photos.settle_all(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
-        fan_out.follow(scene.s, town.now)
+        fan_out.process_events(scene.s, town.now)
     return case.number
 
 
@@ -101,7 +101,7 @@ def called(town: Town, words: str = "canary call", about: str | None = None) -> 
         words=words, case=about,
     )  # fmt: skip
     with town.at_work() as scene:
-        caller = callers.met(scene.s, PHONE, lang="en", at=town.now)
+        caller = callers.record_call(scene.s, PHONE, lang="en", at=town.now)
         scene.s.flush()
         told = replace(said, caller_id=caller.id)
         contacts.log(scene.s, told, by=scene.actor("call-taker"), at=town.now)
@@ -112,7 +112,7 @@ def go(town: Town, schedule: Schedule = THREE_YEARS, after: timedelta = LATER) -
     """How much went of each class that the schedule names."""
     at = town.now + after
     done = retention.carry_out(town.engine, town.settings.var, schedule, at)
-    photos.forget(town.engine, storage.open_store(town.settings), at)
+    photos.purge_owed(town.engine, storage.open_store(town.settings), at)
     return {name: count for name, count in done.gone.items() if name != retention.FOLLOWERS}
 
 
@@ -158,7 +158,7 @@ def test_every_figure_is_the_same_before_and_after(town: Town) -> None:
             table = counters.Tally.__table__
             sums = scene.s.execute(select(table).order_by(*table.c)).all()
             year = periods.period("2026", town.now.date())
-            pages = (metrics.value(scene.s, city, year), metrics.performance(scene.s, city, year))
+            pages = (metrics.line_metrics(scene.s, city, year), metrics.sla_metrics(scene.s, city, year))
             return sums, publications.of_month(scene.s, city, "2026-05"), [page.cells for page in pages]
 
     before = figures()
@@ -200,8 +200,8 @@ def test_what_was_merged_ends_with_its_root(town: Town) -> None:
 def test_whoever_follows_a_case_without_a_report_goes_with_it(town: Town, name: str) -> None:
     with town.at_work() as scene:
         case = scene.report(words=WORDS).case
-        subscriptions.follow(
-            scene.s, subscriptions.About("case", case.number, case.id), MAIL, lang="en", at=town.now
+        subscriptions.subscribe(
+            scene.s, subscriptions.Target("case", case.number, case.id), MAIL, lang="en", at=town.now
         )
         transitions.cancel(scene.s, case, "test", by=scene.actor("dispatcher"), at=town.now)
     assert go(town, Schedule(**{name: Period(years=3)})) == {name: 1}
@@ -333,7 +333,7 @@ def _cover_photo(town: Town, number: str) -> object:
     store, var = storage.open_store(town.settings), town.settings.var
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
-    covered = redaction.cover(photo, [Box(0, 0, 50, 50)], store, var)
+    covered = redaction.redact_copy(photo, [Box(0, 0, 50, 50)], store, var)
     return redaction.redact(town.engine, store, var, covered, by=by, at=town.now)
 
 
@@ -374,7 +374,7 @@ def test_a_hold_covers_what_its_case_took_in_before_it_was_merged_itself(town: T
         transitions.merge(scene.s, second, scene.case(number), by=by, at=town.now)
         ids = [first.id, second.id, scene.case(number).id]
     with town.looking() as scene:
-        assert legal_holds.covered(scene.s, ids) == set(ids[:2])
+        assert legal_holds.held_case_ids(scene.s, ids) == set(ids[:2])
     assert go(town) == {"words": 1}
 
 
@@ -423,7 +423,7 @@ def test_what_was_taken_out_since_the_backup_is_on_hold_after_a_restore(
         elsewhere, folder, storage.open_store(elsewhere), over=False, lists=[kept_list], at=town.now + LATER
     )
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         found = {hold.case.number: hold.placed_at for hold in legal_holds.listed(s, 10)[0]}
         assert found == {bystander: town.now, twin: later}
     engine.dispose()
@@ -466,7 +466,7 @@ def test_no_photo_of_a_case_on_hold_is_covered(town: Town) -> None:
         scene.hold(scene.case(number))
     with town.looking() as scene:
         photo, by = scene.case(number).reports[0].photos[0], scene.actor("dispatcher")
-    covered = redaction.cover(photo, [Box(0, 0, 50, 50)], store, var)
+    covered = redaction.redact_copy(photo, [Box(0, 0, 50, 50)], store, var)
     with pytest.raises(Refused, match="on_hold"):
         redaction.redact(town.engine, store, var, covered, by=by, at=town.now)
     with town.looking() as scene:
@@ -552,7 +552,7 @@ def test_two_at_once_and_one_that_is_killed_do_each_case_once(
 
     with ThreadPoolExecutor(2) as hands:
         assert sum(hands.map(work, range(2))) == 3
-    photos.forget(town.engine, storage.open_store(town.settings), at)
+    photos.purge_owed(town.engine, storage.open_store(town.settings), at)
     assert holding(town, "canary") == []
     with town.looking() as scene:
         lines = scene.s.scalars(select(Event.subject).where(Event.kind == "clear")).all()
@@ -607,7 +607,7 @@ def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
             scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark"
         )
     store = storage.open_store(town.settings)
-    photos.settle_all(town.engine, store, town.settings.var, town.now)
+    photos.move_staged_to_storage(town.engine, store, town.settings.var, town.now)
     assert go(town) == {"words": 1}
     with town.looking() as scene:
         left = scene.s.scalars(select(Photo)).one()
@@ -627,7 +627,7 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
     )
     assert done.erased_again == 1
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         assert not [name for name, value in texts(s) if "canary" in value or "214 Tansy" in value]
         assert events.verify(s) == board_index.differences(s) == []
     engine.dispose()
@@ -665,14 +665,14 @@ def test_holds_of_after_the_backup_are_placed_and_lifted_again(
         )
         assert (done.erased_again, done.held_again) == (0, 3)
     engine = db.connect(elsewhere.database_url)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         found = {hold.case.number: hold for hold in legal_holds.listed(s, 10)[0]}
         assert set(found) == {first, third}
         assert (found[first].reason, found[first].placed_at) == ("", town.now + hour)
         assert found[first].placed_by_id is None
         assert events.verify(s) == []
     retention.carry_out(engine, elsewhere.var, THREE_YEARS, town.now + LATER)
-    with db.reading(engine) as s:
+    with db.read_session(engine) as s:
         cleared = s.scalars(select(Case.number).where(Case.cleared_at.is_not(None)))
         assert set(cleared) == {second, lifted}
     engine.dispose()
@@ -736,7 +736,7 @@ def test_a_hold_is_lifted_though_the_list_cannot_say_so(
 def test_no_other_case_that_has_the_number_is_put_on_hold_after_a_restore(town: Town) -> None:
     line = erasure_ledger.Held(ended(town), erasure_ledger.hashed("not its key"), True, town.now.isoformat())
     with town.at_work() as scene:
-        assert not legal_holds.again(scene.s, line, town.settings.var, at=town.now)
+        assert not legal_holds.reapply_after_restore(scene.s, line, town.settings.var, at=town.now)
         assert legal_holds.listed(scene.s, 10) == ([], 0)
 
 
@@ -794,8 +794,8 @@ def test_a_call_and_its_report_are_forgotten_each_in_their_time(town: Town) -> N
     key = uuid.uuid4().hex
     said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "taxes", "case")
     with town.at_work() as scene:
-        call = Call(said, PHONE, Telling(key, "light-out", "phone", "en", WORDS, LAMP))
-        calls.end(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
+        call = Call(said, PHONE, NewReport(key, "light-out", "phone", "en", WORDS, LAMP))
+        calls.finish_call(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
         case = scene.s.scalars(select(Case)).one()
         transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
     assert go(town) == {"words": 1}

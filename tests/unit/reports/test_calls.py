@@ -18,7 +18,7 @@ from city.people.contacts import Conversation
 from city.photos.storage import FolderStore
 from city.reports import calls, intake
 from city.reports.calls import Call
-from city.reports.intake import Telling
+from city.reports.intake import NewReport
 
 SECRET = "s" * 32
 PHONE = "+15550100142"
@@ -34,14 +34,16 @@ def ended(town: Town, **changes: Any) -> Call:
     """A call of a minute that became a case about a dark lamp."""
     key = uuid.uuid4().hex
     said = Conversation(key, "phone", town.now - timedelta(minutes=1), 60, "streetlights", "case", lang="es")
-    telling = Telling(key, "light-out", "phone", "es", "Dark since Sunday", LAMP)
+    telling = NewReport(key, "light-out", "phone", "es", "Dark since Sunday", LAMP)
     return replace(Call(said, PHONE, telling), **changes)
 
 
 def end(town: Town, call: Call, at: Any = None, by: str = "call-taker") -> tuple[str, str]:
     """The numbers of the case and the report that came of it."""
     with town.at_work() as scene:
-        contact, report = calls.end(scene.s, call, by=scene.actor(by), at=at or town.now, secret=SECRET)
+        contact, report = calls.finish_call(
+            scene.s, call, by=scene.actor(by), at=at or town.now, secret=SECRET
+        )
         return str(contact.case_id or ""), report.number if report else ""
 
 
@@ -144,7 +146,9 @@ def test_what_somebody_called_about_before_stands_open_first(town: Town) -> None
                 "streetlights",
                 "answered",
             )
-            calls.end(scene.s, Call(said, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET)
+            calls.finish_call(
+                scene.s, Call(said, PHONE), by=scene.actor("call-taker"), at=town.now, secret=SECRET
+            )
         caller = callers.known(scene.s, PHONE)
         assert caller is not None
         found, many = callers.earlier(scene.s, caller)

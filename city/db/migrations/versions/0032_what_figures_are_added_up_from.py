@@ -24,7 +24,7 @@ def upgrade() -> None:
     )
     # The log's own columns never change, so today's way of counting it can be asked for here.
     with Session(op.get_bind()) as s:
-        counters.anew(s)
+        counters.rebuild(s)
         s.flush()
 
 
