@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import factories
 import hypothesis
@@ -44,18 +45,32 @@ gc.set_threshold(100_000, 20, 50)  # what a test run holds is mostly modules, lo
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--db", choices=(*DATABASES, "all"), default="all", help="which database tests run on")
+    parser.addoption(
+        "--db",
+        choices=(*DATABASES, "both", "all"),
+        default="both",
+        help="which database tests run on; both: PostgreSQL where what is tested can differ, all: everywhere",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for a database, directly or through another fixture, runs once on each.
+    """A test that asks for a database, directly or through another fixture, runs on SQLite.
 
-    Where the mark `one_database` says that what it shows lies elsewhere, on the first.
+    On PostgreSQL too where the mark `both_databases` says that it can differ there, and with `--db all`,
+    unless the mark `one_database` says that what it shows lies elsewhere.
     """
-    if "database" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--db")
-        both = DATABASES[:1] if metafunc.definition.get_closest_marker("one_database") else DATABASES
-        metafunc.parametrize("database", both if chosen == "all" else (chosen,), indirect=True)
+    if "database" not in metafunc.fixturenames:
+        return
+    chosen, marked = metafunc.config.getoption("--db"), metafunc.definition.get_closest_marker
+    if chosen in DATABASES:
+        there: tuple[str, ...] = (chosen,)
+    elif marked("postgresql"):
+        there = ("postgresql",)
+    elif marked("one_database") or (chosen == "both" and not marked("both_databases")):
+        there = DATABASES[:1]
+    else:
+        there = DATABASES
+    metafunc.parametrize("database", there, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -164,10 +179,31 @@ class Database:
 
 
 @pytest.fixture
+def furnishing(request: pytest.FixtureRequest) -> factories.Furnishing | None:
+    """The town where the test asks for it, else nothing."""
+    return factories.Furnishing("town", factories.furnish) if "town" in request.fixturenames else None
+
+
+@pytest.fixture
 def database(
-    request: pytest.FixtureRequest, tmp_path: Path, original: Callable[[str], str]
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    original: Callable[[str], str],
+    furnishing: factories.Furnishing | None,
+    filled_copy: Callable[[str, factories.Furnishing], tuple[str, Any]],
 ) -> Iterator[Database]:
-    yield from new_database(request, tmp_path / "cityline.db", original)
+    copied = original if furnishing is None else lambda kind: filled_copy(kind, furnishing)[0]
+    yield from new_database(request, tmp_path / "cityline.db", copied)
+
+
+@pytest.fixture
+def filled_with(
+    request: pytest.FixtureRequest,
+    furnishing: factories.Furnishing,
+    filled_copy: Callable[[str, factories.Furnishing], tuple[str, Any]],
+) -> Any:
+    """What filling the test's database returned."""
+    return filled_copy(request.node.callspec.params["database"], furnishing)[1]
 
 
 @pytest.fixture
@@ -233,6 +269,32 @@ def original(empty: Callable[[str], str]) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def filled_copy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty: Callable[[str], str]
+) -> Callable[[str, factories.Furnishing], tuple[str, Any]]:
+    """Fills a database of a kind once a process: what new_database() copies, and what filling it returned."""
+    done: dict[tuple[str, str], tuple[str, Any]] = {}
+
+    def make(kind: str, furnishing: factories.Furnishing) -> tuple[str, Any]:
+        if (kind, furnishing.name) not in done:
+            if kind == "sqlite":
+                copy = str(tmp_path_factory.mktemp("furnished") / "cityline.db")
+                shutil.copyfile(empty(kind), copy)
+                url = f"sqlite:///{copy}"
+            else:
+                server: PostgresServer = request.getfixturevalue("postgres_server")
+                copy = server.create()
+                url = server.url("cityline_app", copy)
+            engine = db.connect(url)
+            told = furnishing.fill(engine)
+            engine.dispose()
+            done[kind, furnishing.name] = copy, told
+        return done[kind, furnishing.name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def empty(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """The migrated database in which nobody is yet."""
     return lambda kind: str(request.getfixturevalue("migrated_file")) if kind == "sqlite" else "migrated"
@@ -277,8 +339,14 @@ class Mailbox:
 
 
 @pytest.fixture
-def smtp() -> Iterator[Mailbox]:
+def smtp(post_office: Mailbox) -> Mailbox:
     """A real SMTP server that keeps what it gets in `messages`."""
+    post_office.messages, post_office.answer = [], "250 OK"
+    return post_office
+
+
+@pytest.fixture(scope="session")
+def post_office() -> Iterator[Mailbox]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     box = Mailbox("127.0.0.1", port)
@@ -289,6 +357,6 @@ def smtp() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def town(engine: Engine, settings: Settings, now: datetime) -> factories.Town:
+def town(engine: Engine, settings: Settings, now: datetime, filled_with: dict[str, int]) -> factories.Town:
     """A small town with its people, on the test's own database."""
-    return factories.furnish(engine, settings, now)
+    return factories.Town(engine, settings, now, dict(filled_with))

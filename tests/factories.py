@@ -3,7 +3,7 @@
 import io
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,6 +35,14 @@ SQUARE = {
 _WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
+
+
+@dataclass(frozen=True)
+class Furnishing:
+    """What a test's database is filled with before the test begins; `fill` returns what the test is told."""
+
+    name: str
+    fill: Callable[[Engine], Any]
 
 
 @dataclass
@@ -120,8 +128,8 @@ class Scene:
         return case
 
 
-def furnish(engine: Engine, settings: Settings, now: datetime) -> Town:
-    """Fills an empty database with the town."""
+def furnish(engine: Engine) -> dict[str, int]:
+    """Fills an empty database with the town; returns the ids of its crews and people by their names."""
     ids: dict[str, int] = {}
     with db.transaction(engine) as s:
         s.add(Department(code="works", names={"en": "Works", "es": "Obras"}, time_zone="America/New_York"))
@@ -150,7 +158,7 @@ def furnish(engine: Engine, settings: Settings, now: datetime) -> Town:
         ):
             members = [s.get_one(Crew, ids[c]) for c in crews]
             ids[name] = accounts.add(s, f"{name}@town.test", name.title(), [role], crews=members).id
-    return Town(engine, settings, now, ids)
+    return ids
 
 
 def jpeg(colour: str = "navy", size: tuple[int, int] = (640, 480)) -> bytes:

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from closings import (
     CREW,
     arrived,
@@ -19,6 +20,7 @@ from phone import Van
 JOBS, KILLS_SAVING, KILLS_SENDING, SEED = 50, 4, 4, 311
 
 
+@pytest.mark.full
 def test_fifty_closings_survive_kills_while_saving_and_while_sending(van: Van, site: Site) -> None:
     moments = random.Random(SEED)
     refs = give_jobs(site, JOBS)

@@ -5,29 +5,42 @@ from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element
 
+import factories
 import pytest
 from defusedxml.ElementTree import fromstring
-from factories import Town
+from factories import Furnishing, Town
 from flask import Flask
 from flask.testing import FlaskClient
 from sender import HERE, KEY
+from sqlalchemy import Engine
 
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.people import accounts
-from city.settings import Settings
+from city.settings import DEFAULT_CITY, Settings
 from pwa.app import create_app
 
 Send = Callable[..., Any]
 
 
 @pytest.fixture
+def furnishing(now: datetime) -> Furnishing:
+    """The town with the services of the demo's city file and a key for other programs."""
+
+    def fill(engine: Engine) -> dict[str, int]:
+        ids = factories.furnish(engine)
+        with db.transaction(engine) as s:
+            config_versions.activate(s, city_file.load(DEFAULT_CITY))
+            accounts.make_key(s, "City app", key=KEY, by=accounts.THE_SYSTEM, at=now)
+        return ids
+
+    return Furnishing("town with a key", fill)
+
+
+@pytest.fixture
 def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
     """The application with the city file's services; its clock stands at `now`."""
-    with db.transaction(town.engine) as s:
-        config_versions.activate(s, city_file.load(settings.city))
-        accounts.make_key(s, "City app", key=KEY, by=accounts.THE_SYSTEM, at=now)
     made: list[Flask] = []
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)

@@ -23,6 +23,8 @@ from city.reports import intake
 from pwa.open311 import telling
 from pwa.web import formatting
 
+pytestmark = pytest.mark.both_databases
+
 Get = Callable[..., Any]
 DAY = timedelta(days=1)
 

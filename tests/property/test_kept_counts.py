@@ -8,6 +8,8 @@ from sqlalchemy import Engine
 from bench import kept
 from city.settings import Settings
 
+pytestmark = pytest.mark.both_databases
+
 OPERATIONS = 100_000 if os.environ.get("CITYLINE_LONG") else 1_000
 
 

@@ -9,6 +9,8 @@ from hypothesis import given
 
 from city.metrics.metrics import SUPPRESSION_THRESHOLD, suppressed_rows
 
+pytestmark = pytest.mark.both_databases
+
 COUNTS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(-3, 40), min_size=2)
 
 

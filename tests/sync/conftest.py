@@ -4,16 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+from factories import Furnishing
 from flask import Flask
-from phones import Clock, Phone, make_lamp, person
+from phones import Clock, Phone, furnish, make_lamp, person
 from sqlalchemy import Engine
 
-from city.config import city_file
-from city.config import versions as config_versions
-from city.db.engine import transaction
-from city.db.models import Crew
-from city.lifecycle import CREW
-from city.people import accounts
 from city.settings import Settings
 from pwa.app import create_app
 
@@ -24,15 +19,14 @@ def clock(now: datetime) -> Clock:
 
 
 @pytest.fixture
+def furnishing(request: pytest.FixtureRequest, furnishing: Furnishing | None) -> Furnishing | None:
+    """Two crews at work where the test asks for the application."""
+    return Furnishing("crews", furnish) if "app" in request.fixturenames else furnishing
+
+
+@pytest.fixture
 def app(engine: Engine, settings: Settings, clock: Clock) -> Iterator[Flask]:
-    """The application over a city with two crews: Luis has "Lights 2", Toni "Lights 1"."""
-    with transaction(engine) as s:
-        config_versions.activate(s, city_file.load(settings.city))
-        lights_2, lights_1 = Crew(name="Lights 2"), Crew(name="Lights 1")
-        s.add_all([lights_2, lights_1])
-        s.flush()
-        accounts.add(s, "luis@city.test", "Luis", [CREW], crews=[lights_2])
-        accounts.add(s, "toni@city.test", "Toni", [CREW], crews=[lights_1])
+    """The application over a city with two crews."""
     app = create_app(settings, now=clock)
     yield app
     app.extensions["cityline"].engine.dispose()

@@ -19,11 +19,14 @@ from werkzeug.test import TestResponse
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import transitions
+from city.config import city_file
+from city.config import versions as config_versions
 from city.db.engine import read_session, transaction
 from city.db.models import Case, Crew, Event, Person, Service, Session
-from city.lifecycle import DISPATCHER
+from city.lifecycle import CREW, DISPATCHER
 from city.people import accounts
 from city.places.lookup import Place
+from city.settings import DEFAULT_CITY
 from sync import together
 
 T = TypeVar("T")
@@ -251,3 +254,14 @@ def each_by_itself(s: Looking, works: Sequence[Callable[[Looking], T]]) -> list[
 
 
 EACH_BY_ITSELF = together.Shared(each_by_itself, lambda _s, works: works)  # what is told is thrown away
+
+
+def furnish(engine: Engine) -> None:
+    """The services of the demo's city file, and two crews: Luis has "Lights 2", Toni "Lights 1"."""
+    with transaction(engine) as s:
+        config_versions.activate(s, city_file.load(DEFAULT_CITY))
+        lights_2, lights_1 = Crew(name="Lights 2"), Crew(name="Lights 1")
+        s.add_all([lights_2, lights_1])
+        s.flush()
+        accounts.add(s, "luis@city.test", "Luis", [CREW], crews=[lights_2])
+        accounts.add(s, "toni@city.test", "Toni", [CREW], crews=[lights_1])

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.both_databases, pytest.mark.full]
+
 ROOT = Path(__file__).parents[2]
 KEYS = {"bench", "db", "requests", "bytes_up", "bytes_down", "seconds", "per_s", "p99_ms", "met"}
 

@@ -18,6 +18,8 @@ from city.people import accounts
 from sync import protocol, push, together
 from sync.protocol import Operation
 
+pytestmark = pytest.mark.both_databases
+
 CLOSINGS, THREADS = 20, 4
 
 
@@ -51,7 +53,7 @@ def closed_by_phone(engine: Engine, luis: Phone, clock: Clock, jobs: list[dict[s
         return list(pool.map(close, ops))
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(2_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.full])])
 def test_phones_close_their_jobs_while_a_batch_holds_its_cases(
     engine: Engine, luis: Phone, clock: Clock, count: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from phones import Clock, Phone, make_lamp
 from sqlalchemy import Engine
@@ -9,6 +10,8 @@ from sqlalchemy import Engine
 from city.audit import epochs
 from city.settings import Settings
 from pwa.app import create_app
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_a_worker_that_starts_again_resets_no_phone(

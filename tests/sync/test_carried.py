@@ -25,6 +25,8 @@ from pwa.cli.main import BECAME, cli
 from sync import carried, protocol, push, review, together
 from sync.protocol import Unreadable
 
+pytestmark = pytest.mark.both_databases
+
 PHOTO = "6f1c7a52-6a0e-4c0b-9b64-0d8b2f6a1c11"
 EMPTY = {"cityline": "outbox", "protocol": 1, "device": PHOTO, "person": 1, "ops": [], "photos": []}
 

@@ -28,6 +28,8 @@ from city.photos import photos, storage
 from city.settings import Settings
 from sync import devices
 
+pytestmark = [pytest.mark.both_databases, pytest.mark.full]
+
 HERE = Path(__file__).parent
 POINTS = (
     "after the row", "before the clock", "before the commit", "after the commit", "after a piece",

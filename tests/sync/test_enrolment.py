@@ -16,6 +16,8 @@ from city.lifecycle import DISPATCHER, Refused
 from city.people import accounts
 from sync import enrolment
 
+pytestmark = pytest.mark.both_databases
+
 
 def code_for(engine: Engine, clock: Clock, email: str = "luis@city.test") -> str:
     with transaction(engine) as s:

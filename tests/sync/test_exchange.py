@@ -40,6 +40,8 @@ from city.settings import Settings
 from sync import devices, merge, push, together, work
 from sync.protocol import TYPES
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_closing_ends_in_the_verb_with_its_evidence(engine: Engine, luis: Phone, lamp: str) -> None:
     photo = luis.upload(picture())

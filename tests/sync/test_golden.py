@@ -18,6 +18,8 @@ from city.db import engine as db
 from city.db.models import Assignment
 from sync.protocol import TYPES
 
+pytestmark = pytest.mark.both_databases
+
 FILES = sorted((Path(__file__).parents[1] / "golden" / "sync").glob("*.json"))
 # What counts the changes of this database, and what is another one each time.
 COUNTED, RANDOM = ("to", "version", "safe"), ("epoch", "link")

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import OURS, Clock, Phone, Resident, make_lamp, person, report
+from phones import OURS, Clock, Phone, Resident, furnish, make_lamp, person, report
 from sqlalchemy import Engine, select
 
 from bench._postgres import PostgresServer
@@ -29,6 +29,8 @@ from city.db.models import Boot, Operation
 from city.settings import Settings
 from pwa.app import create_app
 from sync import memory
+
+pytestmark = pytest.mark.both_databases
 
 WAYS = ("connection", "process", "phone")
 BEFORE, AFTER = 6, 12  # pieces of work of each phone before and since the database went back
@@ -55,10 +57,19 @@ def database(
     """As the other tests' database, over a server of its own."""
     if private is None:
         shutil.copyfile(migrated_file, tmp_path / "cityline.db")
-        return SimpleNamespace(url=f"sqlite:///{tmp_path / 'cityline.db'}", owner_url="", programs="")
+        url = f"sqlite:///{tmp_path / 'cityline.db'}"
+        _furnish(url)
+        return SimpleNamespace(url=url, owner_url="", programs="")
     url, owner_url = (private.url(role, "migrated") for role in ("cityline_app", "cityline_owner"))
     db.migrate(owner_url, url)
+    _furnish(url)
     return SimpleNamespace(url=url, owner_url=owner_url, programs=str(private.programs / "bin"))
+
+
+def _furnish(url: str) -> None:
+    engine = db.connect(url)
+    furnish(engine)
+    engine.dispose()
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ from city.people import accounts
 from city.places.lookup import Place
 from sync import enrolment, protocol, push, review
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def nia(app: Flask, clock: Clock) -> Resident:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from phones import Clock, Phone, case_of
 from rivertown import MAPPING, table
 from sqlalchemy import Engine, select
@@ -14,6 +15,8 @@ from city.imports import mapping
 from city.imports import requests as request_imports
 from city.imports import runs as import_runs
 from city.settings import Settings
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_person(

@@ -21,6 +21,8 @@ from city.db.models import DeclaredPhoto, Event, Operation, Photo
 from city.settings import Settings
 from sync import declared, protocol, push, together, uploads
 
+pytestmark = pytest.mark.both_databases
+
 THREADS, WORK, BATCH = 16, 500, 50
 
 

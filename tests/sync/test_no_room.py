@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from phones import Phone, declare, picture, report
 from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
@@ -11,6 +12,8 @@ from werkzeug.test import TestResponse
 from city.db.engine import read_session
 from city.db.models import Photo
 from city.settings import Settings
+
+pytestmark = pytest.mark.both_databases
 
 Fill = Callable[[Path], Callable[[], None]]
 

@@ -18,6 +18,8 @@ from city.reports import intake
 from sync import review
 from sync.protocol import QUARANTINED, RECORDED
 
+pytestmark = pytest.mark.both_databases
+
 CARA = Actor("person:98", frozenset({CALL_TAKER}))
 OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("note", {"words": "a word of the crew's"}),

@@ -51,6 +51,8 @@ from city.reports import intake
 from sync import residents, review
 from sync.reporting import key_of
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def nia(app: Flask, clock: Clock) -> Resident:

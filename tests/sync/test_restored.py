@@ -23,6 +23,8 @@ from city.settings import Settings
 from pwa.app import create_app
 from sync import devices, enrolment, review
 
+pytestmark = pytest.mark.both_databases
+
 CASES = 20  # of each crew's; five operations a case
 
 

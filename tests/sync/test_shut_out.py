@@ -19,6 +19,8 @@ from city.people import sessions as people_sessions
 from city.settings import Settings
 from sync import devices, routes, together, uploads
 
+pytestmark = pytest.mark.both_databases
+
 Do = Callable[[], object]
 
 

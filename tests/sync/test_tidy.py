@@ -17,6 +17,8 @@ from city.privacy import retention
 from city.settings import Settings
 from sync import tidy
 
+pytestmark = pytest.mark.both_databases
+
 
 def gone(answer: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for news in answer["changes"].values() for row in news["gone"]]

@@ -21,6 +21,8 @@ from city.db.models import Event
 from sync import protocol, push, together
 from sync.protocol import Operation
 
+pytestmark = pytest.mark.both_databases
+
 COUNT = 6
 
 

@@ -23,6 +23,8 @@ from city.db.models import Clock as ClockRow
 from city.settings import Settings
 from sync import declared, devices, pull, push, routes, together, work
 
+pytestmark = pytest.mark.both_databases
+
 
 @contextmanager
 def waiting(

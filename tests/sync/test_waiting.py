@@ -36,6 +36,8 @@ from city.photos import photos, processing
 from city.settings import Settings
 from sync import declared, devices, protocol, push, review, work
 
+pytestmark = pytest.mark.both_databases
+
 SARA = Actor("person:98", frozenset({SUPERVISOR}), 98)
 
 

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from threading import get_ident
 from typing import Any
 
+import factories
 import pytest
-from factories import Town
+from factories import Furnishing, Town
 from filled import FAR, KEY, Fill, Tell
 from flask import Flask, has_request_context, request
 from flask.testing import FlaskClient
@@ -23,16 +24,33 @@ from city.db.models import Person, SecretLink
 from city.notifications import fan_out, outbox
 from city.people import sessions
 from city.reports import intake
-from city.settings import Settings
+from city.settings import DEFAULT_CITY, Settings
 from pwa.app import create_app
 from pwa.messages import report_messages
 
 
+def furnish(engine: Engine) -> dict[str, int]:
+    """The town, and the services of the demo's city file."""
+    ids = factories.furnish(engine)
+    with db.transaction(engine) as s:
+        config_versions.activate(s, city_file.load(DEFAULT_CITY))
+    return ids
+
+
 @pytest.fixture
-def app(town: Town, settings: Settings, now: datetime) -> Iterator[Flask]:
+def furnishing(request: pytest.FixtureRequest, furnishing: Furnishing | None) -> Furnishing | None:
+    """A test that has another city file keeps to the town alone."""
+    if {"town", "app"} <= set(request.fixturenames) and "settings" not in vars(request.module):
+        return Furnishing("town in use", furnish)
+    return furnishing
+
+
+@pytest.fixture
+def app(town: Town, settings: Settings, now: datetime, furnishing: Furnishing) -> Iterator[Flask]:
     """The application over the town, its city file's services included, its clock standing at `now`."""
-    with db.transaction(town.engine) as s:
-        config_versions.activate(s, city_file.load(settings.city))
+    if furnishing.fill is not furnish:
+        with db.transaction(town.engine) as s:
+            config_versions.activate(s, city_file.load(settings.city))
     made: list[Flask] = []  # the clock is asked while the application is still being made
     app = create_app(settings, now=lambda: made[0].config.get("NOW", now) if made else now)
     made.append(app)

@@ -29,6 +29,8 @@ from werkzeug.routing import Rule
 
 from pwa import openapi
 
+pytestmark = pytest.mark.both_databases
+
 CREW_MEMBER = "rosa"
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,

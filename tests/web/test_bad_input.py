@@ -24,6 +24,8 @@ from city.db.models import Address, Case, Photo, Report
 from city.photos import photos, processing, storage
 from pwa.app import TAKE_PHOTOS
 
+pytestmark = pytest.mark.both_databases
+
 KEY = "0123456789abcdef0123456789abcdef"
 FIX = {"lat": "39.61", "lon": "-71.2", "accuracy": "12"}
 TYPED = {"words": "dark since Sunday", "group": "tree", "answer-limb-down-blocked": "partly"}

@@ -16,6 +16,8 @@ from city.places.lookup import Place
 from city.reports import intake
 from pwa.pages.resident.cases import ROWS
 
+pytestmark = pytest.mark.both_databases
+
 
 def numbers(page: str) -> list[str]:
     return re.findall(r'class="row" href="(?:/es)?/case/([^"]+)"', page)

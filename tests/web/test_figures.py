@@ -22,6 +22,8 @@ from city.settings import Settings
 from pwa.cli.main import cli
 from pwa.metrics import labels as metric_labels
 
+pytestmark = pytest.mark.both_databases
+
 SCALE = 100
 YEAR = sourcecity.SECOND
 

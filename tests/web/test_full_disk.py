@@ -20,6 +20,8 @@ from city.db.models import Photo, Report
 from city.settings import Settings
 from pwa.app import create_app
 
+pytestmark = pytest.mark.both_databases
+
 FillUp = Callable[[Path], Callable[[], None]]
 
 

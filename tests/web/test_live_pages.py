@@ -18,6 +18,8 @@ from city.audit import epochs, events
 from city.board import changes, presence
 from city.cases import transitions
 
+pytestmark = pytest.mark.both_databases
+
 MOST_IDLE = 300  # bytes
 MOST_QUERIES_WHEN_IDLE = 4  # who is logged in, and how far the log goes
 MOST_QUERIES = 16

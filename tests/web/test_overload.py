@@ -22,6 +22,8 @@ from wording import shared
 from pwa.app import _refused
 from pwa.web.overload import RETRY
 
+pytestmark = pytest.mark.both_databases
+
 CLIENTS = 400
 SLOW = 150
 ALIVE = 1.0  # seconds within which /healthz answers, whatever else goes on

@@ -13,6 +13,8 @@ from servers import servers_at, serving
 
 from city.settings import Settings
 
+pytestmark = pytest.mark.both_databases
+
 # Where it may run: as the server begins, in a thread that it starts, after a photo; and where its decoder.
 SERVES = """
 import os, pathlib, sys, threading

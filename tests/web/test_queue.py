@@ -25,6 +25,8 @@ from city.lifecycle import OPEN, STATES
 from city.reports import intake
 from pwa.board.view_url import is_id
 
+pytestmark = pytest.mark.both_databases
+
 FRAGMENT = {"HX-Request": "true"}
 MOST_QUERIES = 13
 STREETS = ("9 Elm Street", "10 Elm Street", "2 Elm Street", "7 Ash Lane", "")

@@ -26,6 +26,8 @@ from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
 
+pytestmark = pytest.mark.both_databases
+
 
 class Slow:
     """A mail server that takes a letter and is silent until it is let go."""

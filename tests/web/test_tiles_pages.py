@@ -14,6 +14,8 @@ from city.audit import epochs
 from city.cases import transitions
 from pwa.web import access
 
+pytestmark = pytest.mark.both_databases
+
 TILE = "/tiles/cases/16/{}/{}".format(*geo.tile_at(LAMP.point, 16))
 
 

@@ -19,6 +19,8 @@ from city.db.models import Answer, AnswerWords
 from city.people import contacts
 from city.people.contacts import Conversation
 
+pytestmark = pytest.mark.both_databases
+
 ROOT = Path(__file__).parents[3]
 QUESTIONS = tomllib.loads((ROOT / "tests" / "golden" / "questions.toml").read_text("utf-8"))["questions"]
 ARTICLES = tomllib.loads((ROOT / "city" / "demo" / "answers.toml").read_text("utf-8"))

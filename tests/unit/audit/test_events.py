@@ -20,6 +20,8 @@ from city.photos import photos, storage
 from city.reports import intake
 from city.settings import Settings
 
+pytestmark = pytest.mark.both_databases
+
 
 def lived(town: Town) -> list[str]:
     """Three cases with stories; returns their subjects."""

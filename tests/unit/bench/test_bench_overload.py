@@ -12,6 +12,7 @@ KEYS = {"bench", "db", "what", "p99_ratio", "refused_share", "healthz_max_ms", "
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_slow_forms_are_cut_off_and_residents_see_their_pages() -> None:
     command = [sys.executable, "-m", "bench.overload", "--quick", "--db=sqlite", "--only=slow_bodies"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

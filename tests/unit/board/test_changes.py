@@ -22,6 +22,8 @@ from city.lifecycle import Refused
 from city.places.areas import KINDS
 from city.reports import intake
 
+pytestmark = pytest.mark.both_databases
+
 
 def stands(scene: Scene, number: str) -> list[Stand]:
     """How the case stood at each line of its story."""

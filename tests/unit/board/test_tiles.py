@@ -17,6 +17,8 @@ from city.cases import board_index, transitions
 from city.db.models import Area, Case
 from city.geo import Point
 
+pytestmark = pytest.mark.both_databases
+
 ZOOMS = (0, 9, 12, 13, 14, 15, 16, 18, 20)
 
 

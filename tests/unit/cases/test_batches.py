@@ -16,6 +16,8 @@ from city.cases import batches, board_index, duplicates, locks, sla, sla_sweep, 
 from city.db.models import Batch, BatchItem, Case, Event
 from city.lifecycle import Refused
 
+pytestmark = pytest.mark.both_databases
+
 LATER = timedelta(minutes=5)
 
 

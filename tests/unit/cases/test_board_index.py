@@ -21,6 +21,8 @@ from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.lifecycle import Refused
 from city.people import accounts
 
+pytestmark = pytest.mark.both_databases
+
 WEST = {
     "type": "Polygon",
     "coordinates": [[[-71.3, 39.5], [-71.2, 39.5], [-71.2, 39.7], [-71.3, 39.7], [-71.3, 39.5]]],

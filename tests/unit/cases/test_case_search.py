@@ -20,6 +20,8 @@ from city.imports import runs as import_runs
 from city.photos.storage import FolderStore
 from city.reports import intake
 
+pytestmark = pytest.mark.both_databases
+
 CANARY = "zwitscherkanarie"
 
 

@@ -23,6 +23,8 @@ from city.photos import storage
 from city.places.lookup import Place
 from city.reports import intake
 
+pytestmark = pytest.mark.both_databases
+
 REPORTERS, REPORTS_EACH, DISPATCHERS = 50, 4, 5
 
 

@@ -17,6 +17,8 @@ from city.db.models import Asset, Service
 from city.geo import Point
 from city.lifecycle import Refused
 
+pytestmark = pytest.mark.both_databases
+
 NOON = datetime(2026, 5, 12, 12, tzinfo=UTC)
 SPOT = Point(39.6, -71.2)
 NEXT_DOOR = replace(LAMP, lat=LAMP.lat + 0.0001)  # 11 m

@@ -13,6 +13,8 @@ from city.cases import locks, transitions
 from city.db import engine as db
 from city.db.models import Case
 
+pytestmark = pytest.mark.both_databases
+
 AT_ONCE = text("SET LOCAL lock_timeout = '500ms'")
 
 

@@ -16,6 +16,8 @@ from city.notifications import fan_out
 from city.people import accounts
 from city.reports import closing_feedback, intake
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 
 

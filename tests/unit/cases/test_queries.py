@@ -9,6 +9,8 @@ from city.geo import Point, distance, rounded
 from city.lifecycle import Refused
 from city.places.lookup import Place
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_nobody_measures_a_place_more_exactly_than_its_service_allows(town: Town) -> None:
     with town.at_work() as scene:

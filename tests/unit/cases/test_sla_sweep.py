@@ -19,6 +19,8 @@ from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
 
+pytestmark = pytest.mark.both_databases
+
 SAID = ("at risk", "late", "escalate")
 
 

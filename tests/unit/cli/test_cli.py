@@ -38,6 +38,8 @@ from city.settings import DEFAULT_CITY, Settings
 from pwa import worker
 from pwa.cli.main import _asked_to_stop, _prepare, cli
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def taken() -> Iterator[int]:

@@ -16,6 +16,8 @@ from city.db import engine as db
 from city.db.engine import pipeline, read_session, transaction
 from city.db.models import Department
 
+pytestmark = pytest.mark.both_databases
+
 CUT = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"

@@ -13,6 +13,8 @@ from city.cases import search as case_search
 from city.db import engine as db
 from city.db.models import Base, Case
 
+pytestmark = pytest.mark.both_databases
+
 WEST = {"type": "Polygon", "coordinates": [[[-72, 39], [-71, 39], [-71, 40], [-72, 39]]]}
 
 

@@ -14,6 +14,8 @@ from city.db import engine as db
 from city.db.in_list import is_in
 from city.db.models import Case, Clock, Service
 
+pytestmark = pytest.mark.both_databases
+
 PREPARED = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM services%'")
 SEEN = text("SELECT count(*) FROM pg_stats WHERE tablename = 'services'")
 READ_ONLY = r"read-?only"  # as PostgreSQL and SQLite spell it

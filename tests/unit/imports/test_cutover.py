@@ -50,6 +50,8 @@ from city.photos import storage
 from city.reports import intake
 from pwa.cli import imports
 
+pytestmark = pytest.mark.both_databases
+
 LATER = NOW + timedelta(days=2)
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN = {"STATE": "Seen", "SEEN": "2026-03-03", "TEAM": "Bulbs", "MAIL": "Ann@Town.test", "NEWS": "yes"}

@@ -44,6 +44,8 @@ from city.lifecycle import CANCEL_REASONS, DISPATCHER, MOVES, OUTCOMES, SYSTEM, 
 from city.people import accounts
 from city.reports import closing_feedback, intake
 
+pytestmark = pytest.mark.both_databases
+
 ACTORS = ("dispatcher", "supervisor", "call-taker", "rosa", "rosa", "tom", None)
 # What no story of the demo or of an import has in it.
 NOT_TOLD = ("take on", "take back", "restore", "undo batch")

@@ -23,6 +23,8 @@ from city.imports.readers import TooManyRejected, Unusable
 from city.places import lookup
 from pwa.cli import imports
 
+pytestmark = pytest.mark.both_databases
+
 STREETS = Order("streets", name="NAME")
 POLES = Order("assets", asset="pole", number="POLE")
 ADDRESSES = Order("addresses", name="ADDRESS", lat="LAT", lon="LON")

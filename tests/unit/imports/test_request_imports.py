@@ -37,6 +37,8 @@ from city.people.accounts import THE_SYSTEM
 from city.settings import Settings
 from pwa.cli import imports
 
+pytestmark = pytest.mark.both_databases
+
 BOSTON = ZoneInfo("America/New_York")
 MAPPED = ("boston", "gainesville", "losangeles", "newhaven", "open311")
 
@@ -407,6 +409,7 @@ def test_a_layer_comes_by_the_command_as_well(
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_an_import_that_is_killed_leaves_nothing_and_runs_again(
     engine: Engine, settings: Settings, tmp_path: Path
 ) -> None:

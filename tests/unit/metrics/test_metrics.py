@@ -25,6 +25,8 @@ from city.metrics.periods import NoPeriod, Period, period
 from city.people import contacts
 from city.settings import DEFAULT_CITY
 
+pytestmark = pytest.mark.both_databases
+
 SCALE = 100
 TODAY = date(2026, 5, 12)
 SECOND = str(sourcecity.SECOND)
@@ -319,6 +321,7 @@ def test_half_a_fiscal_year_costs_half_of_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.one_database
+@pytest.mark.full
 def test_the_source_at_its_full_size(town: Town) -> None:
     with town.at_work() as scene:
         number = scene.report().case.number

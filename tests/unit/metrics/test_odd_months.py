@@ -23,6 +23,8 @@ from city.metrics.periods import Period, period
 from city.people import contacts
 from city.people.contacts import Conversation
 
+pytestmark = pytest.mark.both_databases
+
 ZONE = ZoneInfo("America/New_York")
 TODAY = date(2026, 3, 10)
 STARTS = 7  # fiscal years, in July

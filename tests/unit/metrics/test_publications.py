@@ -19,6 +19,8 @@ from city.metrics.publications import Version
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
 
+pytestmark = pytest.mark.both_databases
+
 SCALE = 1000
 DECEMBER = f"{sourcecity.SECOND}-12"
 JANUARY = datetime(sourcecity.SECOND + 1, 1, 2, 15, tzinfo=UTC)

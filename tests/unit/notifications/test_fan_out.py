@@ -18,6 +18,8 @@ from city.db.models import Case, Follower, Message, Report, Subscription
 from city.notifications import email, fan_out, outbox
 from city.reports import intake
 
+pytestmark = pytest.mark.both_databases
+
 
 def render(s: Session, message: Message) -> EmailMessage | None:
     if not fan_out.is_still_valid(s, message):

@@ -25,6 +25,8 @@ from city.reports import intake
 from pwa import worker
 from pwa.app import create_app
 
+pytestmark = pytest.mark.both_databases
+
 ZONE = ZoneInfo("America/New_York")
 # A Wednesday, eight in the morning by the city's clocks.
 MORNING = datetime(2026, 5, 13, 12, tzinfo=UTC)

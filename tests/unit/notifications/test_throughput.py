@@ -37,7 +37,7 @@ PATIENCE = 1200.0  # seconds
 MOST_REFUSALS = outbox.TRIES - 1  # of one letter: dice may fall eighteen times alike
 GONE = 20  # mailboxes and browsers that are none any more, as many of each
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 
 
 @dataclass

@@ -39,6 +39,8 @@ from city.settings import DEFAULT_CITY
 from pwa import worker
 from pwa.app import create_app
 
+pytestmark = pytest.mark.both_databases
+
 NIGHT = timedelta(days=1)
 MIDNIGHT = datetime(2026, 5, 13, 4, tzinfo=UTC)  # of Larkhaven
 
@@ -333,6 +335,7 @@ def test_the_figures_of_a_month_that_ended_tonight_are_in_them(told: Town, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.one_database
+@pytest.mark.full
 def test_a_killed_process_never_leaves_half_an_edition(told: Town, tmp_path: Path) -> None:
     root, chance = tmp_path / "files", random.Random(311)
     for _ in range(6):

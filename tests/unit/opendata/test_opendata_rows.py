@@ -30,6 +30,8 @@ from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
 from pwa.cli.main import cli
 
+pytestmark = pytest.mark.both_databases
+
 NOBODYS = "=cmd()"
 
 

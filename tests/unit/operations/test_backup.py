@@ -41,6 +41,8 @@ from pwa.app import create_app
 from pwa.cli.main import cli, main
 from sync import memory
 
+pytestmark = pytest.mark.both_databases
+
 WORDS = "the canary sings at the corner"
 
 
@@ -832,6 +834,7 @@ def killed(command: str, *told: Any) -> None:
         ("backup.json", "dumps", 0),
     ],
 )
+@pytest.mark.full
 def test_a_backup_that_was_killed_is_none(
     town: Town, to: Path, elsewhere: Settings, module: str, name: str, after: int
 ) -> None:
@@ -849,6 +852,7 @@ def test_a_backup_that_was_killed_is_none(
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of(
     town: Town, to: Path, elsewhere: Settings
 ) -> None:
@@ -870,6 +874,7 @@ def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of
         ("reports", "erase_again", 0),
     ],
 )
+@pytest.mark.full
 def test_a_restore_that_was_killed_lets_nobody_in_until_it_is_run_again(
     town: Town, to: Path, elsewhere: Settings, module: str, name: str, after: int
 ) -> None:

@@ -23,6 +23,8 @@ from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli.main import cli
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def found(town: Town, tmp_path: Path) -> Callable[..., dict[str, doctor.Finding]]:

@@ -13,6 +13,8 @@ from city.lifecycle import Refused
 from city.notifications import account_email
 from city.people import account_letters, accounts, sessions
 
+pytestmark = pytest.mark.both_databases
+
 EMAIL = "rosa@town.test"
 
 

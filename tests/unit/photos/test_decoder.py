@@ -198,6 +198,7 @@ def test_photos_of_many_threads_get_their_own_answers() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_however_many_of_the_dearest_photos_come_all_decoding_stays_below_600_mb_and_gives_it_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -20,6 +20,8 @@ from city.photos.processing import Box, process
 from city.photos.storage import Store
 from city.privacy import redaction
 
+pytestmark = pytest.mark.both_databases
+
 LATER = datetime.now(UTC) + orphans.AGE + timedelta(days=1)  # a whole run takes its time
 BOX = Box(0, 50, 50, 50)
 

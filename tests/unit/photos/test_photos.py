@@ -24,6 +24,8 @@ from city.photos import photos, processing, storage
 from city.photos.processing import BadPhoto
 from city.photos.storage import FolderStore, StoreDown
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 

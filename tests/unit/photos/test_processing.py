@@ -437,6 +437,7 @@ def test_an_upload_too_large_is_not_read_to_its_end() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_the_largest_pictures_take_a_bounded_memory() -> None:
     program = """
 import resource, sys, zlib

@@ -17,6 +17,8 @@ from city.places import lookup, reverse_geocoder
 from city.places.lookup import Place
 from city.places.reverse_geocoder import Whereabouts
 
+pytestmark = pytest.mark.both_databases
+
 # Metres east and north of a point in the open Atlantic.
 LAT, LON = 39.6, -71.2
 NORTH, EAST = 1 / 111_320, 1 / 85_770
@@ -310,6 +312,7 @@ def test_a_city_without_layers_knows_nothing(engine: Engine) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_a_large_city_is_searched_while_one_types(engine: Engine) -> None:
     """60,000 addresses on 600 streets: 20 ms for a suggestion."""
     with db.transaction(engine) as writing:

@@ -30,6 +30,8 @@ from city.reports.intake import NewReport
 from city.settings import Settings
 from pwa.cli.main import cli
 
+pytestmark = pytest.mark.both_databases
+
 PHONE, OTHER = "+12035550142", "+12035550143"
 SECRET = "s" * 32
 

@@ -50,6 +50,8 @@ from city.reports.intake import NewReport
 from city.settings import Settings
 from pwa.cli.main import cli
 
+pytestmark = pytest.mark.both_databases
+
 MAIL, PHONE, SPOKEN = "canary@town.test", "+12035550142", "(203) 555-0142"
 
 

@@ -52,6 +52,8 @@ from city.settings import Settings
 from pwa import worker
 from pwa.app import create_app
 
+pytestmark = pytest.mark.both_databases
+
 WORDS, MAIL, PHONE = "canary words", "canary@town.test", "+12035550142"
 THREE_YEARS = Schedule(words=Period(years=3))
 LATER = timedelta(days=4 * 366)
