@@ -38,7 +38,7 @@ from city.lifecycle import DISPATCHER
 from city.people import accounts
 from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
-from sync import memory, pull
+from sync import pull, server_epoch
 
 WRITERS = 8
 CASES = 800
@@ -143,7 +143,7 @@ def _pulled(s: Session, crew_id: int, cursor: int) -> tuple[int, set[str]]:
     scope = f"crew:{crew_id}"
     at = datetime.now(UTC)
     reader = pull.Reader([scope], {scope: cursor}, limit=250)
-    (told,) = pull.changes(s, [reader], now=memory.read(s, at).log, at=at)
+    (told,) = pull.changes(s, [reader], now=server_epoch.read(s, at).log, at=at)
     news = told.get(scope)
     if news is None:
         return cursor, set()

@@ -24,7 +24,7 @@ from city.metrics import publications
 from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
 from city.notifications.channel import Channel, PermanentFailure
 from city.opendata import editions
-from city.people import accounts, callers, sessions
+from city.people import accounts, callers, rate_limits, sessions
 from city.photos import orphans, photos
 from city.privacy import retention
 from city.reports import photo_urls, remote_images
@@ -32,7 +32,7 @@ from city.settings import OUTWARD, Settings
 from pwa.app import create_app
 from pwa.messages import report_messages
 from pwa.web import city_reload
-from sync import declared, enrolment, residents, review, tidy, tries, uploads
+from sync import compaction, enrolment, expected_photos, residents, review, uploads
 from sync.merge import Rules, rules_of
 
 EVERY, NOW_AND_THEN, ONCE_A_DAY = 1.0, 60.0, 86_400.0  # seconds
@@ -305,12 +305,12 @@ def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
 
 def _bring_before_a_person(engine: Engine, rules: Rules, now: datetime) -> int:
     with db.transaction(engine) as s:
-        return declared.flag_missing(s, now) + review.overdue(s, now, rules)
+        return expected_photos.flag_missing(s, now) + review.overdue(s, now, rules)
 
 
 def _tidy_phones(engine: Engine, now: datetime) -> int:
     done = 0
-    for job in (tidy.take_done_away, tidy.drop_tombstones, tidy.compact):
+    for job in (compaction.take_done_away, compaction.drop_tombstones, compaction.compact):
         with db.transaction(engine) as s:
             done += job(s, now)
     return done
@@ -319,9 +319,16 @@ def _tidy_phones(engine: Engine, now: datetime) -> int:
 def _sweep_old_rows(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         sweeps = (
-            presence.sweep, sessions.sweep, enrolment.sweep, tries.sweep, residents.sweep, batches.sweep,
-            callers.sweep, account_email.sweep, sessions.tell_of_guesses,
-        )  # fmt: skip
+            presence.sweep,
+            sessions.sweep,
+            enrolment.sweep,
+            rate_limits.sweep,
+            residents.sweep,
+            batches.sweep,
+            callers.sweep,
+            account_email.sweep,
+            sessions.tell_of_guesses,
+        )
         return sum(sweep(s, now) for sweep in sweeps)
 
 

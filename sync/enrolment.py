@@ -16,8 +16,8 @@ from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Device, EnrolCode, Person
 from city.lifecycle import ADMINISTRATOR, CREW, Refused
-from city.people import accounts
-from sync import devices, tries
+from city.people import accounts, rate_limits
+from sync import devices
 
 CODE_MINUTES = 10
 CODE_LENGTH = 8
@@ -54,7 +54,7 @@ def use_code(
     where the caller is. Raises Refused `wrong_code`, or `too_many_tries` for a caller who guesses. A wrong
     guess is counted in the caller's transaction, which must therefore commit either way.
     """
-    if tries.counted(s, "enrol", source, at) >= GUESSES_AN_HOUR:
+    if rate_limits.counted(s, "enrol", source, at) >= GUESSES_AN_HOUR:
         raise Refused("too_many_tries")
     since, known = at - timedelta(minutes=CODE_MINUTES), _hashed(attempt) if attempt else ""
     fresh = EnrolCode.used_at.is_(None) & (EnrolCode.made_at > since)
@@ -65,7 +65,7 @@ def use_code(
     device = s.get(Device, row.device_id) if row and row.device_id else None
     is_shut_out = device is not None and device.revoked_at is not None
     if row is None or person is None or is_shut_out or CREW not in accounts.actor(person).roles:
-        tries.note(s, "enrol", source, at)
+        rate_limits.note(s, "enrol", source, at)
         raise Refused("wrong_code")
     if device:
         return person, device, devices.first_token(device, attempt, secret)

@@ -29,7 +29,7 @@ from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.photos import photos
 from city.reports import intake
-from sync import declared, protocol, reporting, together, undo, work
+from sync import expected_photos, group_commit, operations, protocol, reporting, undo
 from sync.merge import BARE, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
@@ -117,7 +117,7 @@ class Before:
 
 def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     """take() in a transaction of its own. Raises together.Busy as well."""
-    return together.alone(engine, lambda s: take(s, sender, ops, at))
+    return group_commit.alone(engine, lambda s: take(s, sender, ops, at))
 
 
 def take(
@@ -193,7 +193,7 @@ def reapply(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RUL
         row = rows.pop(0)
         if row.code not in (HELD, DEPOSITED):
             continue  # done meanwhile, with one before it
-        together.charge_extra_work(s)
+        group_commit.charge_extra_work(s)
         over = {row.id} | _settled_by(protocol.reread(row.raw or ""))
         _again(s, row, sender, at, taken)
         if row.code not in (HELD, DEPOSITED):
@@ -227,9 +227,9 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
         _set_aside(row, op.why)
     else:
         try:
-            with together.savepoint_unless_shared(s):
+            with group_commit.savepoint_unless_shared(s):
                 _settle(s, row, op, sender, at, taken)
-        except together.ENDS_ALL:
+        except group_commit.ENDS_ALL:
             raise
         except Refused as refused:
             _set_aside(row, refused.code)
@@ -311,7 +311,7 @@ def _one(
         return _replayed(s, op, known[op.id], sender, at)
     arrived = len(taken.photos)
     try:
-        with together.savepoint_unless_shared(s):  # 3: one bug spoils one operation
+        with group_commit.savepoint_unless_shared(s):  # 3: one bug spoils one operation
             row = _row(op, sender, at)
             _settle(s, row, op, sender, at, taken)  # 4, 5
             _store(s, row)  # 6; leaving here is 7
@@ -321,7 +321,7 @@ def _one(
             return _replayed(s, op, twin, sender, at)
         log.exception("operation %s of device %s", op.id, sender.device_id)
         return _quarantined(s, op, "fault", sender, at)
-    except together.ENDS_ALL:
+    except group_commit.ENDS_ALL:
         raise
     except Refused as refused:
         del taken.photos[arrived:]
@@ -373,7 +373,7 @@ def _report(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -
 def _withdraw(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
     undone = undo.withdraw(s, op, by=sender.by, at=at, received=row.received_at)
     if undone is None:
-        row.prev = work.text(op, "op")
+        row.prev = operations.text(op, "op")
         return _put_by(s, row, op, HELD, "operation", at)
     told, case = undone
     _done(row, told, case, review=told.get("why") if told["result"] == RECORDED else None)
@@ -382,14 +382,16 @@ def _withdraw(s: Session, row: Row, op: Operation, sender: Sender, at: datetime)
 
 def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
     """Does what the conflict table says of an operation on a case."""
-    case = work.find(s, op.case)
+    case = operations.find(s, op.case)
     if isinstance(case, str):
         return _put_by(s, row, op, HELD, case, at)
     if case is None:
         raise Refused("unknown_case")
     locks.lock(s, case)  # before the look at what it follows on, which another request may be doing
     awaited = _awaited(s, op)
-    todo = work.decide(s, op, case, by=sender.by, at=at, rules=sender.rules, only_look=awaited is not None)
+    todo = operations.decide(
+        s, op, case, by=sender.by, at=at, rules=sender.rules, only_look=awaited is not None
+    )
     if todo.decision.result == DEPOSITED:
         return _put_by(s, row, op, DEPOSITED, todo.decision.why or "author", at)
     if awaited:
@@ -397,7 +399,7 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
         return _put_by(s, row, op, HELD, "prev", at)
     bare = todo.decision.effect == BARE
     photos = _photos(s, row, op, at, bare=bare)
-    told = work.carry_out(s, todo, photos)
+    told = operations.carry_out(s, todo, photos)
     review = todo.decision.why if todo.decision.review else None
     _done(row, told, todo.case, review=review, raw=op.raw if review and not bare else None)
     return photos
@@ -411,7 +413,7 @@ def _awaited(s: Session, op: Operation) -> str | None:
     """
     prev, passed = op.prev, {op.id}  # what is nonsense may follow on itself
     while prev and prev not in passed:
-        row = work.as_it_stands(s, prev)
+        row = operations.as_it_stands(s, prev)
         if row is None or row.code in (HELD, DEPOSITED):
             return prev
         passed.add(prev)
@@ -430,12 +432,12 @@ def _put_by(s: Session, row: Row, op: Operation, code: str, why: str, at: dateti
 
 def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = False) -> list[DeclaredPhoto]:
     """The operation's photos, noted here where this is the first look at it."""
-    known = declared.of(s, row.id) if row.raw else []  # it was put by before
+    known = expected_photos.of(s, row.id) if row.raw else []  # it was put by before
     if known or bare or not op.photos:
         return known
     _store(s, row)
     s.flush()  # its photos name it
-    return declared.declare(s, row.id, row.device_id, op.photos, at)
+    return expected_photos.declare(s, row.id, row.device_id, op.photos, at)
 
 
 def _done(
@@ -467,7 +469,7 @@ def _adopt(s: Session, known: Row, sender: Sender) -> None:
     Whoever knows the whole of an operation wrote it; its photos may still be on that phone.
     """
     known.device_id = sender.device_id
-    declared.reassign_device(s, known.id, sender.device_id)
+    expected_photos.reassign_device(s, known.id, sender.device_id)
 
 
 def _quarantined(
@@ -498,7 +500,7 @@ def _quarantined(
     events.count(s)
     s.flush()
     if isinstance(op, Operation) and free and _may_have_photos(op, sender):
-        declared.declare(s, op.id, sender.device_id, op.photos, at)
+        expected_photos.declare(s, op.id, sender.device_id, op.photos, at)
     return answer
 
 

@@ -16,7 +16,7 @@ from city.photos import photos
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from city.reports import intake
-from sync import declared, work
+from sync import expected_photos, operations
 from sync.protocol import APPLIED, RECORDED, Operation, result
 
 LANGUAGE = 10  # letters at most, as the column has it
@@ -42,7 +42,7 @@ def take(
     if len(op.photos) > photos.MAX_PHOTOS:
         raise Refused("too_many")
     try:
-        report = _taken(s, op, declared.arrived(s, rows), secret, by, at)
+        report = _taken(s, op, expected_photos.arrived(s, rows), secret, by, at)
     except Refused as refused:
         if refused.code != "erased":
             raise
@@ -54,13 +54,13 @@ def take(
     for row in rows:
         row.photo_id = row.photo_id or came_before.get(row.sha256)
     missing = [row for row in rows if row.photo_id is None]
-    declared.attach_to(missing, case_id=case.id, report_id=report.id)
+    expected_photos.attach_to(missing, case_id=case.id, report_id=report.id)
     why = "joined" if len(case.reports) > 1 else None
     return result(op.id, APPLIED, why, to=case.number, report=report.number), case
 
 
 def _of_erased(s: Session, op: Operation) -> tuple[dict[str, Any], None]:
-    declared.drop(s, op.id)
+    expected_photos.drop(s, op.id)
     return result(op.id, RECORDED, "erased"), None
 
 
@@ -84,14 +84,20 @@ def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
     answers = op.data.get("answers") or {}
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
-    words, place = work.words_of(op), _place(s, op)
+    words, place = operations.words_of(op), _place(s, op)
     return intake.NewReport(
-        key=key_of(op.id), service_code=work.text(op, "service"),
-        channel="crew" if CREW in by.roles else "web", lang=(work.text(op, "lang") or "en")[:LANGUAGE],
-        words=words, place=place, answers=answers,
-        danger=op.data.get("danger") is True, join=work.text(op, "join") or None, at_device=op.device_time,
+        key=key_of(op.id),
+        service_code=operations.text(op, "service"),
+        channel="crew" if CREW in by.roles else "web",
+        lang=(operations.text(op, "lang") or "en")[:LANGUAGE],
+        words=words,
+        place=place,
+        answers=answers,
+        danger=op.data.get("danger") is True,
+        join=operations.text(op, "join") or None,
+        at_device=op.device_time,
         about_place=_about(s, op, place),
-    )  # fmt: skip
+    )
 
 
 def _place(s: Session, op: Operation) -> Place | None:
@@ -104,9 +110,12 @@ def _place(s: Session, op: Operation) -> Place | None:
     if point and (abs(point.lat) > 90 or abs(point.lon) > 180):
         raise Refused("malformed")
     # The city's own layers only: nobody waits for another server inside a transaction.
-    found = [] if point else lookup.find(s, work.text(op, "address"), limit=2)
+    found = [] if point else lookup.find(s, operations.text(op, "address"), limit=2)
     known = found[0] if len(found) == 1 and not found[0].vague else None
-    number, service = work.text(op, "asset").strip(), s.get(Service, work.text(op, "service"))
+    number, service = (
+        operations.text(op, "asset").strip(),
+        s.get(Service, operations.text(op, "service")),
+    )
     around = known.point if known else point
     asset = (
         nearby_assets.named(s, number, service.asset_kind if service else None, around) if number else None
@@ -114,9 +123,9 @@ def _place(s: Session, op: Operation) -> Place | None:
     if asset:
         return nearby_assets.place_of(asset)
     if point:
-        label = _label(s, point, work.text(op, "address"))
+        label = _label(s, point, operations.text(op, "address"))
         source = "pin" if accuracy is None else "gps"
-        if work.text(op, "source") == "photo":
+        if operations.text(op, "source") == "photo":
             source = "photo"
         return Place(point.lat, point.lon, source, label, accuracy)
     return known
@@ -124,7 +133,7 @@ def _place(s: Session, op: Operation) -> Place | None:
 
 def _about(s: Session, op: Operation, place: Place | None) -> str:
     """What they wrote of the place and it does not say: words nobody knows, a number that is not there."""
-    address, number = work.text(op, "address").strip(), work.text(op, "asset").strip()
+    address, number = operations.text(op, "address").strip(), operations.text(op, "asset").strip()
     said = [] if _named(s, place, address) else [address]
     if number not in ("", address) and (place is None or place.asset_id is None):
         said.append(number)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from city.db.in_list import is_in
 from city.db.models import Device, Operation
-from sync import tries
+from city.people import rate_limits
 from sync.devices import TOKEN_DAYS
 
 TOKENS_AN_HOUR = 60  # a network
@@ -41,9 +41,9 @@ class TooMany(Exception):
 
 def begin(s: Session, source: str, at: datetime) -> tuple[Device, str]:
     """A new token for a phone that nobody knows; raises TooMany for a network that asks for very many."""
-    if tries.counted(s, "token", source, at) >= TOKENS_AN_HOUR:
+    if rate_limits.counted(s, "token", source, at) >= TOKENS_AN_HOUR:
         raise TooMany(3600)
-    tries.note(s, "token", source, at)
+    rate_limits.note(s, "token", source, at)
     token = secrets.token_urlsafe(32)
     device = Device(
         id=str(uuid.uuid4()),
@@ -71,11 +71,11 @@ def admit(s: Session, device: Device, new: int, source: str, limits: Limits, at:
     """Counts `new` reports against every limit; raises TooMany and counts nothing where one is reached."""
     own = f"device:{device.id}"
     for most, who in ((limits.token, own), (limits.network, source), (limits.everybody, "all")):
-        if most and tries.counted(s, "report", who, at) + new > most:
-            raise TooMany(tries.wait(s, "report", who, at))
+        if most and rate_limits.counted(s, "report", who, at) + new > most:
+            raise TooMany(rate_limits.wait(s, "report", who, at))
     for who in (own, source, "all"):
         for _ in range(new):
-            tries.note(s, "report", who, at)
+            rate_limits.note(s, "report", who, at)
 
 
 def sweep(s: Session, at: datetime) -> int:

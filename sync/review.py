@@ -18,7 +18,7 @@ from city.cases import locks, transitions
 from city.db.in_list import is_in
 from city.db.models import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
-from sync import declared, protocol, push, work
+from sync import expected_photos, operations, protocol, push
 from sync.merge import RULES, Rules
 from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, result
 
@@ -100,16 +100,24 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     if case.state not in OPEN:
         raise Refused("wrong_state", move="close", state=case.state)
     job = s.get(Assignment, op.assignment) if op.assignment else None
-    photos = declared.of(s, row.id)
+    photos = expected_photos.of(s, row.id)
     missing = [photo for photo in photos if photo.photo_id is None and photo.fault is None]
     transitions.close(
-        s, case, by=by, at=at, outcome=work.text(op, "outcome"), no_photo=work.text(op, "no_photo") or None,
-        words=work.words_of(op), under=job, why=row.review or "counted", promised=len(missing),
-        photos_taken=[photo for photo in declared.arrived(s, photos) if photo.case_id == case.id],
+        s,
+        case,
+        by=by,
+        at=at,
+        outcome=operations.text(op, "outcome"),
+        no_photo=operations.text(op, "no_photo") or None,
+        words=operations.words_of(op),
+        under=job,
+        why=row.review or "counted",
+        promised=len(missing),
+        photos_taken=[photo for photo in expected_photos.arrived(s, photos) if photo.case_id == case.id],
         # Done in an earlier cycle, it is no proof of when this one ended.
         at_device=op.device_time if job and job.cycle == case.cycle else None,
-    )  # fmt: skip
-    declared.attach_to(missing, case_id=case.id, cycle=case.cycle, closure_id=case.closures[-1].id)
+    )
+    expected_photos.attach_to(missing, case_id=case.id, cycle=case.cycle, closure_id=case.closures[-1].id)
     dismiss(s, row, by=by, at=at)
     row.code, row.result = APPLIED, result(row.id, APPLIED, "counted")
     push.notify_result_changed(s, row)
@@ -128,7 +136,7 @@ def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
     _told(s, row, "dismiss", by, at)
     row.review = row.raw = None
     if row.code in (HELD, DEPOSITED, QUARANTINED):
-        declared.drop(s, row.id)
+        expected_photos.drop(s, row.id)
     if row.code in (HELD, DEPOSITED):
         row.code, row.result = RECORDED, result(row.id, RECORDED, "dismissed")
         push.notify_result_changed(s, row)
@@ -150,9 +158,9 @@ def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
     rows = s.scalars(
         late.where(Operation.received_at <= at - WAITS).order_by(Operation.n, Operation.id)
     ).all()
-    work.lock_cases_of(s, rows)
+    operations.lock_cases_of(s, rows)
     for row in rows:
-        work.locked(s, row.id)
+        operations.locked(s, row.id)
         if row.code not in (HELD, DEPOSITED) or row.review:
             continue  # somebody has seen to it since, or it went on with one before it
         if row.code == DEPOSITED:
@@ -171,13 +179,15 @@ def _give_up_waiting(s: Session, row: Operation, at: datetime, rules: Rules) -> 
     What was held for it goes on.
     """
     op = protocol.reread(row.raw or "")
-    found = work.find(s, op.case) if isinstance(op, protocol.Operation) else None
+    found = operations.find(s, op.case) if isinstance(op, protocol.Operation) else None
     case = found if isinstance(found, Case) else None
     row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
     if case and isinstance(op, protocol.Operation):
         try:
             with events.savepoint(s):
-                told = work.keep(s, op, case, declared.of(s, row.id), HELD, by=_author(s, row), at=at)
+                told = operations.keep(
+                    s, op, case, expected_photos.of(s, row.id), HELD, by=_author(s, row), at=at
+                )
                 row.case_id = case.id
                 row.code, row.result, row.review = RECORDED, told, told["why"]
                 row.raw = row.raw if told["why"] == HELD else None  # what was erased is not kept here either

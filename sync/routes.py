@@ -35,23 +35,22 @@ from city.audit.events import Actor
 from city.db.engine import read_session, transaction
 from city.db.models import Device, Operation, Person
 from city.lifecycle import CREW, Refused
-from city.people import accounts
+from city.people import accounts, rate_limits
 from city.people import sessions as people_sessions
 from city.photos import photos, processing, storage
 from city.reports import intake
 from city.settings import Settings
 from sync import (
-    declared,
     devices,
     enrolment,
-    memory,
-    noted,
+    expected_photos,
+    group_commit,
     protocol,
     pull,
     push,
+    refused_requests,
     residents,
-    together,
-    tries,
+    server_epoch,
     uploads,
 )
 from sync.merge import rules_of
@@ -96,7 +95,7 @@ def _guard() -> None:
     ours = request.headers.get("Origin") == request.host_url.rstrip("/")
     by_us = site == "same-origin" or (site is None and ours)
     if not by_us or request.headers.get("X-Cityline") != "1":
-        noted.refused(noted.FORGED, "another site")
+        refused_requests.refused(refused_requests.FORGED, "another site")
         abort(403)
 
 
@@ -148,10 +147,10 @@ def exchange() -> Response:
         if resident:
             return _reports(asked, resident, at, seen)
         return _exchange(Visit(asked, at, seen, _token(), session.get("login"), here.settings))
-    except memory.WentBack:
+    except server_epoch.WentBack:
         here.watch.went_back(seen)
         return _later(503, SOON_SECONDS)
-    except together.Busy:
+    except group_commit.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
@@ -168,7 +167,7 @@ def _exchange(visit: Visit) -> Response:
                 (told,) = _told(s, [visit], [caller])
                 told["results"] = _not_stored(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
-    written, tell = together.run_grouped(
+    written, tell = group_commit.run_grouped(
         here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops)
     )  # 1 to 10
     if written.login:
@@ -200,7 +199,7 @@ def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
 
     Nobody shuts them out or signs them out before the transaction ends.
     """
-    point, marks = _point(s, visits, memory.now(s))
+    point, marks = _point(s, visits, server_epoch.now(s))
     callers = _callers(s, visits, locked=True)
     brought = [(caller.sender, visit.asked.ops) for visit, caller in zip(visits, callers, strict=True)]
     before = push.known_before(s, brought)
@@ -231,14 +230,16 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
     here = _here()
     settings = here.settings
     sender = push.Sender(device.id, accounts.A_RESIDENT, secret=settings.secret_key)
-    source = tries.source(settings.secret_key, request.remote_addr)
+    source = rate_limits.source(settings.secret_key, request.remote_addr)
     most = residents.Limits(
         settings.phone_reports_an_hour, settings.reports_an_hour, settings.all_phone_reports_an_hour
     )
     with read_session(here.engine) as s:
-        point, heard = memory.now(s), asked.heard or Point("", 0)
+        point, heard = server_epoch.now(s), asked.heard or Point("", 0)
         _look_back(point, seen)
-        back = memory.went_back(s, point, heard, memory.marks(s, {heard.upto} if heard.mark else ()))
+        back = server_epoch.went_back(
+            s, point, heard, server_epoch.marks(s, {heard.upto} if heard.mark else ())
+        )
     try:
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
@@ -247,7 +248,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
         taken = push.push(here.engine, sender, asked.ops, at)
     except residents.TooMany as many:
         return _later(429, many.seconds)
-    except together.Busy:
+    except group_commit.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
@@ -257,7 +258,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{intake.token_for(settings.secret_key, key_of(told['id']))}"
     with read_session(here.engine) as s:
-        city_memory, want = memory.read(s, at), declared.wanted(s, [device.id])[device.id]
+        city_memory, want = server_epoch.read(s, at), expected_photos.wanted(s, [device.id])[device.id]
     _look_back(city_memory.point, seen)
     told = {
         "results": taken.results,
@@ -274,7 +275,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
 def begin_resident() -> Response:
     """Gives a resident's phone a token without an account, or says again which phone it is."""
     here, at = _here(), _here().now()
-    source, token = tries.source(here.settings.secret_key, request.remote_addr), None
+    source, token = rate_limits.source(here.settings.secret_key, request.remote_addr), None
     try:
         with transaction(here.engine) as s:
             device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
@@ -321,7 +322,7 @@ def name_device() -> Response:
 def enrol() -> Response:
     """Makes this phone somebody's by a code, logs them in on it, and gives it its name and token."""
     here, at, (code, attempt) = _here(), _here().now(), _code()
-    source = tries.source(here.settings.secret_key, request.remote_addr)
+    source = rate_limits.source(here.settings.secret_key, request.remote_addr)
     with transaction(here.engine) as s:  # a wrong guess must be counted: the transaction commits either way
         try:
             person, device, token = enrolment.use_code(
@@ -334,7 +335,7 @@ def enrol() -> Response:
             people_sessions.sign_in(s, device, login)
             fault = ""
     if fault:
-        noted.refused(noted.LOG_IN, fault)
+        refused_requests.refused(refused_requests.LOG_IN, fault)
         return _later(429, FULL_SECONDS) if fault == "too_many_tries" else _refused(422, fault)
     session.clear()  # nothing of whoever used this browser before
     session["login"] = login
@@ -378,7 +379,7 @@ def photo_piece(photo_id: str) -> Response:
         at_byte, length, sha256 = _whole("Upload-Offset"), _whole("Upload-Length"), _digest()
         if uploads.offset(s, here.settings.var, device_id, photo_id)[1]:
             return _offset(200, length, True)
-        waits = declared.expected(s, device_id, photo_id)
+        waits = expected_photos.expected(s, device_id, photo_id)
         if waits and sha256 not in {row.sha256 for row in waits}:
             return _offset(422, 0, False, fault="digest")
     try:
@@ -398,14 +399,14 @@ def photo_piece(photo_id: str) -> Response:
     except uploads.WrongOffset as wrong:
         return _offset(409, wrong.offset, False)
     except uploads.WrongBytes:
-        noted.refused(noted.UPLOAD, "digest")
+        refused_requests.refused(refused_requests.UPLOAD, "digest")
         return _offset(422, 0, False, fault="digest")
     except uploads.TooMuch:
         return _offset(413, 0, False, fault="too_large")
     except uploads.Crowded:
         return _later(429, FULL_SECONDS)
     except processing.BadPhoto as bad:
-        noted.photo(bad.code)
+        refused_requests.photo(bad.code)
         return _offset(422, 0, False, fault=bad.code)
     except processing.Busy:
         return _later(503, BUSY_SECONDS)
@@ -498,15 +499,17 @@ def _told_anew(s: Session, visits: Sequence[Visit]) -> list[dict[str, Any]]:
     return _told(s, visits, _callers(s, visits))
 
 
-TAKE_AND_TELL = together.Shared(_taking, _told_anew)  # of all who share a transaction
+TAKE_AND_TELL = group_commit.Shared(_taking, _told_anew)  # of all who share a transaction
 
 
 def _told(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
     """What each phone hears besides its results: missing photos, and what it may know."""
     at = _latest(visits)
-    city_memory = memory.read(s, at)
+    city_memory = server_epoch.read(s, at)
     _, marks = _point(s, visits, city_memory.point)
-    want = declared.wanted(s, {caller.device.id for caller in callers if caller.sender and caller.device})
+    want = expected_photos.wanted(
+        s, {caller.device.id for caller in callers if caller.sender and caller.device}
+    )
     told = [_told_one(s, *each, city_memory, marks, want) for each in zip(visits, callers, strict=True)]
     readers = [reader for _, reader in told if reader]
     news = iter(pull.changes(s, readers, now=city_memory.log, at=at))
@@ -517,7 +520,7 @@ def _told_one(
     s: Session,
     visit: Visit,
     caller: Caller,
-    city_memory: memory.Memory,
+    city_memory: server_epoch.Memory,
     marks: Marks,
     want: Mapping[str, Sequence[str]],
 ) -> tuple[dict[str, Any], pull.Reader | None]:
@@ -544,21 +547,21 @@ def _point(s: Session, visits: Sequence[Visit], point: Point) -> tuple[Point, Ma
     """Where the log stands and what marks it has where these phones left it. Raises WentBack."""
     _look_back(point, *(visit.seen for visit in visits))
     heard = [visit.asked.heard for visit in visits if visit.asked.heard]
-    return point, memory.marks(s, {each.upto for each in heard if each.mark})
+    return point, server_epoch.marks(s, {each.upto for each in heard if each.mark})
 
 
 def _look_back(point: Point, *seen: tuple[int, int]) -> None:
     """Raises WentBack where the log ends before where we had seen it end, and else remembers its end."""
     if any(upto > point.upto for _, upto in seen):
-        raise memory.WentBack
+        raise server_epoch.WentBack
     _here().watch.saw(min(seen), point.upto)
 
 
 def _went_back(s: Session, asked: Exchange, point: Point, marks: Marks) -> tuple[int | None, int | None]:
     """From where on the database lost what the phone has read of scopes, and what it heard of its work."""
     read = Point(asked.epoch, max(asked.cursors.values(), default=0))
-    back = memory.went_back(s, point, asked.heard or read, marks)
-    reset = memory.went_back(s, point, read, marks)
+    back = server_epoch.went_back(s, point, asked.heard or read, marks)
+    reset = server_epoch.went_back(s, point, read, marks)
     return back if reset is None else reset, back
 
 
@@ -653,7 +656,7 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
     resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
     if resident and _knows(s, resident, photo_id):
         return resident.id, accounts.A_RESIDENT
-    unwanted = resident and not declared.is_awaited(s, photo_id)
+    unwanted = resident and not expected_photos.is_awaited(s, photo_id)
     refusal = _refused(404, "unknown") if unwanted else 401
     device = devices.by_token(s, _token(), at, locked=locked)
     if device is None:
@@ -671,7 +674,9 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
 
 def _knows(s: Session, device: Device, photo_id: str) -> bool:
     """Whether an operation of this device declared the photo."""
-    return bool(declared.expected(s, device.id, photo_id) or declared.sent(s, device.id, photo_id))
+    return bool(
+        expected_photos.expected(s, device.id, photo_id) or expected_photos.sent(s, device.id, photo_id)
+    )
 
 
 def _whole(header: str) -> int:

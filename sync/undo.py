@@ -12,7 +12,7 @@ from city.cases import locks, transitions
 from city.db.models import Case
 from city.db.models import Operation as Row
 from city.lifecycle import Refused
-from sync import declared, work
+from sync import expected_photos, operations
 from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result
 
 # A wrong tap is noticed at once; the phone may have lost its signal just then.
@@ -28,10 +28,10 @@ def withdraw(
     `received` is when this one arrived: it may have waited here itself, with what it takes back. Where that
     can be no more, it is recorded and a person looks. Raises Refused `unknown_operation` for somebody else's.
     """
-    named = work.text(op, "op")
+    named = operations.text(op, "op")
     if not is_id(named):
         raise Refused("malformed")
-    row = work.locked(s, named)
+    row = operations.locked(s, named)
     if row is None:
         return None
     if row.person_id != by.person_id:
@@ -39,7 +39,7 @@ def withdraw(
     if row.code in (HELD, DEPOSITED):  # it never was done, and never will be
         row.code, row.result = RECORDED, result(row.id, RECORDED, "withdrawn")
         row.raw = row.review = None
-        declared.drop(s, row.id)
+        expected_photos.drop(s, row.id)
         # Its phone was told that it waits, and shows it as pending.
         events.publish_to_sync_feed(s, f"user:{row.person_id}", "result", row.id, present=True)
         return result(op.id, APPLIED), None

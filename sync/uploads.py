@@ -16,7 +16,7 @@ from city.audit.events import Actor
 from city.db.engine import transaction
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
-from sync import declared
+from sync import expected_photos
 
 MAX_UNFINISHED = 100_000_000  # bytes of unfinished photos a crew's phone
 MAX_UNFINISHED_RESIDENT = 25_000_000  # and a resident's
@@ -45,7 +45,7 @@ class Crowded(Exception):
 
 def offset(s: Session, var: Path, device_id: str, photo_id: str) -> tuple[int, bool]:
     """How many bytes of a photo are here, and whether it is complete."""
-    if declared.sent(s, device_id, photo_id):
+    if expected_photos.sent(s, device_id, photo_id):
         return 0, True
     return _size(_part(var, device_id, photo_id)), False
 
@@ -116,15 +116,15 @@ def finish(
         return None
     except BadPhoto as bad:
         with transaction(engine) as s:
-            for row in declared.expected(s, device_id, photo_id):
-                declared.failed(s, row, bad.code, by=by, at=at)
+            for row in expected_photos.expected(s, device_id, photo_id):
+                expected_photos.failed(s, row, bad.code, by=by, at=at)
         part.unlink(missing_ok=True)
         raise
     with transaction(engine) as s:
         if first:
             first(s)
-        photo = photos.stage(s, var, new, staged_for=declared.owner(device_id, photo_id), at=at)
-        declared.photo_arrived(s, device_id, photo_id, photo, by=by, at=at)
+        photo = photos.stage(s, var, new, staged_for=expected_photos.owner(device_id, photo_id), at=at)
+        expected_photos.photo_arrived(s, device_id, photo_id, photo, by=by, at=at)
     part.unlink(missing_ok=True)
     return photo.id
 

@@ -15,7 +15,7 @@ from city.cases import batches, transitions
 from city.cases.tags import MOST_LETTERS
 from city.lifecycle import OPEN, STATES
 from pwa.web import access
-from sync import memory
+from sync import server_epoch
 
 MOST_DAYS = 3650  # "open for at least": ten years
 LONGEST = 200  # letters to look for
@@ -63,7 +63,7 @@ def row_facts(view: View) -> dict[str, Any]:
 
 def revision(s: Session) -> str:
     """Up to where a page that is read from now on knows the log, as its address for news names it."""
-    found = memory.read(s, access.now())
+    found = server_epoch.read(s, access.now())
     return f"{found.log}-{found.epoch}"
 
 

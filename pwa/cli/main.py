@@ -57,14 +57,19 @@ WEB_ENDS = 10  # seconds that the web server gives its own process; one that sti
 DEMO_CASES = 20_000  # two years of a small city
 MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
 NO_DEMO = "{} is for another city. The demo only works with Larkhaven's file."
-# What became of carried work, as sync/carried.py counts it; and why a file is refused, by Unreadable's code.
+# What became of work out of a file, as sync/file_import.py counts it; and why one is refused, by its code.
 BECAME = {
-    "applied": "done", "merged": "added to work already done", "withdrawn": "undone",
-    "dismissed": "reviewed and dismissed", "erased": "discarded because the case was erased",
-    "recorded": "saved as a note", "deposited": "waiting for a supervisor",
-    "quarantined": "set aside for review", "held": "waiting for an earlier step",
+    "applied": "done",
+    "merged": "added to work already done",
+    "withdrawn": "undone",
+    "dismissed": "reviewed and dismissed",
+    "erased": "discarded because the case was erased",
+    "recorded": "saved as a note",
+    "deposited": "waiting for a supervisor",
+    "quarantined": "set aside for review",
+    "held": "waiting for an earlier step",
     "too_large": "too large",
-}  # fmt: skip
+}
 LOOKED_AT, WAITS = ("recorded", "deposited", "quarantined"), "held"
 NO_OUTBOX = {
     "not_json": "it's incomplete or isn't JSON",
@@ -341,14 +346,14 @@ def device_revoke(device_id: str) -> None:
 def device_import(file: Path, email: str) -> None:
     """Import the work a phone saved to FILE. Safe to run more than once."""
     from city.photos import processing, storage
-    from sync import carried, protocol, together
+    from sync import file_import, group_commit, protocol
 
     settings = _settings()
     engine = _engine(settings)
     try:
         store = storage.open_store(settings)
-        counted = carried.take(
-            engine, store, settings, files.read(file, carried.MOST_BYTES), datetime.now(UTC), owner=email
+        counted = file_import.take(
+            engine, store, settings, files.read(file, file_import.MOST_BYTES), datetime.now(UTC), owner=email
         )
     except OSError as fault:
         raise click.ClickException(f"{file}: {fault.strerror}") from fault
@@ -362,7 +367,7 @@ def device_import(file: Path, email: str) -> None:
             else f"The phone that saved {file} isn't known here, or belongs to someone else. "
             "If a restore lost it, add --person with the user's email."
         ) from refused
-    except together.Busy as busy:
+    except group_commit.Busy as busy:
         raise click.ClickException(f"The database is busy. Import {file} again.") from busy
     except processing.Busy as busy:
         raise click.ClickException(f"There's no time for the photos now. Import {file} again.") from busy

@@ -12,12 +12,12 @@ from city import csv_cells
 from city.config import versions as config_versions
 from city.opendata import case_summaries
 from city.opendata.case_summaries import Outline
-from city.people import accounts
+from city.people import accounts, rate_limits
 from pwa.open311 import answering, openapi, parse, taking, telling
 from pwa.open311.answering import answer
 from pwa.open311.parse import Fault, Malformed
 from pwa.web import access, errors
-from sync import noted, tries
+from sync import refused_requests
 
 bp = Blueprint("open311", __name__, url_prefix="/open311")
 
@@ -155,7 +155,7 @@ def create() -> Response:
         pictures, lost = taking.develop(files, len(sent.media))
         with access.writing() as s:
             taken = taking.take(s, sent, place, about, keys[0], pictures, lost)
-            tries.note(s, taking.WRITTEN, accounts.of_key(key), now)
+            rate_limits.note(s, taking.WRITTEN, accounts.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])
 
@@ -192,7 +192,7 @@ def add_update() -> Response:
         key = taking.key_for(s, _key(), accounts.UPDATE, now)
         _check(values)
         update_id = taking.note(s, key, parse.update(values), now)
-        tries.note(s, taking.WRITTEN, accounts.of_key(key), now)
+        rate_limits.note(s, taking.WRITTEN, accounts.of_key(key), now)
     return answer("service_request_updates", [{"update_id": update_id}])
 
 
@@ -205,7 +205,7 @@ def description() -> Response:
 def _key() -> str:
     """The sender's key, out of the form alone: addresses stand in the logs of every machine on the way."""
     if "api_key" in request.args:
-        noted.refused(noted.KEY, "in the address")
+        refused_requests.refused(refused_requests.KEY, "in the address")
         raise Malformed(Fault(_("Send api_key in the form, not in the address."), 403))
     return request.form.get("api_key", "")
 

@@ -21,7 +21,7 @@ from city.db.models import ApiKey, Case, Photo, Report
 from city.lifecycle import Refused
 from city.opendata import case_summaries
 from city.opendata.case_summaries import API
-from city.people import accounts
+from city.people import accounts, rate_limits
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, ProcessedPhoto
 from city.places import lookup
@@ -30,7 +30,7 @@ from city.reports import intake
 from pwa.open311.parse import Fault, Malformed, Sent, Update
 from pwa.web import access, errors, formatting, localization
 from pwa.web.xml import clean
-from sync import noted, tries
+from sync import refused_requests
 
 # Who got no answer sends again within minutes: the same words under the same key are the same report.
 SAME_WITHIN = timedelta(minutes=10)
@@ -66,13 +66,13 @@ def key_for(s: Session, key: str, scope: str, now: datetime) -> ApiKey:
     """The live key that opens `scope`. Raises Malformed 403, TooOften."""
     row = accounts.by_key(s, key) if key else None
     if row is None:
-        noted.refused(noted.KEY, "unknown" if key else "missing")
+        refused_requests.refused(refused_requests.KEY, "unknown" if key else "missing")
         raise Malformed(Fault(_("api_key is missing or isn't valid."), 403))
     if scope not in row.scopes:
-        noted.refused(noted.KEY, "scope")
+        refused_requests.refused(refused_requests.KEY, "scope")
         raise Malformed(Fault(_("This api_key isn't allowed to do that."), 403))
-    if tries.counted(s, WRITTEN, accounts.of_key(row), now) >= row.hourly:
-        raise TooOften(tries.wait(s, WRITTEN, accounts.of_key(row), now))
+    if rate_limits.counted(s, WRITTEN, accounts.of_key(row), now) >= row.hourly:
+        raise TooOften(rate_limits.wait(s, WRITTEN, accounts.of_key(row), now))
     return row
 
 
@@ -108,12 +108,12 @@ def by_token(s: Session, token: str, now: datetime) -> Taken | None:
     number = s.scalar(select(Report.number).where(Report.key == _key(_kept(token))))
     if number:
         return Taken(number)
-    return Taken("") if tries.counted(s, BEGUN, _kept(token), now) else None
+    return Taken("") if rate_limits.counted(s, BEGUN, _kept(token), now) else None
 
 
 def begin(s: Session, token: str, now: datetime) -> None:
     """Notes that the request of this token has come and is good."""
-    tries.note(s, BEGUN, _kept(token), now)
+    rate_limits.note(s, BEGUN, _kept(token), now)
 
 
 def _kept(told: str) -> str:
@@ -139,7 +139,7 @@ def develop(files: Sequence[FileStorage], others: int) -> tuple[list[ProcessedPh
         try:
             good.append(processing.process(cast(BinaryIO, file.stream)))
         except BadPhoto as bad:
-            noted.photo(bad.code)
+            refused_requests.photo(bad.code)
             lost.append(Lost(clean(file.filename or "")[-60:], bad.code))
     return good, lost
 

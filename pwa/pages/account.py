@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from city.db.models import LoginCode, Person
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
-from city.people import accounts, sessions
+from city.people import accounts, rate_limits, sessions
 from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
-from sync import noted, tries
+from sync import refused_requests
 
 bp = Blueprint("account", __name__)
 
@@ -37,7 +37,7 @@ def send_code() -> Response:
             shown = _shown(s, code)
     except Refused as refused:
         if refused.code != "bad_email":
-            noted.refused(noted.LOG_IN, refused.code)
+            refused_requests.refused(refused_requests.LOG_IN, refused.code)
         return _ask_address(email, refused)
     return _ask_code(email, code=shown)
 
@@ -56,7 +56,7 @@ def use_code() -> Response:
             token = sessions.begin(s, person, access.now(), how="code")
         except Refused as fault:
             refused = fault
-            noted.refused(noted.LOG_IN, fault.code)
+            refused_requests.refused(refused_requests.LOG_IN, fault.code)
     return _logged_in(person, token) if person else _ask_code(email, refused)
 
 
@@ -82,7 +82,7 @@ def use_link(token: str) -> Response:
             session_token = sessions.begin(s, person, access.now(), how="link", made_by=made_by)
         except Refused as fault:
             refused = fault
-            noted.refused(noted.LOG_IN, fault.code)
+            refused_requests.refused(refused_requests.LOG_IN, fault.code)
     return _logged_in(person, session_token) if person else _ask_whose(token, email, refused)
 
 
@@ -148,7 +148,7 @@ def _shown(s: Session, code: LoginCode) -> str | None:
 
 def _source() -> str:
     """What is kept of the network that somebody asks from."""
-    return tries.source(access.here().settings.secret_key, request.remote_addr)
+    return rate_limits.source(access.here().settings.secret_key, request.remote_addr)
 
 
 def _first_page(person: Person) -> str:

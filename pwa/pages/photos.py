@@ -10,7 +10,7 @@ from city.people import accounts
 from city.photos import photos, processing
 from pwa.web import access
 from pwa.web.fragments import render
-from sync import declared
+from sync import expected_photos
 
 bp = Blueprint("photos", __name__)
 
@@ -63,7 +63,7 @@ def _is_public(s: Session, photo: Photo) -> bool:
 def _may_see(s: Session, photo: Photo) -> bool:
     by = access.actor(s)
     if photo.case_id is None:  # not sent yet, or with work that a person must look at first
-        return bool(by.roles.intersection(ACTS["review"])) and declared.is_of_work(s, photo)
+        return bool(by.roles.intersection(ACTS["review"])) and expected_photos.is_of_work(s, photo)
     if by.roles.intersection(accounts.STAFF) - {CREW}:
         return True
     case = s.get_one(Case, photo.case_id)

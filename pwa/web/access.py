@@ -33,7 +33,7 @@ from city.people import accounts, sessions
 from city.photos.storage import Store
 from city.reports import intake
 from city.settings import Settings
-from sync import noted
+from sync import refused_requests
 
 T = TypeVar("T")
 
@@ -184,7 +184,7 @@ def check() -> Response | None:
     if request.endpoint is None:
         return None  # no such page: the router says so
     if request.method not in ("GET", "HEAD", "OPTIONS") and _is_foreign():
-        noted.refused(noted.FORGED, "another site")
+        refused_requests.refused(refused_requests.FORGED, "another site")
         abort(403)
     roles = roles_for(request.endpoint)
     if roles == PUBLIC:

@@ -17,7 +17,7 @@ from city.photos.processing import BadPhoto, Busy
 from pwa.web import access, security
 from pwa.web.formatting import call_outcome, outcome, state
 from pwa.web.localization import distance
-from sync import noted
+from sync import refused_requests
 
 BUSY_SECONDS = 60
 log = logging.getLogger("cityline")
@@ -312,7 +312,7 @@ def _with_headers(response: Response, fault: HTTPException) -> Response:
 
 
 def _stale(_fault: CSRFError) -> Response:
-    noted.refused(noted.FORGED, "token")
+    refused_requests.refused(refused_requests.FORGED, "token")
     return page(400, _("This page was open too long"), _("Go back, reload the page, and try again."))
 
 

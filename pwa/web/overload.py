@@ -18,8 +18,8 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from city.people.rate_limits import network
 from city.settings import THREADS
-from sync.tries import network
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -40,8 +40,8 @@ class Share:
     each: int  # threads that one network may hold, so that the others have their turn
 
 
-# Of THREADS in all. Phones' requests share transactions (sync/together.py), so many must be able to wait for
-# one; what is computed for pages only gets slower by more.
+# Of THREADS in all. Phones' requests share transactions (sync/group_commit.py), so many must be able to wait
+# for one; what is computed for pages only gets slower by more.
 SHARES: Final = {
     "sync": Share(36, 400, 36),
     "reads": Share(8, 200, 2),
@@ -54,10 +54,17 @@ APART: Final = {"files": Share(2, 200, 2), "ready": Share(1, 50, 1)}
 HEALTH: Final = "/healthz"  # it asks nobody anything, so it needs no thread and no turn
 # The first word of an address → its share; all others are reads or writes.
 FIRST_WORDS: Final = {
-    "sync": "sync", "readyz": "ready", "static": "files",
-    "login": "login", "logout": "login", "me": "login",
-    "dispatch": "staff", "desk": "staff", "admin": "staff", "tiles": "staff",
-}  # fmt: skip
+    "sync": "sync",
+    "readyz": "ready",
+    "static": "files",
+    "login": "login",
+    "logout": "login",
+    "me": "login",
+    "dispatch": "staff",
+    "desk": "staff",
+    "admin": "staff",
+    "tiles": "staff",
+}
 PATIENCE: Final = (
     20.0  # seconds: where so long nobody of a kind got a turn its threads hang, and nobody waits
 )

@@ -9,8 +9,8 @@ from typing import Final
 from flask import Flask, Response, request, session
 from flask_limiter import Limiter
 
+from city.people import rate_limits
 from pwa.web import access
-from sync import tries
 
 # page → how often. Reports, their photos and whatever anybody may read follow the city's own settings.
 LIMITS: Final = {
@@ -103,4 +103,4 @@ def _is_refused(answer: Response) -> bool:
 
 def _network() -> str:
     """The caller's network, as far as the proxies in front are trusted to say who it is."""
-    return tries.network(request.remote_addr)
+    return rate_limits.network(request.remote_addr)

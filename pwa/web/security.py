@@ -10,8 +10,9 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from city import refusals
+from city.people import rate_limits
 from pwa.web import access
-from sync import noted, tries
+from sync import refused_requests
 
 # What an answer says by its number alone, where nobody noted more.
 BY_STATUS: Final = {
@@ -44,7 +45,7 @@ def _watch(response: Response) -> Response:
     what, reason = g.get("refused") or (BY_STATUS.get(response.status_code), "")
     if response.status_code == 404 and request.blueprint in LINKS:
         secret = {"token", "code"}.intersection(request.view_args or ())
-        what = noted.LINK if secret else what
+        what = refused_requests.LINK if secret else what
     if what:
         told = {
             "time": access.now().isoformat(timespec="milliseconds"),
@@ -53,7 +54,7 @@ def _watch(response: Response) -> Response:
             "status": response.status_code,
             "page": request.endpoint or "",
             "method": request.method,
-            "network": tries.network(request.remote_addr),
+            "network": rate_limits.network(request.remote_addr),
             "person": g.actor.name if "actor" in g else "",
             "request": request_id(),
         }

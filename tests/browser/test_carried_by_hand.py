@@ -10,7 +10,7 @@ from live import Site, log_in
 from phone import Van
 
 from city.photos import storage
-from sync import carried
+from sync import file_import
 
 pytestmark = pytest.mark.one_database
 JOBS = 12  # two of their photos are sent in two pieces
@@ -32,7 +32,7 @@ def test_work_saved_to_a_file_without_signal_counts_once_and_so_it_stays(van: Va
     assert re.fullmatch(rf"cityline-outbox-{phone}-\d{{4}}-\d\d-\d\d\.json", saved.value.suggested_filename)
 
     for counted in ({"photos": JOBS}, {"photos_known": JOBS, "known": JOBS}):
-        took = carried.take(
+        took = file_import.take(
             site.engine, storage.open_store(site.settings), site.settings, file, datetime.now(UTC)
         )
         assert dict(took) == {"applied": JOBS} | counted

@@ -51,7 +51,7 @@ from city.places.lookup import Place
 from city.reports import intake
 from pwa.app import create_app
 from pwa.web import city_reload
-from sync import devices, enrolment, jobs, merge, review, routes, together, work
+from sync import devices, enrolment, group_commit, jobs, merge, operations, review, routes
 from tests.simulation import model
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
@@ -598,7 +598,7 @@ class _Listener(logging.Handler):
         on_purpose = isinstance(fault, (Poison, OperationalError)) or record.getMessage().endswith(
             (Poison.__name__, OperationalError.__name__)
         )
-        if not on_purpose and (record.levelno >= logging.ERROR or record.name == together.__name__):
+        if not on_purpose and (record.levelno >= logging.ERROR or record.name == group_commit.__name__):
             self.complaints.append(["500", self.format(record)])
 
 
@@ -614,20 +614,20 @@ for _row in merge.TABLE:
 
 def _patch(city: City) -> None:
     """Counts the rows of the conflict table, and lets a marked operation meet a bug."""
-    decide, carry_out = merge.decide, work.carry_out
+    decide, carry_out = merge.decide, operations.carry_out
 
     def counted(seen: merge.Seen) -> merge.Decision:
         row = next(n for n, row in enumerate(merge.TABLE) if row.when(seen))
         city.reached[f"row {ROWS[row]}"] += 1
         return decide(seen)
 
-    def poisoned(s: Any, todo: work.Work, photos: Any) -> dict[str, Any]:
+    def poisoned(s: Any, todo: operations.Work, photos: Any) -> dict[str, Any]:
         if todo.op.data.get("poison"):
             raise Poison
         return carry_out(s, todo, photos)
 
     merge.decide = counted
-    work.carry_out = poisoned
+    operations.carry_out = poisoned
     # Nobody here applies another city file, and in this world every request comes seconds after the last.
     city_reload.LOOK_EVERY = timedelta(days=365)
     # SQLAlchemy names its aliases by chance, but only when it writes a statement for the first time. Out of

@@ -140,7 +140,7 @@ CLEAR = 'await store.write("outbox", batched.map(({ op }) => ["del", "ops", op.i
 CLOSED = {
     "connection": [("city/audit/epochs.py", "if self._origin not in (None, origin):", "if False:")],
     "process": [("sync/routes.py", "if any(upto > point.upto for _, upto in seen):", "if False:")],
-    "phone": [("sync/memory.py", "if lost is None and (seen.upto", "if False and (seen.upto")],
+    "phone": [("sync/server_epoch.py", "if lost is None and (seen.upto", "if False and (seen.upto")],
 }
 PLANTS = {
     name: Plant(name, tuple(Change(*change) for change in changes))
@@ -284,7 +284,7 @@ PLANTS = {
         "back-unmarked": [
             *CLOSED["connection"],
             *CLOSED["process"],
-            ("sync/memory.py", "marks[seen.upto] != seen.mark)", "False)"),
+            ("sync/server_epoch.py", "marks[seen.upto] != seen.mark)", "False)"),
         ],
         # Photos.
         "photo-by-name": [
@@ -375,7 +375,7 @@ PLANTS = {
         # A problem that the crew met.
         "report-taken-by-nobody": [
             (
-                "sync/work.py",
+                "sync/operations.py",
                 "        transitions.self_assign(s, case, min(by.crew_ids), by=by, at=at)\n",
                 "        pass\n",
             )
@@ -383,7 +383,7 @@ PLANTS = {
         "report-photo-astray": [
             (
                 "sync/reporting.py",
-                "    declared.attach_to(missing, case_id=case.id, report_id=report.id)\n",
+                "    expected_photos.attach_to(missing, case_id=case.id, report_id=report.id)\n",
                 "",
             )
         ],
@@ -426,7 +426,7 @@ PLANTS = {
         ],
         "old-name-forgotten": [
             (
-                "sync/declared.py",
+                "sync/expected_photos.py",
                 'or_(Device.id == bindparam("device"), Device.person_id == _PERSON)',
                 'Device.id == bindparam("device")',
             )
@@ -443,7 +443,7 @@ PLANTS = {
                 "if False and row.danger is not None",
             ),
         ],
-        "desk-is-crew": [("sync/work.py", " and _is_the_crew_s(s, closure)", "")],
+        "desk-is-crew": [("sync/operations.py", " and _is_the_crew_s(s, closure)", "")],
         "reassign-keeps-data": [
             (MIRROR, "      for (const { ref } of news.gone) stays.delete(`${scope}|${ref}`);\n", "")
         ],

@@ -27,7 +27,7 @@ from city.lifecycle import CREW, DISPATCHER
 from city.people import accounts
 from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
-from sync import together
+from sync import group_commit
 
 T = TypeVar("T")
 OURS = {"X-Cityline": "1", "Origin": "http://localhost"}
@@ -244,7 +244,7 @@ def person(engine: Engine, email: str) -> int:
 
 def share(engine: Engine, work: Callable[[Looking], T], cases: Collection[str]) -> T:
     """Does work in a transaction that it shares with what else comes this way."""
-    done, _ = together.run_grouped(engine, EACH_BY_ITSELF, work, cases)
+    done, _ = group_commit.run_grouped(engine, EACH_BY_ITSELF, work, cases)
     return done
 
 
@@ -253,7 +253,7 @@ def each_by_itself(s: Looking, works: Sequence[Callable[[Looking], T]]) -> list[
     return [partial(work, s) for work in works]
 
 
-EACH_BY_ITSELF = together.Shared(each_by_itself, lambda _s, works: works)  # what is told is thrown away
+EACH_BY_ITSELF = group_commit.Shared(each_by_itself, lambda _s, works: works)  # what is told is thrown away
 
 
 def furnish(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from city.cases import batches, board_index, transitions
 from city.db.engine import read_session, transaction
 from city.db.models import Case, Event, Service
 from city.people import accounts
-from sync import protocol, push, together
+from sync import group_commit, protocol, push
 from sync.protocol import Operation
 
 pytestmark = pytest.mark.both_databases
@@ -46,7 +46,7 @@ def closed_by_phone(engine: Engine, luis: Phone, clock: Clock, jobs: list[dict[s
                 (told,) = share(engine, work, {op.case}).results
                 assert told["result"] == "applied"
                 return time.monotonic() - began
-            except together.Busy:  # as the phone does: it comes back
+            except group_commit.Busy:  # as the phone does: it comes back
                 continue
 
     with ThreadPoolExecutor(THREADS) as pool:

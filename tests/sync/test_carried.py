@@ -22,7 +22,7 @@ from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.photos import storage
 from city.settings import Settings
 from pwa.cli.main import BECAME, cli
-from sync import carried, protocol, push, review, together
+from sync import file_import, group_commit, protocol, push, review
 from sync.protocol import Unreadable
 
 pytestmark = pytest.mark.both_databases
@@ -73,7 +73,7 @@ def test_the_work_of_a_phone_that_was_shut_out_waits_for_a_supervisor(
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, [closing], {}, person(engine, "luis@city.test"))
-    assert carried.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 1}
+    assert file_import.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 1}
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
@@ -85,7 +85,9 @@ def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["sha256"] = "0" * 64
-    counted = carried.take(engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock())
+    counted = file_import.take(
+        engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock()
+    )
     assert counted == {"applied": 1, "photos_refused": 1}
 
 
@@ -98,9 +100,13 @@ def test_a_photo_without_bytes_is_here_only_where_it_had_arrived(
     told = json.loads(whole)
     told["photos"][0]["data"] = ""
     empty = json.dumps(told).encode()
-    assert carried.take(engine, store, settings, empty, clock()) == {"applied": 1, "photos_gone": 1}
+    assert file_import.take(engine, store, settings, empty, clock()) == {"applied": 1, "photos_gone": 1}
     for file, photos in ((whole, "photos"), (empty, "photos_known"), (whole, "photos_known")):
-        assert carried.take(engine, store, settings, file, clock()) == {"applied": 1, "known": 1, photos: 1}
+        assert file_import.take(engine, store, settings, file, clock()) == {
+            "applied": 1,
+            "known": 1,
+            photos: 1,
+        }
 
 
 def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
@@ -110,14 +116,16 @@ def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {other: b"", PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["data"] = "é"
-    counted = carried.take(engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock())
+    counted = file_import.take(
+        engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock()
+    )
     assert counted == {"applied": 1, "photos": 1, "photos_refused": 1}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"cityline":"outbox"}', "[" * 100_000])
 def test_what_is_no_outbox_is_refused(engine: Engine, settings: Settings, clock: Clock, text: str) -> None:
     with pytest.raises(Unreadable):
-        carried.take(engine, storage.open_store(settings), settings, text.encode(), clock())
+        file_import.take(engine, storage.open_store(settings), settings, text.encode(), clock())
 
 
 def test_a_file_of_somebody_elses_phone_is_refused(
@@ -125,7 +133,7 @@ def test_a_file_of_somebody_elses_phone_is_refused(
 ) -> None:
     told = file_of(luis, [], {}, person(engine, "toni@city.test"))
     with pytest.raises(Refused):
-        carried.take(engine, storage.open_store(settings), settings, told, clock())
+        file_import.take(engine, storage.open_store(settings), settings, told, clock())
 
 
 def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_names(
@@ -170,7 +178,7 @@ def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_hold
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, notes, {}, person(engine, "luis@city.test"))
-    assert carried.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 7}
+    assert file_import.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 7}
 
 
 def test_what_became_of_a_file_is_told_in_words(
@@ -220,7 +228,7 @@ def test_what_was_seen_to_already_sends_nobody_to_the_board(
 
 
 def test_there_are_words_for_all_that_becomes_of_carried_work() -> None:
-    assert {*protocol.RESULTS, *carried.ENDED, "too_large"} - BECAME.keys() == {protocol.RETRY}
+    assert {*protocol.RESULTS, *file_import.ENDED, "too_large"} - BECAME.keys() == {protocol.RETRY}
 
 
 @pytest.mark.parametrize(
@@ -247,9 +255,9 @@ def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
     engine: Engine, luis: Phone, tmp_path: Path, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: object, **__: object) -> None:
-        raise together.Busy
+        raise group_commit.Busy
 
-    monkeypatch.setattr(carried, "take", busy)
+    monkeypatch.setattr(file_import, "take", busy)
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [], {}, person(engine, "luis@city.test")))
     done = runner.invoke(cli, ["device", "import", str(path)])

@@ -37,7 +37,7 @@ from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
 from city.settings import Settings
-from sync import devices, merge, push, together, work
+from sync import devices, group_commit, merge, operations, push
 from sync.protocol import TYPES
 
 pytestmark = pytest.mark.both_databases
@@ -489,7 +489,7 @@ def test_a_bug_spoils_one_operation_only(
         transitions.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
-    monkeypatch.setattr(work.cases, "start", broken)
+    monkeypatch.setattr(operations.cases, "start", broken)
     answer = luis.exchange(bad, good)
     assert [(r["result"], r.get("why")) for r in answer["results"]] == [
         ("quarantined", "fault"),
@@ -571,9 +571,9 @@ def test_much_that_waited_for_a_sign_in_is_done_beside_the_others(
     engine: Engine, luis: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ops = [luis.op("close", luis.job(make_lamp(engine, clock)), outcome="not found") for _ in range(3)]
-    by_itself, alone = [], together.alone
-    monkeypatch.setattr(together, "MOST", 2)
-    monkeypatch.setattr(together, "alone", lambda *given: by_itself.append(1) or alone(*given))
+    by_itself, alone = [], group_commit.alone
+    monkeypatch.setattr(group_commit, "MOST", 2)
+    monkeypatch.setattr(group_commit, "alone", lambda *given: by_itself.append(1) or alone(*given))
     with luis.http.session_transaction() as session:
         signed_in = session.pop("login")
     with transaction(engine) as s:

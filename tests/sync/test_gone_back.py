@@ -28,7 +28,7 @@ from city.db import engine as db
 from city.db.models import Boot, Operation
 from city.settings import Settings
 from pwa.app import create_app
-from sync import memory
+from sync import server_epoch
 
 pytestmark = pytest.mark.both_databases
 
@@ -165,7 +165,9 @@ def only(way: str, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     if way not in ("process", "all"):
         monkeypatch.setattr(epochs.Watch, "seen", property(lambda _: (0, 0)))
     if way not in ("phone", "all"):
-        monkeypatch.setattr(memory, "went_back", lambda s, to, seen, _: memory._lost(s, to.epoch, seen))
+        monkeypatch.setattr(
+            server_epoch, "went_back", lambda s, to, seen, _: server_epoch._lost(s, to.epoch, seen)
+        )
 
 
 @pytest.mark.slow
@@ -278,7 +280,7 @@ def test_a_phone_that_was_told_once_goes_on(engine: Engine, app: Flask, clock: C
     [luis, *_] = crews(app, engine, clock)
     luis.work(0)
     assert luis.heard
-    luis.heard["mark"] = "0" * memory.MARK  # as of a line that is not there
+    luis.heard["mark"] = "0" * server_epoch.MARK  # as of a line that is not there
     luis.work(1)
     assert luis.backs == [0]
     assert len(luis.waiting) == 2  # what was lost comes first, and the new one after it

@@ -19,7 +19,7 @@ from city.audit import events
 from city.db.engine import read_session
 from city.db.models import DeclaredPhoto, Event, Operation, Photo
 from city.settings import Settings
-from sync import declared, protocol, push, together, uploads
+from sync import expected_photos, group_commit, protocol, push, uploads
 
 pytestmark = pytest.mark.both_databases
 
@@ -45,7 +45,7 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
                     work = partial(push.take, sender=sender, ops=batch, at=clock())
                     results += share(engine, work, protocol.cases(batch)).results
                     break
-                except together.Busy:  # as the phone does: it comes back
+                except group_commit.Busy:  # as the phone does: it comes back
                     continue
         return results
 
@@ -136,7 +136,7 @@ def test_a_forged_device_hears_nothing_and_does_nothing(
 ) -> None:
     op = toni.op("close", luis.job(lamp), outcome="not found")
     # It takes no lock by naming a case, and no turn among those who have work.
-    monkeypatch.setattr(together, "run_grouped", lambda *_: pytest.fail("it stood in the queue"))
+    monkeypatch.setattr(group_commit, "run_grouped", lambda *_: pytest.fail("it stood in the queue"))
     if forge != "body":
         made_up = "x" * 43 + ("." + "0" * 64 if forge == "signature" else "")
         toni.http.set_cookie("cl_device", made_up, path="/sync")
@@ -201,7 +201,7 @@ def test_a_photo_that_is_finished_twice_at_once_is_one_photo_of_its_case(
     )
     for device in {luis.device, other.device}:
         uploads.append(var, device, photo["id"], 0, data, len(data))
-    both, expected = threading.Barrier(2), declared.expected
+    both, expected = threading.Barrier(2), expected_photos.expected
 
     def looked(*given: Any) -> Any:
         found = expected(*given)
@@ -209,7 +209,7 @@ def test_a_photo_that_is_finished_twice_at_once_is_one_photo_of_its_case(
             both.wait(0.5)
         return found
 
-    monkeypatch.setattr(declared, "expected", looked)
+    monkeypatch.setattr(expected_photos, "expected", looked)
     by = actor(engine, "luis@city.test")
 
     def finish(device: str) -> None:
@@ -236,7 +236,7 @@ def test_a_photo_that_comes_while_its_work_is_carried_out_reaches_the_case(
         app.extensions["cityline"].settings.var,
     )
     uploads.append(var, luis.device, photo["id"], 0, data, len(data))
-    by, belong = actor(engine, "luis@city.test"), declared.attach_to
+    by, belong = actor(engine, "luis@city.test"), expected_photos.attach_to
     coming = threading.Thread(
         target=lambda: uploads.finish(
             own, var, luis.device, photo["id"], photo["sha256"], by=by, at=luis.clock()
@@ -249,7 +249,7 @@ def test_a_photo_that_comes_while_its_work_is_carried_out_reaches_the_case(
             coming.start()
             coming.join(0.5)
 
-    monkeypatch.setattr(declared, "attach_to", belonged)
+    monkeypatch.setattr(expected_photos, "attach_to", belonged)
     luis.exchange(first)
     coming.join()
     with read_session(engine) as s:

@@ -17,7 +17,7 @@ from city.db.models import Device, Person, Photo, Session
 from city.people import accounts
 from city.people import sessions as people_sessions
 from city.settings import Settings
-from sync import devices, routes, together, uploads
+from sync import devices, group_commit, routes, uploads
 
 pytestmark = pytest.mark.both_databases
 
@@ -72,7 +72,7 @@ def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
         other.join()
         return how.tell(s, visits)
 
-    monkeypatch.setattr(routes, "TAKE_AND_TELL", together.Shared(begin, tell))
+    monkeypatch.setattr(routes, "TAKE_AND_TELL", group_commit.Shared(begin, tell))
 
 
 def sessions(engine: Engine) -> int:

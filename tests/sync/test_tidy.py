@@ -15,7 +15,7 @@ from city.db.engine import read_session, transaction
 from city.db.models import DeclaredPhoto, FeedRow, Operation
 from city.privacy import retention
 from city.settings import Settings
-from sync import tidy
+from sync import compaction
 
 pytestmark = pytest.mark.both_databases
 
@@ -29,11 +29,11 @@ def test_a_job_that_was_closed_leaves_after_a_day(
 ) -> None:
     luis.exchange(luis.op("close", luis.job(lamp), outcome="not found"))
     with transaction(engine) as s:
-        assert tidy.take_done_away(s, clock.tick(hours=23)) == 0
-        assert tidy.take_done_away(s, clock.tick(hours=2)) == 1
+        assert compaction.take_done_away(s, clock.tick(hours=23)) == 0
+        assert compaction.take_done_away(s, clock.tick(hours=2)) == 1
     assert gone(luis.exchange()) == [{"kind": "job", "ref": lamp, "why": "done"}]
     with transaction(engine) as s:
-        assert tidy.take_done_away(s, clock()) == 0
+        assert compaction.take_done_away(s, clock()) == 0
 
 
 def test_a_phone_that_was_away_for_too_long_begins_anew(
@@ -48,12 +48,12 @@ def test_a_phone_that_was_away_for_too_long_begins_anew(
         events.seal_day(s, clock().date())
     clock.tick(days=80)
     with transaction(engine) as s:
-        assert tidy.drop_tombstones(s, clock.tick(days=5)) == 0
+        assert compaction.drop_tombstones(s, clock.tick(days=5)) == 0
     luis.sign_in(person(engine, "luis@city.test"))
     answer = luis.exchange(cursors=old)
     assert (answer["auth"], answer["reset"]) == ("ok", [])
     with transaction(engine) as s:
-        assert tidy.drop_tombstones(s, clock.tick(days=10)) == 1
+        assert compaction.drop_tombstones(s, clock.tick(days=10)) == 1
     with read_session(engine) as s:
         assert list(s.scalars(select(FeedRow.ref))) == [other]
     answer = luis.exchange(cursors=old)
@@ -91,9 +91,9 @@ def test_an_old_operation_is_still_known_and_changes_nothing(
         clock.tick(days=10)
         luis.exchange()
     with transaction(engine) as s:
-        assert tidy.compact(s, clock()) == 0
-        assert tidy.compact(s, clock.tick(days=11)) == 1
-        assert tidy.compact(s, clock()) == 0
+        assert compaction.compact(s, clock()) == 0
+        assert compaction.compact(s, clock.tick(days=11)) == 1
+        assert compaction.compact(s, clock()) == 0
     with read_session(engine) as s:
         row = s.get_one(Operation, op["id"])
         assert (row.result, row.raw, row.case_id, row.case_ref) == (

@@ -18,7 +18,7 @@ from city.cases import board_index, locks
 from city.db.engine import read_session, transaction
 from city.db.models import Clock as ClockRow
 from city.db.models import Event
-from sync import protocol, push, together
+from sync import group_commit, protocol, push
 from sync.protocol import Operation
 
 pytestmark = pytest.mark.both_databases
@@ -40,7 +40,7 @@ def together_at(
     with ThreadPoolExecutor(COUNT + 2) as pool:  # the first, and one that fails
         pool.submit(share, engine, first, set())
         assert begun.wait(60)
-        queue = together._queues[engine][EACH_BY_ITSELF]
+        queue = group_commit._queues[engine][EACH_BY_ITSELF]
 
         def give(work: Callable[[Session], object], cases: set[str]) -> Future[object]:
             before = len(queue._waiting)
@@ -133,12 +133,12 @@ def test_what_was_put_by_in_great_number_is_done_by_itself(engine: Engine) -> No
 
     def much(s: Session) -> None:
         told.append(("much", "room" in s.info))
-        for _ in range(together.MOST + 1):
-            together.charge_extra_work(s)
+        for _ in range(group_commit.MOST + 1):
+            group_commit.charge_extra_work(s)
 
     def one(s: Session) -> None:
         told.append(("one", "room" in s.info))
-        together.charge_extra_work(s)  # what failed before it leaves the room that it found
+        group_commit.charge_extra_work(s)  # what failed before it leaves the room that it found
 
     with together_at(engine) as give:
         given = [give(much, set()), give(one, set())]
@@ -199,7 +199,7 @@ def test_who_waits_for_a_case_keeps_nobody_else_waiting(
 
 def test_a_shared_transaction_is_no_larger_than_what_one_phone_may_send(engine: Engine) -> None:
     seen: list[Session] = []
-    half = {f"26-{n:06}" for n in range(together.MOST // 2)}
+    half = {f"26-{n:06}" for n in range(group_commit.MOST // 2)}
     with together_at(engine) as give:
         for _ in range(COUNT):
             give(seen.append, half)

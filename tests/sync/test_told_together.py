@@ -21,20 +21,20 @@ from city.db.engine import read_session, transaction
 from city.db.models import Case, Device, FeedRow, Operation
 from city.db.models import Clock as ClockRow
 from city.settings import Settings
-from sync import declared, devices, pull, push, routes, together, work
+from sync import devices, expected_photos, group_commit, operations, pull, push, routes
 
 pytestmark = pytest.mark.both_databases
 
 
 @contextmanager
 def waiting(
-    engine: Engine, shared: together.Shared[Any, Any, Any], count: int
-) -> Iterator[tuple[ThreadPoolExecutor, together._Queue]]:
+    engine: Engine, shared: group_commit.Shared[Any, Any, Any], count: int
+) -> Iterator[tuple[ThreadPoolExecutor, group_commit._Queue]]:
     """While this is open whoever comes waits; at its end, once so many do, they share.
 
     Gives a pool to come from, and the queue. Nobody waits for the pool: one who is never served fails a test.
     """
-    queue = together._queue(engine, shared)
+    queue = group_commit._queue(engine, shared)
     assert not queue._is_led
     queue._is_led = True
     pool = ThreadPoolExecutor(count)
@@ -46,13 +46,13 @@ def waiting(
         pool.shutdown(wait=False)
 
 
-def do(engine: Engine, shared: together.Shared[Any, Any, Any], asked: Any) -> tuple[Any, Any]:
+def do(engine: Engine, shared: group_commit.Shared[Any, Any, Any], asked: Any) -> tuple[Any, Any]:
     """What was done and what is told of one who names no case."""
-    done, told = together.run_grouped(engine, shared, asked, ())
+    done, told = group_commit.run_grouped(engine, shared, asked, ())
     return done, told()
 
 
-def until_so_many_wait(queue: together._Queue, count: int) -> None:
+def until_so_many_wait(queue: group_commit._Queue, count: int) -> None:
     end = time.monotonic() + 60
     while len(queue._waiting) < count and time.monotonic() < end:
         time.sleep(0.001)
@@ -193,7 +193,7 @@ def test_a_job_that_came_back_to_its_crew_bears_the_newest_assignment(
 def test_where_nobody_listens_nothing_is_read(engine: Engine, clock: Clock) -> None:
     with read_session(engine) as s, statements(engine) as sent:
         assert pull.changes(s, [], now=0, at=clock()) == []
-        assert declared.wanted(s, []) == {}
+        assert expected_photos.wanted(s, []) == {}
     assert not [each for each in sent if "feed" in each or "declared" in each]
 
 
@@ -210,7 +210,7 @@ def test_who_is_shut_out_meanwhile_hears_no_more_and_the_others_do(
             devices.revoke(other, settings.var, other.get_one(Device, luis.device), by=DANA, at=clock())
         return routes._told_anew(s, visits)
 
-    shared = together.Shared(routes._taking, tell)
+    shared = group_commit.Shared(routes._taking, tell)
     monkeypatch.setattr(routes, "TAKE_AND_TELL", shared)
     del asked[:]
     with waiting(here, shared, 2) as (pool, _):
@@ -242,7 +242,7 @@ def test_a_telling_that_fails_spoils_nobody_elses_and_no_work_is_done_again(
             raise ValueError(asked)
         return [word.upper() for word in asked]
 
-    shared = together.Shared(begin, tell)
+    shared = group_commit.Shared(begin, tell)
     with waiting(engine, shared, 3) as (pool, _):
         given = [pool.submit(do, engine, shared, word) for word in ("a", "bad", "b")]
     assert [given[0].result(60), given[2].result(60)] == [(None, "A"), (None, "B")]
@@ -258,7 +258,7 @@ def test_where_an_answer_is_missing_nobody_is_given_anothers(engine: Engine) -> 
     def tell(_s: Session, asked: Sequence[str]) -> Sequence[str]:
         return asked[1:] if len(asked) > 1 else asked
 
-    shared = together.Shared(giving_back, tell)
+    shared = group_commit.Shared(giving_back, tell)
     with waiting(engine, shared, 3) as (pool, _):
         given = [pool.submit(do, engine, shared, word) for word in "abc"]
     assert [each.result(60) for each in given] == [(word, word) for word in "abc"]
@@ -275,7 +275,7 @@ def test_whoever_comes_is_told_what_was_written_before(engine: Engine) -> None:
             assert may_end.wait(60)
         return [n] * len(asked)
 
-    shared = together.Shared(giving_back, tell)
+    shared = group_commit.Shared(giving_back, tell)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(do, engine, shared, "slow")
         assert tells.wait(60)
@@ -283,7 +283,7 @@ def test_whoever_comes_is_told_what_was_written_before(engine: Engine) -> None:
             clock = s.get_one(ClockRow, 1, with_for_update=True)
             clock.n = written = clock.n + 7
         late = pool.submit(do, engine, shared, "late")
-        until_so_many_wait(together._queue(engine, shared), 1)
+        until_so_many_wait(group_commit._queue(engine, shared), 1)
         may_end.set()
         assert slow.result(60) == ("slow", written - 7)
         assert late.result(60) == ("late", written)
@@ -296,11 +296,11 @@ def test_no_more_share_than_one_phone_may_bring(engine: Engine) -> None:
         seen.append(len(asked))
         return asked
 
-    shared, many = together.Shared(giving_back, tell), range(together.MOST + 2)
+    shared, many = group_commit.Shared(giving_back, tell), range(group_commit.MOST + 2)
     with waiting(engine, shared, len(many)) as (pool, _):
         given = [pool.submit(do, engine, shared, n) for n in many]
     assert [each.result(60) for each in given] == [(str(n), n) for n in many]
-    assert seen == [together.MOST, 2]
+    assert seen == [group_commit.MOST, 2]
 
 
 class Stop(BaseException):
@@ -312,7 +312,7 @@ def test_nobody_waits_for_ever_for_a_leader_who_ended_badly(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """Those who shared with it and those who came after it are served."""
-    leads, may_end, transact = threading.Event(), threading.Event(), together.transaction
+    leads, may_end, transact = threading.Event(), threading.Event(), group_commit.transaction
 
     def stop(here: str) -> None:
         if where == here and not leads.is_set():
@@ -332,8 +332,8 @@ def test_nobody_waits_for_ever_for_a_leader_who_ended_badly(
         stop("while they are told")
         return asked
 
-    monkeypatch.setattr(together, "transaction", transacting)
-    shared = together.Shared(begin, tell)
+    monkeypatch.setattr(group_commit, "transaction", transacting)
+    shared = group_commit.Shared(begin, tell)
     with waiting(engine, shared, 2) as (pool, queue):
         first = pool.submit(do, engine, shared, 0)
         until_so_many_wait(queue, 1)
@@ -447,7 +447,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
         transitions.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
-    monkeypatch.setattr(work.cases, "start", broken)
+    monkeypatch.setattr(operations.cases, "start", broken)
     here = app.extensions["cityline"].engine
     with waiting(here, routes.TAKE_AND_TELL, 2) as (pool, _):
         of_luis = pool.submit(luis.exchange, bad, closings[0])

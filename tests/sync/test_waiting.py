@@ -34,7 +34,7 @@ from city.lifecycle import SUPERVISOR
 from city.people import accounts, sessions
 from city.photos import photos, processing
 from city.settings import Settings
-from sync import declared, devices, protocol, push, review, work
+from sync import devices, expected_photos, operations, protocol, push, review
 
 pytestmark = pytest.mark.both_databases
 
@@ -89,7 +89,7 @@ def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
     luis.upload(picture(), photo["id"])
     with read_session(engine) as s:
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
-        assert declared.wanted(s, [was]) == {was: []}
+        assert expected_photos.wanted(s, [was]) == {was: []}
 
 
 def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its_own(
@@ -107,10 +107,10 @@ def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its
     asked = [luis.device, toni.device, other.device]
     with read_session(engine) as s:
         with statements(engine) as asking:
-            found = declared.wanted(s, asked)
+            found = expected_photos.wanted(s, asked)
         assert sum("declared_photos" in each for each in asking) == 1
         assert found == {luis.device: mine + others, toni.device: his, other.device: others + mine}
-        assert {device: declared.wanted(s, [device])[device] for device in asked} == found
+        assert {device: expected_photos.wanted(s, [device])[device] for device in asked} == found
     assert luis.exchange()["want"] == mine + others
 
 
@@ -123,7 +123,7 @@ def test_no_phone_is_asked_for_more_photos_than_fit_into_an_answer(
         told = declare(picture())
         phone.exchange(phone.op("photo", phone.job(make_lamp(engine, clock, crew)), photos=[told]))
         photos[phone.device] = told["id"]
-    most = declared.MOST_WANTED
+    most = expected_photos.MOST_WANTED
     with transaction(engine) as s:
         row = s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.device_id == luis.device)).one()
         s.add_all(
@@ -134,7 +134,7 @@ def test_no_phone_is_asked_for_more_photos_than_fit_into_an_answer(
             for n in range(1, most + 1)
         )  # fmt: skip
     with read_session(engine) as s:
-        found = declared.wanted(s, [luis.device, toni.device])
+        found = expected_photos.wanted(s, [luis.device, toni.device])
     first = [photos[luis.device], *(f"photo {n:04}" for n in range(1, most))]
     assert found == {luis.device: first, toni.device: [photos[toni.device]]}
 
@@ -147,7 +147,10 @@ def test_a_photo_under_somebody_elses_name_proves_nothing(
     toni.upload(picture(), photo["id"])
     with read_session(engine) as s:
         assert queries.evidence(s, case_of(s, lamp), 1) == []
-        assert declared.wanted(s, [luis.device, toni.device]) == {luis.device: [photo["id"]], toni.device: []}
+        assert expected_photos.wanted(s, [luis.device, toni.device]) == {
+            luis.device: [photo["id"]],
+            toni.device: [],
+        }
 
 
 @pytest.mark.parametrize("meanwhile", ["reopened", "merged", "cancelled after reopening"])
@@ -182,11 +185,11 @@ def test_a_photo_that_never_comes_counts_as_none_and_stays_wanted(
     later = clock.tick(hours=73)
     with transaction(engine) as s:
         assert transitions.flag_missing_evidence(s, at=later, by=accounts.THE_SYSTEM) == 1
-        assert declared.flag_missing(s, later) == 2
+        assert expected_photos.flag_missing(s, later) == 2
     with transaction(engine) as s:
         assert (
             transitions.flag_missing_evidence(s, at=later, by=accounts.THE_SYSTEM),
-            declared.flag_missing(s, later),
+            expected_photos.flag_missing(s, later),
         ) == (0, 0)
         assert (case_of(s, lamp).review, case_of(s, other).review) == ("no evidence", "photo")
         assert case_of(s, lamp).closures[-1].unproven_at == later
@@ -215,7 +218,7 @@ def test_a_photo_that_comes_while_others_are_doubted_is_not_called_late(
 
     monkeypatch.setattr(transitions, "photo_failed", failed)
     with transaction(engine) as s:
-        marked = declared.flag_missing(s, clock.tick(hours=73))
+        marked = expected_photos.flag_missing(s, clock.tick(hours=73))
     coming.join()
     assert marked == (1 if engine.dialect.name == "postgresql" else 2)
     with read_session(engine) as s:
@@ -446,7 +449,7 @@ def test_who_sees_to_work_waits_for_its_case_first_as_phones_do(
 
     def supervisor() -> None:
         with transaction(engine) as other:
-            row = work.locked(other, closing["id"])
+            row = operations.locked(other, closing["id"])
             found.append(row.code if row else "none")
 
     presses = threading.Thread(target=supervisor)
@@ -454,7 +457,7 @@ def test_who_sees_to_work_waits_for_its_case_first_as_phones_do(
         locks.lock(s, case_of(s, lamp))
         presses.start()
         presses.join(1)
-        assert work.locked(s, closing["id"])
+        assert operations.locked(s, closing["id"])
     presses.join()
     assert found == ["held"]
 

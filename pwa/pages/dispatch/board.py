@@ -28,7 +28,7 @@ from pwa.board.conflicts import Conflict
 from pwa.board.view_url import args_of, is_id, view_asked
 from pwa.web import access, errors, forms
 from pwa.web.fragments import go, is_fragment, render
-from sync import noted
+from sync import refused_requests
 
 FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")
 
@@ -175,7 +175,7 @@ def close(number: str) -> Response:
         # Unpacking takes long, so it is done before anything is locked.
         pictures = [processing.process(f.stream) for f in _uploads()]
     except BadPhoto as fault:
-        noted.photo(fault.code)
+        refused_requests.photo(fault.code)
         return _opened(number, doing="close", fault=fault)
     answer = _do(
         number, verb, _("Case closed. We'll let everyone who asked for updates know."), doing="close"

@@ -9,7 +9,7 @@ from city.lifecycle import Refused
 from city.photos import photos
 from pwa.web import access, errors
 from pwa.web.fragments import go, render
-from sync import review, work
+from sync import operations, review
 from sync.merge import rules_of
 
 bp = Blueprint("fieldwork", __name__, url_prefix="/dispatch/field-work")
@@ -45,7 +45,7 @@ def _do(operation_id: str, verb: Callable[..., object]) -> Response:
     here, at = access.here(), access.now()
     try:
         with access.writing() as s:
-            row = access.or_404(work.locked(s, operation_id))
+            row = access.or_404(operations.locked(s, operation_id))
             waiting = verb(s, row, by=g.actor, at=at)
     except Refused as refused:
         return _page(refused)

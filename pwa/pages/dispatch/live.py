@@ -13,9 +13,9 @@ from city.cases import queries
 from city.db.models import Event
 from pwa.board.view_url import row_facts, view_asked
 from pwa.web import access, formatting, localization
-from sync import memory
-from sync.memory import Memory
+from sync import server_epoch
 from sync.protocol import Point
+from sync.server_epoch import Memory
 
 bp = Blueprint("live", __name__, url_prefix="/dispatch")
 
@@ -32,7 +32,7 @@ def news() -> Response:
     """
     number, at, me = request.args.get("open", "")[:20], access.now(), g.person.id
     with access.reading() as s:
-        known = memory.read(s, at)
+        known = server_epoch.read(s, at)
         seq = _followed(s, known)
         told: dict[str, Any] = {"rev": f"{known.log}-{known.epoch}", "at": localization.clock(at)}
         if seq is None or not known.log - changes.STALE <= seq <= known.log:
@@ -54,7 +54,7 @@ def _followed(s: Session, known: Memory) -> int | None:
     seq, _dash, epoch = request.args.get("since", "").partition("-")
     if not (seq.isascii() and seq.isdecimal() and len(seq) < 16 and len(epoch) <= 32):
         return None
-    went_back = memory.went_back(s, known.point, Point(epoch, int(seq)), {})
+    went_back = server_epoch.went_back(s, known.point, Point(epoch, int(seq)), {})
     return int(seq) if went_back is None else None
 
 

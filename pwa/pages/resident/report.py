@@ -28,7 +28,7 @@ from city.db.models import Case, Photo, Report
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, NEW, Refused
 from city.notifications import webpush
-from city.people import accounts, callers
+from city.people import accounts, callers, rate_limits
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy
 from city.places import nearby_assets
@@ -38,7 +38,7 @@ from pwa.web import access, errors, formatting, forms, localization, own_report,
 from pwa.web.forms import ReportForm
 from pwa.web.fragments import go, is_fragment, render
 from pwa.web.report_place import Spot
-from sync import noted, tries
+from sync import refused_requests
 
 bp = Blueprint("resident", __name__)
 log = logging.getLogger("cityline")
@@ -168,7 +168,7 @@ def add_photo() -> tuple[Response, int]:
                 s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
             )
     except BadPhoto as bad:
-        noted.photo(bad.code)
+        refused_requests.photo(bad.code)
         return jsonify(fault=errors.words(bad)), 422
     url = url_for("resident.staged_photo", photo_id=photo.id, form=of_form(key))
     size = uploaded(upload.seek(0, SEEK_END))
@@ -342,7 +342,7 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
             log.warning("a photo wasn't staged: %s", fault)
             faults.append(("photos", errors.words(BadPhoto("no_room"))))
         except BadPhoto as bad:
-            noted.photo(bad.code)
+            refused_requests.photo(bad.code)
             which = _("We couldn't add photo %(name)s.", name=(file.filename or "")[-60:])
             told = errors.words(bad)
             faults.append(("photos", f"{which} {told}" if len(given) > 1 else told))
@@ -399,7 +399,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
             number = taken.number
-            tries.note(s, SENT, _sender(form.key), access.now())
+            rate_limits.note(s, SENT, _sender(form.key), access.now())
     except Refused as refused:
         return _form(form, [_fault(form, refused)])
     return _to_receipt(number, token)
@@ -415,7 +415,7 @@ def _sent_here(s: Session, key: str, known: Report) -> bool:
     The first answer may have been lost, or a second tap may overtake it. Whoever has only come to know the
     key, as from a log, gets no link.
     """
-    return _holds_link(s, known) or tries.counted(s, SENT, _sender(key), access.now()) > 0
+    return _holds_link(s, known) or rate_limits.counted(s, SENT, _sender(key), access.now()) > 0
 
 
 def _holds_link(s: Session, report: Report) -> bool:

@@ -39,7 +39,7 @@ from city.reports import intake
 from city.settings import Settings
 from pwa.app import create_app
 from pwa.cli.main import cli, main
-from sync import memory
+from sync import server_epoch
 
 pytestmark = pytest.mark.both_databases
 
@@ -186,13 +186,13 @@ def test_the_folder_of_a_backup_is_for_its_owner_only(town: Town, to: Path) -> N
 def test_phones_may_forget_what_a_backup_holds_and_no_more(town: Town, to: Path) -> None:
     lived_in(town)
     with town.looking() as scene:
-        assert memory.read(scene.s, town.now).safe == 0
+        assert server_epoch.read(scene.s, town.now).safe == 0
         clock = scene.s.scalar(select(Clock.n))
     _, manifest = make(town, to)
     with town.at_work() as scene:
         scene.report(words="later")
     with town.looking() as scene:
-        assert manifest.seq == clock == memory.read(scene.s, town.now).safe
+        assert manifest.seq == clock == server_epoch.read(scene.s, town.now).safe
         assert scene.s.scalar(select(Clock.n)) > clock
 
 
@@ -685,7 +685,7 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
     with db.read_session(engine) as s:
         assert s.scalars(select(Boot).order_by(Boot.at.desc())).first().first_seq == manifest.seq + 1
         assert s.scalar(select(Clock.n)) > manifest.seq  # the erasure, written after it
-        assert memory.read(s, town.now).safe == manifest.seq
+        assert server_epoch.read(s, town.now).safe == manifest.seq
     engine.dispose()
 
 
@@ -859,7 +859,7 @@ def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of
     lived_in(town)
     killed("backup", town.settings, to, town.now, "backup.db", "transaction", 0)
     with town.looking() as scene:
-        assert memory.read(scene.s, town.now).safe == 0
+        assert server_epoch.read(scene.s, town.now).safe == 0
     put_back(elsewhere, to, town)
     assert_whole(elsewhere)
 

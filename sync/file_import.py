@@ -21,7 +21,7 @@ from city.lifecycle import Refused
 from city.people import accounts
 from city.photos import photos, processing, storage
 from city.settings import Settings
-from sync import declared, devices, protocol, push, uploads
+from sync import devices, expected_photos, protocol, push, uploads
 from sync.merge import rules_of
 from sync.protocol import RECORDED, Unreadable
 
@@ -157,7 +157,7 @@ def _photo(
 ) -> str:
     with read_session(engine) as s:
         here, complete = uploads.offset(s, settings.var, device_id, photo["id"])
-        waits = declared.expected(s, device_id, photo["id"])
+        waits = expected_photos.expected(s, device_id, photo["id"])
     if waits and photo["sha256"] not in {row.sha256 for row in waits}:
         raise uploads.WrongBytes
     try:

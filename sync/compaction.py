@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.db.models import Case, DeclaredPhoto, FeedRow, Operation
 from city.lifecycle import CLOSED
-from sync import memory
-from sync.memory import KEPT
+from sync import server_epoch
 from sync.protocol import DEPOSITED, HELD
 from sync.pull import DONE_STAYS
+from sync.server_epoch import KEPT
 
 AT_ONCE = 500
 
@@ -36,7 +36,7 @@ def take_done_away(s: Session, at: datetime) -> int:
 
 def drop_tombstones(s: Session, at: datetime) -> int:
     """Forgets what is gone from a scope, and changed results, once phones had 90 days to hear of it."""
-    old = memory.read(s, at).horizon
+    old = server_epoch.read(s, at).horizon
     gone = and_(FeedRow.seq <= old, or_(~FeedRow.present, FeedRow.kind == "result"))
     dropped = s.execute(delete(FeedRow).where(gone)) if old else None
     return int(getattr(dropped, "rowcount", 0))

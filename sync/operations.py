@@ -27,7 +27,7 @@ from city.lifecycle import (
 )
 from city.people import accounts
 from city.people.accounts import THE_SYSTEM
-from sync import declared, merge
+from sync import expected_photos, merge
 from sync.merge import BARE, KEEP, RULES, VERB_AFTER_ALL, VERB_UNDER_OLD_JOB, Decision, Rules, Seen
 from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation, is_id, result
 
@@ -81,7 +81,7 @@ def carry_out(s: Session, work: Work, photos: Sequence[DeclaredPhoto]) -> dict[s
         for row in photos:
             s.delete(row)
         photos = ()
-    taken = declared.arrived(s, photos)
+    taken = expected_photos.arrived(s, photos)
     missing = [row for row in photos if row.photo_id is None]
     if decision.effect in (KEEP, BARE):
         _keep(s, work, words, taken, missing)
@@ -273,13 +273,13 @@ def _moved(
         moved = transitions.close(s, case, **evidence, **told)
         if moved:
             closing = case.closures[-1].id
-            declared.attach_to(missing, case_id=case.id, cycle=cycle, closure_id=closing)
+            expected_photos.attach_to(missing, case_id=case.id, cycle=cycle, closure_id=closing)
         return moved
     if op.t in WITH_EVIDENCE:
         verb = {"make_safe": transitions.make_safe, "needs_parts": transitions.needs_parts}[op.t]
         moved = verb(s, case, **evidence, **told)
         if moved:
-            declared.attach_to(missing, case_id=case.id, cycle=cycle)
+            expected_photos.attach_to(missing, case_id=case.id, cycle=cycle)
         return moved
     if op.t == "wait":
         return transitions.wait(s, case, text(op, "reason"), **told)
@@ -298,7 +298,7 @@ def _keep(
     # The other phone's photo proves the closing as well.
     proves = op.t == "close" and work.decision.result == MERGED
     closing = root.closures[-1].id if proves else None
-    declared.attach_to(missing, case_id=root.id, cycle=cycle, closure_id=closing)
+    expected_photos.attach_to(missing, case_id=root.id, cycle=cycle, closure_id=closing)
     if op.t == "note" and work.decision.result == APPLIED:
         if words or not (taken or missing):
             transitions.note(s, root, words, **told)
