@@ -45,8 +45,8 @@ A_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 A_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.command()
-def recount() -> None:
+@click.command("rebuild-index")
+def rebuild_index() -> None:
     """Rebuild the board's index, search, and figures from the log."""
     engine = db.connect(read().database_url)
     click.get_current_context().call_on_close(engine.dispose)

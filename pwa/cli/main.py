@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from sqlalchemy import Engine, make_url, select
@@ -55,7 +55,7 @@ CONNECTIONS = 4096  # open at once; each is a file, and a slow or idle caller ho
 OTHER_FILES = 512  # what a web server has open besides
 WEB_ENDS = 10  # seconds that the web server gives its own process; one that still starts does not hear it
 DEMO_CASES = 20_000  # two years of a small city
-MOST_ROOTS = 1_000_000_000  # bytes of what `audit root` printed, a line each case
+MOST_ROOTS = 1_000_000_000  # bytes of what `audit seal` printed, a line each case
 NO_DEMO = "{} is for another city. The demo only works with Larkhaven's file."
 # What became of work out of a file, as sync/file_import.py counts it; and why one is refused, by its code.
 BECAME = {
@@ -94,7 +94,19 @@ def main() -> None:
         sys.exit(1)
 
 
-class Commands(click.Group):
+class Renamed(click.Group):
+    """A group whose commands had other names once: whoever types one gets the new one, and hears its name."""
+
+    names: ClassVar[dict[str, str]] = {"try": "simulate", "recount": "rebuild-index", "root": "seal"}
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        found = super().get_command(ctx, name)
+        if found is None and (found := super().get_command(ctx, self.names.get(name, name))):
+            click.echo(f"`{name}` is called `{found.name}` now.", err=True)
+        return found
+
+
+class Commands(Renamed):
     """Commands that say in one line what is wrong with their database, or that a disk is full."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -216,7 +228,7 @@ def demo_city(seed: int, count: int) -> None:
     _fill(settings, seed, count)
 
 
-@cli.group()
+@cli.group(cls=Renamed)
 def config() -> None:
     """The city file and its versions."""
 
@@ -585,13 +597,13 @@ def basemap_build() -> None:
     click.echo(f"{settings.basemap}: {tiles} tiles, {size} kB, in {time.monotonic() - began:.1f} s.")
 
 
-@cli.group()
+@cli.group(cls=Renamed)
 def audit() -> None:
     """Check the log."""
 
 
-@audit.command("root")
-def audit_root() -> None:
+@audit.command("seal")
+def audit_seal() -> None:
     """Print what to store somewhere else: the newest root and the last line of every subject."""
     with db.read_session(_connect(_settings())) as s:
         for line in events.daily_root_file(s):
@@ -600,7 +612,7 @@ def audit_root() -> None:
 
 @audit.command("verify")
 @click.option(
-    "--root", "kept", type=click.Path(exists=True, dir_okay=False), help="A file made by `audit root`."
+    "--root", "kept", type=click.Path(exists=True, dir_okay=False), help="A file made by `audit seal`."
 )
 def audit_verify(kept: str | None) -> None:
     """Check every line of the log and every figure, and print each problem. Exits with 1 if there are any."""
@@ -622,12 +634,12 @@ def exports() -> None:
     """Export city data."""
 
 
-config.add_command(sla_simulation.rehearse)
+config.add_command(sla_simulation.simulate)
 exports.add_command(cli_exports.requests)
 exports.add_command(cli_exports.edition)
 exports.add_command(privacy.export)
 for command in (
-    backup.make, backup.restore, backup.examine, backup.recount, backup.callers, insights.reckon,
+    backup.make, backup.restore, backup.examine, backup.rebuild_index, backup.callers, insights.reckon,
     webhooks.webhook, privacy.keep_to_schedule, privacy.erase,
 ):  # fmt: skip
     cli.add_command(command)

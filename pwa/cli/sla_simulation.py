@@ -1,4 +1,4 @@
-"""The command `cityline config try`: a city file held against the cases of a past period."""
+"""The command `cityline config simulate`: a city file held against the cases of a past period."""
 
 import json
 from datetime import UTC, datetime
@@ -24,12 +24,12 @@ WHY = {
 }
 
 
-@click.command("try")
+@click.command("simulate")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--from", "since", type=A_DAY, required=True, help="First day of the period: 2026-01-01.")
 @click.option("--to", "until", type=A_DAY, required=True, help="Last day of the period: 2026-03-31.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def rehearse(file: Path, since: datetime, until: datetime, as_json: bool) -> None:
+def simulate(file: Path, since: datetime, until: datetime, as_json: bool) -> None:
     """Show how the due dates in FILE would have worked for past cases. Changes nothing."""
     city = city_file.load(file)
     if until < since:

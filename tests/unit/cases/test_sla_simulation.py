@@ -167,7 +167,7 @@ def file(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(file: Path, *words: str) -> tuple[int, str]:
-    ran = CliRunner().invoke(cli, ["config", "try", str(file), *words])
+    ran = CliRunner().invoke(cli, ["config", "simulate", str(file), *words])
     return ran.exit_code, ran.output
 
 
@@ -228,7 +228,7 @@ def test_a_period_that_is_none_is_refused_in_words(
 
 def test_a_wrong_file_says_its_line(town: Town, file: Path) -> None:
     file.write_text(TEXT.replace("promise_days = 3", "promise_hours = 0", 1), "utf-8")
-    ran = CliRunner().invoke(cli, ["config", "try", str(file), *PERIOD])
+    ran = CliRunner().invoke(cli, ["config", "simulate", str(file), *PERIOD])
     assert "tried.toml, line" in str(ran.exception)
     with pytest.raises(ValueError, match="is before"):
         tried(town, TEXT, (MAY[1], MAY[0]))

@@ -94,7 +94,7 @@ def test_the_demo_is_for_its_own_city_file_alone(
         assert s.scalar(select(Person.id)) is None
 
 
-@pytest.mark.parametrize("command", [["recount"], ["device", "list"]])
+@pytest.mark.parametrize("command", [["rebuild-index"], ["device", "list"]])
 def test_a_database_that_is_not_of_this_version_is_named_in_one_line(
     shell: CliRunner, town: Town, command: list[str]
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_database_that_is_not_of_this_version_is_named_in_one_line(
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
-    "command", [["recount"], ["device", "list"], ["import", "runs"], ["user", "link", "x@y"]]
+    "command", [["rebuild-index"], ["device", "list"], ["import", "runs"], ["user", "link", "x@y"]]
 )
 def test_a_database_that_is_gone_is_said_and_not_made_anew(
     shell: CliRunner, town: Town, tmp_path: Path, command: list[str]
@@ -318,10 +318,10 @@ def test_recounting_says_what_was_kept_wrong(shell: CliRunner, town: Town) -> No
     with town.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE cases SET quad = 1")
         connection.exec_driver_sql("UPDATE case_words SET words = 'nothing'")
-    told = shell.invoke(cli, ["recount"])
+    told = shell.invoke(cli, ["rebuild-index"])
     assert told.exit_code == 0
     assert told.output.endswith("Cases corrected: 1. Search entries corrected: 1.\n")
-    assert shell.invoke(cli, ["recount"]).exit_code == 0
+    assert shell.invoke(cli, ["rebuild-index"]).exit_code == 0
     with town.looking() as scene:
         assert board_index.differences(scene.s) == []
         assert "nothing" not in set(scene.s.scalars(select(CaseWords.words)))
@@ -442,3 +442,12 @@ def test_a_key_without_a_name_or_with_a_nonsense_limit_is_not_made(town: Town) -
     for name, hourly, refused in ((" ", 5, "empty_name"), ("Works", 0, "bad_hourly")):
         with town.at_work() as scene, pytest.raises(Refused, match=refused):
             accounts.make_key(scene.s, name, key="k", by=accounts.THE_SYSTEM, at=town.now, hourly=hourly)
+
+
+@pytest.mark.parametrize(
+    ("typed", "called"),
+    [("config try", "simulate"), ("recount", "rebuild-index"), ("audit root", "seal")],
+)
+def test_an_old_name_of_a_command_answers_with_the_new_one(typed: str, called: str) -> None:
+    told = CliRunner().invoke(cli, [*typed.split(), "--help"])
+    assert (told.exit_code, f"is called `{called}` now" in told.stderr) == (0, True)
