@@ -1,6 +1,6 @@
 """Crews' phones against the real city, with everything that can go wrong in between.
 
-    bin/bench sync-sim [--seeds N] [--steps 300] [--no-plants] [--plant=NAME] [--seed=N [--trace]]
+    bin/bench sync-sim [--seeds N] [--steps 300] [--no-plants] [--plant=NAME ...] [--seed=N [--trace]]
 
 Says how many invariants were broken, which seed caught each planted bug, and how often every row of the
 conflict table, every result and every fault was met. `--seed` lives through one seed again. docs/sync.md
@@ -56,7 +56,7 @@ def main() -> int:
         again = run(room, range(0, asked.seeds, AGAIN), asked.steps, asked.jobs)
         caught: dict[str, int | None] = {}
         if not asked.no_plants:
-            names = [asked.plant] if asked.plant else sorted(mutations.PLANTS)
+            names = asked.plant or sorted(mutations.PLANTS)
             caught = plant(room, names, asked.steps, asked.jobs)
     traces, violations = told.pop("traces"), told.pop("violations_told")
     other = [seed for seed, trace in again["traces"].items() if traces[seed] != trace]
@@ -173,7 +173,7 @@ def worker(room: Path, name: str, plant: str = "", **streams: Any) -> Iterator[A
 
 
 def _again(room: Path, asked: argparse.Namespace) -> int:
-    with worker(room, "again", asked.plant or "") as live:
+    with worker(room, "again", "".join(asked.plant)) as live:
         told = live({"seed": asked.seed, "steps": asked.steps, "aloud": asked.trace})
     print(json.dumps({"bench": "sync-sim", **told}), flush=True)
     return int(bool(told["violations"]))
@@ -195,7 +195,7 @@ def _arguments() -> argparse.Namespace:
     told.add_argument("--steps", type=int, default=STEPS)
     told.add_argument("--seed", type=int, help="run only this one")
     told.add_argument("--trace", action="store_true", help="print everything that happens")
-    told.add_argument("--plant", default="", help="run only this planted bug")
+    told.add_argument("--plant", action="append", default=[], help="run only this planted bug")
     told.add_argument("--no-plants", action="store_true")
     told.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     told.add_argument("--quick", action="store_true", help="changes nothing: this bench is quick")

@@ -1,0 +1,53 @@
+"""Names product files that lie in no room, and rooms that grew too large; docs/floorplan.md has the rooms."""
+
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path, PurePath
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+MOST: Final = 20  # files in a room: more than that nobody reads at a glance
+NOT_OURS: Final = ("city/db/migrations/", "pwa/static/vendor/")  # not laid out by us
+# Modules that may lie beside the rooms. Those of city/ are the lowest layer of its import contract.
+BESIDE: Final = {"pwa": {"app", "worker", "openapi"}, "pwa/static/js": {"app", "theme"}}
+
+
+def astray(files: list[str]) -> list[str]:
+    """What is wrong with these paths, a line each."""
+    beside = BESIDE | {"city": _root_of_city()}
+    faults = [
+        f"{path}: lies in no room"
+        for path in map(PurePath, files)
+        if path.stem != "__init__" and path.stem not in beside.get(str(path.parent), {path.stem})
+    ]
+    rooms = Counter(str(PurePath(path).parent) for path in files if not path.endswith("__init__.py"))
+    return faults + [
+        f"{room}: {count} files, {MOST} at most" for room, count in rooms.items() if count > MOST
+    ]
+
+
+def product() -> list[str]:
+    """The product's Python and JavaScript, migrations and other projects' code left out."""
+    told = subprocess.run(
+        ["git", "ls-files", "city", "sync", "pwa"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [
+        path
+        for path in told.stdout.split()
+        if path.endswith((".py", ".js"))
+        and not path.startswith(("city/db/migrations/", "pwa/static/vendor/"))
+    ]
+
+
+def _root_of_city() -> set[str]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each.get("containers") == ["city"])
+    return set(layers[-1].split(" | "))
+
+
+if __name__ == "__main__":
+    found = astray(product())
+    print("\n".join(found))
+    sys.exit(bool(found))

@@ -1,0 +1,16 @@
+"""A product file outside a room is refused."""
+
+import rooms
+
+
+def test_a_file_in_no_room_is_named() -> None:
+    assert rooms.astray(["city/db/engine.py", "city/geo.py", "pwa/app.py", "sync/push.py"]) == []
+    assert rooms.astray(["city/odd.py", "pwa/odd.py", "pwa/static/js/odd.js"]) == [
+        "city/odd.py: lies in no room",
+        "pwa/odd.py: lies in no room",
+        "pwa/static/js/odd.js: lies in no room",
+    ]
+
+
+def test_a_room_that_grew_too_large_is_named() -> None:
+    assert rooms.astray([f"city/db/f{n}.py" for n in range(21)]) == ["city/db: 21 files, 20 at most"]
