@@ -33,7 +33,7 @@ from city.answers import articles
 from city.answers import search as article_search
 from city.answers.articles import Draft, Text
 from city.db import engine as db
-from city.db.models import Answer, Case, Contact, Topic
+from city.db.models import Article, Case, Contact, Topic
 from city.people import accounts
 
 MANY, FEW = 5_000, 500
@@ -85,7 +85,7 @@ def _write(engine: Engine, count: int) -> list[str]:
         accumulate(1 / (n + 5) for n in range(len(words)))
     )  # as often as words are in any language
     with db.read_session(engine) as s:
-        missing = count - (s.scalar(select(func.count()).select_from(Answer)) or 0)
+        missing = count - (s.scalar(select(func.count()).select_from(Article)) or 0)
         topics = s.execute(select(Topic.code, Topic.department_code).order_by(Topic.code)).all()
     for start in range(0, missing, AT_ONCE):
         with db.transaction(engine) as s:
@@ -158,7 +158,7 @@ def _counts(engine: Engine) -> dict[str, int]:
     with db.read_session(engine) as s:
         return {
             name: s.scalar(select(func.count()).select_from(kind)) or 0
-            for name, kind in (("cases", Case), ("contacts", Contact), ("answers", Answer))
+            for name, kind in (("cases", Case), ("contacts", Contact), ("answers", Article))
         }
 
 

@@ -27,7 +27,7 @@ from bench import _crews
 from bench._databases import database
 from bench._site import BROWSER_ARGUMENTS, ROOT, Site, browser, fill, running, say
 from city.db import engine as db
-from city.db.models import DeclaredPhoto, Operation
+from city.db.models import ExpectedPhoto, SyncOperation
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True,
@@ -124,9 +124,9 @@ def main() -> int:
             line = _measured(chromium.new_context(**PHONE), site, code, size)
             chromium.close()
         with db.read_session(engine) as s:
-            line["arrived"] = s.scalar(select(func.count()).select_from(Operation)) or 0
+            line["arrived"] = s.scalar(select(func.count()).select_from(SyncOperation)) or 0
             line["photos_missing"] = (
-                s.scalar(select(func.count()).where(DeclaredPhoto.photo_id.is_(None))) or 0
+                s.scalar(select(func.count()).where(ExpectedPhoto.photo_id.is_(None))) or 0
             )
         engine.dispose()
     line["met"] = {f"{key}<={most:g}": line[key] <= most for key, most in TARGETS.items()}

@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from city.audit import events
-from city.db.models import Case, DeclaredPhoto, FeedRow, Operation
+from city.db.models import Case, ExpectedPhoto, SyncFeedRow, SyncOperation
 from city.lifecycle import CLOSED
 from sync import server_epoch
 from sync.protocol import DEPOSITED, HELD
@@ -22,9 +22,9 @@ AT_ONCE = 500
 def take_done_away(s: Session, at: datetime) -> int:
     """Jobs that were closed a day ago leave the phones. Returns how many."""
     done = (
-        select(FeedRow.scope, FeedRow.ref)
-        .join(Case, Case.number == FeedRow.ref)
-        .where(FeedRow.kind == "job", FeedRow.present, Case.state == CLOSED)
+        select(SyncFeedRow.scope, SyncFeedRow.ref)
+        .join(Case, Case.number == SyncFeedRow.ref)
+        .where(SyncFeedRow.kind == "job", SyncFeedRow.present, Case.state == CLOSED)
         .where(Case.closed_at <= at - DONE_STAYS)
         .limit(AT_ONCE)
     )
@@ -37,8 +37,8 @@ def take_done_away(s: Session, at: datetime) -> int:
 def drop_tombstones(s: Session, at: datetime) -> int:
     """Forgets what is gone from a scope, and changed results, once phones had 90 days to hear of it."""
     old = server_epoch.read(s, at).horizon
-    gone = and_(FeedRow.seq <= old, or_(~FeedRow.present, FeedRow.kind == "result"))
-    dropped = s.execute(delete(FeedRow).where(gone)) if old else None
+    gone = and_(SyncFeedRow.seq <= old, or_(~SyncFeedRow.present, SyncFeedRow.kind == "result"))
+    dropped = s.execute(delete(SyncFeedRow).where(gone)) if old else None
     return int(getattr(dropped, "rowcount", 0))
 
 
@@ -49,15 +49,17 @@ def compact(s: Session, at: datetime) -> int:
     """
     old = list(
         s.scalars(
-            select(Operation)
-            .where(Operation.received_at < at - KEPT)
-            .where(or_(Operation.case_ref != "", Operation.raw.is_not(None)))  # what was no entry has no case
-            .where(Operation.code.not_in((HELD, DEPOSITED)), Operation.review.is_(None))
+            select(SyncOperation)
+            .where(SyncOperation.received_at < at - KEPT)
+            .where(
+                or_(SyncOperation.case_ref != "", SyncOperation.raw.is_not(None))
+            )  # what was no entry has no case
+            .where(SyncOperation.code.not_in((HELD, DEPOSITED)), SyncOperation.review.is_(None))
             .limit(AT_ONCE)
         )
     )
     ids = [row.id for row in old]
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(ids)))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.operation_id.in_(ids)))
     for row in old:
         row.result = {"id": row.result.get("id", row.id), "result": row.code}
         row.case_ref, row.raw, row.prev, row.case_id, row.version = "", None, None, None, None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from city.audit.events import Actor
 from city.cases import locks, transitions
 from city.db.in_list import is_in
-from city.db.models import Case, DeclaredPhoto, Device, Photo
+from city.db.models import Case, Device, ExpectedPhoto, Photo
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people.accounts import THE_SYSTEM
 from city.photos import processing
@@ -36,14 +36,14 @@ _ITS_NAMES = union(
 _RANK = func.row_number().over(
     partition_by=_ITS_NAMES.c.asked,
     order_by=(
-        DeclaredPhoto.device_id != _ITS_NAMES.c.asked, DeclaredPhoto.declared_at, DeclaredPhoto.position
+        ExpectedPhoto.device_id != _ITS_NAMES.c.asked, ExpectedPhoto.declared_at, ExpectedPhoto.position
     ),
 )  # fmt: skip
 _RANKED = (
-    select(_ITS_NAMES.c.asked, DeclaredPhoto.id, _RANK.label("rank"))
-    .join(DeclaredPhoto, DeclaredPhoto.device_id == _ITS_NAMES.c.name)
-    .where(DeclaredPhoto.photo_id.is_(None))
-    .where(or_(DeclaredPhoto.fault.is_(None), DeclaredPhoto.fault == LATE))
+    select(_ITS_NAMES.c.asked, ExpectedPhoto.id, _RANK.label("rank"))
+    .join(ExpectedPhoto, ExpectedPhoto.device_id == _ITS_NAMES.c.name)
+    .where(ExpectedPhoto.photo_id.is_(None))
+    .where(or_(ExpectedPhoto.fault.is_(None), ExpectedPhoto.fault == LATE))
     .subquery()
 )
 _WANTED = (
@@ -51,20 +51,20 @@ _WANTED = (
     .where(_RANKED.c.rank <= MOST_WANTED)
     .order_by(_RANKED.c.asked, _RANKED.c.rank)
 )
-_EXPECTED = select(DeclaredPhoto).where(
-    DeclaredPhoto.device_id.in_(_NAMES),
-    DeclaredPhoto.id == bindparam("photo"),
-    DeclaredPhoto.photo_id.is_(None),
+_EXPECTED = select(ExpectedPhoto).where(
+    ExpectedPhoto.device_id.in_(_NAMES),
+    ExpectedPhoto.id == bindparam("photo"),
+    ExpectedPhoto.photo_id.is_(None),
 )
 
 
 def declare(
     s: Session, operation_id: str, device_id: str, told: Sequence[Declared], at: datetime
-) -> list[DeclaredPhoto]:
+) -> list[ExpectedPhoto]:
     """The rows of an operation's photos, in its order; what was sent before is here already."""
     rows = []
     for position, photo in enumerate(told):
-        row = DeclaredPhoto(
+        row = ExpectedPhoto(
             operation_id=operation_id, id=photo.id, device_id=device_id, sha256=photo.sha256,
             bytes=photo.bytes, position=position, declared_at=at,
             fault="too_large" if photo.bytes > processing.MAX_UPLOAD else None,
@@ -77,29 +77,29 @@ def declare(
     return rows
 
 
-def of(s: Session, operation_id: str) -> list[DeclaredPhoto]:
+def of(s: Session, operation_id: str) -> list[ExpectedPhoto]:
     """An operation's photos in its order; each is here by now, or comes after our transaction."""
-    asked = select(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
-    return list(s.scalars(asked.order_by(DeclaredPhoto.position).with_for_update()))
+    asked = select(ExpectedPhoto).where(ExpectedPhoto.operation_id == operation_id)
+    return list(s.scalars(asked.order_by(ExpectedPhoto.position).with_for_update()))
 
 
 def drop(s: Session, operation_id: str) -> None:
     """Nobody waits for the operation's photos any more."""
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.operation_id == operation_id))
 
 
 def reassign_device(s: Session, operation_id: str, device_id: str) -> None:
     """The operation's missing photos are that phone's to send from now on."""
-    rows = update(DeclaredPhoto).where(DeclaredPhoto.operation_id == operation_id)
-    s.execute(rows.where(DeclaredPhoto.photo_id.is_(None)).values(device_id=device_id))
+    rows = update(ExpectedPhoto).where(ExpectedPhoto.operation_id == operation_id)
+    s.execute(rows.where(ExpectedPhoto.photo_id.is_(None)).values(device_id=device_id))
 
 
 def is_of_work(s: Session, photo: Photo) -> bool:
     """Whether it came with an operation that is here, whatever became of that."""
-    return s.scalar(select(DeclaredPhoto.id).where(DeclaredPhoto.photo_id == photo.id).limit(1)) is not None
+    return s.scalar(select(ExpectedPhoto.id).where(ExpectedPhoto.photo_id == photo.id).limit(1)) is not None
 
 
-def arrived(s: Session, rows: Sequence[DeclaredPhoto]) -> list[Photo]:
+def arrived(s: Session, rows: Sequence[ExpectedPhoto]) -> list[Photo]:
     """Those of them that are here."""
     return [s.get_one(Photo, row.photo_id) for row in rows if row.photo_id]
 
@@ -115,14 +115,14 @@ def wanted(s: Session, device_ids: Collection[str]) -> dict[str, list[str]]:
     return found
 
 
-def expected(s: Session, device_id: str, photo_id: str) -> list[DeclaredPhoto]:
+def expected(s: Session, device_id: str, photo_id: str) -> list[ExpectedPhoto]:
     """The rows that wait for this photo."""
     return list(s.scalars(_EXPECTED, {"device": device_id, "photo": photo_id}))
 
 
 def is_awaited(s: Session, photo_id: str) -> bool:
     """Whether anybody waits for a photo of that name, whichever phone declared it."""
-    asked = select(DeclaredPhoto.id).where(DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.id == photo_id)
+    asked = select(ExpectedPhoto.id).where(ExpectedPhoto.photo_id.is_(None), ExpectedPhoto.id == photo_id)
     return s.scalar(asked.limit(1)) is not None
 
 
@@ -144,7 +144,7 @@ def photo_arrived(
             failed(s, row, refused.code, by=by, at=at)
 
 
-def failed(s: Session, row: DeclaredPhoto, why: str, *, by: Actor, at: datetime) -> None:
+def failed(s: Session, row: ExpectedPhoto, why: str, *, by: Actor, at: datetime) -> None:
     """A photo that will never be here: a person hears of it, once."""
     if not _hold(s, row) or row.fault == why:
         return
@@ -153,14 +153,14 @@ def failed(s: Session, row: DeclaredPhoto, why: str, *, by: Actor, at: datetime)
         transitions.photo_failed(s, s.get_one(Case, row.case_id), why, by=by, at=at)
 
 
-def _hold(s: Session, row: DeclaredPhoto) -> bool:
+def _hold(s: Session, row: ExpectedPhoto) -> bool:
     """Brings the row up to date, so that nobody else changes it before our transaction ends.
 
     False where its photo has come meanwhile, as from the person's other phone, or nobody waits for it.
     The case is locked first, as by everybody who carries an operation out.
     """
-    mine = select(DeclaredPhoto).where(
-        DeclaredPhoto.operation_id == row.operation_id, DeclaredPhoto.id == row.id
+    mine = select(ExpectedPhoto).where(
+        ExpectedPhoto.operation_id == row.operation_id, ExpectedPhoto.id == row.id
     )
     mine = mine.with_for_update().execution_options(populate_existing=True)
     case_id, now = row.case_id, None
@@ -177,7 +177,7 @@ def _hold(s: Session, row: DeclaredPhoto) -> bool:
 
 
 def attach_to(
-    rows: Sequence[DeclaredPhoto],
+    rows: Sequence[ExpectedPhoto],
     *,
     case_id: int,
     cycle: int | None = None,
@@ -195,12 +195,12 @@ def flag_missing(s: Session, at: datetime) -> int:
     A case whose closing has none is marked by cases.doubt(), any other here. Returns how many were marked;
     the worker calls this.
     """
-    late = select(DeclaredPhoto).where(
-        DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.fault.is_(None), DeclaredPhoto.case_id.is_not(None),
-        DeclaredPhoto.declared_at <= at - timedelta(hours=EVIDENCE_HOURS),
+    late = select(ExpectedPhoto).where(
+        ExpectedPhoto.photo_id.is_(None), ExpectedPhoto.fault.is_(None), ExpectedPhoto.case_id.is_not(None),
+        ExpectedPhoto.declared_at <= at - timedelta(hours=EVIDENCE_HOURS),
     )  # fmt: skip
     marked = 0
-    for row in s.scalars(late.order_by(DeclaredPhoto.case_id)).all():
+    for row in s.scalars(late.order_by(ExpectedPhoto.case_id)).all():
         if not _hold(s, row) or row.fault is not None:  # it has come, or failed, since we looked
             continue
         row.fault = LATE
@@ -215,8 +215,8 @@ def sent(s: Session, device_id: str, photo_id: str) -> Photo | None:
     own = s.scalars(select(Photo).where(Photo.staged_for == owner(device_id, photo_id))).first()
     if own:
         return own
-    asked = select(Photo).join(DeclaredPhoto, DeclaredPhoto.photo_id == Photo.id)
-    return s.scalars(asked.where(DeclaredPhoto.device_id == device_id, DeclaredPhoto.id == photo_id)).first()
+    asked = select(Photo).join(ExpectedPhoto, ExpectedPhoto.photo_id == Photo.id)
+    return s.scalars(asked.where(ExpectedPhoto.device_id == device_id, ExpectedPhoto.id == photo_id)).first()
 
 
 def owner(device_id: str, photo_id: str) -> str:

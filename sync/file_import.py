@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from city.audit.events import Actor
 from city.db.engine import read_session, transaction
 from city.db.in_list import is_in
-from city.db.models import Device, Operation, Person
+from city.db.models import Device, Person, SyncOperation
 from city.lifecycle import Refused
 from city.people import accounts
 from city.photos import photos, processing, storage
@@ -30,7 +30,7 @@ BATCH_BYTES = 200_000
 MOST_BYTES = 1_000_000_000  # of a file: a phone full of photos, each a third longer in letters
 
 
-def take(
+def import_file(
     engine: Engine, store: storage.Store, settings: Settings, file: bytes, at: datetime, *, owner: str = ""
 ) -> Counter[str]:
     """Takes all that is in `file`. Returns how often each result was given, none of them 0.
@@ -138,8 +138,8 @@ def _known(
     engine: Engine, sender: push.Sender, ops: Sequence[protocol.Operation | protocol.Malformed]
 ) -> int:
     """How many of these very bodies the phone sent before: as push finds out, which never takes one twice."""
-    asked = select(Operation.body_hash).where(
-        Operation.device_id == sender.device_id, is_in(Operation.body_hash, {op.hash for op in ops})
+    asked = select(SyncOperation.body_hash).where(
+        SyncOperation.device_id == sender.device_id, is_in(SyncOperation.body_hash, {op.hash for op in ops})
     )
     with read_session(engine) as s:
         here = set(s.scalars(asked))

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from city.audit.events import Actor
 from city.cases import locks, sla, transitions
-from city.db.models import Assignment, Case, Closure, DeclaredPhoto, Person, Photo
-from city.db.models import Operation as Row
+from city.db.models import Assignment, Case, Closure, ExpectedPhoto, Person, Photo
+from city.db.models import SyncOperation as Row
 from city.lifecycle import (
     ACCEPTED,
     CLOSED,
@@ -70,7 +70,7 @@ def decide(
     return Work(op, case, root, job, merge.decide(_seen(s, op, case, job, root, by, rules)), by, at)
 
 
-def carry_out(s: Session, work: Work, photos: Sequence[DeclaredPhoto]) -> dict[str, Any]:
+def carry_out(s: Session, work: Work, photos: Sequence[ExpectedPhoto]) -> dict[str, Any]:
     """Calls the verb or keeps the facts, and says what became of it. Nothing that was said is dropped.
 
     Raises Refused where what was sent cannot be kept as it was meant.
@@ -94,11 +94,11 @@ def carry_out(s: Session, work: Work, photos: Sequence[DeclaredPhoto]) -> dict[s
     return result(op.id, decision.result, decision.why)
 
 
-def keep(
+def record_only(
     s: Session,
     op: Operation,
     case: Case,
-    photos: Sequence[DeclaredPhoto],
+    photos: Sequence[ExpectedPhoto],
     why: str,
     *,
     by: Actor,
@@ -130,7 +130,7 @@ def text(op: Operation, name: str) -> str:
     return value or ""
 
 
-def find(s: Session, ref: str) -> Case | str | None:
+def find_case(s: Session, ref: str) -> Case | str | None:
     """The case with that number, or the one that a `report` operation of that id came to.
 
     "case" while that report is not here or not taken yet; its row is locked then. None where there is no such
@@ -256,7 +256,7 @@ def _is_erased(case: Case) -> bool:
 
 
 def _moved(
-    s: Session, work: Work, words: str, taken: Sequence[Photo], missing: Sequence[DeclaredPhoto]
+    s: Session, work: Work, words: str, taken: Sequence[Photo], missing: Sequence[ExpectedPhoto]
 ) -> bool:
     """Calls the verb; False where it had been done already."""
     op, case = work.op, work.case
@@ -289,7 +289,7 @@ def _moved(
 
 
 def _keep(
-    s: Session, work: Work, words: str, taken: Sequence[Photo], missing: Sequence[DeclaredPhoto]
+    s: Session, work: Work, words: str, taken: Sequence[Photo], missing: Sequence[ExpectedPhoto]
 ) -> None:
     """Adds what the crew said to the case's history. A note is a note, its photos come beside it."""
     op, root, job = work.op, work.root, work.job

@@ -10,7 +10,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from city.db.in_list import is_in
-from city.db.models import Operation
+from city.db.models import SyncOperation
 from sync import jobs
 
 # A job that the crew closed stays on its phone for the day.
@@ -142,7 +142,7 @@ def _results(s: Session, ids: Sequence[str]) -> list[dict[str, Any]]:
     """What became of operations after they were answered."""
     if not ids:
         return []
-    found = s.scalars(select(Operation).where(is_in(Operation.id, ids)))
+    found = s.scalars(select(SyncOperation).where(is_in(SyncOperation.id, ids)))
     return [{"kind": "result", "ref": row.id, **row.result} for row in found]
 
 

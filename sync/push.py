@@ -23,8 +23,8 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks
 from city.db.in_list import is_in
-from city.db.models import Case, DeclaredPhoto, Person
-from city.db.models import Operation as Row
+from city.db.models import Case, ExpectedPhoto, Person
+from city.db.models import SyncOperation as Row
 from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.photos import photos
@@ -362,7 +362,7 @@ def _settle(s: Session, row: Row, op: Operation, sender: Sender, at: datetime, t
     taken.photos += [photo.photo_id for photo in do(s, row, op, sender, at) if photo.photo_id]
 
 
-def _report(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
+def _report(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[ExpectedPhoto]:
     """Takes a report. Returns its photos, like the two below."""
     photos = _photos(s, row, op, at)
     told, case = reporting.take(s, op, photos, secret=sender.secret, by=sender.by, at=at)
@@ -370,7 +370,7 @@ def _report(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -
     return photos if case else ()
 
 
-def _withdraw(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
+def _withdraw(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[ExpectedPhoto]:
     undone = undo.withdraw(s, op, by=sender.by, at=at, received=row.received_at)
     if undone is None:
         row.prev = operations.text(op, "op")
@@ -380,9 +380,9 @@ def _withdraw(s: Session, row: Row, op: Operation, sender: Sender, at: datetime)
     return ()
 
 
-def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[DeclaredPhoto]:
+def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[ExpectedPhoto]:
     """Does what the conflict table says of an operation on a case."""
-    case = operations.find(s, op.case)
+    case = operations.find_case(s, op.case)
     if isinstance(case, str):
         return _put_by(s, row, op, HELD, case, at)
     if case is None:
@@ -430,7 +430,7 @@ def _put_by(s: Session, row: Row, op: Operation, code: str, why: str, at: dateti
     return ()
 
 
-def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = False) -> list[DeclaredPhoto]:
+def _photos(s: Session, row: Row, op: Operation, at: datetime, *, bare: bool = False) -> list[ExpectedPhoto]:
     """The operation's photos, noted here where this is the first look at it."""
     known = expected_photos.of(s, row.id) if row.raw else []  # it was put by before
     if known or bare or not op.photos:

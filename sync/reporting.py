@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
-from city.db.models import Case, DeclaredPhoto, Report, Service
+from city.db.models import Case, ExpectedPhoto, Report, Service
 from city.geo import Point, distance
 from city.lifecycle import CREW, Refused
 from city.photos import photos
@@ -31,7 +31,7 @@ def key_of(operation_id: str) -> str:
 
 
 def take(
-    s: Session, op: Operation, rows: Sequence[DeclaredPhoto], *, secret: str, by: Actor, at: datetime
+    s: Session, op: Operation, rows: Sequence[ExpectedPhoto], *, secret: str, by: Actor, at: datetime
 ) -> tuple[dict[str, Any], Case | None]:
     """Takes the report by the same door as every other, under the operation's id; its result and its case.
 

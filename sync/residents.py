@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from city.db.in_list import is_in
-from city.db.models import Device, Operation
+from city.db.models import Device, SyncOperation
 from city.people import rate_limits
 from sync.devices import TOKEN_DAYS
 
@@ -80,7 +80,7 @@ def admit(s: Session, device: Device, new: int, source: str, limits: Limits, at:
 
 def sweep(s: Session, at: datetime) -> int:
     """Forgets phones that sent nothing within a day; returns how many."""
-    used = select(Operation.device_id).where(Operation.device_id == Device.id).exists()
+    used = select(SyncOperation.device_id).where(SyncOperation.device_id == Device.id).exists()
     unused = delete(Device).where(Device.person_id.is_(None), Device.enrolled_at < at - UNUSED_LIFE, ~used)
     return int(getattr(s.execute(unused), "rowcount", 0))
 
@@ -88,8 +88,8 @@ def sweep(s: Session, at: datetime) -> int:
 def new_ones(s: Session, device: Device, hashes: list[str]) -> int:
     """How many of these operations are not here yet: a replay costs nothing, another body under a known id
     does."""
-    known = select(func.count(Operation.body_hash.distinct()))
-    known = known.where(Operation.device_id == device.id, is_in(Operation.body_hash, hashes))
+    known = select(func.count(SyncOperation.body_hash.distinct()))
+    known = known.where(SyncOperation.device_id == device.id, is_in(SyncOperation.body_hash, hashes))
     return len(set(hashes)) - (s.scalar(known) or 0)
 
 

@@ -16,7 +16,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, transitions
 from city.db.in_list import is_in
-from city.db.models import Assignment, Case, Crew, DeclaredPhoto, Operation, Person
+from city.db.models import Assignment, Case, Crew, ExpectedPhoto, Person, SyncOperation
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
 from sync import expected_photos, operations, protocol, push
 from sync.merge import RULES, Rules
@@ -33,7 +33,7 @@ class Sent:
     `entered_at` is when the phone wrote it down, by its own clock; None where nobody can read it.
     """
 
-    row: Operation
+    row: SyncOperation
     person: Person | None
     case: Case | None
     root: Case | None
@@ -58,16 +58,16 @@ class Sent:
 
 def to_look_at(s: Session, limit: int) -> list[Sent]:
     """What somebody must look at, the oldest first."""
-    asked = select(Operation).where(push.TO_REVIEW).order_by(Operation.received_at, Operation.n)
+    asked = select(SyncOperation).where(push.TO_REVIEW).order_by(SyncOperation.received_at, SyncOperation.n)
     return _whole(s, list(s.scalars(asked.limit(limit))))
 
 
 def count(s: Session) -> int:
     """How much somebody must look at."""
-    return s.scalar(select(func.count()).select_from(Operation).where(push.TO_REVIEW)) or 0
+    return s.scalar(select(func.count()).select_from(SyncOperation).where(push.TO_REVIEW)) or 0
 
 
-def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
+def release(s: Session, row: SyncOperation, *, by: Actor, at: datetime, rules: Rules = RULES) -> list[str]:
     """Lets deposited work be done as if its author were in that crew now, under the same table as any other.
 
     Returns the photos that wait for the store. Work that was done meanwhile is left alone.
@@ -80,7 +80,7 @@ def release(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules
     return push.reapply(s, row, by=_author(s, row), at=at, rules=rules)
 
 
-def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> bool:
+def count_as_done(s: Session, row: SyncOperation, *, by: Actor, at: datetime) -> bool:
     """Closes the case as the crew said, though the table did not: a cancelled one is restored first, and of a
     merged one it is what it was merged into. Its author hears of it.
 
@@ -124,7 +124,7 @@ def count_as_done(s: Session, row: Operation, *, by: Actor, at: datetime) -> boo
     return True
 
 
-def dismiss(s: Session, row: Operation, *, by: Actor, at: datetime, rules: Rules = RULES) -> bool:
+def dismiss(s: Session, row: SyncOperation, *, by: Actor, at: datetime, rules: Rules = RULES) -> bool:
     """Somebody has looked at it, and nothing more is done. False where somebody has looked before.
 
     The author, whose phone still shows it, hears of work that never was; its photos are not waited for, and
@@ -153,10 +153,10 @@ def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
 
     Returns how much came before a person; for the worker.
     """
-    late = select(Operation).where(push.NOT_DONE, Operation.review.is_(None))
+    late = select(SyncOperation).where(push.NOT_DONE, SyncOperation.review.is_(None))
     brought = 0
     rows = s.scalars(
-        late.where(Operation.received_at <= at - WAITS).order_by(Operation.n, Operation.id)
+        late.where(SyncOperation.received_at <= at - WAITS).order_by(SyncOperation.n, SyncOperation.id)
     ).all()
     operations.lock_cases_of(s, rows)
     for row in rows:
@@ -173,19 +173,19 @@ def overdue(s: Session, at: datetime, rules: Rules = RULES) -> int:
     return brought
 
 
-def _give_up_waiting(s: Session, row: Operation, at: datetime, rules: Rules) -> None:
+def _give_up_waiting(s: Session, row: SyncOperation, at: datetime, rules: Rules) -> None:
     """What held work follows on never came: it is kept as a fact, where its case is known.
 
     What was held for it goes on.
     """
     op = protocol.reread(row.raw or "")
-    found = operations.find(s, op.case) if isinstance(op, protocol.Operation) else None
+    found = operations.find_case(s, op.case) if isinstance(op, protocol.Operation) else None
     case = found if isinstance(found, Case) else None
     row.code, row.result, row.review = QUARANTINED, result(row.id, QUARANTINED, HELD), HELD
     if case and isinstance(op, protocol.Operation):
         try:
             with events.savepoint(s):
-                told = operations.keep(
+                told = operations.record_only(
                     s, op, case, expected_photos.of(s, row.id), HELD, by=_author(s, row), at=at
                 )
                 row.case_id = case.id
@@ -199,7 +199,7 @@ def _give_up_waiting(s: Session, row: Operation, at: datetime, rules: Rules) -> 
     push.release_dependents(s, row, at=at, rules=rules)
 
 
-def _author(s: Session, row: Operation) -> Actor:
+def _author(s: Session, row: SyncOperation) -> Actor:
     """Whoever did the work, as somebody of the crew whose job it was."""
     op = protocol.reread(row.raw or "")
     number = op.assignment if isinstance(op, protocol.Operation) else None
@@ -209,18 +209,18 @@ def _author(s: Session, row: Operation) -> Actor:
     return Actor(f"person:{person.id}", frozenset({CREW}), person.id, frozenset(crews))
 
 
-def _told(s: Session, row: Operation, kind: str, by: Actor, at: datetime) -> None:
+def _told(s: Session, row: SyncOperation, kind: str, by: Actor, at: datetime) -> None:
     facts = {"operation": row.id, "why": row.review}
     events.record(s, f"device:{row.device_id}", kind, by=by, at=at, facts=facts)
 
 
-def _whole(s: Session, rows: Sequence[Operation]) -> list[Sent]:
+def _whole(s: Session, rows: Sequence[SyncOperation]) -> list[Sent]:
     """The rows with all that belongs to them, which is read for all of them at once."""
     known = _cases(s, rows)
     people = s.scalars(select(Person).where(Person.id.in_({row.person_id for row in rows} - {None})))
     names = {person.id: person for person in people}
-    photos_of: dict[str, list[DeclaredPhoto]] = defaultdict(list)
-    for photo in s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(r.id for r in rows))):
+    photos_of: dict[str, list[ExpectedPhoto]] = defaultdict(list)
+    for photo in s.scalars(select(ExpectedPhoto).where(ExpectedPhoto.operation_id.in_(r.id for r in rows))):
         photos_of[photo.operation_id].append(photo)
     ops = {row.id: protocol.reread(row.raw or "") for row in rows}
     jobs = _jobs(s, [op for op in ops.values() if isinstance(op, protocol.Operation)])
@@ -240,7 +240,7 @@ def _jobs(s: Session, ops: Sequence[protocol.Operation]) -> dict[tuple[int, int]
     return {(row.id, row.case_id): row.name for row in s.execute(asked.where(is_in(Assignment.id, named)))}
 
 
-def _cases(s: Session, rows: Sequence[Operation]) -> dict[int | str, Case]:
+def _cases(s: Session, rows: Sequence[SyncOperation]) -> dict[int | str, Case]:
     """The rows' cases by id and by number, those too that they were merged into."""
     ids, numbers = {row.case_id for row in rows} - {None}, {row.case_ref for row in rows}
     whole = select(Case).options(joinedload(Case.service))
@@ -255,11 +255,11 @@ def _cases(s: Session, rows: Sequence[Operation]) -> dict[int | str, Case]:
 
 def _sent(
     s: Session,
-    row: Operation,
+    row: SyncOperation,
     op: protocol.Operation | protocol.Malformed,
     person: Person | None,
     case: Case | None,
-    told: Sequence[DeclaredPhoto],
+    told: Sequence[ExpectedPhoto],
     jobs: Mapping[tuple[int, int], str],
 ) -> Sent:
     root = transitions.root_of(s, case) if case else None

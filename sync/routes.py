@@ -33,7 +33,7 @@ from werkzeug.exceptions import HTTPException
 from city.audit import epochs
 from city.audit.events import Actor
 from city.db.engine import read_session, transaction
-from city.db.models import Device, Operation, Person
+from city.db.models import Device, Person, SyncOperation
 from city.lifecycle import CREW, Refused
 from city.people import accounts, rate_limits
 from city.people import sessions as people_sessions
@@ -293,7 +293,7 @@ def receipt(operation_id: str) -> Response:
     here, at = _here(), _here().now()
     with read_session(here.engine) as s:
         device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
-        row = s.get(Operation, operation_id) if protocol.is_id(operation_id) else None
+        row = s.get(SyncOperation, operation_id) if protocol.is_id(operation_id) else None
         if device is None or row is None or row.device_id != device.id or not row.case_id:
             abort(404)
     link = intake.token_for(here.settings.secret_key, key_of(operation_id))

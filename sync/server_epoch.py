@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from city.db.models import Backup, Boot, Clock, Event, Root
+from city.db.models import Backup, DailyRoot, Epoch, Event, EventSequence
 from sync.protocol import Point
 
 # Phones had so long to hear of a tombstone.
@@ -16,22 +16,24 @@ KEPT = timedelta(days=90)
 # Without a backup, work that a phone has been told of is taken for kept after a week.
 SAFE_AFTER = timedelta(days=7)
 
-_EPOCH = func.coalesce(select(Boot.id).order_by(Boot.at.desc()).limit(1).scalar_subquery(), "")
-_POINT = select(Clock.n, _EPOCH)
+_EPOCH = func.coalesce(select(Epoch.id).order_by(Epoch.at.desc()).limit(1).scalar_subquery(), "")
+_POINT = select(EventSequence.n, _EPOCH)
 MARK = 16  # letters of a hash
 # Asked at every exchange, so it is made once.
 _MEMORY = select(
-    Clock.n,
+    EventSequence.n,
     _EPOCH,
     func.coalesce(
         select(func.substr(Event.hash, 1, MARK)).order_by(Event.seq.desc()).limit(1).scalar_subquery(), ""
     ),
     func.coalesce(
         select(Backup.seq).order_by(Backup.id.desc()).limit(1).scalar_subquery(),
-        select(func.max(Root.seq)).where(Root.day < bindparam("safe_day")).scalar_subquery(),
+        select(func.max(DailyRoot.seq)).where(DailyRoot.day < bindparam("safe_day")).scalar_subquery(),
         0,
     ),
-    func.coalesce(select(func.max(Root.seq)).where(Root.day < bindparam("kept_day")).scalar_subquery(), 0),
+    func.coalesce(
+        select(func.max(DailyRoot.seq)).where(DailyRoot.day < bindparam("kept_day")).scalar_subquery(), 0
+    ),
 )
 # In one text for any number of points. The clock may stand beyond the last line.
 _MARKS = {
@@ -106,10 +108,10 @@ def _lost(s: Session, newest: str, seen: Point) -> int | None:
         return None
     if not seen.epoch:
         return 0 if seen.upto else None
-    known = s.get(Boot, seen.epoch)
+    known = s.get(Epoch, seen.epoch)
     if known is None:
         return 0
     follower = s.scalars(
-        select(Boot).where(Boot.at > known.at).order_by(Boot.at, Boot.first_seq).limit(1)
+        select(Epoch).where(Epoch.at > known.at).order_by(Epoch.at, Epoch.first_seq).limit(1)
     ).first()
     return follower.first_seq if follower and follower.first_seq <= seen.upto else None

@@ -10,7 +10,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, transitions
 from city.db.models import Case
-from city.db.models import Operation as Row
+from city.db.models import SyncOperation as Row
 from city.lifecycle import Refused
 from sync import expected_photos, operations
 from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result

@@ -19,7 +19,7 @@ from city.answers import search as article_search
 from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
-from city.db.models import Answer, AnswerText, AnswerVotes, Department, Event, Service, Topic
+from city.db.models import Article, ArticleText, ArticleVotes, Department, Event, Service, Topic
 from city.lifecycle import Refused, may
 
 PUBLISHED, RETIRED = "published", "retired"
@@ -51,7 +51,7 @@ class Draft:
     services: tuple[str, ...] = ()
 
 
-def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, origin: str = "live") -> Answer:
+def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, origin: str = "live") -> Article:
     """A new answer under `slug`, which never changes: addresses and contacts name it.
 
     Raises Refused: `not_allowed`, `bad_slug`, `known_slug`, `unknown_department`, `unknown_topic`,
@@ -61,7 +61,7 @@ def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, ori
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", slug) or len(slug) > 80 or slug in RESERVED:
         raise Refused("bad_slug", slug=slug)
     _check(s, draft)
-    answer = Answer(slug=slug, state=PUBLISHED, version=1)
+    answer = Article(slug=slug, state=PUBLISHED, version=1)
     _fill(answer, draft)
     try:
         with s.begin_nested():
@@ -73,7 +73,7 @@ def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, ori
 
 
 def revise(
-    s: Session, answer: Answer, draft: Draft, *, seen: int, by: Actor, at: datetime, origin: str = "live"
+    s: Session, answer: Article, draft: Draft, *, seen: int, by: Actor, at: datetime, origin: str = "live"
 ) -> bool:
     """Makes `draft` the answer's newest version and shows it; False where it is that already.
 
@@ -94,7 +94,7 @@ def revise(
     return True
 
 
-def retire(s: Session, answer: Answer, *, by: Actor, at: datetime) -> bool:
+def retire(s: Session, answer: Article, *, by: Actor, at: datetime) -> bool:
     """Shows the answer no more; contacts keep it, and revising brings it back."""
     may("answer", by.roles)
     _lock(s, answer)
@@ -106,35 +106,35 @@ def retire(s: Session, answer: Answer, *, by: Actor, at: datetime) -> bool:
     return True
 
 
-def vote(s: Session, answer: Answer, version: int, *, helpful: bool) -> None:
+def vote(s: Session, answer: Article, version: int, *, helpful: bool) -> None:
     """Counts whether a version helped somebody. That a browser says so once is the caller's to see."""
     row = {"answer_id": answer.id, "version": version, "helpful": int(helpful), "unhelpful": int(not helpful)}
-    bulk_insert.put(s, AnswerVotes, [row], sums=True)
+    bulk_insert.put(s, ArticleVotes, [row], sums=True)
 
 
 def votes(s: Session) -> dict[tuple[int, int], tuple[int, int]]:
     """How many were helped and how many were not, by the answer's id and version."""
     return {
-        (row.answer_id, row.version): (row.helpful, row.unhelpful) for row in s.scalars(select(AnswerVotes))
+        (row.answer_id, row.version): (row.helpful, row.unhelpful) for row in s.scalars(select(ArticleVotes))
     }
 
 
-def by_slug(s: Session, slug: str) -> Answer | None:
+def by_slug(s: Session, slug: str) -> Article | None:
     """The answer of this name, also a retired one."""
-    return s.scalars(select(Answer).where(Answer.slug == slug)).first()
+    return s.scalars(select(Article).where(Article.slug == slug)).first()
 
 
-def published(s: Session) -> list[Answer]:
+def published(s: Session) -> list[Article]:
     """All answers that are shown, by slug."""
-    return list(s.scalars(select(Answer).where(Answer.state == PUBLISHED).order_by(Answer.slug)))
+    return list(s.scalars(select(Article).where(Article.state == PUBLISHED).order_by(Article.slug)))
 
 
-def texts(s: Session, answer: Answer, version: int | None = None) -> dict[str, Text]:
+def texts(s: Session, answer: Article, version: int | None = None) -> dict[str, Text]:
     """What it says, by language; as an older `version` said it where one is named."""
     rows = s.scalars(
-        select(AnswerText)
-        .where(AnswerText.answer_id == answer.id, AnswerText.version == (version or answer.version))
-        .order_by(AnswerText.lang)
+        select(ArticleText)
+        .where(ArticleText.answer_id == answer.id, ArticleText.version == (version or answer.version))
+        .order_by(ArticleText.lang)
     )
     return {row.lang: Text(row.title, row.body, row.script) for row in rows}
 
@@ -143,7 +143,7 @@ def texts(s: Session, answer: Answer, version: int | None = None) -> dict[str, T
 class Heading:
     """An answer as lists show it: its title in the language that was asked for, or else in its first."""
 
-    answer: Answer
+    answer: Article
     title: str
     lang: str
 
@@ -152,8 +152,8 @@ def topics(s: Session) -> list[tuple[Topic, int]]:
     """The topics that have published answers, with how many, by code."""
     rows = s.execute(
         select(Topic, func.count())
-        .join(Answer, Answer.topic_code == Topic.code)
-        .where(Answer.state == PUBLISHED)
+        .join(Article, Article.topic_code == Topic.code)
+        .where(Article.state == PUBLISHED)
         .group_by(Topic.code)
         .order_by(Topic.code)
     )
@@ -174,19 +174,21 @@ def headings(
 
     Published ones, or those that are retired; `only` those with these ids.
     """
-    wanted = select(Answer.id, func.count().over()).where(Answer.state == (RETIRED if retired else PUBLISHED))
+    wanted = select(Article.id, func.count().over()).where(
+        Article.state == (RETIRED if retired else PUBLISHED)
+    )
     if topic:
-        wanted = wanted.where(Answer.topic_code == topic)
+        wanted = wanted.where(Article.topic_code == topic)
     if department:
-        wanted = wanted.where(Answer.department_code == department)
+        wanted = wanted.where(Article.department_code == department)
     if only is not None:
-        wanted = wanted.where(Answer.id.in_(only))
-    first = s.execute(wanted.order_by(Answer.review_on, Answer.slug).limit(limit)).all()
+        wanted = wanted.where(Article.id.in_(only))
+    first = s.execute(wanted.order_by(Article.review_on, Article.slug).limit(limit)).all()
     rows = s.execute(
-        select(Answer, AnswerText.lang, AnswerText.title)
-        .join(AnswerText, (AnswerText.answer_id == Answer.id) & (AnswerText.version == Answer.version))
-        .where(Answer.id.in_([row[0] for row in first]))
-        .order_by(Answer.review_on, Answer.slug, AnswerText.lang)
+        select(Article, ArticleText.lang, ArticleText.title)
+        .join(ArticleText, (ArticleText.answer_id == Article.id) & (ArticleText.version == Article.version))
+        .where(Article.id.in_([row[0] for row in first]))
+        .order_by(Article.review_on, Article.slug, ArticleText.lang)
     )
     found: dict[int, Heading] = {}
     for answer, text_lang, title in rows:
@@ -207,10 +209,10 @@ class Version:
     review_on: str = ""
 
 
-def history(s: Session, answer: Answer) -> list[Version]:
+def history(s: Session, answer: Article) -> list[Version]:
     """Everything that was done to an answer, oldest first. A retirement says nothing new."""
     told: dict[int, dict[str, Text]] = {}
-    for row in s.scalars(select(AnswerText).where(AnswerText.answer_id == answer.id)):
+    for row in s.scalars(select(ArticleText).where(ArticleText.answer_id == answer.id)):
         told.setdefault(row.version, {})[row.lang] = Text(row.title, row.body, row.script)
     found: list[Version] = []
     for line, _words in events.of(s, events.of_answer(answer.id)):
@@ -220,12 +222,12 @@ def history(s: Session, answer: Answer) -> list[Version]:
     return found
 
 
-def topic_of(s: Session, answer: Answer) -> Topic:
+def topic_of(s: Session, answer: Article) -> Topic:
     """What it is about."""
     return s.get_one(Topic, answer.topic_code)
 
 
-def services_of(s: Session, answer: Answer) -> list[Service]:
+def services_of(s: Session, answer: Article) -> list[Service]:
     """What it leads to, in the order of the city file; kinds that left that too."""
     wanted = select(Service).where(Service.code.in_(answer.services))
     return list(s.scalars(wanted.order_by(Service.position)))
@@ -246,7 +248,7 @@ def all_services(s: Session) -> dict[str, dict[str, str]]:
     return {row.code: row.names for row in s.scalars(select(Service).order_by(Service.position))}
 
 
-def checked_at(s: Session, answer: Answer) -> datetime | None:
+def checked_at(s: Session, answer: Article) -> datetime | None:
     """When somebody last made this what the city says."""
     return s.scalar(
         select(func.max(Event.at)).where(
@@ -260,7 +262,7 @@ def digest(text: Text) -> str:
     return hashlib.sha256(json.dumps([text.title, text.body, text.script]).encode()).hexdigest()
 
 
-def _lock(s: Session, answer: Answer) -> None:
+def _lock(s: Session, answer: Article) -> None:
     s.flush()
     s.refresh(answer, with_for_update=True)
 
@@ -287,16 +289,16 @@ def _check(s: Session, draft: Draft) -> None:
                 raise Refused("markup", lang=lang, part=part, found=found[0][:40])
 
 
-def _fill(answer: Answer, draft: Draft) -> None:
+def _fill(answer: Article, draft: Draft) -> None:
     answer.department_code, answer.topic_code = draft.department, draft.topic
     answer.services, answer.review_on = list(draft.services), draft.review_on
 
 
-def _keep(s: Session, answer: Answer, draft: Draft, kind: str, by: Actor, at: datetime, origin: str) -> None:
+def _keep(s: Session, answer: Article, draft: Draft, kind: str, by: Actor, at: datetime, origin: str) -> None:
     """The words of this version, and its line."""
     said = _plain(draft).texts
     s.add_all(
-        AnswerText(answer_id=answer.id, version=answer.version, lang=lang, **vars(text))
+        ArticleText(answer_id=answer.id, version=answer.version, lang=lang, **vars(text))
         for lang, text in said.items()
     )
     article_search.write(
@@ -310,7 +312,7 @@ def _keep(s: Session, answer: Answer, draft: Draft, kind: str, by: Actor, at: da
     events.record(s, events.of_answer(answer.id), kind, by=by, at=at, facts=facts, origin=origin)
 
 
-def _draft_of(s: Session, answer: Answer) -> Draft:
+def _draft_of(s: Session, answer: Article) -> Draft:
     return Draft(
         answer.department_code, answer.topic_code, answer.review_on, texts(s, answer), tuple(answer.services)
     )

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
 from city.db.cached_read import VersionedCache
-from city.db.models import Answer, AnswerText, AnswerWords, Contact
+from city.db.models import Article, ArticleText, ArticleWords, Contact
 from city.text import normalize, stem
 
 MOST_TYPED = 300  # letters of a question that are read
@@ -98,10 +98,10 @@ def write(s: Session, answer_id: int, texts: Mapping[str, tuple[str, str, str]])
     Whoever calls holds the answer's lock.
     """
     there = {
-        row.lang: row for row in s.scalars(select(AnswerWords).where(AnswerWords.answer_id == answer_id))
+        row.lang: row for row in s.scalars(select(ArticleWords).where(ArticleWords.answer_id == answer_id))
     }
     for lang, (title, script, body) in texts.items():
-        row = there.pop(lang, None) or AnswerWords(answer_id=answer_id, lang=lang)
+        row = there.pop(lang, None) or ArticleWords(answer_id=answer_id, lang=lang)
         row.stems, row.words = _indexed(title, script, body, lang)
         s.add(row)
     for gone in there.values():
@@ -219,7 +219,7 @@ def _read_vocabulary(s: Session) -> _Vocabulary:
     stems: defaultdict[str, set[str]] = defaultdict(set)
     texts: Counter[str] = Counter()
     langs, count = set(), 0
-    for lang, words, marked in s.execute(select(AnswerWords.lang, AnswerWords.words, AnswerWords.stems)):
+    for lang, words, marked in s.execute(select(ArticleWords.lang, ArticleWords.words, ArticleWords.stems)):
         langs.add(lang)
         count += 1
         texts.update(marked.split())
@@ -248,8 +248,8 @@ def _read_asked(s: Session) -> Mapping[int, float]:
 
 # Versions only ever grow, and nothing that was published or retired leaves all three figures as they were.
 _COUNTED: Any = select(
-    func.count(), func.sum(Answer.version), func.count().filter(Answer.state == "published")
-).select_from(Answer)
+    func.count(), func.sum(Article.version), func.count().filter(Article.state == "published")
+).select_from(Article)
 _VOCABULARY = VersionedCache(_COUNTED, _read_vocabulary)
 _ASKED = VersionedCache(select(func.coalesce(func.max(Contact.id), 0) // ANEW_AFTER), _read_asked)
 
@@ -270,15 +270,15 @@ def _candidates(s: Session, known: _Vocabulary, terms: Sequence[_Term]) -> Seque
     if not sought:
         term = max((term for term in terms if term.stems), key=lambda term: term.weight)
         sought = [mark + word for word in term.stems for mark in WORTH]
-    rows = select(AnswerWords.answer_id, AnswerWords.stems).order_by(AnswerWords.id).limit(MOST_ROWS)
-    return s.execute(rows.where(AnswerWords.id.in_(_matching(s, sought)))).all()
+    rows = select(ArticleWords.answer_id, ArticleWords.stems).order_by(ArticleWords.id).limit(MOST_ROWS)
+    return s.execute(rows.where(ArticleWords.id.in_(_matching(s, sought)))).all()
 
 
 def _matching(s: Session, sought: Sequence[str]) -> Any:
     """The ids of the texts that have one of these, out of the index."""
     if s.get_bind().dialect.name == "postgresql":
         query = " | ".join(f"'{word}'" for word in sought)
-        there = select(AnswerWords.id).where(_LEXEMES.op("@@")(cast(query, TSQUERY)))
+        there = select(ArticleWords.id).where(_LEXEMES.op("@@")(cast(query, TSQUERY)))
         # By itself it would read text after text in their order until there are MOST_ROWS.
         return select(there.cte("there").prefix_with("MATERIALIZED").c.id)
     index = table("words_answers", column("rowid"), column("words_answers"))
@@ -323,12 +323,12 @@ def _shown(s: Session, answer_ids: Sequence[int], lang: str) -> dict[int, Any]:
     """By its id, what is shown of an answer."""
     rows = s.execute(
         select(
-            Answer.id, Answer.slug, Answer.department_code, Answer.review_on, Answer.topic_code,
-            Answer.services, AnswerText.lang, AnswerText.title, AnswerText.script,
+            Article.id, Article.slug, Article.department_code, Article.review_on, Article.topic_code,
+            Article.services, ArticleText.lang, ArticleText.title, ArticleText.script,
         )
-        .join(AnswerText, (AnswerText.answer_id == Answer.id) & (AnswerText.version == Answer.version))
-        .where(Answer.id.in_(answer_ids), Answer.state == "published")
-        .order_by(Answer.id, AnswerText.lang)
+        .join(ArticleText, (ArticleText.answer_id == Article.id) & (ArticleText.version == Article.version))
+        .where(Article.id.in_(answer_ids), Article.state == "published")
+        .order_by(Article.id, ArticleText.lang)
     )  # fmt: skip
     shown: dict[int, Any] = {}
     for row in rows:

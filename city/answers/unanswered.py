@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from city.audit.events import Actor
-from city.db.models import Answer, Unanswered
+from city.db.models import Article, FailedSearch
 from city.lifecycle import may
 from city.text import normalize
 
@@ -44,17 +44,17 @@ class Question:
     department: str
 
 
-def keep(s: Session, typed: str, lang: str, at: datetime, answer: Answer | None = None) -> bool:
+def keep(s: Session, typed: str, lang: str, at: datetime, answer: Article | None = None) -> bool:
     """Counts a question; `answer` is the one that did not help. False where nothing of it may be kept."""
     words = redact_personal_data(typed)
     same = " ".join(sorted(set(normalize(words))))
     if not same:
         return False
     key = f"{lang} {answer.slug if answer else '-'} {same}"[:300]
-    wanted = select(Unanswered).where(Unanswered.key == key).with_for_update()
+    wanted = select(FailedSearch).where(FailedSearch.key == key).with_for_update()
     found = s.scalars(wanted).first()
     if found is None:
-        new = Unanswered(
+        new = FailedSearch(
             key=key, lang=lang, words=words, answer_id=answer.id if answer else None, asked=1,
             first_at=at, last_at=at, settled_at=None,
         )  # fmt: skip
@@ -75,14 +75,14 @@ def open_questions(s: Session, department: str = "") -> tuple[Sequence[Question]
 
     Of one department: those that its answers did not help with, and all that nothing was found for.
     """
-    still: list[ColumnElement[bool]] = [Unanswered.settled_at.is_(None)]
+    still: list[ColumnElement[bool]] = [FailedSearch.settled_at.is_(None)]
     if department:
-        still.append(Unanswered.answer_id.is_(None) | (Answer.department_code == department))
+        still.append(FailedSearch.answer_id.is_(None) | (Article.department_code == department))
     rows = (
-        select(Unanswered, Answer.slug, Answer.department_code, func.count().over())
-        .outerjoin(Answer, Answer.id == Unanswered.answer_id)
+        select(FailedSearch, Article.slug, Article.department_code, func.count().over())
+        .outerjoin(Article, Article.id == FailedSearch.answer_id)
         .where(*still)
-        .order_by(Unanswered.asked.desc(), Unanswered.last_at.desc(), Unanswered.id)
+        .order_by(FailedSearch.asked.desc(), FailedSearch.last_at.desc(), FailedSearch.id)
         .limit(MOST_LISTED)
     )
     found = s.execute(rows).all()
@@ -98,7 +98,7 @@ def open_questions(s: Session, department: str = "") -> tuple[Sequence[Question]
 def resolve(s: Session, question_id: int, *, by: Actor, at: datetime) -> bool:
     """An owner has seen to it: it is listed no more until somebody asks it again. False: it was so before."""
     may("answer", by.roles)
-    found = s.get(Unanswered, question_id, with_for_update=True)
+    found = s.get(FailedSearch, question_id, with_for_update=True)
     if found is None or found.settled_at is not None:
         return False
     found.settled_at = at
@@ -112,8 +112,10 @@ def redact_personal_data(typed: str) -> str:
 
 
 def _make_room(s: Session) -> None:
-    over = (s.scalar(select(func.count()).select_from(Unanswered)) or 0) - MOST_KEPT
+    over = (s.scalar(select(func.count()).select_from(FailedSearch)) or 0) - MOST_KEPT
     if over > 0:
-        open_, often = Unanswered.settled_at.is_(None), Unanswered.asked > 1
-        oldest = select(Unanswered.id).order_by(open_, often, Unanswered.last_at, Unanswered.id).limit(over)
-        s.execute(delete(Unanswered).where(Unanswered.id.in_(oldest)))
+        open_, often = FailedSearch.settled_at.is_(None), FailedSearch.asked > 1
+        oldest = (
+            select(FailedSearch.id).order_by(open_, often, FailedSearch.last_at, FailedSearch.id).limit(over)
+        )
+        s.execute(delete(FailedSearch).where(FailedSearch.id.in_(oldest)))

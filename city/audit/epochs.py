@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from city.db import engine as db
-from city.db.models import Boot, Clock
+from city.db.models import Epoch, EventSequence
 
-_NEWEST = select(Boot).order_by(Boot.at.desc()).limit(1)
+_NEWEST = select(Epoch).order_by(Epoch.at.desc()).limit(1)
 
 
 def start_epoch(engine: Engine, at: datetime) -> str:
@@ -25,16 +25,16 @@ def start_epoch(engine: Engine, at: datetime) -> str:
 
 
 def _begin(s: Session, at: datetime, first_seq: int | None = None) -> str:
-    last = s.scalar(select(Clock.n)) or 0
+    last = s.scalar(select(EventSequence.n)) or 0
     before = newest(s)
     if before:  # starts are read in their order, also where the machine's clock went back
         at = max(at, before.at + timedelta(microseconds=1))
     epoch = secrets.token_hex(8)
-    s.add(Boot(id=epoch, first_seq=last + 1 if first_seq is None else first_seq, at=at))
+    s.add(Epoch(id=epoch, first_seq=last + 1 if first_seq is None else first_seq, at=at))
     return epoch
 
 
-def newest(s: Session) -> Boot | None:
+def newest(s: Session) -> Epoch | None:
     """The last start: its id is the epoch that answers name."""
     return s.scalars(_NEWEST).first()
 

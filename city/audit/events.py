@@ -17,7 +17,16 @@ from city.audit import counters
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.in_list import is_in
-from city.db.models import Case, Clock, Event, EventDetail, FeedRow, Head, Root, RootHead
+from city.db.models import (
+    Case,
+    ChainTip,
+    DailyRoot,
+    DailyRootTip,
+    Event,
+    EventDetail,
+    EventSequence,
+    SyncFeedRow,
+)
 
 GENESIS = "0" * 64
 # The columns of a line that its hash covers: every one but the hash itself.
@@ -27,7 +36,9 @@ CHAINED = (
 )  # fmt: skip
 
 # Columns: a Head that was read before may be old.
-_HEADS = select(Head.subject, Head.n, Head.hash, Head.seq).where(is_in(Head.subject, "names"))
+_HEADS = select(ChainTip.subject, ChainTip.n, ChainTip.hash, ChainTip.seq).where(
+    is_in(ChainTip.subject, "names")
+)
 
 
 @dataclass(frozen=True)
@@ -159,47 +170,47 @@ def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
     return [(event, json.loads(text) if text else {}) for event, text in rows]
 
 
-def seal_day(s: Session, day: date) -> Root | None:
+def seal_day(s: Session, day: date) -> DailyRoot | None:
     """Writes the root of `day` once: the last line of every subject that moved since the root before.
 
     The root is chained to the one before, so that a cut tail or a missing case shows against any root
     that somebody kept elsewhere. Returns None where nothing happened or the day has a root already.
     """
-    if s.get(Root, day):
+    if s.get(DailyRoot, day):
         return None
-    last = s.scalars(select(Root).order_by(Root.day.desc()).limit(1)).first()
-    since, newest = last.seq if last else 0, s.scalar(select(func.max(Head.seq))) or 0
+    last = s.scalars(select(DailyRoot).order_by(DailyRoot.day.desc()).limit(1)).first()
+    since, newest = last.seq if last else 0, s.scalar(select(func.max(ChainTip.seq))) or 0
     if newest <= since:
         return None
-    root = Root(day=day, seq=newest, prev=last.hash if last else GENESIS, hash="")
+    root = DailyRoot(day=day, seq=newest, prev=last.hash if last else GENESIS, hash="")
     s.add(root)
     s.flush()
     # A large import moves a million subjects in a day: the database copies them by itself. Read again they
     # are what was copied, whoever moves one meanwhile.
-    moved = select(literal(day, Date), Head.subject, Head.n, Head.hash)
-    moved = moved.where(Head.seq > since, Head.seq <= newest)
-    s.execute(insert(RootHead).from_select(["day", "subject", "n", "hash"], moved))
+    moved = select(literal(day, Date), ChainTip.subject, ChainTip.n, ChainTip.hash)
+    moved = moved.where(ChainTip.seq > since, ChainTip.seq <= newest)
+    s.execute(insert(DailyRootTip).from_select(["day", "subject", "n", "hash"], moved))
     root.hash = _root_hash(root.prev, day, _told(s.execute(_root_heads(day))))
     return root
 
 
-def seal_day_if_due(s: Session, now: datetime) -> Root | None:
+def seal_day_if_due(s: Session, now: datetime) -> DailyRoot | None:
     """Yesterday's root, as soon as yesterday (UTC) is over and unless it was taken already."""
     yesterday = (now - timedelta(days=1)).date()
-    last = s.scalar(select(func.max(Root.day)))
+    last = s.scalar(select(func.max(DailyRoot.day)))
     return seal_day(s, yesterday) if last is None or last < yesterday else None
 
 
-def daily_roots(s: Session, limit: int | None = None) -> list[Root]:
+def daily_roots(s: Session, limit: int | None = None) -> list[DailyRoot]:
     """The daily roots, the newest first."""
-    return list(s.scalars(select(Root).order_by(Root.day.desc()).limit(limit)))
+    return list(s.scalars(select(DailyRoot).order_by(DailyRoot.day.desc()).limit(limit)))
 
 
 def daily_root_file(s: Session) -> Iterator[str]:
     """JSON lines to keep somewhere else: the newest root, then every subject's (name, count, hash)."""
-    root = s.scalars(select(Root).order_by(Root.day.desc()).limit(1)).first()
+    root = s.scalars(select(DailyRoot).order_by(DailyRoot.day.desc()).limit(1)).first()
     yield json.dumps({"root": root.hash if root else GENESIS, "day": root.day.isoformat() if root else None})
-    for head in s.scalars(select(Head).order_by(Head.subject)):
+    for head in s.scalars(select(ChainTip).order_by(ChainTip.subject)):
         yield json.dumps([head.subject, head.n, head.hash])
 
 
@@ -220,7 +231,7 @@ def verify(s: Session, kept: Sequence[str] = ()) -> list[str]:
 
 def verify_newest(s: Session, count: int) -> list[str]:
     """Faults in the chains of the `count` subjects that moved last: a quick look, without roots."""
-    subjects = list(s.scalars(select(Head.subject).order_by(Head.seq.desc()).limit(count)))
+    subjects = list(s.scalars(select(ChainTip.subject).order_by(ChainTip.seq.desc()).limit(count)))
     return [*_broken_chains(s, subjects), *_cut_tails(s, subjects)]
 
 
@@ -286,8 +297,8 @@ def _seal(s: Session) -> None:
     ]
     bulk_insert.put_last(s, Event, lines)
     bulk_insert.put_last(s, EventDetail, details)
-    bulk_insert.put_last(s, Head, tops, over=True)
-    bulk_insert.put_last(s, FeedRow, feed, over=True)
+    bulk_insert.put_last(s, ChainTip, tops, over=True)
+    bulk_insert.put_last(s, SyncFeedRow, feed, over=True)
     counters.add(s, pending.lines)
 
 
@@ -325,7 +336,7 @@ def _heads_of(s: Session, subjects: set[str]) -> dict[str, tuple[int, str, int]]
 
 
 def _root_heads(day: date) -> Select[str, int, str]:
-    return select(RootHead.subject, RootHead.n, RootHead.hash).where(RootHead.day == day)
+    return select(DailyRootTip.subject, DailyRootTip.n, DailyRootTip.hash).where(DailyRootTip.day == day)
 
 
 def _told(heads: Iterable[Any]) -> list[list[Any]]:
@@ -364,22 +375,24 @@ def _cut_tails(s: Session, only: Sequence[str] | None = None) -> Iterator[str]:
     grouped = select(Event.subject, func.max(Event.n).label("n")).group_by(Event.subject)
     tops = (grouped if only is None else grouped.where(Event.subject.in_(only))).subquery()
     asked = (
-        select(Head.subject, Head.n, tops.c.n)
-        .outerjoin(tops, tops.c.subject == Head.subject)
-        .where((tops.c.n.is_(None)) | (tops.c.n != Head.n))
-        .order_by(Head.subject)
+        select(ChainTip.subject, ChainTip.n, tops.c.n)
+        .outerjoin(tops, tops.c.subject == ChainTip.subject)
+        .where((tops.c.n.is_(None)) | (tops.c.n != ChainTip.n))
+        .order_by(ChainTip.subject)
     )
-    for subject, known, there in s.execute(asked if only is None else asked.where(Head.subject.in_(only))):
+    for subject, known, there in s.execute(
+        asked if only is None else asked.where(ChainTip.subject.in_(only))
+    ):
         yield f"{subject}: its last line should be {known}, but is {there or 'missing'}"
     last = s.scalar(select(func.max(Event.seq))) or 0
-    clock = s.scalar(select(Clock.n)) or 0
+    clock = s.scalar(select(EventSequence.n)) or 0
     if last > clock:
         yield f"log: line {last} is past the clock ({clock})"
 
 
 def _broken_roots(s: Session) -> Iterator[str]:
     prev = GENESIS
-    for root in s.scalars(select(Root).order_by(Root.day)):
+    for root in s.scalars(select(DailyRoot).order_by(DailyRoot.day)):
         heads = list(s.execute(_root_heads(root.day)))
         if root.prev != prev or root.hash != _root_hash(root.prev, root.day, _told(heads)):
             yield f"root of {root.day}: was rewritten"
@@ -419,7 +432,7 @@ def _against(s: Session, kept: Sequence[str]) -> Iterator[str]:
         return
     top, *heads = [json.loads(line) for line in kept]
     if top["day"]:
-        root = s.get(Root, date.fromisoformat(top["day"]))
+        root = s.get(DailyRoot, date.fromisoformat(top["day"]))
         if root is None or root.hash != top["root"]:
             yield f"root of {top['day']}: differs from the one you stored"
     for start in range(0, len(heads), 500):

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.board import queries as board_queries
 from city.board.queries import View
-from city.db.models import Case, Event, Head
+from city.db.models import Case, ChainTip, Event
 from city.lifecycle import ASSIGNED, MERGED, OPEN, UNDERWAY, WAITING
 
 # Cases that one answer tells: two pages of the queue. Of more it says only that they are many: reading one's
@@ -67,8 +67,8 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
 
     Three statements, however many cases the view holds.
     """
-    moved = select(Head.subject).where(Head.seq > seq, Head.subject.startswith(_CASES))
-    subjects = list(s.scalars(moved.order_by(Head.seq).limit(MOST + 1)))
+    moved = select(ChainTip.subject).where(ChainTip.seq > seq, ChainTip.subject.startswith(_CASES))
+    subjects = list(s.scalars(moved.order_by(ChainTip.seq).limit(MOST + 1)))
     if not subjects:
         return Changed()
     if len(subjects) > MOST:
@@ -140,7 +140,9 @@ def state_at(story: Sequence[Event], n: int) -> Stand:
 def last_line(s: Session, number: str) -> int:
     """The number of the last line of a case's story; 0 where there is no such case."""
     subject = literal(_CASES) + cast(Case.id, String)
-    return s.scalar(select(Head.n).join(Case, Head.subject == subject).where(Case.number == number)) or 0
+    return (
+        s.scalar(select(ChainTip.n).join(Case, ChainTip.subject == subject).where(Case.number == number)) or 0
+    )
 
 
 def _brings(line: Event, view: View) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from city.db import bulk_insert
-from city.db.models import Case, Looking, Person
+from city.db.models import Case, Person, Viewer
 
 HERE: Final = timedelta(seconds=45)  # so long somebody counts as looking who has said no more
 AGAIN: Final = timedelta(seconds=20)  # saying so again sooner is not worth a write
@@ -19,10 +19,10 @@ Look = tuple[int, str, datetime]  # a person's id and name, and when they last s
 def viewers(s: Session, number: str, *, at: datetime) -> list[Look]:
     """Who is looking at the case with this number, by name."""
     rows = s.execute(
-        select(Person.id, Person.name, Looking.seen_at)
-        .join(Case, Case.id == Looking.case_id)
-        .join(Person, Person.id == Looking.person_id)
-        .where(Case.number == number, Looking.seen_at > at - HERE)
+        select(Person.id, Person.name, Viewer.seen_at)
+        .join(Case, Case.id == Viewer.case_id)
+        .join(Person, Person.id == Viewer.person_id)
+        .where(Case.number == number, Viewer.seen_at > at - HERE)
         .order_by(Person.name, Person.id)
     )
     return [(row[0], row[1], row[2]) for row in rows]
@@ -38,10 +38,10 @@ def note(s: Session, number: str, person_id: int, *, at: datetime) -> None:
     case_id = s.scalar(select(Case.id).where(Case.number == number))
     if case_id is not None:
         row = {"case_id": case_id, "person_id": person_id, "seen_at": at}
-        bulk_insert.put(s, Looking, [row], over=True)
+        bulk_insert.put(s, Viewer, [row], over=True)
 
 
 def sweep(s: Session, at: datetime) -> int:
     """Forgets who looks no more; returns how many."""
-    gone = s.execute(delete(Looking).where(Looking.seen_at <= at - HERE))
+    gone = s.execute(delete(Viewer).where(Viewer.seen_at <= at - HERE))
     return int(getattr(gone, "rowcount", 0))

@@ -23,8 +23,8 @@ from city.db.models import (
     Case,
     CaseTag,
     CaseWords,
-    CellCount,
     Crew,
+    MapCellCount,
     Service,
     UtcDateTime,
 )
@@ -315,8 +315,8 @@ def areas_and_tags(s: Session) -> tuple[dict[str, str], list[str]]:
 _SERVICES: Final = select(Service).order_by(Service.position, Service.code)
 _CREWS: Final = select(Crew).order_by(Crew.name)
 _TALLY: Final = (
-    select(CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing, CellCount.n)
-    .where(CellCount.quad < _NO_CELL, CellCount.n > 0)
+    select(MapCellCount.facet, MapCellCount.value, MapCellCount.quad, MapCellCount.standing, MapCellCount.n)
+    .where(MapCellCount.quad < _NO_CELL, MapCellCount.n > 0)
     .union_all(
         select(literal("marked"), literal(""), literal(CELL_ALL), literal(""), func.count()).select_from(
             select(Case.id).where(Case.review.is_not(None)).limit(bindparam("most")).subquery()

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from city.board import queries as board_queries
 from city.board.queries import View
 from city.cases.board_index import CELL_NO_LOCATION, CELL_SHIFT, CELL_ZOOM
-from city.db.models import Case, CellCount, Service
+from city.db.models import Case, MapCellCount, Service
 from city.geo import QUAD_ZOOM, Box, quadkeys_covering
 from city.lifecycle import OPEN
 
@@ -133,13 +133,13 @@ def _counted(view: View) -> list[Any] | None:
         return None
     name, value = facets[0] if facets else ("all", "")
     facet = "service" if name == "group" else name
-    met = [CellCount.facet == facet, CellCount.n > 0, CellCount.quad >= CELL_NO_LOCATION]
+    met = [MapCellCount.facet == facet, MapCellCount.n > 0, MapCellCount.quad >= CELL_NO_LOCATION]
     if name == "group":
-        met.append(CellCount.value.in_(select(Service.code).where(Service.group == value)))
+        met.append(MapCellCount.value.in_(select(Service.code).where(Service.group == value)))
     else:
-        met.append(CellCount.value == value)
+        met.append(MapCellCount.value == value)
     if view.standing:
-        met.append(CellCount.standing == view.standing)
+        met.append(MapCellCount.standing == view.standing)
     return met
 
 
@@ -168,17 +168,21 @@ def _clusters(rows: Iterable[tuple[int, str, int, float, float]]) -> list[Cluste
 
 
 def _from_counts(s: Session, counted: list[Any], within: range, zoom: int) -> list[Cluster]:
-    cell = _coarser(CellCount.quad, CELL_ZOOM - zoom - GRID)
+    cell = _coarser(MapCellCount.quad, CELL_ZOOM - zoom - GRID)
     rows = s.execute(
         select(
-            cell, CellCount.standing, func.sum(CellCount.n), func.sum(CellCount.lat), func.sum(CellCount.lon)
+            cell,
+            MapCellCount.standing,
+            func.sum(MapCellCount.n),
+            func.sum(MapCellCount.lat),
+            func.sum(MapCellCount.lon),
         )
         .where(
             *counted,
-            CellCount.quad >= within.start >> CELL_SHIFT,
-            CellCount.quad < within.stop >> CELL_SHIFT,
+            MapCellCount.quad >= within.start >> CELL_SHIFT,
+            MapCellCount.quad < within.stop >> CELL_SHIFT,
         )
-        .group_by(cell, CellCount.standing)
+        .group_by(cell, MapCellCount.standing)
     )
     return _clusters((row[0], row[1], int(row[2]), int(row[3]) / 1e6, int(row[4]) / 1e6) for row in rows)
 
@@ -216,11 +220,11 @@ def _coarser(quad: Any, zooms: int) -> Any:
 
 
 def _extent_of_counts(s: Session, counted: list[Any]) -> Extent:
-    somewhere = CellCount.quad != CELL_NO_LOCATION
-    lat, lon = CellCount.lat / CellCount.n, CellCount.lon / CellCount.n
+    somewhere = MapCellCount.quad != CELL_NO_LOCATION
+    lat, lon = MapCellCount.lat / MapCellCount.n, MapCellCount.lon / MapCellCount.n
     row = s.execute(
         select(
-            func.sum(CellCount.n), func.sum(CellCount.n).filter(somewhere),
+            func.sum(MapCellCount.n), func.sum(MapCellCount.n).filter(somewhere),
             *(least(each).filter(somewhere) for least in (func.min, func.max) for each in (lat, lon)),
         ).where(*counted)
     ).one()  # fmt: skip

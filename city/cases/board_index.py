@@ -17,7 +17,7 @@ from city.audit import counters, events
 from city.cases import sla
 from city.db import bulk_insert
 from city.db import engine as db
-from city.db.models import Assignment, Case, CellCount, Pause, Service
+from city.db.models import Assignment, Case, MapCellCount, Pause, Service
 from city.geo import QUAD_ZOOM, Point, quad
 from city.lifecycle import OPEN, WAITING
 from city.places import areas
@@ -68,7 +68,7 @@ def flush_index(s: Session) -> None:
             pairs.append((was, each.counted))
     if rows := _differences(pairs):
         events.count(s)  # the clock goes on: the maps and lists that others look at are out of date
-        bulk_insert.put_last(s, CellCount, rows, sums=True)
+        bulk_insert.put_last(s, MapCellCount, rows, sums=True)
 
 
 def recompute_case(case: Case, crew_id: int | None, area_id: int | None) -> None:
@@ -141,8 +141,8 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
     counts = [_row(key, sum_) for key, sum_ in sorted(sums.items())]
 
     def anew(s: Session) -> None:
-        s.execute(delete(CellCount))
-        bulk_insert.put(s, CellCount, counts)
+        s.execute(delete(MapCellCount))
+        bulk_insert.put(s, MapCellCount, counts)
 
     events.count(s)
     db.before_commit(s, anew)
@@ -171,7 +171,7 @@ def differences(s: Session) -> list[str]:
             ]
     counted = {
         (row.facet, row.value, row.quad, row.standing): [row.n, row.lat, row.lon]
-        for row in s.execute(select(CellCount.__table__))
+        for row in s.execute(select(MapCellCount.__table__))
         if [row.n, row.lat, row.lon] != [0, 0, 0]
     }
     keys = sorted({*sums, *counted})

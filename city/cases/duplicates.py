@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from city.db.models import Case, Service, ToldApart
+from city.db.models import Case, NotDuplicate, Service
 from city.geo import Point, cells_around, flat_distance
 from city.lifecycle import CLOSED, MERGED, OPEN
 from city.places.lookup import Place
@@ -172,7 +172,7 @@ def flag_probable(s: Session, cases: Iterable[Case], *, apart: Collection[int] =
 
 def is_not_duplicate(s: Session, case: Case) -> set[int]:
     """The ids of the cases that somebody told apart from this one."""
-    pairs = select(ToldApart).where(or_(ToldApart.case_id == case.id, ToldApart.other_id == case.id))
+    pairs = select(NotDuplicate).where(or_(NotDuplicate.case_id == case.id, NotDuplicate.other_id == case.id))
     return {pair.other_id if pair.case_id == case.id else pair.case_id for pair in s.scalars(pairs)}
 
 
@@ -184,7 +184,7 @@ def remember_not_duplicate(s: Session, case: Case, other: Case) -> bool:
     if _said_apart(s, case, other):
         return False
     first, second = sorted((case.id, other.id))
-    s.add(ToldApart(case_id=first, other_id=second))
+    s.add(NotDuplicate(case_id=first, other_id=second))
     s.flush()
     for one in (case, other):
         if one.twin_id:
@@ -292,8 +292,8 @@ def _accuracy(problem: Problem) -> float:
     return float(_BY_HAND["accuracy_m"].get(problem.source, _BY_HAND["blur_m"]))
 
 
-def _said_apart(s: Session, case: Case, other: Case) -> ToldApart | None:
-    return s.get(ToldApart, tuple(sorted((case.id, other.id))))
+def _said_apart(s: Session, case: Case, other: Case) -> NotDuplicate | None:
+    return s.get(NotDuplicate, tuple(sorted((case.id, other.id))))
 
 
 def _is_hidden(service: Service) -> bool:

@@ -17,7 +17,7 @@ from city.audit.erasure_ledger import Held
 from city.audit.events import Actor
 from city.cases import locks
 from city.cases.queries import merge_chains
-from city.db.models import Case, Hold
+from city.db.models import Case, LegalHold
 from city.lifecycle import Refused, may
 from city.people import accounts
 from city.text import is_blank
@@ -40,9 +40,9 @@ def place(s: Session, case: Case, reason: str, var: Path, *, by: Actor, at: date
     if len(reason) > MOST_LETTERS:
         raise Refused("hold_too_long", most=MOST_LETTERS)
     locks.lock(s, case)
-    if s.get(Hold, case.id):
+    if s.get(LegalHold, case.id):
         return False
-    s.add(Hold(case_id=case.id, reason=reason, placed_at=at, placed_by_id=by.person_id))
+    s.add(LegalHold(case_id=case.id, reason=reason, placed_at=at, placed_by_id=by.person_id))
     # Who sues the city is personal, so the log's line holds it where it may be deleted once that is over.
     events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": reason})
     _note(s, case, var, placed=True, at=at)
@@ -53,7 +53,7 @@ def lift(s: Session, case: Case, var: Path, *, by: Actor, at: datetime) -> bool:
     """The records schedule counts again, and what is due goes with its next run. False without a hold."""
     may("hold", by.roles)
     locks.lock(s, case)
-    held = s.get(Hold, case.id)
+    held = s.get(LegalHold, case.id)
     if held is None:
         return False
     s.delete(held)
@@ -72,9 +72,9 @@ def reapply_after_restore(s: Session, line: Held, var: Path, *, at: datetime) ->
     if case is None or erasure_ledger.first_key(s, case.id) != line.key:
         return False
     locks.lock(s, case)
-    held, then = s.get(Hold, case.id), datetime.fromisoformat(line.at)
+    held, then = s.get(LegalHold, case.id), datetime.fromisoformat(line.at)
     if line.placed and held is None:
-        s.add(Hold(case_id=case.id, reason="", placed_at=then))
+        s.add(LegalHold(case_id=case.id, reason="", placed_at=then))
     elif not line.placed and held is not None and held.placed_at <= then:
         s.delete(held)
     else:
@@ -92,14 +92,14 @@ def inherit_on_merge(s: Session, case: Case, *, by: Actor, at: datetime) -> None
     It has no line in the list of erasures until the other one is lifted: in a backup it is most often merged
     still, and so held.
     """
-    held = set(s.scalars(select(Hold.case_id)))
+    held = set(s.scalars(select(LegalHold.case_id)))
     if not held or case.id in held:
         return
     above = next((id_ for id_ in merge_chains(s, [case.id])[case.id] if id_ in held), None)
     if above is None:
         return
-    first = s.get_one(Hold, above)
-    s.add(Hold(case_id=case.id, reason=first.reason, placed_at=at, placed_by_id=first.placed_by_id))
+    first = s.get_one(LegalHold, above)
+    s.add(LegalHold(case_id=case.id, reason=first.reason, placed_at=at, placed_by_id=first.placed_by_id))
     events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": first.reason})
 
 
@@ -112,26 +112,26 @@ def refuse(s: Session, case: Case) -> None:
 
 def held_case_ids(s: Session, case_ids: Collection[int]) -> set[int]:
     """Those of these cases that are held, or were merged into one that is."""
-    held = set(s.scalars(select(Hold.case_id)))
+    held = set(s.scalars(select(LegalHold.case_id)))
     if not held:  # as on most days
         return set()
     return {case_id for case_id, chain in merge_chains(s, case_ids).items() if held.intersection(chain)}
 
 
-def listed(s: Session, limit: int) -> tuple[Sequence[Hold], int]:
+def listed(s: Session, limit: int) -> tuple[Sequence[LegalHold], int]:
     """The holds, the oldest first, with their cases; and how many there are in all. Two statements."""
-    asked = select(Hold).options(joinedload(Hold.case).joinedload(Case.service))
-    rows = s.scalars(asked.order_by(Hold.placed_at, Hold.case_id).limit(limit)).all()
-    return rows, s.scalar(select(func.count()).select_from(Hold)) or 0
+    asked = select(LegalHold).options(joinedload(LegalHold.case).joinedload(Case.service))
+    rows = s.scalars(asked.order_by(LegalHold.placed_at, LegalHold.case_id).limit(limit)).all()
+    return rows, s.scalar(select(func.count()).select_from(LegalHold)) or 0
 
 
-def _note_taken_along(s: Session, lifted: Hold, var: Path) -> None:
+def _note_taken_along(s: Session, lifted: LegalHold, var: Path) -> None:
     """Notes the holds that cases took along as they left this one: in a backup that has them merged still,
     only its hold keeps them. They have its reason; a line too many does no harm.
     """
-    asked = select(Hold).options(joinedload(Hold.case)).order_by(Hold.case_id)
-    along = asked.where(Hold.reason == lifted.reason, Hold.placed_at >= lifted.placed_at)
-    for hold in s.scalars(along.where(Hold.case_id != lifted.case_id)).all():
+    asked = select(LegalHold).options(joinedload(LegalHold.case)).order_by(LegalHold.case_id)
+    along = asked.where(LegalHold.reason == lifted.reason, LegalHold.placed_at >= lifted.placed_at)
+    for hold in s.scalars(along.where(LegalHold.case_id != lifted.case_id)).all():
         _note(s, hold.case, var, placed=True, at=hold.placed_at)
 
 

@@ -19,14 +19,14 @@ from city.db.models import (
     Closure,
     Crew,
     Event,
-    FeedRow,
-    Hold,
     Imported,
+    LegalHold,
     Pause,
     Person,
     Photo,
     Report,
     Service,
+    SyncFeedRow,
 )
 from city.geo import Point, box_around, distance, inside, rounded
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, UNDONE, WAITING
@@ -238,9 +238,9 @@ def is_public(report: Report, case: Case, publish: str) -> bool:
 
 def is_job_of(s: Session, case: Case, crew_ids: Collection[int]) -> bool:
     """Whether the phones of one of these crews have the case as a job now."""
-    asked = select(FeedRow.ref).where(
-        FeedRow.scope.in_([f"crew:{crew_id}" for crew_id in crew_ids]), FeedRow.kind == "job",
-        FeedRow.ref == case.number, FeedRow.present,
+    asked = select(SyncFeedRow.ref).where(
+        SyncFeedRow.scope.in_([f"crew:{crew_id}" for crew_id in crew_ids]), SyncFeedRow.kind == "job",
+        SyncFeedRow.ref == case.number, SyncFeedRow.present,
     )  # fmt: skip
     return s.scalar(asked.limit(1)) is not None
 
@@ -282,7 +282,7 @@ def load_full(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
     asked = _whole(select(Case)).options(
         joinedload(Case.tags),
-        joinedload(Case.hold).joinedload(Hold.placed_by),
+        joinedload(Case.hold).joinedload(LegalHold.placed_by),
         selectinload(Case.reports).options(selectinload(Report.subscriptions), joinedload(Report.service)),
     )
     return s.scalars(asked.where(Case.number == number)).unique().first()

@@ -25,12 +25,12 @@ from city.db.models import (
     Case,
     Closure,
     Crew,
-    DeclaredPhoto,
+    ExpectedPhoto,
     Message,
-    Operation,
     Photo,
     Report,
     Service,
+    SyncOperation,
 )
 from city.lifecycle import (
     ACCEPTED,
@@ -770,7 +770,9 @@ def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
         return False
     events.record(s, subject(case), "reviewed", by=by, at=at, facts={"why": case.review})
     case.review = None
-    looked_at = update(Operation).where(Operation.case_id == case.id, Operation.review.is_not(None))
+    looked_at = update(SyncOperation).where(
+        SyncOperation.case_id == case.id, SyncOperation.review.is_not(None)
+    )
     s.execute(looked_at.values(review=None))
     bump_version(s, case)
     return True
@@ -783,8 +785,8 @@ def flag_missing_evidence(s: Session, *, at: datetime, by: Actor) -> int:
     calls this with THE_SYSTEM.
     """
     unstored = select(Photo.closure_id).where(Photo.stored_at.is_(None), Photo.closure_id.is_not(None))
-    missing = select(DeclaredPhoto.closure_id).where(
-        DeclaredPhoto.photo_id.is_(None), DeclaredPhoto.closure_id.is_not(None)
+    missing = select(ExpectedPhoto.closure_id).where(
+        ExpectedPhoto.photo_id.is_(None), ExpectedPhoto.closure_id.is_not(None)
     )
     late = (
         select(Closure)
@@ -840,7 +842,7 @@ def free_closings(s: Session, closings: Sequence[Closure]) -> None:
     ids = sorted(closing.id for closing in closings)
     # Held, so that the worker queues no letter meanwhile that would name one of them when it is gone.
     s.execute(select(Closure.id).where(Closure.id.in_(ids)).order_by(Closure.id).with_for_update())
-    for table in (Photo, DeclaredPhoto, Message):
+    for table in (Photo, ExpectedPhoto, Message):
         s.execute(update(table).where(table.closure_id.in_(ids)).values(closure_id=None))
 
 

@@ -18,7 +18,7 @@ from city.config.business_hours import Calendar
 from city.config.calendars import written
 from city.config.city_file import CityFile, CityFileError
 from city.db import models
-from city.db.models import Policy
+from city.db.models import CityVersion
 from city.lifecycle import Refused
 
 SUBJECT = "policy"  # the log's
@@ -28,7 +28,7 @@ IN_ORDER = ("groups", "services")
 Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or is no more
 
 
-def publish(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Policy | None:
+def publish(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> CityVersion | None:
     """Makes these words the city's newest version; None where they are that already.
 
     `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError, also where
@@ -40,7 +40,7 @@ def publish(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> Pol
     if last and last.sha256 == sha256:
         return None
     _keep_work(s, city, name)
-    policy = Policy(
+    policy = CityVersion(
         number=last.number + 1 if last else 1, applied_at=at, applied_by=by.name, sha256=sha256, text=text,
         changes=difference(last.text if last else "", text),
     )  # fmt: skip
@@ -107,19 +107,19 @@ def _kept(s: Session, calendar: Calendar) -> int:
     return row.id
 
 
-def current(s: Session) -> Policy | None:
+def current(s: Session) -> CityVersion | None:
     """The newest version; None where none was ever applied."""
-    return s.scalars(select(Policy).order_by(Policy.number.desc()).limit(1)).first()
+    return s.scalars(select(CityVersion).order_by(CityVersion.number.desc()).limit(1)).first()
 
 
 def newest(s: Session) -> int:
     """The number of the newest version, 0 where there is none; cheap enough to ask every few seconds."""
-    return s.scalar(select(func.max(Policy.number))) or 0
+    return s.scalar(select(func.max(CityVersion.number))) or 0
 
 
-def versions(s: Session) -> list[Policy]:
+def versions(s: Session) -> list[CityVersion]:
     """All versions, newest first."""
-    return list(s.scalars(select(Policy).order_by(Policy.number.desc())))
+    return list(s.scalars(select(CityVersion).order_by(CityVersion.number.desc())))
 
 
 def difference(old: str, new: str) -> list[Change]:

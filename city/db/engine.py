@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, SQ
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from city.db.models import Clock
+from city.db.models import EventSequence
 from city.settings import MOST_THREADS
 
 BUSY_SECONDS = 15
@@ -50,7 +50,7 @@ PATIENCE: Final = {
 }  # fmt: skip
 CONNECTIONS = MOST_THREADS  # a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
-_CLOCK: Any = Clock.__table__  # past the session, which would look whether it holds a row of it
+_CLOCK: Any = EventSequence.__table__  # past the session, which would look whether it holds a row of it
 _BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("rows")).returning(_CLOCK.c.n)
 # Takes back any lock_timeout in the same trip: whoever has the clock waits for nothing but the disk, so our
 # turn comes. The condition always holds; PostgreSQL looks at it as it finds the row, before it waits.

@@ -165,7 +165,7 @@ class Address(Base):
     cell: Mapped[str] = mapped_column(String(24), index=True)
 
 
-class Crossing(Base):
+class Intersection(Base):
     """Where two streets meet, "Elm Street & Oak Avenue"; found by their names in either order."""
 
     __tablename__ = "crossings"
@@ -310,7 +310,7 @@ class ApiKey(Base):
     hourly: Mapped[int]  # how often an hour it may write
 
 
-class Policy(Base):
+class CityVersion(Base):
     """A numbered version of the city file, as it was applied. `changes` are lines {key, was, now}."""
 
     __tablename__ = "policies"
@@ -386,7 +386,7 @@ class EnrolCode(Base):
     device_id: Mapped[str | None] = mapped_column(ForeignKey("devices.id"))
 
 
-class Try(Base):
+class RateLimitHit(Base):
     """Something that may be done so many times an hour: a wrong guess, a report. No address is kept."""
 
     __tablename__ = "tries"
@@ -396,7 +396,7 @@ class Try(Base):
     at: Mapped[datetime]
 
 
-Index("ix_tries_what_source_at", Try.what, Try.source, Try.at)
+Index("ix_tries_what_source_at", RateLimitHit.what, RateLimitHit.source, RateLimitHit.at)
 
 
 class Counter(Base):
@@ -472,7 +472,7 @@ class Case(Base):
     pauses: Mapped[list["Pause"]] = relationship(order_by="Pause.id")
     closures: Mapped[list["Closure"]] = relationship(order_by="Closure.id")
     tags: Mapped[list["CaseTag"]] = relationship(order_by="CaseTag.tag", cascade="all, delete-orphan")
-    hold: Mapped["Hold | None"] = relationship(back_populates="case")
+    hold: Mapped["LegalHold | None"] = relationship(back_populates="case")
 
 
 # What was told of late, by other programs' lists: every state, as Open311 asks for it.
@@ -510,7 +510,7 @@ Index(
 )  # fmt: skip
 
 
-class CellCount(Base):
+class MapCellCount(Base):
     """How many open cases of a standing lie in a cell: all of them, or of a service, state, crew or area.
 
     `quad` is geo.quad() at kept.CELL_ZOOM, two bits less a zoom; -1 is for those of which nobody knows where
@@ -531,7 +531,7 @@ class CellCount(Base):
 # The few that stand for no cell: lists that want no map read these alone.
 _NO_CELL = text("quad < 0")
 Index(
-    "ix_cell_counts_totals", CellCount.facet, CellCount.value, CellCount.quad, CellCount.standing,
+    "ix_cell_counts_totals", MapCellCount.facet, MapCellCount.value, MapCellCount.quad, MapCellCount.standing,
     sqlite_where=_NO_CELL, postgresql_where=_NO_CELL,
 )  # fmt: skip
 
@@ -579,7 +579,7 @@ class SavedView(Base):
     made_at: Mapped[datetime]
 
 
-class ToldApart(Base):
+class NotDuplicate(Base):
     """Two cases that look alike, and somebody said that they are two. The lower id stands first."""
 
     __tablename__ = "told_apart"
@@ -598,7 +598,7 @@ class CaseTag(Base):
 Index("ix_case_tags_tag_case_id", CaseTag.tag, CaseTag.case_id)
 
 
-class Hold(Base):
+class LegalHold(Base):
     """Of this case, and of all that was merged into it, nothing may be removed until the hold is lifted."""
 
     __tablename__ = "holds"
@@ -641,7 +641,7 @@ class BatchItem(Base):
     was: Mapped[dict[str, Any]]  # city/cases/batches.py writes and reads it
 
 
-class Looking(Base):
+class Viewer(Base):
     """Somebody at a desk who has a case before them, to within some seconds."""
 
     __tablename__ = "looking"
@@ -680,7 +680,7 @@ class Report(Base):
     subscriptions: Mapped[list["Subscription"]] = relationship(back_populates="report")
 
 
-class Wanted(Base):
+class PhotoDownload(Base):
     """A picture that a report names by an address; the row goes once it is here, or was refused."""
 
     __tablename__ = "wanted_pictures"
@@ -691,7 +691,7 @@ class Wanted(Base):
     next_try_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Claim(Base):
+class IdempotencyKey(Base):
     """A report's key, taken first: a twin in the same moment waits here and then finds the report."""
 
     __tablename__ = "claims"
@@ -843,7 +843,7 @@ class NotFixed(Base):
     led_to: Mapped[str] = mapped_column(String(12))  # reopened, joined, review, new case
 
 
-class Answer(Base):
+class Article(Base):
     """An article of the knowledge base. Every change is a new `version`; all of their words are kept."""
 
     __tablename__ = "answers"
@@ -857,7 +857,7 @@ class Answer(Base):
     review_on: Mapped[date]  # when its department must look at it again
 
 
-class AnswerText(Base):
+class ArticleText(Base):
     """An Answer's words in one language, as one version had them."""
 
     __tablename__ = "answer_texts"
@@ -869,7 +869,7 @@ class AnswerText(Base):
     script: Mapped[str]  # what a call-taker reads aloud
 
 
-class AnswerWords(Base):
+class ArticleWords(Base):
     """What an Answer is found by in one language: finding.py writes it, and the indexes follow."""
 
     __tablename__ = "answer_words"
@@ -881,7 +881,7 @@ class AnswerWords(Base):
     words: Mapped[str]  # the same as they are written, each once: what a misspelt word is compared with
 
 
-class AnswerVotes(Base):
+class ArticleVotes(Base):
     """How many browsers found a version of an Answer helpful, and how many did not. No browser is known."""
 
     __tablename__ = "answer_votes"
@@ -891,7 +891,7 @@ class AnswerVotes(Base):
     unhelpful: Mapped[int] = mapped_column(default=0)
 
 
-class Unanswered(Base):
+class FailedSearch(Base):
     """A question that nothing was found for, or nothing helpful. Nobody's: only how often it was asked."""
 
     __tablename__ = "unanswered"
@@ -938,7 +938,7 @@ class Contact(Base):
     origin: Mapped[str] = mapped_column(String(10), default="live")
 
 
-class Clock(Base):
+class EventSequence(Base):
     """One row. `n` is the last seq given; its lock is what makes seq follow commit order."""
 
     __tablename__ = "clock"
@@ -972,7 +972,7 @@ class Event(Base):
 Index("ix_events_at", Event.at)
 
 
-class Head(Base):
+class ChainTip(Base):
     """A subject's last line: where the next one is chained, and a second witness of how many there are."""
 
     __tablename__ = "heads"
@@ -1006,7 +1006,7 @@ class Erasure(Base):
     )  # when they did; null: the store still has them
 
 
-class Root(Base):
+class DailyRoot(Base):
     """One line a day over every subject that moved that day, chained to the day before."""
 
     __tablename__ = "roots"
@@ -1016,7 +1016,7 @@ class Root(Base):
     hash: Mapped[str] = mapped_column(String(64))
 
 
-class RootHead(Base):
+class DailyRootTip(Base):
     """A subject's last line as the root of a day saw it."""
 
     __tablename__ = "root_heads"
@@ -1069,7 +1069,7 @@ class Webhook(Base):
     dead_at: Mapped[datetime | None]  # nothing is sent any more until somebody begins again
 
 
-class Boot(Base):
+class Epoch(Base):
     """One row a server start: its id is the epoch that phones compare."""
 
     __tablename__ = "boots"
@@ -1088,7 +1088,7 @@ class Backup(Base):
     folder: Mapped[str]
 
 
-class FeedRow(Base):
+class SyncFeedRow(Base):
     """What a scope (`crew:7`) must know: one row a thing, moved to a new seq whenever it changes."""
 
     __tablename__ = "feed"
@@ -1100,10 +1100,10 @@ class FeedRow(Base):
     why: Mapped[str | None] = mapped_column(String(20))
 
 
-Index("ix_feed_scope_seq", FeedRow.scope, FeedRow.seq)
+Index("ix_feed_scope_seq", SyncFeedRow.scope, SyncFeedRow.seq)
 
 
-class Operation(Base):
+class SyncOperation(Base):
     """One intention of one phone, kept with its result so that a replay changes nothing."""
 
     __tablename__ = "operations"
@@ -1126,11 +1126,11 @@ class Operation(Base):
 
 # Few rows of very many: what is not done yet, and what a person must look at.
 _NOT_DONE, _TO_REVIEW = text("code IN ('held', 'deposited')"), text("review IS NOT NULL")
-Index("ix_operations_not_done", Operation.received_at, sqlite_where=_NOT_DONE, postgresql_where=_NOT_DONE)
-Index("ix_operations_review", Operation.received_at, sqlite_where=_TO_REVIEW, postgresql_where=_TO_REVIEW)
+Index("ix_operations_not_done", SyncOperation.received_at, sqlite_where=_NOT_DONE, postgresql_where=_NOT_DONE)
+Index("ix_operations_review", SyncOperation.received_at, sqlite_where=_TO_REVIEW, postgresql_where=_TO_REVIEW)
 
 
-class DeclaredPhoto(Base):
+class ExpectedPhoto(Base):
     """A photo that an operation has, by what its bytes must hash to: on its way, here, or refused.
 
     `case_id`, `cycle`, `closure_id` and `report_id` say what it belongs to, once the operation is done.
@@ -1153,9 +1153,9 @@ class DeclaredPhoto(Base):
     fault: Mapped[str | None] = mapped_column(String(20))
 
 
-Index("ix_declared_photos_device_id", DeclaredPhoto.device_id, DeclaredPhoto.id)
+Index("ix_declared_photos_device_id", ExpectedPhoto.device_id, ExpectedPhoto.id)
 _MISSING = text("photo_id IS NULL")
 Index(
-    "ix_declared_photos_missing", DeclaredPhoto.device_id, DeclaredPhoto.declared_at,
+    "ix_declared_photos_missing", ExpectedPhoto.device_id, ExpectedPhoto.declared_at,
     sqlite_where=_MISSING, postgresql_where=_MISSING,
 )  # fmt: skip

@@ -21,7 +21,7 @@ from city.audit.events import Actor
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
 from city.db.engine import transaction
-from city.db.models import Answer, Case, Person, Report, Service
+from city.db.models import Article, Case, Person, Report, Service
 from city.demo import reference_rates
 from city.imports import history_writer
 from city.lifecycle import CALL_TAKER, DISPATCHER
@@ -181,7 +181,7 @@ class _Desk:
             return
         texts = {lang: Text(text.title, text.body, text.title) for lang, text in draft.texts.items()}
         before = Draft(draft.department, draft.topic, draft.review_on, texts, draft.services)
-        answer: Answer = articles.publish(self.s, slug, before, by=self.desk, at=made, origin="demo")
+        answer: Article = articles.publish(self.s, slug, before, by=self.desk, at=made, origin="demo")
         at = self.now - timedelta(days=LOOKED_AT)
         articles.revise(self.s, answer, draft, seen=1, by=self.desk, at=at, origin="demo")
 

@@ -21,7 +21,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from city import geo
-from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
+from city.db.models import Address, Area, Asset, Intersection, Landmark, Street
 
 CENTRE = geo.Point(39.60, -71.20)
 ADDRESS_EVERY, POLE_EVERY, TREE_EVERY = 12.0, 35.0, 45.0
@@ -151,7 +151,7 @@ def ground(s: Session, seed: int = 311) -> None:
     """Writes the city's layers; the same seed makes the same city, to the last tree."""
     city = draw(seed)
     s.execute(insert(Street), list(_street_rows(city.ways)))
-    s.execute(insert(Crossing), [_crossing_row(*crossing) for crossing in city.crossings])
+    s.execute(insert(Intersection), [_crossing_row(*crossing) for crossing in city.crossings])
     s.execute(insert(Address), [_address_row(spot) for spot in city.addresses])
     s.execute(insert(Asset), [_asset_row(thing) for thing in city.things])
     s.execute(insert(Landmark), [_landmark_row(spot) for spot in city.landmarks])

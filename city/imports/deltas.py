@@ -19,18 +19,18 @@ from city.cases import search as case_search
 from city.db.models import (
     Assignment,
     Case,
+    ChainTip,
     Crew,
     Event,
     EventDetail,
-    Head,
     ImportChange,
     Imported,
     Message,
-    Operation,
     Report,
     SecretLink,
     Service,
     Subscription,
+    SyncOperation,
 )
 from city.imports.request_rows import Request
 from city.lifecycle import CANCELLED, CLOSED, DISPATCHER, NEW, OPEN, SYSTEM, Refused
@@ -74,7 +74,7 @@ def apply_update(s: Session, delta: Delta, changed: Sequence[Request]) -> Applie
         held = locks.lock_numbered(s, [row.number for row in rows])
         alive = touched(s, [case.id for case in held.values()], but=NEWS)
         names = [transitions.subject(case) for case in held.values()]
-        lines = dict(s.execute(select(Head.subject, Head.n).where(Head.subject.in_(names))).all())
+        lines = dict(s.execute(select(ChainTip.subject, ChainTip.n).where(ChainTip.subject.in_(names))).all())
         for ref, digest, number in rows:
             request, case = part[ref], held[number]
             if case.id in alive:
@@ -110,7 +110,7 @@ def touched(s: Session, case_ids: Collection[int], *, but: Collection[str] = ())
             Event.kind.not_in((*not_duplicates.KINDS, *but)),
         )  # fmt: skip
         found |= {int(subject.partition(":")[2]) for subject in s.scalars(lines.distinct())}
-        found |= set(s.scalars(select(Operation.case_id).where(Operation.case_id.in_(part))))
+        found |= set(s.scalars(select(SyncOperation.case_id).where(SyncOperation.case_id.in_(part))))
     return found
 
 

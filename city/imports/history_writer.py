@@ -30,8 +30,9 @@ from city.db.models import (
     Assignment,
     Base,
     Case,
-    Claim,
     Closure,
+    IdempotencyKey,
+    NotDuplicate,
     NotFixed,
     Pause,
     Photo,
@@ -39,7 +40,6 @@ from city.db.models import (
     SecretLink,
     Service,
     Subscription,
-    ToldApart,
 )
 from city.lifecycle import (
     ACCEPTED,
@@ -77,7 +77,7 @@ from city.text import is_blank
 
 # In the order they are written: parents first.
 KINDS: tuple[type[Base], ...] = (
-    Case, Report, Assignment, Pause, Closure, Photo, Claim, SecretLink, Subscription, NotFixed,
+    Case, Report, Assignment, Pause, Closure, Photo, IdempotencyKey, SecretLink, Subscription, NotFixed,
 )  # fmt: skip
 NUMBERED = (Case, Report, Assignment, Pause, Closure, Subscription, NotFixed)
 
@@ -295,7 +295,7 @@ class _Writer:
             bulk_insert.put(self.s, kind, [vars(row) for row in self.made[kind]])
         case_search.note(self.s, *(life.case.id for life in self.lives.values()))
         apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
-        bulk_insert.put(self.s, ToldApart, apart)
+        bulk_insert.put(self.s, NotDuplicate, apart)
 
     def _in_order(self) -> list[tuple[datetime, CaseHistory, ReportRow | Move]]:
         steps: list[tuple[datetime, CaseHistory, ReportRow | Move]] = []
@@ -365,7 +365,7 @@ class _Writer:
         )
         life.told.append(report)
         self.lives[story].own.append(report)
-        self._add(Claim, key=told.key)
+        self._add(IdempotencyKey, key=told.key)
         if told.token:
             self._add(SecretLink, token_hash=intake.hashed(told.token), report_id=report.id, made_at=told.at)
         for position, picture in enumerate(told.pictures[: photos.MAX_PHOTOS]):

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city import geo
 from city.audit import events
 from city.audit.events import Actor
-from city.db.models import Address, Area, Crossing, Landmark, Street
+from city.db.models import Address, Area, Intersection, Landmark, Street
 from city.geo import Box, Point
 from city.imports import layer_columns
 from city.imports.layer_columns import Order as Order
@@ -106,7 +106,7 @@ def _write_streets(layer: Run, located: list[Located]) -> None:
     known = _exchange(layer, Street, rows)
     _count(layer, came_to, known)
     corners = {_key(row): row for row in intersections.corners(rows.values())}
-    _exchange(layer, Crossing, corners, derived=True)
+    _exchange(layer, Intersection, corners, derived=True)
     layer.outcome.more["crossings"] = len(corners)
 
 

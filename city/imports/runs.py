@@ -15,20 +15,20 @@ from city.cases import search as case_search
 from city.db.models import (
     Assignment,
     Case,
-    Claim,
     Closure,
     Contact,
     Event,
     EventDetail,
+    IdempotencyKey,
     ImportChange,
     Imported,
     ImportRun,
     Message,
+    NotDuplicate,
     Pause,
     Report,
     SecretLink,
     Subscription,
-    ToldApart,
 )
 from city.imports import deltas
 from city.lifecycle import UNDONE, Refused
@@ -146,12 +146,14 @@ def _remove(s: Session, number: int, at: datetime) -> None:
         delete(Message).where(Message.subscription_id.in_(wishes)),
         delete(Subscription).where(Subscription.report_id.in_(reports)),
         delete(SecretLink).where(SecretLink.report_id.in_(reports)),
-        delete(Claim).where(Claim.key.in_(select(Report.key).where(Report.case_id.in_(cases)))),
+        delete(IdempotencyKey).where(
+            IdempotencyKey.key.in_(select(Report.key).where(Report.case_id.in_(cases)))
+        ),
         delete(Report).where(Report.case_id.in_(cases)),
         delete(Closure).where(Closure.case_id.in_(cases)),
         delete(Pause).where(Pause.case_id.in_(cases)),
         delete(Assignment).where(Assignment.case_id.in_(cases)),
-        delete(ToldApart).where(ToldApart.case_id.in_(cases) | ToldApart.other_id.in_(cases)),
+        delete(NotDuplicate).where(NotDuplicate.case_id.in_(cases) | NotDuplicate.other_id.in_(cases)),
         delete(EventDetail).where(EventDetail.seq.in_(select(Event.seq).where(Event.subject.in_(subjects)))),
     ):
         s.execute(gone.execution_options(synchronize_session=False))

@@ -16,7 +16,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.config.city_file import CityFile
 from city.db import engine as db
-from city.db.models import Clock, Event
+from city.db.models import Event, EventSequence
 from city.metrics import metrics, periods
 from city.metrics import sql as metric_sql
 from city.metrics.metrics import Figures
@@ -56,7 +56,7 @@ def publish_completed_months(engine: Engine, city: CityFile, now: datetime, *, b
     if due:
         with db.transaction(engine) as s:
             s.execute(
-                select(Clock.n).with_for_update()
+                select(EventSequence.n).with_for_update()
             )  # two workers at once: the second sees what the first wrote
             known = newest(s, [month for month, _ in due])
             due = [(month, facts) for month, facts in due if facts["version"] == _next(known.get(month))]

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from city import files as city_files
 from city.config.city_file import CityFile
 from city.db import engine as db
-from city.db.models import Clock, Erasure, Policy
+from city.db.models import CityVersion, Erasure, EventSequence
 from city.opendata import rows as opendata_rows
 from city.opendata.rows import Format
 from city.settings import Settings
@@ -161,12 +161,12 @@ def _decided(s: Session) -> dict[str, Any]:
     of_reports = Erasure.report_id.is_not(None) | Erasure.key.is_not(None)
     return {
         "erased": s.scalar(select(func.count()).select_from(Erasure).where(of_reports)),
-        "version": s.scalar(select(func.max(Policy.number))),
+        "version": s.scalar(select(func.max(CityVersion.number))),
     }
 
 
 def _seq(s: Session) -> int:
-    return s.scalar(select(Clock.n)) or 0
+    return s.scalar(select(EventSequence.n)) or 0
 
 
 def _cases(s: Session, city: CityFile, shelf: "_Shelf") -> Iterator[None]:

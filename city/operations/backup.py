@@ -31,7 +31,7 @@ from city.audit import erasure_ledger
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.db.models import Backup, Base, Case, Clock, Event, Operation, Photo, Report
+from city.db.models import Backup, Base, Case, Event, EventSequence, Photo, Report, SyncOperation
 from city.lifecycle import Refused
 from city.operations import dumps
 from city.photos import photos, storage
@@ -41,7 +41,7 @@ from city.settings import Settings
 FORMAT = 1
 MANIFEST, PHOTOS, POOL = "manifest.json", "photos.txt", "photos"
 SECRET, CITY, CITY_ON_DISK = "secret_key", "city.toml", "city-on-disk.toml"
-COUNTED: tuple[type[Base], ...] = (Case, Report, Event, Operation, Photo)
+COUNTED: tuple[type[Base], ...] = (Case, Report, Event, SyncOperation, Photo)
 HANDS = 8  # photos copied at once: a bucket answers slowly and many at a time
 BATCH = 1000
 MOST_BYTES = 100_000_000  # of a manifest, which names what is missing; a larger one is none of ours
@@ -177,7 +177,7 @@ def _fill(
     engine: Engine, settings: Settings, store: Store, folder: Path, at: datetime, told: Told
 ) -> Manifest:
     with dumps.moment(engine, settings.postgres_bin, folder) as s:
-        seq = s.scalar(select(Clock.n)) or 0
+        seq = s.scalar(select(EventSequence.n)) or 0
         schema = MigrationContext.configure(s.connection()).get_current_revision() or ""
         counts = {str(t.__tablename__): s.scalar(select(func.count()).select_from(t)) or 0 for t in COUNTED}
         wanted = _wanted(s)

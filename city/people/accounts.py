@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from city.audit import events
 from city.audit.events import Actor
-from city.db.models import ApiKey, Crew, CrewMember, Head, Person, PersonRole
+from city.db.models import ApiKey, ChainTip, Crew, CrewMember, Person, PersonRole
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, RESIDENT, ROLES, SUPERVISOR, SYSTEM, Refused
 
 LONGEST_NAME = 100  # letters
@@ -250,7 +250,7 @@ def by_key(s: Session, key: str) -> ApiKey | None:
 
 def is_demo(s: Session) -> bool:
     """Whether this is the invented city: only then may a log-in code be shown on the page."""
-    return s.get(Head, DEMO) is not None
+    return s.get(ChainTip, DEMO) is not None
 
 
 def crew(s: Session) -> list[Person]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from city.audit import events
 from city.audit.events import Actor
-from city.db.models import Caller, Case, Contact, Hold
+from city.db.models import Caller, Case, Contact, LegalHold
 from city.lifecycle import OPEN, Refused
 
 # A number that has been silent for so long is forgotten: nobody means last year's call by "as I told you".
@@ -166,7 +166,7 @@ def sweep(s: Session, now: datetime) -> int:
 
     Not those of whoever called about a case on hold, or about one that was merged into such.
     """
-    held = select(Hold.case_id).cte("held", recursive=True)
+    held = select(LegalHold.case_id).cte("held", recursive=True)
     held = held.union(select(Case.id).join(held, Case.merged_into_id == held.c.case_id))
     wanted = select(Contact.caller_id).where(Contact.case_id.in_(select(held.c.case_id)))
     kept = Caller.id.in_(wanted.where(Contact.caller_id.is_not(None)))

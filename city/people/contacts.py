@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
-from city.db.models import Answer, Case, Contact, Department, Topic
+from city.db.models import Article, Case, Contact, Department, Topic
 from city.lifecycle import MAX_WORDS, Refused, may
 
 CHANNELS = ("phone", "voicemail", "counter")
@@ -111,7 +111,7 @@ class _Known:
         self.topics = set(s.scalars(select(Topic.code)))
         self.offices = {*s.scalars(select(Department.code)), *ELSEWHERE}
         self.cases = _ids_of(s, Case.number, Case.id, {each.case for each in told if each.case})
-        self.answers = _ids_of(s, Answer.slug, Answer.id, {each.answer for each in told if each.answer})
+        self.answers = _ids_of(s, Article.slug, Article.id, {each.answer for each in told if each.answer})
 
     def row(self, told: Conversation, by: Actor, origin: str) -> dict[str, Any]:
         """The columns of its contact but for the id."""

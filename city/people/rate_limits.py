@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from city.db.models import Try
+from city.db.models import RateLimitHit
 
 SPAN = timedelta(hours=1)
 # A household or a phone network's exit is one caller: the prefixes within which an address can be changed
@@ -36,25 +36,31 @@ def source(secret: str, told: str | None) -> str:
 
 def counted(s: Session, what: str, source: str, at: datetime) -> int:
     """How often within the last hour; `source` "" counts everybody."""
-    asked = select(func.count()).select_from(Try).where(Try.what == what, Try.at > at - SPAN)
-    return s.scalar(asked.where(Try.source == source) if source else asked) or 0
+    asked = (
+        select(func.count())
+        .select_from(RateLimitHit)
+        .where(RateLimitHit.what == what, RateLimitHit.at > at - SPAN)
+    )
+    return s.scalar(asked.where(RateLimitHit.source == source) if source else asked) or 0
 
 
 def wait(s: Session, what: str, source: str, at: datetime) -> int:
     """Seconds until the oldest of the last hour no longer counts."""
     first = s.scalar(
-        select(func.min(Try.at)).where(Try.what == what, Try.source == source, Try.at > at - SPAN)
+        select(func.min(RateLimitHit.at)).where(
+            RateLimitHit.what == what, RateLimitHit.source == source, RateLimitHit.at > at - SPAN
+        )
     )
     return max(1, int((first + SPAN - at).total_seconds()) + 1) if first else int(SPAN.total_seconds())
 
 
 def note(s: Session, what: str, source: str, at: datetime) -> None:
     """Counts one more."""
-    s.add(Try(what=what, source=source, at=at))
+    s.add(RateLimitHit(what=what, source=source, at=at))
     s.flush()
 
 
 def sweep(s: Session, at: datetime) -> int:
     """Forgets what is older than the hour; returns how many."""
-    gone = s.execute(delete(Try).where(Try.at <= at - SPAN))
+    gone = s.execute(delete(RateLimitHit).where(RateLimitHit.at <= at - SPAN))
     return int(getattr(gone, "rowcount", 0))

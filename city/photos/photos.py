@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from city import files
 from city.db.engine import read_session, transaction
-from city.db.models import DeclaredPhoto, Erasure, Photo
+from city.db.models import Erasure, ExpectedPhoto, Photo
 from city.lifecycle import Refused
 from city.photos.processing import SIZES, BadPhoto, ProcessedPhoto, process
 from city.photos.storage import Store
@@ -192,7 +192,7 @@ def erase(s: Session, store: Store, var: Path, photo: Photo) -> list[str]:
     leaves a row without bytes, to be dropped again, and never bytes without a row. Raises StoreDown.
     """
     unneeded = _unneeded(s, photo.sizes.values(), but=photo.id)
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.photo_id == photo.id))
     s.delete(photo)
     s.flush()
     for name in unneeded:
@@ -207,7 +207,7 @@ def detach(s: Session, gone: Sequence[Photo]) -> list[str]:
     What waits in staging goes with sweep(), as no row names it.
     """
     ids = [photo.id for photo in gone]
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.photo_id.in_(ids)))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.photo_id.in_(ids)))
     s.execute(delete(Photo).where(Photo.id.in_(ids)))
     return sorted({name for photo in gone for name in photo.sizes.values()})
 
@@ -218,7 +218,7 @@ def replace(s: Session, var: Path, photo: Photo, new: ProcessedPhoto, *, photo_i
     Of the old one only the row goes: its bytes follow after the commit, by leave_staging() and forget(), so
     that a failure leaves either the old photo or the new one. Only what waits waits again.
     """
-    on_its_way = select(DeclaredPhoto).where(DeclaredPhoto.photo_id == photo.id)
+    on_its_way = select(ExpectedPhoto).where(ExpectedPhoto.photo_id == photo.id)
     declared = s.scalars(on_its_way.with_for_update()).all()
     for row in declared:
         row.photo_id = None
@@ -324,7 +324,7 @@ def sweep(engine: Engine, var: Path, now: datetime) -> int:
                 delete(Photo)
                 .where(Photo.case_id.is_(None), forgotten)
                 .where(
-                    Photo.id.not_in(select(DeclaredPhoto.photo_id).where(DeclaredPhoto.photo_id.is_not(None)))
+                    Photo.id.not_in(select(ExpectedPhoto.photo_id).where(ExpectedPhoto.photo_id.is_not(None)))
                 )
                 .returning(Photo.id)
             )

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city.db.cached_read import VersionedCache
-from city.db.models import Area, Head
+from city.db.models import Area, ChainTip
 from city.geo import Point
 
 # Kinds by which a city divides itself; of several that hold a point the first, then the oldest, counts.
@@ -50,7 +50,7 @@ def _read(s: Session) -> Areas:
 
 # The log's last line about the layer; and what came without one, as the demo city does.
 _VERSION = select(
-    select(Head.hash).where(Head.subject == "layer:areas").scalar_subquery(),
+    select(ChainTip.hash).where(ChainTip.subject == "layer:areas").scalar_subquery(),
     select(func.max(Area.id)).scalar_subquery(),
 )
 _areas = VersionedCache(_VERSION, _read)

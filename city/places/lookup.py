@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from city.db.cached_read import VersionedCache
-from city.db.models import Address, Area, Asset, Crossing, Head, Landmark, Street
+from city.db.models import Address, Area, Asset, ChainTip, Intersection, Landmark, Street
 from city.geo import Box, Point, inside
 from city.places import autocomplete, remote_geocoders, reverse_geocoder
 from city.places.geocoder import MOST_LETTERS, Gazetteer
@@ -81,7 +81,7 @@ def _rows(s: Session) -> Rows:
     return Rows(
         streets=[(name, line, tuple(ends)) for name, line, *ends in s.execute(street.order_by(Street.id))],
         addresses=_all(s, Address.label, Address.lat, Address.lon),
-        crossings=_all(s, Crossing.label, Crossing.lat, Crossing.lon),
+        crossings=_all(s, Intersection.label, Intersection.lat, Intersection.lon),
         assets=_all(s, Asset.number, Asset.address, Asset.lat, Asset.lon, Asset.id, but=Asset.retired_at),
         landmarks=_all(s, Landmark.name, Landmark.lat, Landmark.lon),
         areas=_all(s, Area.kind, Area.name, Area.geometry),
@@ -107,12 +107,12 @@ def _box(s: Session) -> Box | None:
 # The last line of the log about each layer; and what came without one, as the demo city does.
 _VERSION = select(
     *(
-        select(Head.hash).where(Head.subject == f"layer:{kind}").scalar_subquery().label(kind)
+        select(ChainTip.hash).where(ChainTip.subject == f"layer:{kind}").scalar_subquery().label(kind)
         for kind in LAYERS
     ),
     *(
         select(func.max(table.id)).scalar_subquery().label(f"last_{table.__tablename__}")
-        for table in (Street, Address, Crossing, Asset, Landmark, Area)
+        for table in (Street, Address, Intersection, Asset, Landmark, Area)
     ),
 )
 _gazetteer = VersionedCache(_VERSION, lambda s: Gazetteer(Atlas(_rows(s))))

@@ -18,11 +18,11 @@ from city.db.models import (
     Device,
     EnrolCode,
     LoginCode,
-    Looking,
     Person,
     Report,
     SavedView,
     Subscription,
+    Viewer,
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import may
@@ -158,7 +158,7 @@ def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
         delete(AccountLetter).where(AccountLetter.email == person.email),
         delete(LogIn).where(LogIn.person_id == person.id),
         delete(EnrolCode).where(EnrolCode.person_id == person.id),
-        delete(Looking).where(Looking.person_id == person.id),
+        delete(Viewer).where(Viewer.person_id == person.id),
         delete(SavedView).where(SavedView.person_id == person.id, SavedView.shared.is_(False)),
         theirs.where(Device.revoked_at.is_(None)).values(revoked_at=at),
         theirs.values(token_hash="", next_hash=None, signed_in_at=None, release="", waiting={}, pack={}),

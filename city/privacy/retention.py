@@ -27,19 +27,19 @@ from city.db.models import (
     CaseTag,
     Closure,
     Contact,
-    DeclaredPhoto,
     Device,
     Erasure,
     Event,
     EventDetail,
+    ExpectedPhoto,
     Message,
-    Operation,
     Photo,
+    PhotoDownload,
     Report,
     SecretLink,
     Service,
     Subscription,
-    Wanted,
+    SyncOperation,
 )
 from city.db.models import Session as LogIn
 from city.geo import Point
@@ -393,10 +393,10 @@ def _forget_callers(s: Session, keys: Sequence[str]) -> None:
 
 def _forget_photos(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]) -> list[str]:
     """Returns the hashes of bytes that are to follow."""
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id.in_(report_ids)))
-    s.execute(delete(Wanted).where(Wanted.report_id.in_(report_ids)))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.report_id.in_(report_ids)))
+    s.execute(delete(PhotoDownload).where(PhotoDownload.report_id.in_(report_ids)))
     closings = select(Closure.id).where(Closure.case_id.in_(case_ids))
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.closure_id.in_(closings)))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.closure_id.in_(closings)))
     asked = select(Photo).where(Photo.case_id.in_(case_ids)).order_by(Photo.id)
     return pictures.detach(s, s.scalars(asked.with_for_update()).all())
 
@@ -429,13 +429,13 @@ def _forget_operations(s: Session, wanted: Sequence[Case], keys: Sequence[str]) 
     Such work may have no case yet: it says which it means, by its number or by one of its reports (`keys`),
     or came under the id of one of these. Photos that it promised are not asked for any more.
     """
-    named = Operation.case_ref.in_([case.number for case in wanted] + intake.operation_ids(keys))
-    theirs = Operation.case_id.in_([case.id for case in wanted]) | named | intake.sent(keys)
-    is_whole = Operation.review.is_not(None) | _NOT_DONE
-    whole = select(Operation.id).where(theirs, is_whole)
-    gone = delete(DeclaredPhoto).where(DeclaredPhoto.operation_id.in_(whole), DeclaredPhoto.case_id.is_(None))
+    named = SyncOperation.case_ref.in_([case.number for case in wanted] + intake.operation_ids(keys))
+    theirs = SyncOperation.case_id.in_([case.id for case in wanted]) | named | intake.sent(keys)
+    is_whole = SyncOperation.review.is_not(None) | _NOT_DONE
+    whole = select(SyncOperation.id).where(theirs, is_whole)
+    gone = delete(ExpectedPhoto).where(ExpectedPhoto.operation_id.in_(whole), ExpectedPhoto.case_id.is_(None))
     s.execute(gone.execution_options(synchronize_session=False))
-    change = update(Operation).where(theirs, is_whole).values(raw=None, review=None)
+    change = update(SyncOperation).where(theirs, is_whole).values(raw=None, review=None)
     s.execute(change.execution_options(synchronize_session=False))
 
 

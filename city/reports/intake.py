@@ -25,20 +25,20 @@ from city.cases import search as case_search
 from city.db.models import (
     Asset,
     Case,
-    Claim,
     Contact,
-    DeclaredPhoto,
     Erasure,
     Event,
     EventDetail,
+    ExpectedPhoto,
+    IdempotencyKey,
     Message,
-    Operation,
     Photo,
+    PhotoDownload,
     Report,
     SecretLink,
     Service,
     Subscription,
-    Wanted,
+    SyncOperation,
 )
 from city.lifecycle import (
     ACTS,
@@ -162,7 +162,7 @@ def chosen(question: Mapping[str, Any], answer: str | list[str]) -> list[str]:
 
 def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
     """Notes that a report names a picture by its address: the worker fetches it, see fetching.py."""
-    s.add(Wanted(report_id=report.id, url=url, next_try_at=at))
+    s.add(PhotoDownload(report_id=report.id, url=url, next_try_at=at))
 
 
 def append_place(words: str, where: str) -> str:
@@ -399,13 +399,13 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     transitions.bump_version(s, report.case)  # its words stand on the phones of a crew
     gone: list[str] = []
     # What is still on a phone is not asked for any more, and nobody takes it if it comes.
-    s.execute(delete(DeclaredPhoto).where(DeclaredPhoto.report_id == report.id))
-    s.execute(delete(Wanted).where(Wanted.report_id == report.id))
+    s.execute(delete(ExpectedPhoto).where(ExpectedPhoto.report_id == report.id))
+    s.execute(delete(PhotoDownload).where(PhotoDownload.report_id == report.id))
     # What a phone sent of it is kept as it came where a person has to look at it, and its photos with it.
-    came = sent([report.key]) & Operation.raw.is_not(None)
-    theirs = DeclaredPhoto.operation_id.in_(select(Operation.id).where(came))
-    s.execute(delete(DeclaredPhoto).where(theirs, DeclaredPhoto.case_id.is_(None)))
-    forgotten = update(Operation).where(came).values(raw=None, review=None)
+    came = sent([report.key]) & SyncOperation.raw.is_not(None)
+    theirs = ExpectedPhoto.operation_id.in_(select(SyncOperation.id).where(came))
+    s.execute(delete(ExpectedPhoto).where(theirs, ExpectedPhoto.case_id.is_(None)))
+    forgotten = update(SyncOperation).where(came).values(raw=None, review=None)
     s.execute(forgotten.execution_options(synchronize_session=False))
     for photo in list(report.photos):
         gone += photos.erase(s, store, var, photo)
@@ -420,8 +420,8 @@ def sent(keys: Iterable[str]) -> ColumnElement[bool]:
     came by.
     """
     ids = operation_ids(keys)
-    set_aside = and_(Operation.review.is_not(None), Operation.result["id"].as_string().in_(ids))
-    return or_(Operation.id.in_(ids), set_aside)
+    set_aside = and_(SyncOperation.review.is_not(None), SyncOperation.result["id"].as_string().in_(ids))
+    return or_(SyncOperation.id.in_(ids), set_aside)
 
 
 def operation_ids(keys: Iterable[str]) -> list[str]:
@@ -478,7 +478,9 @@ def _wish(s: Session, report: Report, address: str) -> Subscription | None:
 
 def _claim(s: Session, key: str) -> bool:
     make = postgresql_insert if s.get_bind().dialect.name == "postgresql" else sqlite_insert
-    taken = s.execute(make(Claim).values(key=key).on_conflict_do_nothing().returning(Claim.key)).scalar()
+    taken = s.execute(
+        make(IdempotencyKey).values(key=key).on_conflict_do_nothing().returning(IdempotencyKey.key)
+    ).scalar()
     return taken is not None
 
 

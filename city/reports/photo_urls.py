@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.cases import locks, transitions
 from city.db.engine import read_session, transaction
-from city.db.models import Report, Wanted
+from city.db.models import PhotoDownload, Report
 from city.people import accounts
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy, ProcessedPhoto
@@ -24,9 +24,9 @@ def fetch_due(engine: Engine, var: Path, now: datetime, fetch: Fetch) -> int:
     """Fetches what is due; returns how many came. No transaction is open while the network is asked."""
     with read_session(engine) as s:
         due = s.execute(
-            select(Wanted.id, Wanted.url)
-            .where(Wanted.next_try_at <= now)
-            .order_by(Wanted.tries > 0, Wanted.next_try_at, Wanted.id)
+            select(PhotoDownload.id, PhotoDownload.url)
+            .where(PhotoDownload.next_try_at <= now)
+            .order_by(PhotoDownload.tries > 0, PhotoDownload.next_try_at, PhotoDownload.id)
             .limit(AT_ONCE)
         ).all()
     return sum(_settle(engine, var, row.id, row.url, now, fetch) for row in due)
@@ -45,14 +45,14 @@ def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, 
     except Busy:
         why, passing = "broken", True
     with transaction(engine) as s:
-        wanted = s.get(Wanted, wanted_id)
+        wanted = s.get(PhotoDownload, wanted_id)
         if wanted is None:  # erased meanwhile
             return False
         if passing and wanted.tries + 1 < TRIES:
             wanted.tries += 1
             wanted.next_try_at = now + FIRST_PAUSE * 2 ** (wanted.tries - 1)
             return False
-        s.execute(delete(Wanted).where(Wanted.id == wanted_id))
+        s.execute(delete(PhotoDownload).where(PhotoDownload.id == wanted_id))
         report = s.get_one(Report, wanted.report_id)
         if found is None:
             _refuse(s, report, url, why, now)

@@ -34,7 +34,7 @@ from city.audit import counters, epochs, events
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.db.models import ApiKey, Case, Clock, Device, Person, Service
+from city.db.models import ApiKey, Case, Device, EventSequence, Person, Service
 from city.lifecycle import Refused
 from city.operations import dumps, restore
 from city.people import accounts, sessions
@@ -364,7 +364,7 @@ def device_import(file: Path, email: str) -> None:
     engine = _engine(settings)
     try:
         store = storage.open_store(settings)
-        counted = file_import.take(
+        counted = file_import.import_file(
             engine, store, settings, files.read(file, file_import.MOST_BYTES), datetime.now(UTC), owner=email
         )
     except OSError as fault:
@@ -622,7 +622,7 @@ def audit_verify(kept: str | None) -> None:
         raise click.ClickException(f"Can't read {kept}: {files.why(unread)}.") from unread
     with db.read_session(_connect(_settings())) as s:
         faults = events.verify(s, lines) + counters.differences(s)
-        last, gone = s.scalar(select(Clock.n)), events.erased(s)
+        last, gone = s.scalar(select(EventSequence.n)), events.erased(s)
     for fault in faults:
         click.echo(fault)
     click.echo(json.dumps({"audit": "verify", "faults": len(faults), "clock": last, "erased": gone}))

@@ -18,7 +18,7 @@ from sqlalchemy import and_, select
 from city.audit import events
 from city.cases import transitions
 from city.db import engine as db
-from city.db.models import Case, Closure, Crew, DeclaredPhoto, Operation, Photo, Service
+from city.db.models import Case, Closure, Crew, ExpectedPhoto, Photo, Service, SyncOperation
 from city.people import accounts
 from city.places.lookup import Place
 
@@ -179,14 +179,16 @@ def assert_once(site: Site, ops: list[dict[str, Any]]) -> None:
     declared = {photo["id"]: photo["sha256"] for op in ops for photo in op["photos"]}
     refs = [op["case"] for op in ops]
     with db.read_session(site.engine) as s:
-        rows = s.scalars(select(Operation).where(Operation.case_ref.in_(refs), Operation.t == "close")).all()
+        rows = s.scalars(
+            select(SyncOperation).where(SyncOperation.case_ref.in_(refs), SyncOperation.t == "close")
+        ).all()
         assert sorted(row.id for row in rows) == sorted(op["id"] for op in ops)
         assert {row.code for row in rows} == {"applied"}
         ended = and_(Closure.case_id == Case.id, Closure.cycle == Case.cycle)  # not one of before a reopening
         closed = select(Case.number).join(Closure, ended).where(Case.number.in_(refs))
         assert sorted(s.scalars(closed)) == sorted(refs)
-        came = select(DeclaredPhoto.id, Photo.upload_sha256).join(Photo, Photo.id == DeclaredPhoto.photo_id)
-        photos = s.execute(came.where(DeclaredPhoto.id.in_(declared), Photo.stored_at.is_not(None))).all()
+        came = select(ExpectedPhoto.id, Photo.upload_sha256).join(Photo, Photo.id == ExpectedPhoto.photo_id)
+        photos = s.execute(came.where(ExpectedPhoto.id.in_(declared), Photo.stored_at.is_not(None))).all()
         assert sorted((row[0], row[1]) for row in photos) == sorted(declared.items())
         assert events.verify(s) == []
 
@@ -195,8 +197,8 @@ def arrived(site: Site, refs: list[str]) -> int:
     """How many of these jobs are closed with everything that belongs to them."""
     with db.read_session(site.engine) as s:
         ops = s.scalars(
-            select(Operation.id).where(Operation.case_ref.in_(refs), Operation.code == "applied")
+            select(SyncOperation.id).where(SyncOperation.case_ref.in_(refs), SyncOperation.code == "applied")
         ).all()
-        missing = select(DeclaredPhoto.operation_id).outerjoin(Photo, Photo.id == DeclaredPhoto.photo_id)
-        late = missing.where(DeclaredPhoto.operation_id.in_(ops), Photo.stored_at.is_(None))
+        missing = select(ExpectedPhoto.operation_id).outerjoin(Photo, Photo.id == ExpectedPhoto.photo_id)
+        late = missing.where(ExpectedPhoto.operation_id.in_(ops), Photo.stored_at.is_(None))
         return len(ops) - len(set(s.scalars(late)))

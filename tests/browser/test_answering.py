@@ -9,7 +9,7 @@ from sqlalchemy import select
 from wording import resident
 
 from city.db import engine as db
-from city.db.models import Unanswered
+from city.db.models import FailedSearch
 
 Open = Callable[..., BrowserContext]
 
@@ -53,4 +53,4 @@ def test_a_question_without_an_answer_reaches_who_could_write_one(
         page.get_by_role("button", name=resident.MISSING_BUTTON).click()
     expect(page.locator("#found")).to_contain_text(resident.THANKS_UNANSWERED)
     with db.read_session(site.engine) as s:
-        assert s.execute(select(Unanswered.words, Unanswered.asked)).all() == [("zeppelin moorings", 1)]
+        assert s.execute(select(FailedSearch.words, FailedSearch.asked)).all() == [("zeppelin moorings", 1)]

@@ -32,7 +32,7 @@ def test_work_saved_to_a_file_without_signal_counts_once_and_so_it_stays(van: Va
     assert re.fullmatch(rf"cityline-outbox-{phone}-\d{{4}}-\d\d-\d\d\.json", saved.value.suggested_filename)
 
     for counted in ({"photos": JOBS}, {"photos_known": JOBS, "known": JOBS}):
-        took = file_import.take(
+        took = file_import.import_file(
             site.engine, storage.open_store(site.settings), site.settings, file, datetime.now(UTC)
         )
         assert dict(took) == {"applied": JOBS} | counted

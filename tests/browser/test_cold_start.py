@@ -15,7 +15,7 @@ from wording import crew, shared
 from city.audit import events
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.db.models import Case, Closure, Operation
+from city.db.models import Case, Closure, SyncOperation
 from city.people import accounts
 
 DOCK = "form .button--act"
@@ -81,7 +81,8 @@ def closings(site: Site, number: str) -> list[str]:
     with db.read_session(site.engine) as s:
         case = s.scalars(select(Case).where(Case.number == number)).one()
         told = [
-            op.result["result"] for op in s.scalars(select(Operation).where(Operation.case_ref == number))
+            op.result["result"]
+            for op in s.scalars(select(SyncOperation).where(SyncOperation.case_ref == number))
         ]
         ended = select(Closure.outcome).where(Closure.case_id == case.id, Closure.cycle == case.cycle)
         return [*told, *s.scalars(ended)]

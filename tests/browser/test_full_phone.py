@@ -12,7 +12,7 @@ from sqlalchemy import select
 from wording import crew
 
 from city.db import engine as db
-from city.db.models import Operation
+from city.db.models import SyncOperation
 
 pytestmark = pytest.mark.one_database
 USAGE = "async () => (await navigator.storage.estimate()).usage"
@@ -84,7 +84,7 @@ def test_a_full_phone_refuses_photos_and_keeps_words(van: Van, site: Site, tmp_p
 
     wait_for(has_sent_all, page)
     with db.read_session(site.engine) as s:
-        sent = s.scalars(select(Operation.case_ref).where(Operation.case_ref.in_(refs)))
+        sent = s.scalars(select(SyncOperation.case_ref).where(SyncOperation.case_ref.in_(refs)))
         assert sorted(sent) == sorted(refs)
 
 

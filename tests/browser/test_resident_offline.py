@@ -16,7 +16,7 @@ from wording import resident, shared
 
 from city.audit import events
 from city.db import engine as db
-from city.db.models import Operation, Photo, Report
+from city.db.models import Photo, Report, SyncOperation
 
 UPLOADED = re.compile(resident.UPLOADED(size=r"[\d,.]+"))
 KEPT = """async () => {
@@ -115,7 +115,7 @@ def test_a_report_with_a_photo_survives_a_kill_and_arrives_exactly_once(
     assert page.url.endswith(number.rpartition("-")[0])
     with db.read_session(site.engine) as s:
         assert len(told(site)) == 1
-        assert s.scalars(select(Operation.code).where(Operation.t == "report")).all() == ["applied"]
+        assert s.scalars(select(SyncOperation.code).where(SyncOperation.t == "report")).all() == ["applied"]
         sent = select(Photo.id).where(Photo.report_id.is_not(None), Photo.staged_for.startswith("device:"))
         assert len(s.scalars(sent).all()) == 1
         assert events.verify(s) == []

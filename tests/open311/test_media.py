@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from city import safe_http
 from city.audit import events
-from city.db.models import Report, Wanted
+from city.db.models import PhotoDownload, Report
 from city.photos import processing, storage
 from city.reports import intake, photo_urls, remote_images
 from city.reports.remote_images import NotFetched
@@ -187,7 +187,7 @@ def test_the_worker_gives_the_picture_to_its_report(town: Town, wanted: Callable
     with town.looking() as scene:
         [photo] = scene.s.get_one(Report, report_id).photos
         assert photo.case_id == scene.s.get_one(Report, report_id).case_id
-        assert scene.s.scalars(select(Wanted)).all() == []
+        assert scene.s.scalars(select(PhotoDownload)).all() == []
     assert photo_urls.fetch_due(town.engine, town.settings.var, town.now, fetch) == 0
 
 
@@ -202,7 +202,7 @@ def test_what_is_refused_is_said_in_the_cases_story(
         [(line, words)] = [(e, w) for e, w in story if e.kind == "photo failed"]
         assert line.facts["why"] == why
         assert words["note"].endswith(path)
-        assert scene.s.scalars(select(Wanted)).all() == []
+        assert scene.s.scalars(select(PhotoDownload)).all() == []
 
 
 def test_loopback_is_refused_by_the_worker_itself(town: Town, wanted: Callable[[str], int]) -> None:
@@ -220,12 +220,12 @@ def test_what_does_not_answer_is_asked_again_and_given_up_in_the_end(
     now = town.now
     for _ in range(photo_urls.TRIES):
         with town.looking() as scene:
-            assert len(scene.s.scalars(select(Wanted)).all()) == 1
+            assert len(scene.s.scalars(select(PhotoDownload)).all()) == 1
         photo_urls.fetch_due(town.engine, town.settings.var, now, fetch)
         assert photo_urls.fetch_due(town.engine, town.settings.var, now, fetch) == 0, "not at once"
         now += timedelta(hours=1)
     with town.looking() as scene:
-        assert scene.s.scalars(select(Wanted)).all() == []
+        assert scene.s.scalars(select(PhotoDownload)).all() == []
 
 
 def test_what_was_not_asked_yet_goes_before_what_did_not_answer(

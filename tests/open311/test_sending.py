@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from wording import shared
 
 from city.audit import events
-from city.db.models import ApiKey, Case, Report, Service, Subscription, Wanted
+from city.db.models import ApiKey, Case, PhotoDownload, Report, Service, Subscription
 from city.geo import Point
 from city.people import accounts
 
@@ -240,7 +240,7 @@ def test_addresses_of_pictures_are_noted_for_the_worker(town: Town, client: Flas
     fields.setlist("media_url", urls)
     assert client.post("/open311/v2/requests.json", data=fields).status_code == 200
     with town.looking() as scene:
-        assert list(scene.s.scalars(select(Wanted.url).order_by(Wanted.id))) == urls
+        assert list(scene.s.scalars(select(PhotoDownload.url).order_by(PhotoDownload.id))) == urls
 
 
 def test_an_address_is_found_on_the_citys_own_map(

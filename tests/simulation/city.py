@@ -38,11 +38,11 @@ from city.db.models import (
     Case,
     Crew,
     Device,
-    Operation,
     Person,
     Report,
     Service,
     Session,
+    SyncOperation,
 )
 from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
@@ -473,12 +473,12 @@ class City:
 
     def _put_away(self) -> int:
         with transaction(self.held.engine) as s:
-            after = aliased(Operation)
-            held = select(after.id).where(after.code == "held", after.prev == Operation.id).exists()
+            after = aliased(SyncOperation)
+            held = select(after.id).where(after.code == "held", after.prev == SyncOperation.id).exists()
             waiting = (
-                select(Operation, held)
-                .where(Operation.code == "deposited", Operation.review.is_not(None))
-                .order_by(held.desc(), Operation.n, Operation.id)  # few are followed
+                select(SyncOperation, held)
+                .where(SyncOperation.code == "deposited", SyncOperation.review.is_not(None))
+                .order_by(held.desc(), SyncOperation.n, SyncOperation.id)  # few are followed
             )
             row, followed = s.execute(waiting.limit(1)).first() or (None, False)
             if row and review.dismiss(s, row, by=SUPERVISING, at=self.now, rules=self.rules):
@@ -490,7 +490,9 @@ class City:
     def _release(self, most: int = 1_000) -> int:
         with transaction(self.held.engine) as s:
             waiting = (
-                select(Operation).where(Operation.code == "deposited").order_by(Operation.n, Operation.id)
+                select(SyncOperation)
+                .where(SyncOperation.code == "deposited")
+                .order_by(SyncOperation.n, SyncOperation.id)
             )
             for row in s.scalars(waiting.limit(most)).all():
                 photos = review.release(s, row, by=SUPERVISING, at=self.now, rules=self.rules)

@@ -17,7 +17,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import queries
 from city.db.engine import read_session, transaction
-from city.db.models import Device, Operation, Photo
+from city.db.models import Device, Photo, SyncOperation
 from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.photos import storage
 from city.settings import Settings
@@ -73,7 +73,9 @@ def test_the_work_of_a_phone_that_was_shut_out_waits_for_a_supervisor(
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, [closing], {}, person(engine, "luis@city.test"))
-    assert file_import.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 1}
+    assert file_import.import_file(engine, storage.open_store(settings), settings, told, clock()) == {
+        "deposited": 1
+    }
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
 
@@ -85,7 +87,7 @@ def test_a_photo_whose_bytes_are_others_is_counted_and_spoils_nothing(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["sha256"] = "0" * 64
-    counted = file_import.take(
+    counted = file_import.import_file(
         engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock()
     )
     assert counted == {"applied": 1, "photos_refused": 1}
@@ -100,9 +102,12 @@ def test_a_photo_without_bytes_is_here_only_where_it_had_arrived(
     told = json.loads(whole)
     told["photos"][0]["data"] = ""
     empty = json.dumps(told).encode()
-    assert file_import.take(engine, store, settings, empty, clock()) == {"applied": 1, "photos_gone": 1}
+    assert file_import.import_file(engine, store, settings, empty, clock()) == {
+        "applied": 1,
+        "photos_gone": 1,
+    }
     for file, photos in ((whole, "photos"), (empty, "photos_known"), (whole, "photos_known")):
-        assert file_import.take(engine, store, settings, file, clock()) == {
+        assert file_import.import_file(engine, store, settings, file, clock()) == {
             "applied": 1,
             "known": 1,
             photos: 1,
@@ -116,7 +121,7 @@ def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
     closing = luis.op("close", luis.job(lamp), outcome="fixed", photos=[declare(data, PHOTO)])
     told = json.loads(file_of(luis, [closing], {other: b"", PHOTO: data}, person(engine, "luis@city.test")))
     told["photos"][0]["data"] = "é"
-    counted = file_import.take(
+    counted = file_import.import_file(
         engine, storage.open_store(settings), settings, json.dumps(told).encode(), clock()
     )
     assert counted == {"applied": 1, "photos": 1, "photos_refused": 1}
@@ -125,7 +130,7 @@ def test_a_photo_of_strange_letters_is_counted_and_the_next_one_is_taken(
 @pytest.mark.parametrize("text", ["", "[]", '{"cityline":"outbox"}', "[" * 100_000])
 def test_what_is_no_outbox_is_refused(engine: Engine, settings: Settings, clock: Clock, text: str) -> None:
     with pytest.raises(Unreadable):
-        file_import.take(engine, storage.open_store(settings), settings, text.encode(), clock())
+        file_import.import_file(engine, storage.open_store(settings), settings, text.encode(), clock())
 
 
 def test_a_file_of_somebody_elses_phone_is_refused(
@@ -133,7 +138,7 @@ def test_a_file_of_somebody_elses_phone_is_refused(
 ) -> None:
     told = file_of(luis, [], {}, person(engine, "toni@city.test"))
     with pytest.raises(Refused):
-        file_import.take(engine, storage.open_store(settings), settings, told, clock())
+        file_import.import_file(engine, storage.open_store(settings), settings, told, clock())
 
 
 def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_names(
@@ -162,7 +167,7 @@ def test_a_file_of_a_phone_that_a_restore_has_lost_is_taken_for_whom_the_city_na
         )
     assert taken("--person", "toni@city.test")[0] == 1, "it has an owner now"
     with transaction(engine) as s:
-        [row] = s.scalars(select(Operation).where(Operation.device_id == luis.device))
+        [row] = s.scalars(select(SyncOperation).where(SyncOperation.device_id == luis.device))
         review.release(s, row, by=Actor("person:9", frozenset({SUPERVISOR})), at=clock())
         assert case_of(s, lamp).state == "closed"
     with read_session(engine) as s:
@@ -178,7 +183,9 @@ def test_a_file_of_a_phone_that_was_shut_out_is_taken_whole_however_much_it_hold
     with transaction(engine) as s:
         s.get_one(Device, luis.device).revoked_at = clock()
     told = file_of(luis, notes, {}, person(engine, "luis@city.test"))
-    assert file_import.take(engine, storage.open_store(settings), settings, told, clock()) == {"deposited": 7}
+    assert file_import.import_file(engine, storage.open_store(settings), settings, told, clock()) == {
+        "deposited": 7
+    }
 
 
 def test_what_became_of_a_file_is_told_in_words(
@@ -220,7 +227,7 @@ def test_what_was_seen_to_already_sends_nobody_to_the_board(
     path.write_bytes(file_of(luis, [late], {}, person(engine, "luis@city.test")))
     runner.invoke(cli, ["device", "import", str(path)])
     with transaction(engine) as s:
-        row = s.get_one(Operation, late["id"])
+        row = s.get_one(SyncOperation, late["id"])
         row.review = "held"
         review.dismiss(s, row, by=Actor("test", frozenset({DISPATCHER})), at=clock())
     done = runner.invoke(cli, ["device", "import", str(path)])
@@ -257,7 +264,7 @@ def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
     def busy(*_: object, **__: object) -> None:
         raise group_commit.Busy
 
-    monkeypatch.setattr(file_import, "take", busy)
+    monkeypatch.setattr(file_import, "import_file", busy)
     path = tmp_path / "cityline-outbox.json"
     path.write_bytes(file_of(luis, [], {}, person(engine, "luis@city.test")))
     done = runner.invoke(cli, ["device", "import", str(path)])

@@ -21,7 +21,7 @@ from city.cases import queries
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.engine import read_session, transaction
-from city.db.models import Case, Closure, Crew, Operation, Photo
+from city.db.models import Case, Closure, Crew, Photo, SyncOperation
 from city.lifecycle import CREW
 from city.people import accounts
 from city.photos import photos, storage
@@ -125,7 +125,9 @@ def test_what_was_sent_is_there_exactly_once_wherever_the_server_ends(
     with read_session(engine) as s:
         [case] = s.scalars(select(Case))
         assert (case.state, len(queries.evidence(s, case, 1))) == ("closed", 1)
-        counts = [s.scalar(select(func.count()).select_from(table)) for table in (Operation, Closure, Photo)]
+        counts = [
+            s.scalar(select(func.count()).select_from(table)) for table in (SyncOperation, Closure, Photo)
+        ]
         assert counts == [1, 1, 1]
         assert [event.kind for event, _ in events.of(s, events.of_case(case.id))].count("close") == 1
         assert events.verify(s) == []

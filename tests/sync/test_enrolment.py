@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
 from city.db.engine import read_session, transaction
-from city.db.models import Device, EnrolCode, Person, Try
+from city.db.models import Device, EnrolCode, Person, RateLimitHit
 from city.lifecycle import DISPATCHER, Refused
 from city.people import accounts
 from sync import enrolment
@@ -158,7 +158,7 @@ def test_whoever_guesses_is_made_to_wait_and_locks_out_nobody_else(
     assert (late.status_code, late.headers["Retry-After"]) == (429, "3600")
     assert typed(app.test_client(), code, "198.51.100.1").status_code == 200
     with read_session(engine) as s:
-        assert all("192.0.2" not in row.source for row in s.scalars(select(Try)))
+        assert all("192.0.2" not in row.source for row in s.scalars(select(RateLimitHit)))
     clock.at += timedelta(hours=1, seconds=1)
     assert typed(app.test_client(), code_for(engine, clock)).status_code == 200
 

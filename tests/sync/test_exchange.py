@@ -32,7 +32,7 @@ from sqlalchemy import Engine, func, select
 from city.audit import epochs, events
 from city.cases import queries, sla, transitions
 from city.db.engine import read_session, transaction
-from city.db.models import Boot, Case, Device, Operation, Person, Photo, Report, Service
+from city.db.models import Case, Device, Epoch, Person, Photo, Report, Service, SyncOperation
 from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
@@ -83,10 +83,10 @@ def test_a_replay_returns_the_stored_result_and_changes_nothing(
     op = luis.op("close", luis.job(lamp), outcome="fixed", no_photo="dark")
     first = luis.exchange(op)["results"]
     with read_session(engine) as s:
-        before = case_of(s, lamp).version, s.scalar(select(func.count()).select_from(Operation))
+        before = case_of(s, lamp).version, s.scalar(select(func.count()).select_from(SyncOperation))
     assert luis.exchange(op)["results"] == first
     with read_session(engine) as s:
-        assert (case_of(s, lamp).version, s.scalar(select(func.count()).select_from(Operation))) == before
+        assert (case_of(s, lamp).version, s.scalar(select(func.count()).select_from(SyncOperation))) == before
 
 
 def test_another_body_under_the_same_id_is_set_aside(engine: Engine, luis: Phone, lamp: str) -> None:
@@ -97,7 +97,7 @@ def test_another_body_under_the_same_id_is_set_aside(engine: Engine, luis: Phone
         [told] = luis.exchange(forged)["results"]
         assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", "another_body")
     with read_session(engine) as s:
-        rows = list(s.scalars(select(Operation).order_by(Operation.raw.is_(None).desc())))
+        rows = list(s.scalars(select(SyncOperation).order_by(SyncOperation.raw.is_(None).desc())))
         assert [row.raw is None for row in rows] == [True, False]
         assert rows[1].id != op["id"]
         assert case_of(s, lamp).outcome == "fixed"
@@ -167,7 +167,7 @@ def test_work_on_another_crews_job_waits_for_a_supervisor(
     assert [(r["result"], r["why"]) for r in results] == [("deposited", "author")] * 2
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
-        assert {row.review for row in s.scalars(select(Operation))} == {"author"}
+        assert {row.review for row in s.scalars(select(SyncOperation))} == {"author"}
 
 
 def test_work_on_an_erased_case_leaves_a_line_and_a_mark(
@@ -188,7 +188,7 @@ def test_work_on_an_erased_case_leaves_a_line_and_a_mark(
     op["data"]["no_photo"] = "Mrs Doe said no"  # not even the quarantine may hold on to it
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "recorded", "why": "erased"}]
     with read_session(engine) as s:
-        assert (case_of(s, lamp).review, s.get_one(Operation, op["id"]).raw) == ("erased", None)
+        assert (case_of(s, lamp).review, s.get_one(SyncOperation, op["id"]).raw) == ("erased", None)
         event, words = story(s, lamp)[-1]
         assert (event.kind, event.facts["what"], event.photos, words) == ("recorded", "close", [], {})
 
@@ -294,7 +294,7 @@ def test_words_are_never_cut(engine: Engine, luis: Phone, lamp: str, t: str) -> 
     ]
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
-        assert whole + "!" in (s.get_one(Operation, long["id"]).raw or "")
+        assert whole + "!" in (s.get_one(SyncOperation, long["id"]).raw or "")
         assert story(s, lamp)[-1][1] == {"note": whole}
 
 
@@ -313,7 +313,7 @@ def test_what_cannot_be_kept_as_it_was_meant_is_set_aside(
     op = luis.op(t, luis.job(lamp), **data)
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "quarantined", "why": why}]
     with read_session(engine) as s:
-        assert s.get_one(Operation, op["id"]).raw
+        assert s.get_one(SyncOperation, op["id"]).raw
         assert story(s, lamp)[-1][0].kind == "assign"
 
 
@@ -345,7 +345,7 @@ def test_a_closing_after_the_dispatcher_s_is_looked_at(
     with read_session(engine) as s:
         case = case_of(s, lamp)
         assert (case.state, case.outcome, case.review) == ("closed", "no action", "closed")
-        assert s.get_one(Operation, op["id"]).review == "closed"
+        assert s.get_one(SyncOperation, op["id"]).review == "closed"
 
 
 def test_work_on_a_merged_case_goes_to_its_root(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:
@@ -498,7 +498,7 @@ def test_a_bug_spoils_one_operation_only(
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "assigned"
         assert "note" not in [event.kind for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
-        assert s.get_one(Operation, bad["id"]).raw
+        assert s.get_one(SyncOperation, bad["id"]).raw
         assert events.verify(s) == []
 
 
@@ -525,7 +525,7 @@ def test_an_operation_that_cannot_be_read_is_kept_as_it_came(
         (good["id"], "applied", None),
     ]
     with read_session(engine) as s:
-        assert s.get_one(Operation, bad["id"]).raw
+        assert s.get_one(SyncOperation, bad["id"]).raw
 
 
 def test_quarantine_has_an_end(luis: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -554,7 +554,7 @@ def test_twins_leave_one_row_and_one_effect(app: Flask, engine: Engine, luis: Ph
         results = list(threads.map(send, range(8)))
     assert results == [[{"id": op["id"], "result": "applied"}]] * 8
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 1
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 1
         kinds = [event.kind for event, _ in events.of(s, f"case:{case_of(s, lamp).id}")]
         assert kinds.count("close") == 1
 
@@ -584,7 +584,9 @@ def test_much_that_waited_for_a_sign_in_is_done_beside_the_others(
     assert luis.exchange(luis.op("note", {"ref": ops[0]["case"], "cycle": 1, "version": 1}, words="x"))
     assert by_itself
     with read_session(engine) as s:
-        assert [row.code for row in s.scalars(select(Operation).order_by(Operation.n))][:3] == ["applied"] * 3
+        assert [row.code for row in s.scalars(select(SyncOperation).order_by(SyncOperation.n))][:3] == [
+            "applied"
+        ] * 3
 
 
 def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: str) -> None:
@@ -594,7 +596,7 @@ def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: s
     luis.http.post("/sync/v1/device", headers=OURS)
     assert luis.exchange(op)["auth"] == "login"
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 0
 
 
 def test_the_work_of_a_person_who_was_disabled_waits_for_a_supervisor(
@@ -719,7 +721,7 @@ def test_a_phone_can_tell_that_a_restore_lost_what_was_only_put_by(
     heard = {"epoch": answer["epoch"], "upto": answer["log"]}
     assert "back" not in luis.exchange(heard=heard)
     with transaction(engine) as s:  # and put back, which the server's start shows
-        s.add(Boot(id="again", first_seq=kept + 1, at=clock.tick(minutes=1)))
+        s.add(Epoch(id="again", first_seq=kept + 1, at=clock.tick(minutes=1)))
     answer = luis.exchange(heard=heard)
     assert answer["back"] == kept + 1
     heard = {"epoch": answer["epoch"], "upto": answer["log"]}
@@ -731,12 +733,12 @@ def test_new_work_waits_until_what_a_restore_lost_was_sent_again(
 ) -> None:
     answer = luis.exchange()
     with transaction(engine) as s:
-        s.add(Boot(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
+        s.add(Epoch(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
     op = luis.op("start", luis.job(lamp))
     heard = {"epoch": answer["epoch"], "upto": answer["log"]}
     assert luis.exchange(op, heard=heard)["results"] == [{"id": op["id"], "result": "retry", "why": "back"}]
     with read_session(engine) as s:
-        assert s.get(Operation, op["id"]) is None
+        assert s.get(SyncOperation, op["id"]) is None
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
 
 
@@ -749,7 +751,7 @@ def test_what_nobody_can_read_is_kept_once_although_the_phone_got_another_name(
     luis.device = luis.http.post("/sync/v1/device", headers=OURS).json["device"]
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "quarantined", "why": "unknown_type"}]
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 1
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 1
 
 
 def test_whom_the_city_does_not_know_it_does_not_tell_how_far_its_log_goes(luis: Phone) -> None:

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, select
 from bench._postgres import PostgresServer
 from city.audit import epochs, events
 from city.db import engine as db
-from city.db.models import Boot, Operation
+from city.db.models import Epoch, SyncOperation
 from city.settings import Settings
 from pwa.app import create_app
 from sync import server_epoch
@@ -210,7 +210,7 @@ def test_work_that_a_replaced_database_lost_comes_back(
                 time.sleep(0.05)
 
     with db.read_session(engine) as s:
-        here = set(s.scalars(select(Operation.id)))
+        here = set(s.scalars(select(SyncOperation.id)))
         assert events.verify(s) == []
     told = set[str]().union(*(phone.acknowledged for phone in phones))
     assert len(told) >= len(phones) * (BEFORE + AFTER)
@@ -271,8 +271,10 @@ def test_two_servers_over_one_database_notice_it_both(
             while not phone.exchange():
                 time.sleep(0.05)
     with db.read_session(engine) as s:
-        assert {op for phone in phones for op in phone.acknowledged} <= set(s.scalars(select(Operation.id)))
-        assert s.scalars(select(Boot.first_seq)).all().count(0) == 0, "where it went back to was known"
+        assert {op for phone in phones for op in phone.acknowledged} <= set(
+            s.scalars(select(SyncOperation.id))
+        )
+        assert s.scalars(select(Epoch.first_seq)).all().count(0) == 0, "where it went back to was known"
     another.extensions["cityline"].engine.dispose()
 
 
@@ -306,7 +308,7 @@ def test_who_notices_does_not_wait_for_whoever_waits_for_them(app: Flask, soon: 
     with db.transaction(held.engine) as s:
         notices.start()
         time.sleep(0.2)  # by now it waits for its turn
-        s.scalar(select(Boot.id).limit(1))
+        s.scalar(select(Epoch.id).limit(1))
     notices.join()
     assert held.watch.seen == (1, 0)
 

@@ -27,7 +27,7 @@ from sqlalchemy import Engine, func, select
 
 from city.cases import transitions
 from city.db.engine import read_session, transaction
-from city.db.models import DeclaredPhoto, Device, Operation, Person, Service
+from city.db.models import Device, ExpectedPhoto, Person, Service, SyncOperation
 from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, SUPERVISOR, Refused
 from city.people import accounts
 from city.places.lookup import Place
@@ -162,7 +162,7 @@ def test_an_operation_has_twenty_photos_at_most(engine: Engine, luis: Phone, lam
     op = luis.op("photo", luis.job(lamp), photos=many)
     assert results(luis.exchange(op)) == [("quarantined", "malformed")]
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(DeclaredPhoto)) == 0
+        assert s.scalar(select(func.count()).select_from(ExpectedPhoto)) == 0
 
 
 @pytest.mark.parametrize("named", [None, True, 311, ["26-000001"]])
@@ -172,7 +172,7 @@ def test_what_is_no_number_of_a_case_is_kept_as_none(
     op = luis.op("note", luis.job(lamp), words="Dry.") | {"case": named}
     assert results(luis.exchange(op)) == [("quarantined", "malformed")]
     with read_session(engine) as s:
-        assert s.scalars(select(Operation.case_ref)).one() == ""
+        assert s.scalars(select(SyncOperation.case_ref)).one() == ""
 
 
 def test_nobody_makes_a_code_for_somebody_who_may_more(engine: Engine, app: Flask, clock: Clock) -> None:
@@ -195,12 +195,12 @@ def test_a_closing_that_was_looked_at_closes_nothing_later(
     op = luis.op("close", job, outcome="not found")
     assert results(luis.exchange(op)) == [("recorded", "cancelled")]
     with transaction(engine) as s:
-        review.count_as_done(s, s.get_one(Operation, op["id"]), by=sara, at=clock.tick(minutes=1))
+        review.count_as_done(s, s.get_one(SyncOperation, op["id"]), by=sara, at=clock.tick(minutes=1))
         transitions.reopen(s, case_of(s, lamp), by=DANA, at=clock.tick(minutes=1))
     told = [each for news in luis.exchange()["changes"].values() for each in news["set"]]
     assert {"kind": "result", "ref": op["id"], "id": op["id"], "result": "applied", "why": "counted"} in told
     with transaction(engine) as s, pytest.raises(Refused, match="nothing_to_count"):
-        review.count_as_done(s, s.get_one(Operation, op["id"]), by=sara, at=clock.tick(minutes=1))
+        review.count_as_done(s, s.get_one(SyncOperation, op["id"]), by=sara, at=clock.tick(minutes=1))
     with read_session(engine) as s:
         assert case_of(s, lamp).state != "closed"
 

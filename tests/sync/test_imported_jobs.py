@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from city.audit import events
 from city.config import city_file
 from city.db.engine import read_session, transaction
-from city.db.models import Operation
+from city.db.models import SyncOperation
 from city.imports import mapping
 from city.imports import requests as request_imports
 from city.imports import runs as import_runs
@@ -37,7 +37,7 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
     (gone,) = [row for news in answer["changes"].values() for row in news["gone"]]
     assert gone == {"kind": "job", "ref": "26-000001", "why": "cancelled"}
     with read_session(engine) as s:
-        assert s.scalars(select(Operation.review)).one(), "a person must look at what was done"
+        assert s.scalars(select(SyncOperation.review)).one(), "a person must look at what was done"
         assert events.verify(s) == []
 
     with transaction(engine) as s:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import events
 from city.db.engine import read_session
-from city.db.models import DeclaredPhoto, Event, Operation, Photo
+from city.db.models import Event, ExpectedPhoto, Photo, SyncOperation
 from city.settings import Settings
 from sync import expected_photos, group_commit, protocol, push, uploads
 
@@ -54,7 +54,7 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
     assert all(answer == answers[0] for answer in answers)
     assert {told["result"] for told in answers[0]} == {"applied"}
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == WORK
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == WORK
         kinds = dict(s.execute(select(Event.kind, func.count()).group_by(Event.kind)).all())
         assert (kinds["note"], kinds["close"]) == (WORK - 10, 10)
         assert events.verify(s) == []
@@ -72,7 +72,7 @@ def test_ten_thousand_operations_at_once_are_refused_whole(engine: Engine, luis:
     headers = OURS | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     assert luis.http.post("/sync/v1/exchange", data=packed, headers=headers).status_code == 413
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 0
     assert luis.exchange(*many[:50])["results"][0]["result"] == "applied"
 
 
@@ -146,7 +146,7 @@ def test_a_forged_device_hears_nothing_and_does_nothing(
     assert (answer["auth"], answer["scopes"], answer["changes"], answer["want"]) == ("login", [], {}, [])
     assert answer["results"] == [{"id": op["id"], "result": "retry", "why": "login"}]
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 0
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 0
 
 
 def test_a_crew_hears_nothing_of_another_crews_case(
@@ -220,7 +220,7 @@ def test_a_photo_that_is_finished_twice_at_once_is_one_photo_of_its_case(
     with read_session(engine) as s:
         assert s.scalar(select(func.count(Photo.id)).where(Photo.case_id.is_not(None))) == 1
         assert [event.kind for event, _ in story(s, lamp)].count("photo came") == 1
-        assert s.scalars(select(DeclaredPhoto)).one().photo_id
+        assert s.scalars(select(ExpectedPhoto)).one().photo_id
 
 
 def test_a_photo_that_comes_while_its_work_is_carried_out_reaches_the_case(

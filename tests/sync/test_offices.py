@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from city.audit.events import Actor
 from city.cases import transitions
 from city.db.engine import read_session, transaction
-from city.db.models import Operation, Photo
+from city.db.models import Photo, SyncOperation
 from city.lifecycle import CALL_TAKER, CREW, Refused
 from city.people import accounts
 from city.reports import intake
@@ -87,7 +87,7 @@ def test_what_was_recorded_before_never_closes_it(
         transitions.unassign(s, case_of(s, lamp), by=DANA, at=clock())
     luis.exchange(luis.op("close", {"ref": lamp, "cycle": 1, "version": 1}, outcome="no action"))
     with transaction(engine) as s:
-        row = s.scalars(select(Operation)).one()
+        row = s.scalars(select(SyncOperation)).one()
         assert (row.code, row.review) == (RECORDED, "not_your_job")
         row.case_id = case_of(s, follow_up["ref"]).id
         with pytest.raises(Refused) as refused:

@@ -33,14 +33,14 @@ from city.db.engine import read_session, transaction
 from city.db.models import (
     Address,
     Asset,
-    Boot,
     Case,
-    Crossing,
-    DeclaredPhoto,
     Device,
-    Operation,
+    Epoch,
+    ExpectedPhoto,
+    Intersection,
     Photo,
     Report,
+    SyncOperation,
 )
 from city.lifecycle import DISPATCHER
 from city.people import accounts
@@ -264,7 +264,7 @@ def test_what_a_phone_wrote_beside_its_point_is_an_address_only_where_the_city_k
             lat = 39.6 + north / 111_000
             s.add(Address(label=label, lat=lat, lon=-71.2, cell=""))
         s.add(
-            Crossing(
+            Intersection(
                 label="Tansy Street & Pell Street", lat=39.6005, lon=-71.2,
             )
         )  # fmt: skip
@@ -401,7 +401,7 @@ def test_a_crew_takes_its_closing_back(engine: Engine, luis: Phone, lamp: str, c
         case = case_of(s, lamp)
         assert (case.state, case.closures, case.outcome, case.closed_at) == ("underway", [], None, None)
         assert all(p.ended_at for p in case.pauses)
-        assert s.scalars(select(DeclaredPhoto.case_id)).one() == case.id
+        assert s.scalars(select(ExpectedPhoto.case_id)).one() == case.id
         assert events.verify(s) == []
     luis.upload(picture(), close["photos"][0]["id"])
     again = luis.op("close", luis.job(lamp), outcome="not found")
@@ -481,7 +481,7 @@ def test_a_residents_report_needs_no_account(engine: Engine, nia: Resident) -> N
         [row] = case_of(s, told["to"]).reports
         assert (row.channel, row.lang, len(row.photos)) == ("web", "es", 1)
         assert row.photos[0].stored_at
-        assert told["link"][3:] not in str(s.get_one(Operation, op["id"]).result)
+        assert told["link"][3:] not in str(s.get_one(SyncOperation, op["id"]).result)
     mine = nia.http.get(told["link"], follow_redirects=True)
     assert "Out since Monday." in mine.text
     assert nia.exchange(op)["results"] == [told]
@@ -542,7 +542,7 @@ def test_a_residents_phone_hears_that_the_citys_memory_went_back(
     heard = {"epoch": answer["epoch"], "upto": answer["log"]}
     assert "back" not in nia.exchange(heard=heard)
     with transaction(engine) as s:
-        s.add(Boot(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
+        s.add(Epoch(id="again", first_seq=answer["log"], at=clock.tick(minutes=1)))
     assert nia.exchange(heard=heard)["back"] == answer["log"]
 
 
@@ -565,7 +565,7 @@ def test_too_many_reports_are_refused_before_anything_is_stored(
     more = nia.post(nia.body(report(nia), kept[0]))
     assert (more.status_code, int(more.headers["Retry-After"]) > 3000) == (429, True)
     with read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 10
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 10
     assert nia.post(nia.body(*kept)).status_code == 200  # what is here already costs nothing
     clock.tick(hours=1, seconds=1)
     assert nia.post(nia.body(report(nia))).status_code == 200
@@ -687,7 +687,7 @@ def test_photos_of_what_was_set_aside_go_with_the_report_of_that_name(
     assert nia.piece(shot, 0, b"").status_code == (404 if form_first else 200)
     photos.sweep(engine, held.settings.var, clock.tick(hours=25))
     with read_session(engine) as s:
-        assert (s.scalars(select(Photo.id)).all(), s.scalars(select(DeclaredPhoto.id)).all()) == ([], [])
+        assert (s.scalars(select(Photo.id)).all(), s.scalars(select(ExpectedPhoto.id)).all()) == ([], [])
 
 
 @pytest.mark.parametrize(("t", "many"), [("report", 6), ("note", 1)])
@@ -713,7 +713,7 @@ def test_work_that_is_given_up_brings_no_words_to_an_erased_case(
         assert review.overdue(s, clock.tick(hours=73)) == 1
     assert luis.exchange()["want"] == []
     with read_session(engine) as s:
-        row = s.get_one(Operation, note["id"])
+        row = s.get_one(SyncOperation, note["id"])
         assert (row.code, row.result["why"], row.review, row.raw) == ("recorded", "erased", "erased", None)
         assert "canary" not in str(story(s, number))
 
@@ -728,7 +728,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
     for other in (op | {"data": op["data"] | {"words": "canary"}}, unreadable):
         assert [told["result"] for told in nia.exchange(other)["results"]] == ["quarantined"]
     with read_session(engine) as s:
-        assert sum("canary" in (raw or "") for raw in s.scalars(select(Operation.raw))) == 2
+        assert sum("canary" in (raw or "") for raw in s.scalars(select(SyncOperation.raw))) == 2
     held = app.extensions["cityline"]
     with transaction(engine) as s:
         told = s.scalars(select(Report)).one()
@@ -742,15 +742,15 @@ def test_other_words_under_the_same_id_go_with_the_report(
         at = clock.tick(hours=24 * 40)
         retention.carry_out(engine, held.settings.var, Schedule(words=Period(days=30)), at)
     with read_session(engine) as s:
-        assert list(s.scalars(select(Operation.raw))) == [None, None, None]
-        assert list(s.scalars(select(Operation.review))) == [None, None, None]
+        assert list(s.scalars(select(SyncOperation.raw))) == [None, None, None]
+        assert list(s.scalars(select(SyncOperation.review))) == [None, None, None]
     late = op | {"data": op["data"] | {"words": "canary again"}}
     unreadable = late | {"device_time": "yesterday"}
     for other, why in ((late, "another_body"), (late, "another_body"), (unreadable, "malformed")):
         [told] = nia.exchange(other)["results"]
         assert (told["id"], told["result"], told["why"]) == (op["id"], "quarantined", why)
     with read_session(engine) as s:
-        assert list(s.scalars(select(Operation.raw))) == [None, None, None]
+        assert list(s.scalars(select(SyncOperation.raw))) == [None, None, None]
 
 
 @pytest.mark.parametrize("at_that_moment", [False, True])
@@ -781,8 +781,8 @@ def test_what_a_phone_sends_of_a_form_that_was_erased_is_nothing_any_more(
     assert [(each["result"], each["why"]) for each in answer["results"]] == [("recorded", "erased")]
     assert answer["want"] == []
     with read_session(engine) as s:
-        assert list(s.scalars(select(Operation.raw))) == [None]
-        assert list(s.scalars(select(DeclaredPhoto.id))) == []
+        assert list(s.scalars(select(SyncOperation.raw))) == [None]
+        assert list(s.scalars(select(ExpectedPhoto.id))) == []
 
 
 @pytest.mark.postgresql  # SQLite lets nobody erase while another writes
@@ -830,10 +830,10 @@ def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_whe
     at = clock.tick(hours=24 * 40)
     retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
     with read_session(engine) as s:
-        assert s.get_one(Operation, refused["id"]).code == "quarantined"
-        assert list(s.scalars(select(Operation.raw))) == [None] * 6
-        assert list(s.scalars(select(Operation.review))) == [None] * 6
-        assert list(s.scalars(select(DeclaredPhoto.id))) == []
+        assert s.get_one(SyncOperation, refused["id"]).code == "quarantined"
+        assert list(s.scalars(select(SyncOperation.raw))) == [None] * 6
+        assert list(s.scalars(select(SyncOperation.review))) == [None] * 6
+        assert list(s.scalars(select(ExpectedPhoto.id))) == []
 
 
 def test_phones_that_send_nothing_are_forgotten(

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import events
 from city.db import engine as db
-from city.db.models import Device, EnrolCode, Operation, Photo, Report
+from city.db.models import Device, EnrolCode, Photo, Report, SyncOperation
 from city.operations import backup, dumps, restore
 from city.people import accounts
 from city.photos import photos, storage
@@ -104,7 +104,7 @@ def test_a_hundred_operations_since_the_backup_come_back(
     assert told(engine, numbers) == before
     with db.read_session(engine) as s:
         assert events.verify(s) == []
-        assert s.scalar(select(func.count()).select_from(Operation)) == 5 * (CASES + 1)
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 5 * (CASES + 1)
         stored = list(s.scalars(select(Photo)))
         assert len(stored) == 2 * (CASES + 1)
         for photo in stored:
@@ -189,7 +189,7 @@ def test_what_was_erased_since_the_backup_does_not_come_back_from_its_phone(
     assert (told_now, answer["want"]) == ([("recorded", "erased")], [])
     with db.read_session(engine) as s:
         assert list(s.scalars(select(Report.words))) == ["Before"]
-        assert set(s.scalars(select(Operation.raw))) == {None}
+        assert set(s.scalars(select(SyncOperation.raw))) == {None}
         assert review.count(s) == 1
     assert nia.exchange(told_once)["results"] == answer["results"]
     again.extensions["cityline"].engine.dispose()

@@ -12,7 +12,7 @@ from city.audit import events
 from city.cases import transitions
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import read_session, transaction
-from city.db.models import DeclaredPhoto, FeedRow, Operation
+from city.db.models import ExpectedPhoto, SyncFeedRow, SyncOperation
 from city.privacy import retention
 from city.settings import Settings
 from sync import compaction
@@ -55,7 +55,7 @@ def test_a_phone_that_was_away_for_too_long_begins_anew(
     with transaction(engine) as s:
         assert compaction.drop_tombstones(s, clock.tick(days=10)) == 1
     with read_session(engine) as s:
-        assert list(s.scalars(select(FeedRow.ref))) == [other]
+        assert list(s.scalars(select(SyncFeedRow.ref))) == [other]
     answer = luis.exchange(cursors=old)
     scope = answer["reset"][0]
     assert [job["ref"] for job in answer["changes"][scope]["set"]] == [other]
@@ -95,12 +95,12 @@ def test_an_old_operation_is_still_known_and_changes_nothing(
         assert compaction.compact(s, clock.tick(days=11)) == 1
         assert compaction.compact(s, clock()) == 0
     with read_session(engine) as s:
-        row = s.get_one(Operation, op["id"])
+        row = s.get_one(SyncOperation, op["id"])
         assert (row.result, row.raw, row.case_id, row.case_ref) == (
             {"id": op["id"], "result": "applied"}, None, None, "",
         )  # fmt: skip
-        assert s.scalar(select(func.count()).select_from(DeclaredPhoto)) == 0
-        assert s.get_one(Operation, kept["id"]).raw
+        assert s.scalar(select(func.count()).select_from(ExpectedPhoto)) == 0
+        assert s.get_one(SyncOperation, kept["id"]).raw
         version = case_of(s, lamp).version
     assert luis.exchange(op)["results"] == [{"id": op["id"], "result": "applied"}]
     assert luis.exchange(op | {"n": 99})["results"][0]["why"] == "another_body"

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.cases import board_index, locks
 from city.db.engine import read_session, transaction
-from city.db.models import Clock as ClockRow
 from city.db.models import Event
+from city.db.models import EventSequence as ClockRow
 from sync import group_commit, protocol, push
 from sync.protocol import Operation
 

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.cases import board_index, transitions
 from city.db.engine import read_session, transaction
-from city.db.models import Case, Device, FeedRow, Operation
-from city.db.models import Clock as ClockRow
+from city.db.models import Case, Device, SyncFeedRow, SyncOperation
+from city.db.models import EventSequence as ClockRow
 from city.settings import Settings
 from sync import devices, expected_photos, group_commit, operations, pull, push, routes
 
@@ -112,7 +112,9 @@ def test_many_are_told_what_each_alone_would_hear(engine: Engine, luis: Phone, c
         engine, numbers["Lights 2"][0], transitions.assign, clock, crew="Lights 1"
     )  # gone from the other
     with read_session(engine) as s:
-        seqs = list(s.scalars(select(FeedRow.seq).where(FeedRow.scope == "crew:1").order_by(FeedRow.seq)))
+        seqs = list(
+            s.scalars(select(SyncFeedRow.seq).where(SyncFeedRow.scope == "crew:1").order_by(SyncFeedRow.seq))
+        )
         now = s.scalar(select(ClockRow.n)) or 0
         readers = [
             pull.Reader(
@@ -133,10 +135,12 @@ def test_many_are_told_what_each_alone_would_hear(engine: Engine, luis: Phone, c
     assert any(news["gone"] for news in heard)
 
 
-def feed(s: Session, rows: int, scopes: int) -> list[FeedRow]:
+def feed(s: Session, rows: int, scopes: int) -> list[SyncFeedRow]:
     """Rows of `crew:0` and on by turns, every third of a scope for what is there no more."""
     made = [
-        FeedRow(scope=f"crew:{n % scopes}", kind="job", ref=f"X-{n}", seq=n + 1, present=n // scopes % 3 != 0)
+        SyncFeedRow(
+            scope=f"crew:{n % scopes}", kind="job", ref=f"X-{n}", seq=n + 1, present=n // scopes % 3 != 0
+        )
         for n in range(rows)
     ]
     s.add_all(made)
@@ -385,7 +389,7 @@ def test_two_tabs_that_bring_the_same_work_in_one_transaction(
     answers = [each.result(60).json for each in given]
     assert [answer["results"] for answer in answers] == [[{"id": op["id"], "result": "applied"}]] * 2
     with transaction(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Operation)) == 1
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 1
         assert [event.kind for event, _ in story(s, op["case"])].count("close") == 1
     assert luis.exchange()["auth"] == "ok"
 
@@ -457,7 +461,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
     assert of_toni.result(60)["results"][0]["result"] == "applied"
     assert [record.levelname for record in caplog.records if record.name == "sync.push"] == ["ERROR"]
     with read_session(engine) as s:
-        assert s.get_one(Operation, bad["id"]).raw
+        assert s.get_one(SyncOperation, bad["id"]).raw
         assert [event.kind for event, _ in story(s, worse)].count("note") == 0
         assert (events.verify(s), board_index.differences(s)) == ([], [])
 

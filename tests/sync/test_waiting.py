@@ -29,7 +29,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, queries, transitions
 from city.db.engine import read_session, transaction
-from city.db.models import DeclaredPhoto, Device, Operation, Person, Photo, Session
+from city.db.models import Device, ExpectedPhoto, Person, Photo, Session, SyncOperation
 from city.lifecycle import SUPERVISOR
 from city.people import accounts, sessions
 from city.photos import photos, processing
@@ -125,9 +125,9 @@ def test_no_phone_is_asked_for_more_photos_than_fit_into_an_answer(
         photos[phone.device] = told["id"]
     most = expected_photos.MOST_WANTED
     with transaction(engine) as s:
-        row = s.scalars(select(DeclaredPhoto).where(DeclaredPhoto.device_id == luis.device)).one()
+        row = s.scalars(select(ExpectedPhoto).where(ExpectedPhoto.device_id == luis.device)).one()
         s.add_all(
-            DeclaredPhoto(
+            ExpectedPhoto(
                 operation_id=row.operation_id, id=f"photo {n:04}", device_id=luis.device, sha256="0" * 64,
                 bytes=1, position=n, declared_at=row.declared_at,
             )
@@ -222,7 +222,7 @@ def test_a_photo_that_comes_while_others_are_doubted_is_not_called_late(
     coming.join()
     assert marked == (1 if engine.dialect.name == "postgresql" else 2)
     with read_session(engine) as s:
-        rows = {row.id: row for row in s.scalars(select(DeclaredPhoto))}
+        rows = {row.id: row for row in s.scalars(select(ExpectedPhoto))}
         assert (rows[late["id"]].fault, rows[missing["id"]].fault) == (None, "late")
         assert rows[late["id"]].photo_id
         if marked == 1:
@@ -337,13 +337,13 @@ def test_what_followed_on_work_that_was_put_away_waits_for_what_that_followed_on
     before = luis.op("note", job, words="Ladder.", prev=away["id"])
     assert results(luis.exchange(before)) == [("held", "prev")]
     with transaction(engine) as s:
-        assert review.dismiss(s, s.get_one(Operation, away["id"]), by=SARA, at=clock())
+        assert review.dismiss(s, s.get_one(SyncOperation, away["id"]), by=SARA, at=clock())
     after = luis.op("close", job, outcome="not found", prev=away["id"])
     answer = luis.exchange(after)
     assert results(answer) == [("held", "prev")]
     assert (before["id"], "held") in changed(answer)
     with transaction(engine) as s:
-        review.release(s, s.get_one(Operation, pause["id"]), by=SARA, at=clock())
+        review.release(s, s.get_one(SyncOperation, pause["id"]), by=SARA, at=clock())
     assert {(before["id"], "applied"), (after["id"], "applied")} <= set(changed(luis.exchange()))
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "closed"
@@ -359,12 +359,12 @@ def test_what_was_held_for_work_that_is_put_away_goes_on(
     answer = luis.exchange(closing, note)
     assert (results(answer), len(answer["want"])) == ([("deposited", "author"), ("held", "prev")], 1)
     with transaction(engine) as s:
-        assert review.dismiss(s, s.get_one(Operation, closing["id"]), by=SARA, at=clock())
+        assert review.dismiss(s, s.get_one(SyncOperation, closing["id"]), by=SARA, at=clock())
     answer = luis.exchange()
     told = [(closing["id"], "recorded"), (note["id"], "recorded")]
     assert (sorted(changed(answer)), answer["want"]) == (sorted(told), [])
     with read_session(engine) as s:
-        raws = s.scalars(select(Operation.raw).order_by(Operation.n)).all()
+        raws = s.scalars(select(SyncOperation.raw).order_by(SyncOperation.n)).all()
     assert [raw is None for raw in raws] == [True, False]  # the note is yet to be looked at
 
 
@@ -380,7 +380,7 @@ def test_nothing_waits_for_work_that_is_put_away_at_that_moment(
     answers: list[dict[str, Any]] = []
     phone = threading.Thread(target=lambda: answers.append(luis.exchange(note)))
     with transaction(engine) as s:
-        row = s.get_one(Operation, closing["id"], with_for_update=True)
+        row = s.get_one(SyncOperation, closing["id"], with_for_update=True)
         assert review.dismiss(s, row, by=SARA, at=clock())
         s.flush()
         phone.start()
@@ -412,7 +412,7 @@ def test_what_is_done_at_that_moment_is_not_given_up(
     looks.join()
     assert brought == [0]
     with read_session(engine) as s:
-        row = s.get_one(Operation, closing["id"])
+        row = s.get_one(SyncOperation, closing["id"])
         assert (row.code, row.review, case_of(s, lamp).state) == ("applied", None, "closed")
 
 
@@ -436,7 +436,10 @@ def test_what_is_done_at_that_moment_is_taken_back_as_work_that_was_done(
     phone.join()
     assert results(answers[0]) == [("applied", None)]
     with read_session(engine) as s:
-        assert (s.get_one(Operation, closing["id"]).code, case_of(s, lamp).state) == ("applied", "underway")
+        assert (s.get_one(SyncOperation, closing["id"]).code, case_of(s, lamp).state) == (
+            "applied",
+            "underway",
+        )
 
 
 def test_who_sees_to_work_waits_for_its_case_first_as_phones_do(
@@ -540,7 +543,7 @@ def test_a_photo_that_is_none_goes_to_review(engine: Engine, luis: Phone, lamp: 
     luis.exchange(luis.op("photo", luis.job(lamp), photos=[photo]))
     assert luis.piece(photo, 0, data).status_code == 422
     with read_session(engine) as s:
-        assert s.scalars(select(DeclaredPhoto.fault)).one() == "not_a_photo"
+        assert s.scalars(select(ExpectedPhoto.fault)).one() == "not_a_photo"
         assert case_of(s, lamp).review == "photo"
     assert luis.exchange()["want"] == []
 
@@ -575,7 +578,7 @@ def test_a_declared_photo_is_kept_however_long_its_operation_waits(
     luis.upload(picture(), op["photos"][0]["id"])
     photos.sweep(engine, settings.var, clock.tick(hours=30))
     with transaction(engine) as s:
-        review.release(s, s.get_one(Operation, op["id"]), by=SARA, at=clock())
+        review.release(s, s.get_one(SyncOperation, op["id"]), by=SARA, at=clock())
     with read_session(engine) as s:
         assert case_of(s, lamp).state == "closed"
         assert s.scalars(select(Photo.closure_id)).one() == case_of(s, lamp).closures[-1].id
@@ -629,7 +632,7 @@ def test_held_work_waits_on_while_what_it_follows_on_waits_for_a_supervisor(
     assert results(luis.exchange(start, note)) == [("deposited", "author"), ("held", "prev")]
     with transaction(engine) as s:
         assert review.overdue(s, clock.tick(hours=73)) == 0
-        review.release(s, s.get_one(Operation, start["id"]), by=SARA, at=clock())
+        review.release(s, s.get_one(SyncOperation, start["id"]), by=SARA, at=clock())
     assert sorted(changed(luis.exchange())) == sorted([(start["id"], "applied"), (note["id"], "applied")])
 
 
@@ -671,7 +674,7 @@ def test_what_a_phone_and_its_copy_count_alike_is_done_in_one_order_on_every_dat
     luis.sign_in(person(engine, "luis@city.test"))
     luis.exchange()
     with read_session(engine) as s:
-        assert [s.get_one(Operation, op["id"]).code for op in (closing, start)] == ["applied", "recorded"]
+        assert [s.get_one(SyncOperation, op["id"]).code for op in (closing, start)] == ["applied", "recorded"]
 
 
 def test_somebody_elses_sign_in_does_nobodys_deposits(
@@ -685,7 +688,7 @@ def test_somebody_elses_sign_in_does_nobodys_deposits(
     luis.http.post("/sync/v1/device", headers=OURS)
     luis.exchange()
     with read_session(engine) as s:
-        assert s.get_one(Operation, op["id"]).code == "deposited"
+        assert s.get_one(SyncOperation, op["id"]).code == "deposited"
         assert case_of(s, lamp).state == "assigned"
 
 
@@ -717,7 +720,7 @@ def test_only_a_supervisor_releases_and_the_table_still_decides(
     luis.exchange(op)
     dispatch(engine, lamp, transitions.cancel, clock, reason="test")
     with transaction(engine) as s:
-        row = s.get_one(Operation, op["id"])
+        row = s.get_one(SyncOperation, op["id"])
         with pytest.raises(Exception, match="not_allowed"):
             review.release(s, row, by=DANA, at=clock())
         review.release(s, row, by=SARA, at=clock())
@@ -752,7 +755,7 @@ def test_a_revoked_phone_hears_nothing_and_its_work_is_marked(
     luis.upload(picture(), op["photos"][0]["id"])
     assert luis.piece(declare(picture(9)), 0, picture(9)).status_code == 401
     with read_session(engine) as s:
-        assert s.get_one(Operation, op["id"]).review == "revoked"
+        assert s.get_one(SyncOperation, op["id"]).review == "revoked"
         assert case_of(s, lamp).state == "assigned"
 
 

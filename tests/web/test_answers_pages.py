@@ -14,7 +14,7 @@ from wording import resident, shown
 
 from city.answers import articles
 from city.answers.articles import Draft, Text
-from city.db.models import AnswerText, Unanswered
+from city.db.models import ArticleText, FailedSearch
 from pwa.web import markdown
 
 NASTY = """
@@ -50,13 +50,13 @@ def knowing(app: Flask, town: Town) -> Town:
             draft = Draft("clerk", topic, date(2027, 1, 1), texts, services)
             articles.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
         # No editor takes it any more; a database of another program may hold it all the same.
-        scene.s.execute(update(AnswerText).where(AnswerText.title == "A nasty one").values(body=NASTY))
+        scene.s.execute(update(ArticleText).where(ArticleText.title == "A nasty one").values(body=NASTY))
     return town
 
 
 def heard(town: Town) -> list[tuple[str, int, int | None]]:
     with town.looking() as scene:
-        rows = scene.s.execute(select(Unanswered.words, Unanswered.asked, Unanswered.answer_id))
+        rows = scene.s.execute(select(FailedSearch.words, FailedSearch.asked, FailedSearch.answer_id))
         return sorted((words, asked, answer_id) for words, asked, answer_id in rows)
 
 

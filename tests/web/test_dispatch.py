@@ -17,7 +17,7 @@ from wording import city, shared, shown, staff
 
 from city.board.queries import ROWS
 from city.cases import queries, sla, sla_sweep, transitions
-from city.db.models import Photo, ToldApart
+from city.db.models import NotDuplicate, Photo
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
 from city.people import accounts, sessions
 from pwa.web import formatting
@@ -630,7 +630,7 @@ class TestMerging:
         answer = post(f"/dispatch/cases/{lamp}/apart", other=lamp if other == "itself" else other)
         assert answer.status_code == 422
         with town.looking() as scene:
-            assert not list(scene.s.scalars(select(ToldApart)))
+            assert not list(scene.s.scalars(select(NotDuplicate)))
 
     def test_two_crews_at_work_are_a_question(
         self, board: FlaskClient, town: Town, post: Callable[..., TestResponse]

@@ -11,7 +11,7 @@ from werkzeug.routing import Rule
 from wording import resident
 
 from city.cases import transitions
-from city.db.models import DeclaredPhoto, Device, Operation, Report, Service
+from city.db.models import Device, ExpectedPhoto, Report, Service, SyncOperation
 from city.opendata import editions
 from city.photos import photos, storage
 from city.reports import intake
@@ -215,7 +215,7 @@ def test_a_strangers_photo_is_nobodys_until_it_is_sent(
         device = Device(id="d", token_hash="h", enrolled_at=town.now, seen_at=town.now)
         scene.s.add(device)
         scene.s.flush()
-        operation = Operation(
+        operation = SyncOperation(
             id="o", device_id="d", n=1, t="report", case_ref="", body_hash="b", result={}, raw="{}",
             review="author", received_at=town.now,
         )  # fmt: skip
@@ -226,7 +226,7 @@ def test_a_strangers_photo_is_nobodys_until_it_is_sent(
         )
         scene.s.flush()
         scene.s.add(
-            DeclaredPhoto(
+            ExpectedPhoto(
                 operation_id="o", id="2", device_id="d", sha256="x", bytes=1, position=0,
                 declared_at=town.now, photo_id=declared.id,
             )

@@ -12,7 +12,7 @@ from wording import resident, shared, shown, staff
 
 from city.cases import legal_holds, transitions
 from city.config.retention_schedule import Period, Schedule
-from city.db.models import Hold
+from city.db.models import LegalHold
 from city.privacy import retention
 
 REASON = "Records request 26-118, Doe against the city"
@@ -47,7 +47,7 @@ def test_a_hold_of_after_a_restore_says_that_its_reason_was_lost(
     town: Town, lamp: str, log_in: Callable[[str], FlaskClient]
 ) -> None:
     with town.at_work() as scene:
-        scene.s.add(Hold(case_id=scene.case(lamp).id, reason="", placed_at=town.now))
+        scene.s.add(LegalHold(case_id=scene.case(lamp).id, reason="", placed_at=town.now))
     browser = log_in("manager")
     for url in ("/admin/records", f"/dispatch/cases/{lamp}"):
         assert staff.HOLD_REASON_LOST in html_of(browser.get(url))
@@ -138,7 +138,7 @@ def test_it_asks_no_more_of_the_database_for_many_holds_than_for_one(
         browser.get("/admin/records")
     with town.at_work() as scene:
         for _ in range(10):
-            scene.s.add(Hold(case_id=scene.report().case.id, reason=REASON, placed_at=town.now))
+            scene.s.add(LegalHold(case_id=scene.report().case.id, reason=REASON, placed_at=town.now))
     with counted(app) as many:
         browser.get("/admin/records")
     assert len(many) == len(few) <= 6

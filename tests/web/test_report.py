@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from wording import resident, shared, shown, staff
 
-from city.db.models import Address, Asset, Case, Event, Photo, Report, Try
+from city.db.models import Address, Asset, Case, Event, Photo, RateLimitHit, Report
 from city.photos import photos, processing
 
 
@@ -107,7 +107,7 @@ def test_a_browser_that_lost_the_answer_is_still_led_to_its_receipt(
     assert post().headers["Location"] == lost.headers["Location"]
     client.delete_cookie("cl_report_26-000001-A")
     with town.at_work() as scene:
-        scene.s.query(Try).delete()  # an hour later
+        scene.s.query(RateLimitHit).delete()  # an hour later
     later = post()
     assert (later.status_code, resident.FIRST_REPORT_SENT(number="26-000001-A") in later.text) == (422, True)
     assert count(town, Report) == 1

@@ -12,7 +12,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from city.cases import queries
-from city.db.models import ApiKey, Crew, CrewMember, Department, ImportRun, Message, Person, Policy, Webhook
+from city.db.models import (
+    ApiKey,
+    CityVersion,
+    Crew,
+    CrewMember,
+    Department,
+    ImportRun,
+    Message,
+    Person,
+    Webhook,
+)
 from city.imports import runs as imports_runs
 from city.lifecycle import Refused
 from city.notifications import outbox, webhooks
@@ -171,13 +181,13 @@ def revoke_key(number: int) -> Response:
 def city_file() -> Response:
     """The versions of the city file, the newest first, each with what it changed."""
     with access.reading() as s:
-        rows = list(s.scalars(select(Policy).order_by(Policy.number.desc()).limit(MOST)))
+        rows = list(s.scalars(select(CityVersion).order_by(CityVersion.number.desc()).limit(MOST)))
         names = queries.names(s, [row.applied_by for row in rows])
         return render(
             "admin/city_file.html",
             rows=rows,
             names=names,
-            total=s.scalar(select(func.count()).select_from(Policy)) or 0,
+            total=s.scalar(select(func.count()).select_from(CityVersion)) or 0,
         )
 
 

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from city.answers import articles, unanswered
 from city.answers import search as article_search
 from city.answers.articles import Draft, Heading, Text, Version
-from city.db.models import Answer
+from city.db.models import Article
 from city.lifecycle import Refused
 from city.people import accounts
 from pwa.web import access, errors, forms, localization, markdown
@@ -184,7 +184,7 @@ def _fitting(s: Session, words: str) -> list[Heading]:
 
 
 def _form(
-    answer: Answer | None, typed: Typed, refused: Refused | None = None, *, preview: bool = False
+    answer: Article | None, typed: Typed, refused: Refused | None = None, *, preview: bool = False
 ) -> Response:
     """The form as far as it is filled in; refused with 422. A conflict shows what was changed meanwhile."""
     with access.reading() as s:
@@ -225,7 +225,7 @@ def _written(form: MultiDict[str, str]) -> Iterable[str]:
     return dict.fromkeys((*_languages(), *others))
 
 
-def _now(s: Session, answer: Answer) -> Typed:
+def _now(s: Session, answer: Article) -> Typed:
     told = articles.texts(s, answer)
     texts = {lang: told.get(lang, Text("", "", "")) for lang in dict.fromkeys((*_languages(), *told))}
     return Typed(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city.answers import articles, unanswered
 from city.answers import search as article_search
-from city.db.models import Answer, Service
+from city.db.models import Article, Service
 from pwa.web import access, localization, markdown
 from pwa.web.fragments import go, is_fragment, render
 
@@ -98,7 +98,7 @@ def vote(slug: str) -> Response:
     return response
 
 
-def _published(s: Session, slug: str) -> Answer:
+def _published(s: Session, slug: str) -> Article:
     found = access.or_404(articles.by_slug(s, slug))
     return access.or_404(found if found.state == articles.PUBLISHED else None)
 
@@ -112,13 +112,13 @@ def _about_trash(found: list[article_search.Found]) -> bool:
     return bool(found and access.here().city.collection.zones) and found[0].topic_code == TRASH
 
 
-def _services(s: Session, answer: Answer) -> list[Service]:
+def _services(s: Session, answer: Article) -> list[Service]:
     """What a resident can report about it."""
     known = {service.code for service in access.here().city.for_residents}
     return [service for service in articles.services_of(s, answer) if service.code in known]
 
 
-def _ballot(answer: Answer) -> str:
+def _ballot(answer: Article) -> str:
     return f"{answer.id}.{answer.version}"
 
 

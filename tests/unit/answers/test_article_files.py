@@ -12,7 +12,7 @@ from city.answers import article_files, articles
 from city.audit import events
 from city.config import city_file
 from city.config import versions as config_versions
-from city.db.models import Answer
+from city.db.models import Article
 from city.imports.readers import Outcome, TooManyRejected, Unusable
 from city.people import accounts
 from pwa.cli.main import cli
@@ -91,7 +91,7 @@ def test_what_was_retired_here_stays_so(city: Town, tmp_path: Path) -> None:
     take(city, path)
     with city.at_work() as scene:
         tax = articles.by_slug(scene.s, "pay-tax")
-        assert isinstance(tax, Answer)
+        assert isinstance(tax, Article)
         articles.retire(scene.s, tax, by=scene.actor("manager"), at=city.now)
     outcome = take(city, path)
     assert (outcome.imported, outcome.unchanged) == (0, 2)

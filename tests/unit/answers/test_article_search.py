@@ -15,7 +15,7 @@ from city.answers import search as article_search
 from city.answers.articles import Draft, Text
 from city.config import city_file
 from city.config import versions as config_versions
-from city.db.models import Answer, AnswerWords
+from city.db.models import Article, ArticleWords
 from city.people import contacts
 from city.people.contacts import Conversation
 
@@ -157,10 +157,10 @@ def test_the_row_that_a_migration_fills_is_the_one_that_is_written(desk: Town) -
     migration: dict[str, object] = {"__name__": "migration"}
     exec(compile(source, "0031", "exec"), migration)
     with desk.at_work() as scene:
-        rows = select(AnswerWords.answer_id, AnswerWords.lang, AnswerWords.stems, AnswerWords.words)
-        rows = rows.order_by(AnswerWords.answer_id, AnswerWords.lang)
+        rows = select(ArticleWords.answer_id, ArticleWords.lang, ArticleWords.stems, ArticleWords.words)
+        rows = rows.order_by(ArticleWords.answer_id, ArticleWords.lang)
         written = scene.s.execute(rows).all()
-        scene.s.query(AnswerWords).delete()
-        migration["_fill"](scene.s.connection(), AnswerWords.__table__)  # type: ignore[operator]
+        scene.s.query(ArticleWords).delete()
+        migration["_fill"](scene.s.connection(), ArticleWords.__table__)  # type: ignore[operator]
         assert scene.s.execute(rows).all() == written
-        assert len(written) == 2 * len(list(scene.s.scalars(select(Answer.id))))
+        assert len(written) == 2 * len(list(scene.s.scalars(select(Article.id))))

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from city.answers import articles
 from city.answers.articles import Draft, Text
 from city.audit import events
-from city.db.models import Answer, Topic
+from city.db.models import Article, Topic
 from city.lifecycle import Refused
 
 ENGLISH = Text("Pay your tax", "Twice a year: **January** and July.", "You pay in January and in July.")
@@ -49,13 +49,13 @@ def test_a_published_answer_is_read_in_every_language(town: Town) -> None:
 def test_a_revision_is_a_version_and_a_line_and_the_old_words_stay(town: Town) -> None:
     answer_id = published(town)
     with town.at_work() as scene:
-        answer = scene.s.get_one(Answer, answer_id)
+        answer = scene.s.get_one(Article, answer_id)
         draft = replace(DRAFT, texts={"en": LATER, "es": SPANISH}, review_on=date(2027, 6, 1))
         at = town.now + timedelta(days=1)
         assert articles.revise(scene.s, answer, draft, seen=1, by=scene.actor("call-taker"), at=at)
         assert not articles.revise(scene.s, answer, draft, seen=2, by=scene.actor("call-taker"), at=at)
     with town.looking() as scene:
-        answer = scene.s.get_one(Answer, answer_id)
+        answer = scene.s.get_one(Article, answer_id)
         assert (answer.version, answer.review_on) == (2, date(2027, 6, 1))
         assert articles.texts(scene.s, answer)["en"] == LATER
         assert articles.texts(scene.s, answer, 1)["en"] == ENGLISH
@@ -73,14 +73,14 @@ def test_who_edits_what_somebody_else_changed_meanwhile_is_told(town: Town) -> N
 
     def revise(text: Text) -> None:
         with town.at_work() as scene:
-            answer, draft = scene.s.get_one(Answer, answer_id), replace(DRAFT, texts={"en": text})
+            answer, draft = scene.s.get_one(Article, answer_id), replace(DRAFT, texts={"en": text})
             articles.revise(scene.s, answer, draft, seen=1, by=scene.actor("manager"), at=town.now)
 
     revise(LATER)
     with pytest.raises(Refused, match="changed_meanwhile"):
         revise(replace(ENGLISH, title="Taxes"))
     with town.looking() as scene:
-        assert articles.texts(scene.s, scene.s.get_one(Answer, answer_id)) == {"en": LATER}
+        assert articles.texts(scene.s, scene.s.get_one(Article, answer_id)) == {"en": LATER}
 
 
 def test_of_two_who_revise_in_one_moment_one_is_told(town: Town) -> None:
@@ -88,7 +88,7 @@ def test_of_two_who_revise_in_one_moment_one_is_told(town: Town) -> None:
 
     def revise(text: Text) -> str:
         with town.at_work() as scene:
-            answer, draft = scene.s.get_one(Answer, answer_id), replace(DRAFT, texts={"en": text})
+            answer, draft = scene.s.get_one(Article, answer_id), replace(DRAFT, texts={"en": text})
             if town.engine.dialect.name == "postgresql":  # SQLite lets them in one after the other
                 together.wait()
             try:
@@ -101,14 +101,14 @@ def test_of_two_who_revise_in_one_moment_one_is_told(town: Town) -> None:
         told = pool.map(revise, (LATER, replace(ENGLISH, title="Taxes")))
         assert sorted(told) == ["changed_meanwhile", "revised"]
     with town.looking() as scene:
-        assert scene.s.get_one(Answer, answer_id).version == 2
+        assert scene.s.get_one(Article, answer_id).version == 2
         assert events.verify(scene.s) == []
 
 
 def test_a_retired_answer_is_shown_no_more_until_it_is_revised(town: Town) -> None:
     answer_id = published(town)
     with town.at_work() as scene:
-        answer, by = scene.s.get_one(Answer, answer_id), scene.actor("manager")
+        answer, by = scene.s.get_one(Article, answer_id), scene.actor("manager")
         assert articles.retire(scene.s, answer, by=by, at=town.now)
         assert not articles.retire(scene.s, answer, by=by, at=town.now)
         assert articles.published(scene.s) == []
@@ -145,7 +145,7 @@ def test_a_faulty_draft_is_refused_and_leaves_nothing(town: Town) -> None:
         with pytest.raises(Refused, match=code), town.at_work() as scene:
             articles.publish(scene.s, slug, draft, by=scene.actor("manager"), at=town.now)
     with town.looking() as scene:
-        assert scene.s.scalar(select(func.count()).select_from(Answer)) == 1
+        assert scene.s.scalar(select(func.count()).select_from(Article)) == 1
         assert events.verify(scene.s) == []
 
 

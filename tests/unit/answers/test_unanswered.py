@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from city.answers import articles, unanswered
 from city.answers.articles import Draft, Text
-from city.db.models import Topic, Unanswered
+from city.db.models import FailedSearch, Topic
 from city.lifecycle import Refused
 
 
@@ -78,7 +78,7 @@ def test_a_department_sees_what_its_answers_did_not_help_with_and_what_nobody_an
 def test_what_an_owner_has_seen_to_is_listed_again_only_when_it_is_asked_again(town: Town) -> None:
     ask(town, "zoo")
     with town.at_work() as scene:
-        number = scene.s.scalars(select(Unanswered.id)).one()
+        number = scene.s.scalars(select(FailedSearch.id)).one()
         assert unanswered.resolve(scene.s, number, by=scene.actor("manager"), at=town.now)
         assert not unanswered.resolve(scene.s, number, by=scene.actor("manager"), at=town.now)
     assert listed(town) == []
@@ -111,8 +111,8 @@ def test_a_program_that_asks_nonsense_pushes_out_the_oldest_and_no_more(
     for n in range(5):
         ask(town, f"nonsense number {n}", days=n)
     with town.looking() as scene:
-        assert scene.s.scalar(select(func.count()).select_from(Unanswered)) == 3
-        assert set(scene.s.scalars(select(Unanswered.words))) == {f"nonsense number {n}" for n in (2, 3, 4)}
+        assert scene.s.scalar(select(func.count()).select_from(FailedSearch)) == 3
+        assert set(scene.s.scalars(select(FailedSearch.words))) == {f"nonsense number {n}" for n in (2, 3, 4)}
 
 
 def test_what_many_asked_outlasts_nonsense(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_what_many_asked_outlasts_nonsense(town: Town, monkeypatch: pytest.Monke
     for n in range(1, 6):
         ask(town, f"nonsense number {n}", days=n)
     with town.looking() as scene:
-        kept = set(scene.s.scalars(select(Unanswered.words)))
+        kept = set(scene.s.scalars(select(FailedSearch.words)))
         assert kept == {"where is the zoo", "nonsense number 4", "nonsense number 5"}
 
 

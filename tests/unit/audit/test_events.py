@@ -15,7 +15,7 @@ from city.audit import events
 from city.audit.events import GENESIS, chained
 from city.cases import transitions
 from city.db import engine as db
-from city.db.models import Base, Clock, Event, EventDetail, Head
+from city.db.models import Base, ChainTip, Event, EventDetail, EventSequence
 from city.photos import photos, storage
 from city.reports import intake
 from city.settings import Settings
@@ -76,7 +76,9 @@ def rewrite(connection: Connection, subject: str, n: int) -> None:
             .where(Event.__table__.c.seq == event.seq)
             .values(kind=event.kind, prev=event.prev, hash=prev)
         )
-    connection.execute(Head.__table__.update().where(Head.__table__.c.subject == subject).values(hash=prev))
+    connection.execute(
+        ChainTip.__table__.update().where(ChainTip.__table__.c.subject == subject).values(hash=prev)
+    )
 
 
 def test_a_log_left_alone_is_whole(town: Town) -> None:
@@ -234,7 +236,7 @@ def test_seq_follows_the_clock_and_the_clock_moves_only_with_the_log(town: Town)
     with town.looking() as scene:
         seqs = list(scene.s.scalars(select(Event.seq).order_by(Event.seq)))
         assert seqs == sorted(set(seqs))
-        assert seqs[-1] <= (scene.s.scalar(select(Clock.n)) or 0)
+        assert seqs[-1] <= (scene.s.scalar(select(EventSequence.n)) or 0)
 
 
 def everything(engine: Engine) -> str:

@@ -16,7 +16,7 @@ from city.board import queries as board_queries
 from city.board.changes import Stand
 from city.board.queries import View
 from city.cases import batches, priorities, tags, transitions
-from city.db.models import Area, Clock
+from city.db.models import Area, EventSequence
 from city.imports import runs as import_runs
 from city.lifecycle import Refused
 from city.places.areas import KINDS
@@ -148,7 +148,7 @@ def test_a_list_that_hears_every_change_holds_what_a_list_read_anew_holds(town: 
                 shown[view] = shown[view] - gone | set(told.fresh)
                 there = board_queries.queue(scene.s, view, now=town.now).rows
                 assert shown[view] == {case.number for case in there}, view
-            heard = scene.s.scalar(select(Clock.n)) or 0
+            heard = scene.s.scalar(select(EventSequence.n)) or 0
 
 
 def test_what_moves_within_a_list_is_not_new_in_it(town: Town) -> None:
@@ -158,7 +158,7 @@ def test_what_moves_within_a_list_is_not_new_in_it(town: Town) -> None:
         number = case.number
         transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
-        heard = scene.s.scalar(select(Clock.n)) or 0
+        heard = scene.s.scalar(select(EventSequence.n)) or 0
     with town.at_work() as scene:
         transitions.start(scene.s, scene.case(number), by=rosa, at=town.now)
     with town.looking() as scene:
@@ -173,7 +173,7 @@ def test_what_moves_within_a_list_is_not_new_in_it(town: Town) -> None:
 def test_a_list_is_read_anew_when_an_import_is_undone(town: Town, tmp_path: Path) -> None:
     put(town, tmp_path, {}, {"ID": "102", "TYPE": "Lamp flickers", "LAT": "39.68"})
     with town.looking() as scene:
-        heard = scene.s.scalar(select(Clock.n)) or 0
+        heard = scene.s.scalar(select(EventSequence.n)) or 0
     with town.at_work() as scene:
         import_runs.undo(scene.s, 1, at=town.now)
     with town.looking() as scene:
@@ -190,7 +190,7 @@ def test_a_list_hears_of_what_another_system_says_of_service_and_place(town: Tow
     lamp = {"TYPE": "Lamp flickers", "LAT": "39.68"}
     put(town, tmp_path, {}, lamp | {"ID": "102"})
     with town.looking() as scene:
-        heard = scene.s.scalar(select(Clock.n)) or 0
+        heard = scene.s.scalar(select(EventSequence.n)) or 0
         service = scene.case("26-000002").service_code
     put(town, tmp_path, lamp, lamp | {"ID": "102"})
     with town.looking() as scene:

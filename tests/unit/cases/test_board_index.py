@@ -15,7 +15,7 @@ from sqlalchemy import select
 from city.audit import events
 from city.cases import board_index, transitions
 from city.db import engine as db
-from city.db.models import Area, Case, CellCount, Service
+from city.db.models import Area, Case, MapCellCount, Service
 from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.lifecycle import Refused
@@ -42,8 +42,8 @@ def divided(town: Town) -> Town:
 def counts(scene: Scene, facet: str, value: str = "") -> dict[str, int]:
     """How many by standing."""
     rows = scene.s.execute(
-        select(CellCount.quad, CellCount.standing, CellCount.n).where(
-            CellCount.facet == facet, CellCount.value == value
+        select(MapCellCount.quad, MapCellCount.standing, MapCellCount.n).where(
+            MapCellCount.facet == facet, MapCellCount.value == value
         )
     )
     found: dict[str, int] = {}
@@ -77,8 +77,8 @@ def test_a_case_is_counted_by_where_it_lies_what_it_is_and_who_has_it(divided: T
         assert counts(scene, "crew", str(held.crew_id)) == {"ok": 1}
         assert counts(scene, "crew", "none") == {"ok": 2}
         assert counts(scene, "service", "limb-down") == {"ok": 1}
-        nowhere = select(CellCount.n).where(
-            CellCount.facet == "all", CellCount.quad == board_index.CELL_NO_LOCATION
+        nowhere = select(MapCellCount.n).where(
+            MapCellCount.facet == "all", MapCellCount.quad == board_index.CELL_NO_LOCATION
         )
         assert scene.s.scalars(nowhere).one() == 1
         assert board_index.differences(scene.s) == []
@@ -90,7 +90,7 @@ def test_what_ended_is_in_no_count(town: Town) -> None:
         by = scene.actor("dispatcher")
         transitions.close(scene.s, case, by=by, at=town.now, outcome="not ours")
     with town.looking() as scene:
-        assert not any(scene.s.scalars(select(CellCount.n)))
+        assert not any(scene.s.scalars(select(MapCellCount.n)))
         ended = scene.s.get_one(Case, case.id)
         assert (ended.standing, ended.rank, ended.crew_id) == ("done", board_index.ENDED, None)
         assert ended.quad is not None
@@ -164,7 +164,7 @@ def test_recounting_mends_what_was_written_past_the_verbs(divided: Town) -> None
         scene.report()
     with divided.engine.begin() as connection:
         connection.execute(Case.__table__.update().values(crew_id=None, quad=1, rank=0))  # type: ignore[attr-defined]
-        connection.execute(CellCount.__table__.update().values(n=7))  # type: ignore[attr-defined]
+        connection.execute(MapCellCount.__table__.update().values(n=7))  # type: ignore[attr-defined]
     with divided.looking() as scene:
         assert len(board_index.differences(scene.s)) > 3
     with divided.at_work() as scene:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from city.audit import events
 from city.cases import queries, sla, transitions
-from city.db.models import Assignment, Case, Event, FeedRow, Photo, Service
+from city.db.models import Assignment, Case, Event, Photo, Service, SyncFeedRow
 from city.lifecycle import Refused
 from city.people import accounts
 from city.places.lookup import Place
@@ -38,7 +38,7 @@ def test_a_case_walks_from_report_to_proof(town: Town) -> None:
         kinds = [e.kind for e, _ in events.of(scene.s, transitions.subject(case))]
         assert kinds == ["open", "report", "accept", "assign", "start", "close"]
         assert events.verify(scene.s) == []
-        row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
+        row = scene.s.get_one(SyncFeedRow, (f"crew:{town.ids['lights']}", "job", number))
         assert (row.present, row.why) == (True, "closed")
 
 
@@ -96,7 +96,7 @@ def test_reassigning_ends_the_first_assignment_and_tells_both_crews(town: Town) 
             (town.ids["lights"], "reassigned"),
             (town.ids["trees"], None),
         ]
-        feed = {row.scope: (row.present, row.why) for row in scene.s.scalars(select(FeedRow))}
+        feed = {row.scope: (row.present, row.why) for row in scene.s.scalars(select(SyncFeedRow))}
         assert feed == {
             f"crew:{town.ids['lights']}": (False, "reassigned"),
             f"crew:{town.ids['trees']}": (True, None),
@@ -186,12 +186,12 @@ def test_the_crew_hears_when_an_earlier_case_leaves_its_own_for_another(town: To
         number, due = ours.number, ours.due_at
     with town.at_work() as scene:
         feed = (f"crew:{town.ids['lights']}", "job", number)
-        before = scene.s.get_one(FeedRow, feed).seq
+        before = scene.s.get_one(SyncFeedRow, feed).seq
         by, names = scene.actor("dispatcher"), (early.number, other.number)
         transitions.merge(scene.s, *(scene.case(name) for name in names), by=by, at=town.now)
     with town.looking() as scene:
         assert scene.case(number).due_at > due
-        assert scene.s.get_one(FeedRow, feed).seq > before
+        assert scene.s.get_one(SyncFeedRow, feed).seq > before
 
 
 def test_two_live_crews_make_the_dispatcher_choose(town: Town) -> None:
@@ -474,7 +474,7 @@ def test_a_reopened_case_leaves_the_phone_of_the_crew_that_closed_it(town: Town)
     with town.at_work() as scene:
         transitions.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
-        row = scene.s.get_one(FeedRow, (f"crew:{town.ids['lights']}", "job", number))
+        row = scene.s.get_one(SyncFeedRow, (f"crew:{town.ids['lights']}", "job", number))
         assert (row.present, row.why) == (False, "reopened")
 
 

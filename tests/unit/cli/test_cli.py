@@ -29,7 +29,7 @@ from city.cases import board_index
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.db.models import CaseWords, Clock, Person
+from city.db.models import CaseWords, EventSequence, Person
 from city.imports import readers
 from city.lifecycle import Refused
 from city.notifications import fan_out
@@ -140,7 +140,7 @@ def test_no_table_is_changed_under_whoever_is_at_work(
     db.migrate(unmigrated.url, to="0038")
     engine = db.connect(unmigrated.url)
     with engine.connect() as c:
-        c.execute(select(Clock.n))
+        c.execute(select(EventSequence.n))
     refused = CliRunner().invoke(cli, ["migrate"])
     assert getattr(refused.exception, "code", "") == "database_in_use"
     with engine.connect() as c:
@@ -149,7 +149,7 @@ def test_no_table_is_changed_under_whoever_is_at_work(
     for _ in range(2):  # the second time there is nothing to change
         assert CliRunner().invoke(cli, ["migrate"]).exit_code == 0
         with engine.connect() as c:
-            c.execute(select(Clock.n))
+            c.execute(select(EventSequence.n))
     engine.dispose()
 
 

@@ -13,7 +13,7 @@ from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
 from city.db import engine as db
-from city.db.models import Department, Event, Policy, Service, Topic
+from city.db.models import CityVersion, Department, Event, Service, Topic
 from city.people import accounts
 from city.settings import DEFAULT_CITY, Settings
 from pwa.cli.main import cli
@@ -22,7 +22,7 @@ TEXT = DEFAULT_CITY.read_text("utf-8")
 LONGER = TEXT.replace("promise_days = 3", "promise_days = 6", 1)
 
 
-def apply(engine: Engine, text: str, at: datetime) -> Policy | None:
+def apply(engine: Engine, text: str, at: datetime) -> CityVersion | None:
     with db.transaction(engine) as s:
         return config_versions.publish(s, text, "city.toml", by=accounts.THE_SYSTEM, at=at)
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from city.cases import locks
 from city.db import engine as db
 from city.db.in_list import is_in
-from city.db.models import Case, Clock, Service
+from city.db.models import Case, EventSequence, Service
 
 pytestmark = pytest.mark.both_databases
 
@@ -73,10 +73,10 @@ def test_a_statement_that_went_bad_heals_with_the_next_page(engine: Engine, town
 def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine) -> None:
     with db.read_session(engine) as s:
         _look(s)
-        clock = s.scalars(select(Clock)).one()
+        clock = s.scalars(select(EventSequence)).one()
         n, clock.n = clock.n, 311
     with db.read_session(engine) as s:
-        assert s.scalars(select(Clock.n)).one() == n
+        assert s.scalars(select(EventSequence.n)).one() == n
         if engine.dialect.name == "postgresql":
             assert s.scalar(PREPARED) == 1
 
@@ -86,7 +86,7 @@ def test_whoever_only_looks_can_write_nothing(engine: Engine, town: Town) -> Non
     with town.looking() as scene, pytest.raises(refused, match=READ_ONLY):
         scene.s.execute(text("DELETE FROM clock"))
     with town.looking() as scene:
-        scene.s.scalars(select(Clock)).one().n = 311
+        scene.s.scalars(select(EventSequence)).one().n = 311
         with pytest.raises(refused, match=READ_ONLY):
             scene.s.flush()
     with town.at_work() as scene:  # and whoever has the connection next can
@@ -96,7 +96,7 @@ def test_whoever_only_looks_can_write_nothing(engine: Engine, town: Town) -> Non
 @pytest.mark.sqlite
 def test_whoever_takes_a_connection_after_a_look_may_write(engine: Engine) -> None:
     with db.read_session(engine) as s:
-        s.execute(select(Clock))
+        s.execute(select(EventSequence))
     with closing(engine.raw_connection()) as connection:
         written = connection.cursor().execute("UPDATE clock SET n = n")
         assert written.rowcount == 1
@@ -119,7 +119,7 @@ def test_a_connection_that_broke_meanwhile_hinders_no_page(engine: Engine) -> No
         with db.transaction(engine) as other:
             assert other.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": who})
     with db.read_session(engine) as s:
-        assert s.scalar(select(func.count()).select_from(Clock)) == 1
+        assert s.scalar(select(func.count()).select_from(EventSequence)) == 1
 
 
 @pytest.mark.parametrize("given", ["values", "name"])

@@ -20,22 +20,22 @@ from city.config import business_hours, city_file
 from city.db import engine as db
 from city.db.models import (
     Address,
-    Answer,
     Area,
+    Article,
     Asset,
     Assignment,
     Base,
     Case,
     Closure,
     Contact,
-    Crossing,
     Event,
-    FeedRow,
+    Intersection,
     Person,
     Photo,
     Report,
     Service,
     Street,
+    SyncFeedRow,
     Topic,
 )
 from city.demo import comparison, fill
@@ -146,10 +146,10 @@ def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine)
 def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
     with db.transaction(engine) as s:
         fill.ground(s)
-        things: list[Address | Asset | Crossing] = [
+        things: list[Address | Asset | Intersection] = [
             *s.scalars(select(Address).where(Address.id % 40 == 0)),
             *s.scalars(select(Asset).where(Asset.id % 40 == 0)),
-            *s.scalars(select(Crossing)),
+            *s.scalars(select(Intersection)),
         ]
         assert not [thing for thing in things if lookup.outside(s, Point(thing.lat, thing.lon))]
 
@@ -292,7 +292,7 @@ def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> 
 
 def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
     with db.read_session(years.engine) as s:
-        shown = set(s.scalars(select(FeedRow.ref).where(FeedRow.present)))
+        shown = set(s.scalars(select(SyncFeedRow.ref).where(SyncFeedRow.present)))
         done = s.scalars(select(Case).where(Case.number.in_(shown), Case.state == CLOSED)).all()
         assert 0 < len(shown) < 400
         assert all(case.closed_at and case.closed_at > NOW - timedelta(days=1) for case in done)
@@ -304,7 +304,7 @@ def test_a_crews_phone_is_told_of_every_job_that_the_crew_has(years: City) -> No
         given = select(Assignment.crew_id, Case.number, Case.cycle).join(Case, Case.id == Assignment.case_id)
         rows = s.execute(given.where(Assignment.ended_at.is_(None), Case.state.in_(OPEN)))
         jobs = {(f"crew:{crew_id}", number, cycle) for crew_id, number, cycle in rows}
-        shown = {(row.scope, row.ref) for row in s.scalars(select(FeedRow).where(FeedRow.present))}
+        shown = {(row.scope, row.ref) for row in s.scalars(select(SyncFeedRow).where(SyncFeedRow.present))}
         assert {job for job in jobs if job[:2] not in shown} == set()
         assert any(cycle > 1 for _, _, cycle in jobs)
 
@@ -351,7 +351,7 @@ def test_nobody_speaks_with_a_closed_line(years: City) -> None:
 def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
     with db.read_session(years.engine) as s:
         numbers = dict(s.execute(select(Case.id, Case.number)).all())
-        slugs = dict(s.execute(select(Answer.id, Answer.slug)).all())
+        slugs = dict(s.execute(select(Article.id, Article.slug)).all())
         lines = s.scalars(select(Event).where(Event.subject.like("contact:%"))).all()
         told = {int(line.subject.removeprefix("contact:")): (line.actor, line.facts) for line in lines}
         rows = s.scalars(select(Contact)).all()

@@ -22,23 +22,23 @@ from city.db import engine as db
 from city.db.models import (
     Assignment,
     Case,
-    Claim,
     Closure,
     Contact,
     Crew,
     Erasure,
     Event,
     EventDetail,
-    FeedRow,
+    IdempotencyKey,
     ImportChange,
     Imported,
     ImportRun,
     Message,
+    NotDuplicate,
     Pause,
     Report,
     SecretLink,
     Subscription,
-    ToldApart,
+    SyncFeedRow,
     Topic,
 )
 from city.imports import mapping
@@ -79,7 +79,7 @@ def test_an_open_case_comes_with_its_crew_its_due_date_and_who_wants_news(town: 
         sla.refresh(case, NOW)
         assert case.due_at == datetime(2026, 6, 1, 14, 15, tzinfo=UTC)
         assert (wish.address, wish.confirmed_at) == ("ann@town.test", case.opened_at)
-        (fed,) = scene.s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
+        (fed,) = scene.s.scalars(select(SyncFeedRow).where(SyncFeedRow.scope == f"crew:{town.ids['lights']}"))
         assert (fed.ref, fed.present) == ("26-000001", True)
         assert held is not None
         # PostgreSQL puts those of an import behind those that others are given in the same millisecond.
@@ -326,7 +326,7 @@ def test_a_case_that_came_to_another_place_or_kind_follows_the_rules_of_both(
         assert (report.lat, report.address) == (39.6, "Old Port"), "a report stays as it was told"
         told = [words for line, words in queries.story(scene.s, case) if line.kind == "place"]
         assert told == [{"address": "New Port", "lat": 39.61, "lon": -71.2}]
-        (fed,) = scene.s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
+        (fed,) = scene.s.scalars(select(SyncFeedRow).where(SyncFeedRow.scope == f"crew:{town.ids['lights']}"))
         assert fed.present, "the crew hears of it"
         assert queries.public(scene.s, now=LATER, number="26-000001")[0].address == "New Port"
 
@@ -452,7 +452,11 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
         assert s.scalars(select(Case.state).order_by(Case.id)).all() == ["new", *["undone"] * 3]
         for kind in (Imported, Subscription, Closure, Assignment, Pause):
             assert s.scalars(select(kind)).all() == [], kind
-        assert [len(s.scalars(select(kind)).all()) for kind in (Report, Claim, SecretLink)] == [1, 1, 1]
+        assert [len(s.scalars(select(kind)).all()) for kind in (Report, IdempotencyKey, SecretLink)] == [
+            1,
+            1,
+            1,
+        ]
         assert s.scalars(select(Case.address).where(Case.state == "undone").distinct()).all() == [""]
         assert queries.by_number(s, "26-000002") is queries.named(s, "26-000002") is None
         assert queries.public(s, now=NOW, number="26-000002") == []
@@ -461,7 +465,7 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
         everywhere = queries.public_counts(s, states=(*OPEN_STATES, *ENDED)).values()
         assert sum(count for count, _passed in everywhere) == 1
         assert sum(tiles.extent(s, board_queries.View(state=state), now=NOW).total for state in ENDED) == 0
-        (fed,) = s.scalars(select(FeedRow).where(FeedRow.scope == f"crew:{town.ids['lights']}"))
+        (fed,) = s.scalars(select(SyncFeedRow).where(SyncFeedRow.scope == f"crew:{town.ids['lights']}"))
         assert (fed.ref, fed.present) == ("26-000002", False)
         assert events.verify(s) == []
         assert [line.facts for line in s.scalars(select(Event).where(Event.subject == "import:1"))][-1] == {
@@ -507,7 +511,7 @@ def test_what_was_told_apart_hears_of_changes_and_can_be_undone(town: Town, tmp_
     for run in (2, 1):
         with town.at_work() as scene:
             import_runs.undo(scene.s, run, at=LATER)
-            assert not scene.s.scalars(select(ToldApart)).all()
+            assert not scene.s.scalars(select(NotDuplicate)).all()
     with town.looking() as scene:
         assert events.verify(scene.s) == []
 

@@ -29,14 +29,14 @@ from city.db.models import (
     Closure,
     Counter,
     EventDetail,
-    FeedRow,
+    NotDuplicate,
     NotFixed,
     Pause,
     Photo,
     Report,
     SecretLink,
     Service,
-    ToldApart,
+    SyncFeedRow,
 )
 from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
@@ -405,13 +405,13 @@ def told(s: Session, ids: list[int]) -> dict[str, list[Any]]:
         # The writer gives the ids of pauses out case by case; within a case they are in order on both sides.
         by_case = sorted(rows(kind, key), key=lambda row: (ids.index(row.case_id), row.id))
         found[kind.__tablename__] = [plain(row) for row in by_case]
-    apart = s.scalars(select(ToldApart).where(ToldApart.case_id.in_(ids)))
+    apart = s.scalars(select(NotDuplicate).where(NotDuplicate.case_id.in_(ids)))
     found["apart"] = sorted((ids.index(pair.case_id), ids.index(pair.other_id)) for pair in apart)
     photos = s.scalars(select(Photo).where(Photo.case_id.in_(ids)))
     found["photos"] = sorted((plain(photo) for photo in photos), key=str)
     links = [s.scalars(select(SecretLink).where(SecretLink.report_id == r)) for k, r in names if k is Report]
     found["links"] = [plain(link) for each in links for link in each]
-    feed = s.scalars(select(FeedRow).where(FeedRow.ref.in_(words)))
+    feed = s.scalars(select(SyncFeedRow).where(SyncFeedRow.ref.in_(words)))
     found["feed"] = sorted((row.scope, words[row.ref], row.present, row.why or "") for row in feed)
     details = {detail.seq: detail.text for detail in s.scalars(select(EventDetail))}
     for case_id in ids:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from city.audit import events
 from city.config.city_file import ASSET_KINDS
 from city.db import engine as db
-from city.db.models import Address, Area, Asset, Case, Crossing, Street
+from city.db.models import Address, Area, Asset, Case, Intersection, Street
 from city.geo import Box, Point
 from city.imports import layers, readers
 from city.imports.layers import Order
@@ -42,7 +42,7 @@ def test_streets_are_kept_with_their_crossings(town: Town, tmp_path: Path) -> No
     assert (outcome.read, outcome.imported, outcome.rejected) == (4, 4, 0)
     with db.read_session(town.engine) as s:
         kinds = dict(s.execute(select(Street.name, Street.kind)).all())
-        (corner,) = s.scalars(select(Crossing))
+        (corner,) = s.scalars(select(Intersection))
         found = lookup.find(s, "oak avenue and elm street")
     assert kinds == {"Elm St": "street", "Oak Ave": "avenue", "": "street"}
     assert (corner.lat, corner.lon) == pytest.approx((39.6, -71.2))
@@ -520,7 +520,7 @@ def test_a_real_city_comes_whole(town: Town, real_data: Path, tmp_path: Path) ->
         assert (kind, outcome.read, outcome.imported, outcome.unlocated) == (kind, *counts)
         assert outcome.rejected == 0
     with db.read_session(town.engine) as s:
-        assert s.scalar(select(func.count()).select_from(Crossing)) == 1650
+        assert s.scalar(select(func.count()).select_from(Intersection)) == 1650
         (corner,) = lookup.find(s, "Prospect St & Cambridge St")
         assert corner.point == pytest.approx((42.37338, -71.09814), abs=1e-5)
         assert [place.label for place in lookup.find(s, "9 seagrave road")] == ["9 Seagrave Rd"]

@@ -28,7 +28,7 @@ from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
 from city.config.retention_schedule import Period, Schedule
-from city.db.models import Asset, Clock, Report
+from city.db.models import Asset, EventSequence, Report
 from city.opendata import editions
 from city.opendata import rows as opendata_rows
 from city.opendata.editions import Edition
@@ -93,7 +93,7 @@ def test_an_edition_has_a_file_for_every_year_kind_and_format(make: Callable[...
 def test_the_manifest_is_true(make: Callable[..., Edition], told: Town) -> None:
     edition = make()
     with told.looking() as scene:
-        assert edition.seq == scene.s.scalar(select(Clock.n))
+        assert edition.seq == scene.s.scalar(select(EventSequence.n))
     assert (edition.made_at, edition.licence) == (told.now, "CC0 1.0")
     for name, file in edition.files.items():
         packed = edition.path(name).read_bytes()
@@ -197,7 +197,7 @@ def test_what_a_restored_database_does_not_know_is_not_left_in_the_files(
 ) -> None:
     make()
     with told.engine.begin() as connection:
-        connection.execute(update(Clock).values(n=1))
+        connection.execute(update(EventSequence).values(n=1))
     with told.looking() as scene:
         assert editions.is_due(scene.s, tmp_path / "files", city, told.now + editions.BETWEEN)
 

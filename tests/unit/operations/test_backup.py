@@ -28,7 +28,7 @@ from city.audit import erasure_ledger, events
 from city.cases import numbers as case_numbers
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.db.models import Backup, Boot, Case, Clock, EventDetail, Person, Photo, Report
+from city.db.models import Backup, Case, Epoch, EventDetail, EventSequence, Person, Photo, Report
 from city.lifecycle import Refused
 from city.notifications import fan_out
 from city.operations import backup, doctor, dumps, restore
@@ -187,13 +187,13 @@ def test_phones_may_forget_what_a_backup_holds_and_no_more(town: Town, to: Path)
     lived_in(town)
     with town.looking() as scene:
         assert server_epoch.read(scene.s, town.now).safe == 0
-        clock = scene.s.scalar(select(Clock.n))
+        clock = scene.s.scalar(select(EventSequence.n))
     _, manifest = make(town, to)
     with town.at_work() as scene:
         scene.report(words="later")
     with town.looking() as scene:
         assert manifest.seq == clock == server_epoch.read(scene.s, town.now).safe
-        assert scene.s.scalar(select(Clock.n)) > clock
+        assert scene.s.scalar(select(EventSequence.n)) > clock
 
 
 def test_a_second_backup_copies_only_what_is_new(
@@ -683,8 +683,8 @@ def test_a_restore_is_a_start_before_anything_is_written(town: Town, to: Path, e
     put_back(elsewhere, folder, town, lists=[town.settings.var / erasure_ledger.NAME])
     engine = db.connect(elsewhere.database_url)
     with db.read_session(engine) as s:
-        assert s.scalars(select(Boot).order_by(Boot.at.desc())).first().first_seq == manifest.seq + 1
-        assert s.scalar(select(Clock.n)) > manifest.seq  # the erasure, written after it
+        assert s.scalars(select(Epoch).order_by(Epoch.at.desc())).first().first_seq == manifest.seq + 1
+        assert s.scalar(select(EventSequence.n)) > manifest.seq  # the erasure, written after it
         assert server_epoch.read(s, town.now).safe == manifest.seq
     engine.dispose()
 
@@ -740,7 +740,7 @@ def await_a_line_after(town: Town, seq: int) -> None:
     until = time.monotonic() + 60
     while True:
         with town.looking() as scene:
-            if (scene.s.scalar(select(Clock.n)) or 0) > seq:
+            if (scene.s.scalar(select(EventSequence.n)) or 0) > seq:
                 return
         assert time.monotonic() < until, "nobody wrote meanwhile"
         time.sleep(0.05)
@@ -782,7 +782,7 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
             writer.join()
     assert faults == []
     with town.looking() as scene:
-        assert made[0].seq < made[1].seq < scene.s.scalar(select(Clock.n)), "nobody wrote meanwhile"
+        assert made[0].seq < made[1].seq < scene.s.scalar(select(EventSequence.n)), "nobody wrote meanwhile"
     assert made[1].missing == []
     assert put_back(elsewhere, to, town).lost == []
     assert_whole(elsewhere)

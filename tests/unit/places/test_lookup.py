@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.db import engine as db
-from city.db.models import Address, Area, Asset, Crossing, Landmark, Street
+from city.db.models import Address, Area, Asset, Intersection, Landmark, Street
 from city.geo import Point, distance
 from city.people import accounts
 from city.places import lookup, reverse_geocoder
@@ -52,7 +52,7 @@ def town(s: Session) -> None:
     ):
         s.add(Address(label=label, lat=point.lat, lon=point.lon, cell=""))
     for label, point in (("Elm St & Oak Ave", at(0, 0)), ("Tansy St & Oak Ave", at(0, -300))):
-        s.add(Crossing(label=label, lat=point.lat, lon=point.lon))
+        s.add(Intersection(label=label, lat=point.lat, lon=point.lon))
     for kind, number in (("pole", "20-118"), ("tree", "T-7"), ("pole", "20-119")):
         point = at(20, 8)
         gone = datetime(2026, 1, 1, tzinfo=UTC) if number == "20-119" else None

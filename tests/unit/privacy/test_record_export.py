@@ -29,12 +29,12 @@ from city.db.models import (
     Event,
     LoginCode,
     Message,
-    Operation,
     Person,
     Report,
     SavedView,
     Service,
     Subscription,
+    SyncOperation,
     Topic,
 )
 from city.lifecycle import Refused
@@ -374,7 +374,7 @@ class TestErasing:
             scene.s.add(Device(id="d", token_hash="h", enrolled_at=town.now, seen_at=town.now))
             scene.s.flush()
             scene.s.add(
-                Operation(
+                SyncOperation(
                     id=str(uuid.UUID(report.key)), device_id="d", n=1, t="report", case_ref="", body_hash="b",
                     result={}, raw='{"words": "canary words"}', review="quarantined", received_at=town.now,
                 )

@@ -28,12 +28,12 @@ from city.db.models import (
     Erasure,
     Event,
     EventDetail,
-    FeedRow,
     Message,
-    Operation,
     Photo,
     Report,
     Subscription,
+    SyncFeedRow,
+    SyncOperation,
     Topic,
 )
 from city.lifecycle import Refused
@@ -575,7 +575,7 @@ def test_a_phone_that_was_away_hears_that_it_is_done_with(town: Town) -> None:
     number = ended(town)
     go(town)
     with town.looking() as scene:
-        row = scene.s.scalars(select(FeedRow).where(FeedRow.ref == number)).one()
+        row = scene.s.scalars(select(SyncFeedRow).where(SyncFeedRow.ref == number)).one()
         assert (row.present, row.why) == (False, "done")
 
 
@@ -588,7 +588,7 @@ def test_what_a_phone_sent_and_nobody_has_taken_goes_too(town: Town, code: str, 
         scene.s.add(Device(id="d", token_hash="x", enrolled_at=town.now, seen_at=town.now))
         scene.s.flush()
         scene.s.add_all(
-            Operation(
+            SyncOperation(
                 id=str(uuid.uuid4()), device_id="d", n=1, t="note", case_ref=ref, body_hash="", result={},
                 raw="canary raw", code=code, review=review, received_at=town.now,
             )
@@ -596,7 +596,7 @@ def test_what_a_phone_sent_and_nobody_has_taken_goes_too(town: Town, code: str, 
         )  # fmt: skip
     go(town)
     with town.looking() as scene:
-        kept_raw = select(Operation.case_ref).where(Operation.raw.is_not(None))
+        kept_raw = select(SyncOperation.case_ref).where(SyncOperation.raw.is_not(None))
         assert scene.s.scalars(kept_raw).all() == ["26-999999"]
 
 
