@@ -81,7 +81,7 @@ MOVES: Final = {
         Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR), NO_ROLE),
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NO_ROLE),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NO_ROLE),
-        # The system's own: a report names a thing that is not the city's, see reports.take().
+        # The system's own: a report names a thing that is not the city's, see intake.submit().
         # Danger waits by a supervisor's hand alone.
         Move(
             "wait",
@@ -114,20 +114,20 @@ MOVES: Final = {
 ACTS: Final = {
     "note": (CREW, SUPERVISOR, DISPATCHER, CALL_TAKER),
     "show": (SUPERVISOR, DISPATCHER, CALL_TAKER),
-    # The system at the command line of whoever keeps the city's machine: see forgetting.py.
+    # The system at the command line of whoever keeps the city's machine: see privacy/caller_erasure.py.
     "erase": (DISPATCHER, ADMINISTRATOR, SYSTEM),
     "forget": (ADMINISTRATOR, SYSTEM),
     "redact": (SUPERVISOR, DISPATCHER),
-    # Whoever answers courts and requests for records: see holds.py.
+    # Whoever answers courts and requests for records: see cases/legal_holds.py.
     "hold": (MANAGER, ADMINISTRATOR),
     "export record": (MANAGER, ADMINISTRATOR, SYSTEM),
     "review": (SUPERVISOR, DISPATCHER),
     "tell apart": (DISPATCHER, CALL_TAKER),
     "tag": (SUPERVISOR, DISPATCHER, CALL_TAKER),
-    # The system raises it where many people have told of a case: see heads.py.
+    # The system raises it where many people have told of a case: see cases/reporter_count.py.
     "priority": (SUPERVISOR, DISPATCHER, SYSTEM),
     "contact": (SUPERVISOR, DISPATCHER, CALL_TAKER),
-    # The system out of a file: see answerfile.py.
+    # The system out of a file: see answers/article_files.py.
     "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM),
     "release": (SUPERVISOR,),
 }

@@ -47,10 +47,10 @@ class Shared(Generic[Asked, Done, Told]):
 # its work does beyond what was sent has as much room again (`lengthen`).
 MOST = MAX_OPERATIONS
 TRIES = 3
-# Somebody else's long work must keep only those waiting who want the same cases. db.bump() takes this timeout
-# back: the clock is waited for as long as that takes. And nearly all that is asked here names rows by keys,
-# so one plan serves lists of any length: by itself PostgreSQL plans anew for each short one, which takes
-# longer than reading its rows.
+# Somebody else's long work must keep only those waiting who want the same cases. db.next_sequence() takes
+# this timeout back: the clock is waited for as long as that takes. And nearly all that is asked here names
+# rows by keys, so one plan serves lists of any length: by itself PostgreSQL plans anew for each short one,
+# which takes longer than reading its rows.
 _PATIENCE_AND_PLAN = text(
     "SELECT set_config('lock_timeout', '100ms', true),"
     " set_config('plan_cache_mode', 'force_generic_plan', true)"

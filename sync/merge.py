@@ -36,7 +36,7 @@ ASKS: Final = {
 # Operation → how it ends a job without closing the case.
 ENDS: Final = {"make_safe": "made safe", "needs_parts": "needs parts"}
 
-# What work.py has to do for a decision. BARE keeps that it came, without its words and photos.
+# What operations.py has to do for a decision. BARE keeps that it came, without its words and photos.
 VERB, VERB_UNDER_OLD_JOB, KEEP, BARE, NOTHING = "verb", "verb under old job", "keep", "bare", "nothing"
 VERB_AFTER_ALL = "verb after all"  # on a case that is restored first
 

@@ -1,7 +1,7 @@
 """Taking a phone's operations: each once, in order, by the same verbs as everybody else's.
 
-The numbers are those of `docs/sync.md`. together.py begins (1) and ends (8, 9), routes.py asks who it is (2),
-reads the news (10) and answers (11).
+The numbers are those of `docs/sync.md`. group_commit.py begins (1) and ends (8, 9), routes.py asks who it is
+(2), reads the news (10) and answers (11).
 What cannot be done yet is stored all the same: what follows on something that is not here is `held` until
 that comes, and what nobody may do now is `deposited` until somebody signs in or a supervisor releases it.
 """
@@ -154,7 +154,7 @@ def take(
                 taken.photos += reapply(s, row, by=sender.by, at=at, rules=sender.rules)
             held = _Found(s, [(sender, ())]).of(sender, ()).awaited  # some may wait for another one now
     taken.results = [_latest(s, told) for told in taken.results]
-    return taken  # 8 flush, clock, log, feed and 9 commit: db.transaction() does both as it ends
+    return taken  # 8 flush, clock, log, feed and 9 commit: engine.transaction() does both as it ends
 
 
 def known_before(

@@ -37,7 +37,7 @@ def take(
 
     `to` is the case's number, `report` the report's; `why` is `joined` where it joined a case that was there.
     One that was erased, also where a restore lost it, is `recorded` without anything of it, and has no case.
-    Raises Refused as reports.take() does, `too_many` for more photos than a report may have, or `malformed`.
+    Raises Refused as intake.submit() does, `too_many` for more photos than a report may have, or `malformed`.
     """
     if len(op.photos) > photos.MAX_PHOTOS:
         raise Refused("too_many")

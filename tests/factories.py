@@ -113,7 +113,7 @@ class Scene:
         return intake.submit(self.s, telling, at=at, token=token, taken=taken)
 
     def hold(self, case: Case) -> bool:
-        """As holds.place() says."""
+        """As legal_holds.place() says."""
         by, var = self.actor("manager"), self.town.settings.var
         return legal_holds.place(self.s, case, "Lawsuit", var, by=by, at=self.town.now)
 

@@ -1,7 +1,7 @@
 """The knowledge base: articles with a spoken script, per language, kept true by a department.
 
 Every change is a new version and a line of the log, which commits to the words by their hash. Finding an
-answer by what somebody types is in finding.py, which hears of every change here.
+answer by what somebody types is in answers/search.py, which hears of every change here.
 """
 
 import hashlib

@@ -72,7 +72,7 @@ def flush_index(s: Session) -> None:
 
 
 def recompute_case(case: Case, crew_id: int | None, area_id: int | None) -> None:
-    """Sets all that is kept of the case but `standing`, which promises.py sets when it looks at the time.
+    """Sets all that is kept of the case but `standing`, which cases/sla.py sets when it looks at the time.
 
     `crew_id` holds it now, and `area_id` is where it lies. Whoever gives it another place unsets `quad`.
     """

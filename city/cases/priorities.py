@@ -1,6 +1,7 @@
 """A priority that staff raise or lower: the case goes before others, or waits for its turn again.
 
-Verbs like those of cases.py. What the system raises by itself, because many have told of it, is heads.py.
+Transitions like those of transitions.py. What the system raises by itself, because many have reported it, is
+reporter_count.py.
 """
 
 from datetime import datetime
@@ -19,7 +20,7 @@ from city.lifecycle import OPEN, Refused, may
 def raise_priority(s: Session, case: Case, *, by: Actor, at: datetime, undoes: int | None = None) -> bool:
     """The case goes before others, behind danger. Raises Refused `wrong_state` for one that has ended.
 
-    `undoes` is the id of a batch whose lowering this only takes back: heads.py counts neither.
+    `undoes` is the id of a batch whose lowering this only takes back: cases/reporter_count.py counts neither.
     """
     return _turn(s, case, True, by, at, undoes)
 
@@ -39,7 +40,7 @@ def _turn(s: Session, case: Case, raised: bool, by: Actor, at: datetime, undoes:
         raise Refused("wrong_state", move=kind, state=case.state)
     case.raised = raised
     facts = {"undoes": undoes} if undoes else {}
-    if not raised and not undoes:  # heads.py asks for more than were known
+    if not raised and not undoes:  # cases/reporter_count.py asks for more than were known
         facts["people"] = reporter_count.count(s, family_of(s, case.id))
     events.record(s, subject(case), kind, by=by, at=at, facts=facts)
     bump_version(s, case)

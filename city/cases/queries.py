@@ -253,7 +253,7 @@ def _was_accepted(case: Case) -> bool:
 def known_to_all(states: Sequence[str] = (), group: str = "") -> Select[Case]:
     """The cases that strangers may know of; in any state unless `states` says which.
 
-    What is read of them besides is for the caller to choose: see public_pins() and outlines.py.
+    What is read of them besides is for the caller to choose: see public_pins() and case_summaries.py.
     """
     asked = select(Case).join(Service, Service.code == Case.service_code).where(Service.private.is_(False))
     if states:
@@ -351,7 +351,7 @@ def previous_numbers(number: str) -> Any:
 
 
 def standing_column(now: datetime) -> Any:
-    """promises.standing() as a column, for the map of strangers: it says the same as each case's own page.
+    """sla.sla_status() as a column, for the map of strangers: it says the same as each case's own page.
 
     The board reads Case.standing instead, which has indexes and is up to a minute old.
     """
@@ -359,7 +359,7 @@ def standing_column(now: datetime) -> Any:
 
 
 def stands(standing: str, now: datetime) -> Any:
-    """promises.standing() as a condition; a test holds the two together."""
+    """sla.sla_status() as a condition; a test holds the two together."""
     waits, late_already = Case.state == WAITING, _stopped_late()
     if standing == "wait":
         return waits & ~late_already

@@ -174,7 +174,7 @@ def _pasts(s: Session, city: CityFile, since: date, until: date, now: datetime) 
         for case_id, began, ended in s.execute(stood):
             if over := ended or ends[case_id]:
                 pauses[case_id].append((began, over))
-            else:  # it stands still, and has moved nothing yet: see promises.refresh()
+            else:  # it stands still, and has moved nothing yet: see sla.refresh()
                 stopped[case_id] = began
         for row in rows:
             promised = (row.promised_at is not None, sla.days(row), row.promise_hours, row.rules)

@@ -343,7 +343,7 @@ def close(
     (origin `import`) keeps its evidence over there. "answered" needs what was told, a reply or words: Refused
     `told_missing`. What is no end of such a case, an office's or one of the field, is `outcome_misfits`.
     `promised` counts photos that are on their way: they count once they are stored, and not at all if that
-    takes too long: see doubt(). Residents read the ready `reply`, as replies.meant() gives it, and then
+    takes too long: see doubt(). Residents read the canned `reply`, see canned_replies.meant(), and then
     `words`. The promise clock stops at the device's time, bounded by assignment and receipt. `under` names
     the job of a crew that had no signal when its job was given away: it did the work, so whoever holds the
     job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`. The same closing twice is

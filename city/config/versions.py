@@ -31,7 +31,7 @@ Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or
 def publish(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> CityVersion | None:
     """Makes these words the city's newest version; None where they are that already.
 
-    `text` is what cityfile.whole() gives, `name` what faults call the file; raises CityFileError, also where
+    `text` is what city_file.whole() gives, `name` what faults call the file; raises CityFileError, also where
     a service with cases would become other work, or Refused `applied_meanwhile`.
     Promises that were given stay as they are: a case keeps its own days.
     """
@@ -84,7 +84,7 @@ def activate(s: Session, city: CityFile) -> None:
 def _keep_work(s: Session, city: CityFile, name: str) -> None:
     """A crew may hold the cases of a service: they do not become an office's, nor an office's theirs.
 
-    The services stay locked, so that no case is opened meanwhile: see reports.take().
+    The services stay locked, so that no case is opened meanwhile: see intake.submit().
     """
     offices = {service.code: service.office for service in city.services}
     known = select(models.Service).where(models.Service.code.in_(offices)).order_by(models.Service.code)

@@ -41,7 +41,7 @@ def put(
 def put_last(
     s: Session, kind: type[Base], rows: Sequence[dict[str, Any]], *, over: bool = False, sums: bool = False
 ) -> None:
-    """The same behind the clock: see db.at_last()."""
+    """The same behind the clock: see db.before_commit()."""
     if rows:
         db.before_commit(s, partial(put, kind=kind, rows=rows, over=over, sums=sums))
 

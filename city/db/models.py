@@ -264,7 +264,7 @@ class LoginCode(Base):
     email: Mapped[str] = mapped_column(index=True)
     seed: Mapped[str]  # a code is this and the city's secret, which is not here; of a link the token's hash
     asked_by: Mapped[str] = mapped_column(String(64), default="")  # hash of the browser's own nonce
-    source: Mapped[str] = mapped_column(String(64), default="")  # its network, as tries.source() names it
+    source: Mapped[str] = mapped_column(String(64), default="")  # its network: rate_limits.source()
     made_by: Mapped[str] = mapped_column(String(40), default="")  # of a link: whose it is in the log
     known: Mapped[bool] = mapped_column(default=False)  # asked in a browser where this person was before
     made_at: Mapped[datetime]
@@ -408,7 +408,7 @@ class Counter(Base):
 
 
 class Case(Base):
-    """The thing to be mended. `due_at` and `risk_at` are caches of promises.py.
+    """The thing to be mended. `due_at` and `risk_at` are caches of cases/sla.py.
 
     The last columns are kept.py's, and say how the case stands as the board reads it: its promise and rank in
     the queue, the crew that has it now, where it lies, and as what it is counted in cell_counts.
@@ -726,7 +726,7 @@ class Subscription(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
     place: Mapped[str | None] = mapped_column(
         String(200)
-    )  # "area:Old Mill", "street:tansy street": follows.py
+    )  # "area:Old Mill", "street:tansy street": notifications/subscriptions.py
     place_name: Mapped[str] = mapped_column(String(200), default="")  # as people read it
     weekly: Mapped[bool] = mapped_column(default=False)  # of a place: on Mondays, not every day
     told_seq: Mapped[int] = mapped_column(BigInteger, default=0)  # of a place: up to which line of the log
@@ -870,7 +870,7 @@ class ArticleText(Base):
 
 
 class ArticleWords(Base):
-    """What an Answer is found by in one language: finding.py writes it, and the indexes follow."""
+    """What an Answer is found by in one language: answers/search.py writes it, and the indexes follow."""
 
     __tablename__ = "answer_words"
     __table_args__ = (UniqueConstraint("answer_id", "lang"),)

@@ -638,7 +638,7 @@ class _Writer:
         about = (report.id, case.id, cycle)
         if about in self.said:
             return
-        was_closed = cycle > 0 or own.done is not None  # as verdicts.can_be_not_fixed()
+        was_closed = cycle > 0 or own.done is not None  # as closing_feedback.can_be_not_fixed()
         if case.state != CLOSED and not (was_closed and case.state in OPEN):
             raise Refused("wrong_state", move="reopen", state=case.state)
         led_to = "joined"

@@ -1,6 +1,6 @@
 """Following a case, an area or a street without a report of one's own: what may be followed, and the wish.
 
-Confirming and stopping a wish is the same for all: reports.py. What a place's followers read: digests.py.
+Confirming and stopping is the same for all: reports/intake.py. What a place's followers read: digests.py.
 When they are forgotten: retention.py.
 """
 

@@ -6,7 +6,7 @@
     TO/erasures.jsonl        what must not come back with any of them
 
 The database comes first and says which photos belong to its moment. Photos never change under their name, so
-whatever is copied later is still what the database meant. Putting it back is in restoring.py.
+whatever is copied later is still what the database meant. Putting it back is in operations/restore.py.
 """
 
 import hashlib

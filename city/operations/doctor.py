@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from city import refusals
+from city import security_log
 from city.audit import epochs, events
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
@@ -135,7 +135,7 @@ def _files(settings: Settings, now: datetime) -> Finding:
 
 def _refused(var: Path, now: datetime) -> Finding:
     """What the security log of this machine holds of the last day."""
-    found = refusals.counts(var, now - REFUSED_WITHIN)
+    found = security_log.counts(var, now - REFUSED_WITHIN)
     words = ", ".join(f"{what} {many:,} times" for what, many in found.most_common())
     mark = LOOK if sum(many for what, many in found.items() if what in ATTACKS) >= MANY_REFUSED else OK
     return Finding("refusals", mark, f"In the last day: {words}." if words else "None in the last day.")

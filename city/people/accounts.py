@@ -1,4 +1,4 @@
-"""Persons, their roles and crews, and the keys of other programs. How people log in is in logins.py."""
+"""Persons, their roles and crews, and the keys of other programs. How people log in: sessions.py."""
 
 import hashlib
 from collections.abc import Collection, Iterable
@@ -120,7 +120,7 @@ def change(
 def disable(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
     """The person may do nothing from now on. Raises Refused `last_administrator`.
 
-    Whoever calls this ends the sessions too: see logins.end_all().
+    Whoever calls this ends the sessions too: see sessions.end_all().
     """
     if person.disabled_at:
         return False

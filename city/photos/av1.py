@@ -2,7 +2,7 @@
 
 An AVIF may call a picture of 265 megapixels a stamp: its decoder unpacks all of it and shrinks it afterwards.
 What counts stands in the sequence headers of its AV1 streams (AV1 specification, 5.5.1). Where the streams
-lie, boxes.py says of a still picture, and of others the boxes stco and stsz (ISO/IEC 14496-12, 8.7).
+lie, photos/isobmff.py says of a still picture, and of others the boxes stco and stsz (ISO/IEC 14496-12, 8.7).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The process in which strangers' bytes are decoded: developing.py begins it, and hands over each photo.
+"""The process in which strangers' bytes are decoded: processing.py begins it, and hands over each photo.
 
 Each photo gets a process of its own, forked from this one, where the decoders are loaded already. It ends
 with the photo: memory goes back at once, a decoder that breaks breaks nothing else, and none sees what came

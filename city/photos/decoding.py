@@ -112,13 +112,13 @@ log = logging.getLogger(__name__)
 
 
 def develop(data: bytes) -> ProcessedPhoto:
-    """What developing.develop() promises. Raises BadPhoto."""
+    """What processing.process() promises. Raises BadPhoto."""
     picture, cut = _unpacked(data)
     return _sized(picture, hashlib.sha256(data).hexdigest(), cut)
 
 
 def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> ProcessedPhoto:
-    """What developing.cover() promises. Raises BadPhoto."""
+    """What processing.redact_areas() promises. Raises BadPhoto."""
     picture = _ours(jpeg)
     pen = ImageDraw.Draw(picture)
     for box in boxes:
@@ -127,7 +127,7 @@ def cover(jpeg: bytes, boxes: Sequence[Box], upload_sha256: str) -> ProcessedPho
 
 
 def small(jpeg: bytes, most: int) -> bytes:
-    """What developing.small() promises. Raises BadPhoto."""
+    """What processing.small() promises. Raises BadPhoto."""
     picture = _ours(jpeg)
     packed = b""
     for edge, quality in ENCLOSED:

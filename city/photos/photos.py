@@ -1,4 +1,4 @@
-"""Photos: staged, attached, stored, erased. How bytes become one is in developing.py."""
+"""Photos: staged, attached, stored, erased. How bytes become one is in photos/processing.py."""
 
 import hashlib
 import logging

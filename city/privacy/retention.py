@@ -2,7 +2,7 @@
 Addresses are those of whoever told of a case and of whoever follows it without.
 
 A case stays as its own tombstone: number, kind, state, dates, area, and its lines of the log, of which every
-figure is made and which verify as before. What is on hold stays whole: holds.py.
+figure is made and which verify as before. What is on hold stays whole: cases/legal_holds.py.
 """
 
 import re

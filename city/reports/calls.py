@@ -37,7 +37,7 @@ def finish_call(
 ) -> tuple[Contact, Report | None]:
     """Keeps the call. The same key twice gives what it gave the first time.
 
-    Raises Refused: what contacts.log(), reports.take() and reports.subscribe() raise, and `phone_missing`
+    Raises Refused: what contacts.log(), intake.submit() and intake.subscribe() raise, and `phone_missing`
     where the caller wants to be called or texted and nobody knows the number; `way_back_missing` where an
     office is to answer and nobody knows how; `kept_already` where the key belongs to a call that was told
     otherwise.

@@ -161,7 +161,7 @@ def chosen(question: Mapping[str, Any], answer: str | list[str]) -> list[str]:
 
 
 def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
-    """Notes that a report names a picture by its address: the worker fetches it, see fetching.py."""
+    """Notes that a report names a picture by its address: the worker fetches it, see photo_urls.py."""
     s.add(PhotoDownload(report_id=report.id, url=url, next_try_at=at))
 
 
@@ -490,7 +490,7 @@ def _was_erased(s: Session, key: str) -> bool:
 
 
 def _checked(s: Session, telling: NewReport) -> Service:
-    # Held, so that it does not become other work before its case is there: see policies.apply().
+    # Held, so that it does not become other work before its case is there: see versions.publish().
     held = {"read": True, "key_share": True}
     service = s.get(Service, telling.service_code, with_for_update=held)
     if service is None:

@@ -1,4 +1,4 @@
-"""How a case stands, in whole sentences, as letters say it. Shorter words are in filters.py."""
+"""How a case stands, in whole sentences, as letters say it. Shorter words are in web/formatting.py."""
 
 from flask_babel import gettext as _
 

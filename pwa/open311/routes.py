@@ -13,9 +13,9 @@ from city.config import versions as config_versions
 from city.opendata import case_summaries
 from city.opendata.case_summaries import Outline
 from city.people import accounts, rate_limits
-from pwa.open311 import answering, openapi, parse, taking, telling
-from pwa.open311.answering import answer
+from pwa.open311 import openapi, parse, responses, serializers, submit
 from pwa.open311.parse import Fault, Malformed
+from pwa.open311.responses import answer
 from pwa.web import access, errors
 from sync import refused_requests
 
@@ -36,19 +36,19 @@ def both(rule: str, **options: Any) -> Callable[[View], View]:
     return register
 
 
-errors.answer_below(answering.PREFIX, lambda status, title: answering.faults([Fault(title, status)]))
+errors.answer_below(responses.PREFIX, lambda status, title: responses.faults([Fault(title, status)]))
 
 
 @bp.errorhandler(Malformed)
 def malformed(wrong: Malformed) -> Response:
     """What is wrong, a fault each."""
-    return answering.faults(wrong.faults)
+    return responses.faults(wrong.faults)
 
 
-@bp.errorhandler(taking.TooOften)
-def too_often(wrong: taking.TooOften) -> Response:
+@bp.errorhandler(submit.TooOften)
+def too_often(wrong: submit.TooOften) -> Response:
     """The key must wait."""
-    response = answering.faults([Fault(_("This api_key has made too many requests this hour."), 429)])
+    response = responses.faults([Fault(_("This api_key has made too many requests this hour."), 429)])
     response.headers["Retry-After"] = str(wrong.wait)
     return response
 
@@ -75,7 +75,7 @@ def discovery() -> Response:
     with access.reading() as s:
         newest = config_versions.current(s)
         changed = newest.applied_at if newest else access.now()
-        return answer("discovery", telling.discovery(here.city, changed, invented=accounts.is_demo(s)))
+        return answer("discovery", serializers.discovery(here.city, changed, invented=accounts.is_demo(s)))
 
 
 @both("/v2/services", methods=["GET"])
@@ -83,7 +83,7 @@ def services() -> Response:
     """Every kind of problem that may be told."""
     _check(request.args)
     city = access.here().city
-    return answer("services", [telling.service(each, city) for each in city.for_residents])
+    return answer("services", [serializers.service(each, city) for each in city.for_residents])
 
 
 @both("/v2/services/<code>", methods=["GET"])
@@ -93,20 +93,22 @@ def definition(code: str) -> Response:
     found = next((each for each in access.here().city.for_residents if each.code == code), None)
     if found is None:
         raise Malformed(Fault(_("There is no service_code %(code)s.", code=code), 404))
-    return answer("service_definition", telling.definition(found))
+    return answer("service_definition", serializers.definition(found))
 
 
 @both("/v2/requests", methods=["GET"])
 def requests() -> Response:
     """Cases as anybody may know of them, newest first."""
     found = _wished()
-    return answer("service_requests", telling.requests(found, extended=parse.wants_extensions(request.args)))
+    return answer(
+        "service_requests", serializers.requests(found, extended=parse.wants_extensions(request.args))
+    )
 
 
 @bp.get("/v2/requests.csv")
 def bulk() -> Response:
     """The same list as a table, in the columns of GeoReport Bulk."""
-    return Response(csv_cells.lines(telling.bulk(_wished())), mimetype="text/csv")
+    return Response(csv_cells.lines(serializers.bulk(_wished())), mimetype="text/csv")
 
 
 def _wished() -> list[Outline]:
@@ -132,7 +134,7 @@ def one(number: str) -> Response:
         )
     if not found:
         raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=number[:100]), 404))
-    return answer("service_requests", telling.requests(found, extended=extended))
+    return answer("service_requests", serializers.requests(found, extended=extended))
 
 
 @both("/v2/requests", methods=["POST"])
@@ -142,20 +144,20 @@ def create() -> Response:
     values, now = request.values, access.now()
     files = [file for name in request.files for file in request.files.getlist(name) if file.filename]
     with access.reading() as s:
-        key = taking.key_for(s, _key(), accounts.REPORT, now)
+        key = submit.key_for(s, _key(), accounts.REPORT, now)
         _check(values)
         sent = parse.sent(values, access.here().city.for_residents)
-        keys = taking.keys_of(key, sent, taking.digest(values, files), now)
-        taken = taking.known(s, keys)
-        place, about = (None, "") if taken else taking.place_of(s, sent)
+        keys = submit.keys_of(key, sent, submit.digest(values, files), now)
+        taken = submit.known(s, keys)
+        place, about = (None, "") if taken else submit.place_of(s, sent)
     if taken is None:
         if sent.token:
             with access.writing() as s:
-                taking.begin(s, sent.token, now)
-        pictures, lost = taking.develop(files, len(sent.media))
+                submit.begin(s, sent.token, now)
+        pictures, lost = submit.develop(files, len(sent.media))
         with access.writing() as s:
-            taken = taking.take(s, sent, place, about, keys[0], pictures, lost)
-            rate_limits.note(s, taking.WRITTEN, accounts.of_key(key), now)
+            taken = submit.take(s, sent, place, about, keys[0], pictures, lost)
+            rate_limits.note(s, submit.WRITTEN, accounts.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])
 
@@ -165,7 +167,7 @@ def token(token: str) -> Response:
     """The number of a report whose sender got no answer: the token is what it named its request by."""
     _check(request.args)
     with access.reading() as s:
-        found = taking.by_token(s, token, access.now())
+        found = submit.by_token(s, token, access.now())
     if found is None:
         raise Malformed(Fault(_("There is no token %(token)s.", token=token[:100]), 404))
     told = {"service_request_id": found.number} if found.number else {}
@@ -180,7 +182,7 @@ def updates() -> Response:
     offset, limit = parse.page_of(request.args)
     with access.reading() as s:
         found = case_summaries.changes(s, since, until, offset=offset, limit=limit)
-    return answer("service_request_updates", telling.updates(found))
+    return answer("service_request_updates", serializers.updates(found))
 
 
 @both("/v2/servicerequestupdates", methods=["POST"])
@@ -189,10 +191,10 @@ def add_update() -> Response:
     _check_form()
     values, now = request.values, access.now()
     with access.writing() as s:
-        key = taking.key_for(s, _key(), accounts.UPDATE, now)
+        key = submit.key_for(s, _key(), accounts.UPDATE, now)
         _check(values)
-        update_id = taking.note(s, key, parse.update(values), now)
-        rate_limits.note(s, taking.WRITTEN, accounts.of_key(key), now)
+        update_id = submit.note(s, key, parse.update(values), now)
+        rate_limits.note(s, submit.WRITTEN, accounts.of_key(key), now)
     return answer("service_request_updates", [{"update_id": update_id}])
 
 

@@ -10,7 +10,7 @@ const FORM_FILES = {{ form_files|tojson }};
 const SHELLS = {{ shells|tojson }};
 const FILES = {{ files|tojson }};
 const SHARES = {{ shares|tojson }};
-const SHARED = "shared-into-cityline"; // no release in its name: a photo outlives one. shared.js reads it
+const SHARED = "shared-into-cityline"; // no release in its name: a photo outlives one. resident/share_target.js reads it
 const ICON = {{ icon|tojson }};
 const STATIC = `/static/${RELEASE}/`;
 

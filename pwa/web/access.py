@@ -123,7 +123,7 @@ class Cityline:
     store: Store
     watch: Watch
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    version: int = 0  # of the city file; newest.py takes up newer ones
+    version: int = 0  # of the city file; web/city_reload.py takes up newer ones
     looked_at: datetime | None = None
 
     @property

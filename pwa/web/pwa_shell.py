@@ -71,7 +71,7 @@ BUNDLES = {
               "utilities"),
 }  # fmt: skip
 
-# What a file chooser offers; developing.py looks at the content. By name too: many computers know no HEIC.
+# What a file chooser offers; processing.py looks at the content. By name too: many computers know no HEIC.
 PHOTO_FORMATS = "image/jpeg,image/heic,image/heif,image/avif,image/png,image/webp,.heic,.heif,.avif"
 
 bp = Blueprint("shell", __name__)

@@ -9,7 +9,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from city import refusals
+from city import security_log
 from city.people import rate_limits
 from pwa.web import access
 from sync import refused_requests
@@ -58,6 +58,6 @@ def _watch(response: Response) -> Response:
             "person": g.actor.name if "actor" in g else "",
             "request": request_id(),
         }
-        refusals.write(access.here().settings.var, told)
+        security_log.write(access.here().settings.var, told)
         response.headers["X-Request-Id"] = request_id()
     return response

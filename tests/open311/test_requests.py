@@ -20,7 +20,7 @@ from city.db.models import Case, Report, Service
 from city.opendata import case_summaries
 from city.places.lookup import Place
 from city.reports import intake
-from pwa.open311 import telling
+from pwa.open311 import serializers
 from pwa.web import formatting
 
 pytestmark = pytest.mark.both_databases
@@ -360,7 +360,7 @@ def test_the_bulk_table_has_its_columns_and_the_same_requests(
     response = client.get("/open311/v2/requests.csv", query_string={"status": "closed"})
     assert response.content_type == "text/csv; charset=utf-8"
     [row] = csv.DictReader(io.StringIO(response.get_data(as_text=True)))
-    assert tuple(row) == telling.BULK
+    assert tuple(row) == serializers.BULK
     assert row["service_request_id"] == told["closed"]
     assert (row["status_description"], row["lat"]) == ("closed", "39.6")
     assert datetime.fromisoformat(row["closed_date"]) == town.now - DAY

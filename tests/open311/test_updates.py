@@ -60,7 +60,7 @@ def test_while_it_is_being_taken_the_token_stands_alone(
         seen.extend(get(f"/v2/tokens/{token}"))
         return [], []
 
-    monkeypatch.setattr("pwa.open311.taking.develop", looked)
+    monkeypatch.setattr("pwa.open311.submit.develop", looked)
     send(token=token)
     assert seen == [{"token": token}]
 

@@ -41,7 +41,7 @@ OWN = (date(2019, 5, 14), date(2024, 2, 29))
 
 @dataclass
 class Reference:
-    """Ten years as a list: whether each quarter of an hour is open. Knows nothing of worktime.py."""
+    """Ten years as a list: whether each quarter of an hour is open. Knows nothing of business_hours.py."""
 
     began: datetime
     is_open: list[bool]

@@ -118,7 +118,7 @@ class Copy:
 
 
 class Keeping:
-    """What a phone keeps of its work, by the rules of `round.js`, over a line that may fail."""
+    """What a phone keeps of its work, by the rules of `sync/exchange_round.js`, over a line that may fail."""
 
     def __init__(self, phone: Phone, make: Callable[[int], dict[str, Any]]) -> None:
         self.phone, self.make = phone, make

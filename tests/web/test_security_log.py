@@ -15,7 +15,7 @@ from filled import KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 
-from city import refusals
+from city import security_log
 from city.operations import doctor
 from city.settings import Settings
 from pwa.app import create_app
@@ -26,7 +26,7 @@ FIELDS = {"time", "what", "reason", "status", "page", "method", "network", "pers
 @pytest.fixture
 def lines(settings: Settings) -> Callable[[], list[dict[str, Any]]]:
     def read() -> list[dict[str, Any]]:
-        file = settings.var / refusals.NAME
+        file = settings.var / security_log.NAME
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     return read
@@ -55,9 +55,9 @@ def test_a_wrong_code_is_a_line_without_code_or_address(
     )
     assert (line["network"], line["person"]) == ("203.0.113.0/24", "")
     assert line["request"] == answer.headers["X-Request-Id"]
-    told = (settings.var / refusals.NAME).read_text()
+    told = (settings.var / security_log.NAME).read_text()
     assert not re.search(r"rosa|123456|203\.0\.113\.77", told)
-    assert (settings.var / refusals.NAME).stat().st_mode & 0o777 == 0o600
+    assert (settings.var / security_log.NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_each_kind_of_refusal_says_what_it_is(
@@ -123,29 +123,29 @@ def test_doctor_counts_the_last_day(town: Town, settings: Settings) -> None:
     for hours, what, many in ((1, "log-in refused", 99), (2, "limit hit", 500), (25, "log-in refused", 300)):
         at = (town.now - timedelta(hours=hours)).isoformat()
         for _ in range(many):
-            refusals.write(settings.var, {"time": at, "what": what})
+            security_log.write(settings.var, {"time": at, "what": what})
     assert finding().mark == doctor.OK
     assert finding().words == "In the last day: limit hit 500 times, log-in refused 99 times."
-    refusals.write(settings.var, {"time": town.now.isoformat(), "what": "forged request"})
+    security_log.write(settings.var, {"time": town.now.isoformat(), "what": "forged request"})
     assert finding().mark == doctor.LOOK
 
 
 def test_the_file_does_not_grow_for_ever_and_half_a_line_spoils_none(
     settings: Settings, now: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST_BYTES", 1000)
+    monkeypatch.setattr(security_log, "MOST_BYTES", 1000)
     for _ in range(100):
-        refusals.write(settings.var, {"time": now.isoformat(), "what": "limit hit"})
+        security_log.write(settings.var, {"time": now.isoformat(), "what": "limit hit"})
     files = sorted(settings.var.glob("security.log*"))
     assert [file.name for file in files] == ["security.log", "security.log.1"]
     assert sum(file.stat().st_size for file in files) < 2200
     with files[0].open("ab") as file:
         file.write(b'{"time": "2026')
-    assert refusals.counts(settings.var, now)["limit hit"] > 15
+    assert security_log.counts(settings.var, now)["limit hit"] > 15
 
 
 def test_a_disk_that_is_full_refuses_nobody(
     client: FlaskClient, settings: Settings, tmp_path: Path, app: Flask
 ) -> None:
-    (settings.var / refusals.NAME).mkdir()
+    (settings.var / security_log.NAME).mkdir()
     assert client.post("/logout").status_code == 400

@@ -1,4 +1,4 @@
-"""The dispatcher's board: queue, map and drawer, and the verbs that stand in it. Its views: view.py."""
+"""The dispatcher's board: queue, map and drawer, and what can be done there. Its views: saved_views.py."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

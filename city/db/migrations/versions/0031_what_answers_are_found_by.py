@@ -108,7 +108,7 @@ def downgrade() -> None:
 
 
 def _fill(connection: sa.Connection, table: sa.Table) -> None:
-    """Reads what every shown answer is found by now, as finding.py did when this was written."""
+    """Reads what every shown answer is found by now, as answers/search.py did when this was written."""
     texts = connection.execute(
         sa.text(
             "SELECT answers.id, lang, title, script, body FROM answers JOIN answer_texts "
