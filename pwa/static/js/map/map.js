@@ -130,12 +130,12 @@ function load() {
 
 /** @returns {Promise<{L: Leaflet, protomaps: any}>} */
 async function fetchLibrary() {
-  const style = attached("link", { rel: "stylesheet", href: here("../css/screens/map.css") });
+  const style = attached("link", { rel: "stylesheet", href: here("../../css/screens/map.css") });
   // protomaps-leaflet extends the global L, but only when it is called: both may come at once.
   await Promise.all([
     style,
-    attached("script", { src: here("../vendor/leaflet.js") }),
-    attached("script", { src: here("../vendor/protomaps-leaflet.js") }),
+    attached("script", { src: here("../../vendor/leaflet.js") }),
+    attached("script", { src: here("../../vendor/protomaps-leaflet.js") }),
   ]);
   const { L, protomapsL } = /** @type {any} */ (window);
   return { L, protomaps: protomapsL };
