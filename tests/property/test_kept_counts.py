@@ -14,6 +14,7 @@ OPERATIONS = 100_000 if os.environ.get("CITYLINE_LONG") else 1_000
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_kept_counts_equal_a_recomputation_after_operations_and_kills(
     engine: Engine, settings: Settings
 ) -> None:
