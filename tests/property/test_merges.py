@@ -4,6 +4,7 @@ The model knows nothing of the code: it keeps cases, reports, photos, clocks and
 words have them, and every step is compared with what stands in the database.
 """
 
+import os
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -156,7 +157,10 @@ class Model:
 # One database serves a whole test: every example adds its own cases to it.
 @pytest.mark.slow
 @given(walk=steps)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25 if os.environ.get("CITYLINE_FULL") else 8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_merge_reopen_and_unmerge_in_any_order_follow_the_rules(
     town: Town, walk: list[tuple[Any, ...]]
 ) -> None:
