@@ -18,7 +18,7 @@ pytestmark = pytest.mark.both_databases
 # Where it may run: as the server begins, in a thread that it starts, after a photo; and where its decoder.
 SERVES = """
 import os, pathlib, sys, threading
-from city import developing
+from city.photos import processing
 from pwa.app import serve
 
 def told(where, process=0):
@@ -26,9 +26,9 @@ def told(where, process=0):
 
 def works():
     told("thread")
-    developing.develop(pathlib.Path(sys.argv[1]).read_bytes())
+    processing.process(pathlib.Path(sys.argv[1]).read_bytes())
     told("decoded")
-    told("decoder", developing._decoder._process.pid)
+    told("decoder", processing._decoder._process.pid)
 
 serve()
 told("server")

@@ -151,7 +151,7 @@ def test_a_question_takes_five_short_statements_at_most(desk: Town) -> None:
 
 def test_the_row_that_a_migration_fills_is_the_one_that_is_written(desk: Town) -> None:
     """Migration 0031 does for what is there what search.write() does for what comes."""
-    from city.migrations.versions import __path__ as folder
+    from city.db.migrations.versions import __path__ as folder
 
     source = (Path(next(iter(folder))) / "0031_what_answers_are_found_by.py").read_text()
     migration: dict[str, object] = {"__name__": "migration"}

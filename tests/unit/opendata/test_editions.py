@@ -359,11 +359,13 @@ def test_a_killed_process_never_leaves_half_an_edition(told: Town, tmp_path: Pat
 MAKES_FOR_EVER = """
 import pathlib, sys
 from datetime import UTC, datetime
-from city import cityfile, db, opendata
+from city.config import city_file
+from city.db import engine as db
+from city.opendata import editions
 from city.settings import DEFAULT_CITY
-engine, city = db.connect(sys.argv[1]), cityfile.load(DEFAULT_CITY)
+engine, city = db.connect(sys.argv[1]), city_file.load(DEFAULT_CITY)
 while True:
-    for _ in opendata.make(engine, pathlib.Path(sys.argv[2]), city, datetime.now(UTC)):
+    for _ in editions.make(engine, pathlib.Path(sys.argv[2]), city, datetime.now(UTC)):
         pass
     print("made", flush=True)
 """

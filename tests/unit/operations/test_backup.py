@@ -794,7 +794,10 @@ def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Sett
 
 DIES = """
 import os, pickle, signal, sys
-from city import backup, db, dumps, photos, reports, restoring, stores
+from city.db import engine as db
+from city.operations import backup, dumps, restore
+from city.photos import photos, storage
+from city.reports import intake
 
 settings, folder, at, module, name, after = pickle.loads(bytes.fromhex(sys.argv[1]))
 owner = eval(module)
@@ -808,11 +811,11 @@ def dies(*told, **named):
     return really(*told, **named)
 
 setattr(owner, name, dies)
-store = stores.open_store(settings)
+store = storage.open_store(settings)
 if sys.argv[2] == "backup":
     backup.make(db.connect(settings.database_url), settings, store, folder, at=at)
 else:
-    restoring.restore(settings, folder, store, over=False, at=at)
+    restore.restore(settings, folder, store, over=False, at=at)
 """
 
 
@@ -828,8 +831,8 @@ def killed(command: str, *told: Any) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "after"),
     [
-        ("dumps.disk", "sync", 0),
-        ("stores.FolderStore", "put", 4),
+        ("dumps.files", "fsync", 0),
+        ("storage.FolderStore", "put", 4),
         ("backup", "_seal", 0),
         ("backup.json", "dumps", 0),
     ],
@@ -870,8 +873,8 @@ def test_a_backup_killed_after_its_manifest_is_one_that_phones_have_not_heard_of
     [
         ("dumps", "put_back", 0),
         ("db", "migrate", 0),
-        ("photos", "heal", 1),
-        ("reports", "erase_again", 0),
+        ("photos", "restore_blob", 1),
+        ("intake", "erase_again", 0),
     ],
 )
 @pytest.mark.full

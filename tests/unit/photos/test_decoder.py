@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 # What a decoder does to a photo of one byte; all others it decodes.
 FAULTY = """
 import ctypes, os, signal, sys, time
-from city import decoder, decoding
+from city.photos import decoder, decoding
 decode = decoding.develop
 decoder.MOST_SECONDS = {seconds}
 decoder.LIMITS[decoder.resource.RLIMIT_CPU] = 1
@@ -141,10 +141,10 @@ def test_a_decoder_ends_with_the_process_that_began_it_however_that_ends() -> No
     program = """
 import os, sys, time
 sys.path.insert(0, "tests")
-from city import developing
+from city.photos import processing
 from pictures import plain
-developing.develop(plain())
-print(developing._decoder._process.pid, flush=True)
+processing.process(plain())
+print(processing._decoder._process.pid, flush=True)
 time.sleep(600)
 """
     with subprocess.Popen(
@@ -162,16 +162,16 @@ def test_a_process_that_came_out_of_ours_has_a_decoder_of_its_own() -> None:
     program = """
 import os, sys, threading
 sys.path.insert(0, "tests")
-from city import developing
+from city.photos import processing
 from pictures import plain
-developing.develop(plain())
-with developing._turn:  # as if another thread were about to
+processing.process(plain())
+with processing._turn:  # as if another thread were about to
     if (child := os.fork()) == 0:
-        developing.develop(plain())
-        print(developing._decoder._process.pid, flush=True)
+        processing.process(plain())
+        print(processing._decoder._process.pid, flush=True)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-print(developing._decoder._process.pid, developing.develop(plain()).width)
+print(processing._decoder._process.pid, processing.process(plain()).width)
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],

@@ -56,21 +56,23 @@ def swept(town: Town, store: Store, now: datetime = LATER) -> int:
 
 DIES = """
 import os, pickle, signal, sys
-from city import db, photos, redactions, stores
-from city.schema import Photo
+from city.db import engine as db
+from city.db.models import Photo
+from city.photos import photos, storage
+from city.privacy import redaction
 
 what, settings, photo_id, by, box, at = pickle.loads(bytes.fromhex(sys.argv[1]))
-engine, store = db.connect(settings.database_url), stores.open_store(settings)
-with db.reading(engine) as s:
+engine, store = db.connect(settings.database_url), storage.open_store(settings)
+with db.read_session(engine) as s:
     photo = s.get_one(Photo, photo_id)
 
 def die(*told):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if what == "redaction":  # the new bytes are there, and no row names them
-    redactions.transaction = die
-    covered = redactions.cover(photo, [box], store, settings.var)
-    redactions.redact(engine, store, settings.var, covered, by=by, at=at)
+    redaction.transaction = die
+    covered = redaction.redact_copy(photo, [box], store, settings.var)
+    redaction.redact(engine, store, settings.var, covered, by=by, at=at)
 else:  # erased while it was on its way into the store
     photos._mark_stored = die
     put = photos._put

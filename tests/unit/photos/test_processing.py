@@ -443,7 +443,7 @@ def test_the_largest_pictures_take_a_bounded_memory() -> None:
 import resource, sys, zlib
 sys.path.insert(0, "tests")
 from PIL import Image
-from city.decoding import develop
+from city.photos.decoding import develop
 from pictures import encoded, png
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 deflate = zlib.compressobj(1)
