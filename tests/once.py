@@ -4,6 +4,7 @@ Each test has an application and a database engine of its own. Without this a th
 goes into compiling the statements and addresses that the test before them compiled too.
 """
 
+import pickle
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -46,13 +47,16 @@ def _compile_builder(rule: Rule, append_unknown: bool = True) -> Callable[..., A
 
 
 @cache
-def _load_as_it_is(path: Path, _changed: int) -> CityFile:
-    return _load(path)
+def _loaded(path: Path, _changed: int) -> bytes:
+    return pickle.dumps(_load(path))
 
 
 def _load_city(path: Path) -> CityFile:
-    """The city that the file describes; the demo's, which nearly every test has, is read once."""
-    return _load_as_it_is(path, path.stat().st_mtime_ns) if path == DEFAULT_CITY else _load(path)
+    """The city that the file describes; the demo's, which nearly every test has, is read once and copied."""
+    if path != DEFAULT_CITY:
+        return _load(path)
+    city: CityFile = pickle.loads(_loaded(path, path.stat().st_mtime_ns))
+    return city
 
 
 _load = city_file.load

@@ -489,7 +489,7 @@ def test_a_bug_spoils_one_operation_only(
         transitions.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
-    monkeypatch.setattr(operations.cases, "start", broken)
+    monkeypatch.setattr(operations.transitions, "start", broken)
     answer = luis.exchange(bad, good)
     assert [(r["result"], r.get("why")) for r in answer["results"]] == [
         ("quarantined", "fault"),

@@ -451,7 +451,7 @@ def test_a_bug_spoils_one_operation_of_all_that_share(
         transitions.note(s, case, "half done", by=told["by"], at=told["at"])
         raise ZeroDivisionError
 
-    monkeypatch.setattr(operations.cases, "start", broken)
+    monkeypatch.setattr(operations.transitions, "start", broken)
     here = app.extensions["cityline"].engine
     with waiting(here, routes.TAKE_AND_TELL, 2) as (pool, _):
         of_luis = pool.submit(luis.exchange, bad, closings[0])

@@ -305,7 +305,9 @@ def test_an_address_longer_than_any_of_ours_is_refused_unread(client: FlaskClien
 def test_a_photo_that_ends_its_decoder_is_told_and_the_form_kept(
     town: Town, post: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = "import os; from city.photos import decoder; decoder._done = lambda *_: os.abort(); decoder.main()"
+    program = (
+        "import os; from city.photos import decoder; decoder._done = lambda *_: os.abort(); decoder.main()"
+    )
     processing._decoder.end()
     with monkeypatch.context() as patch:
         patch.setattr(processing, "COMMAND", [sys.executable, "-c", program])

@@ -25,7 +25,7 @@ def answer_id(town: Town) -> int:
 
 def ask(town: Town, typed: str, answer_id: int | None = None, *, days: int = 0) -> bool:
     with town.at_work() as scene:
-        answer = scene.s.get_one(articles.Answer, answer_id) if answer_id else None
+        answer = scene.s.get_one(articles.Article, answer_id) if answer_id else None
         return unanswered.keep(scene.s, typed, "en", town.now + timedelta(days=days), answer)
 
 
@@ -128,7 +128,7 @@ def test_what_many_asked_outlasts_nonsense(town: Town, monkeypatch: pytest.Monke
 
 def test_what_helped_is_counted_by_version(town: Town, answer_id: int) -> None:
     with town.at_work() as scene:
-        answer = scene.s.get_one(articles.Answer, answer_id)
+        answer = scene.s.get_one(articles.Article, answer_id)
         for helpful in (True, True, False):
             articles.vote(scene.s, answer, 1, helpful=helpful)
         articles.vote(scene.s, answer, 2, helpful=True)
