@@ -214,7 +214,7 @@ def test_what_ended_after_the_commit_the_worker_finishes(
 
     photo = sent(town, settled=settled)
     with monkeypatch.context() as patch:
-        patch.setattr(photos, "leave_staging" if settled else "forget", killed)
+        patch.setattr(photos, "leave_staging" if settled else "purge_owed", killed)
         with pytest.raises(SystemExit):
             redact(town, photo)
     with town.looking() as scene:
