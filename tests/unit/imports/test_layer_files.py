@@ -330,7 +330,7 @@ def test_the_wards_of_a_real_city_come_out_of_feet(town: Town, real_data: Path, 
 
 def topology(folder: Path) -> Path:
     """Two wards that share an edge, a street and a pole; whole steps of 0.001 degrees."""
-    file = folder / "city.imports.topojson"
+    file = folder / "city.topojson"
     arcs = [[[1, 1], [0, -1]], [[1, 0], [-1, 0], [0, 1], [1, 0]], [[1, 1], [1, 0], [0, -1], [-1, 0]]]
     wards = [
         {"type": "Polygon", "arcs": [[0, 1]], "properties": {"NAME": "West"}},
