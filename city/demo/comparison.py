@@ -1,4 +1,4 @@
-"""Sets what the demo city looks like beside the figures of real cities: `python -m city.demo_table`."""
+"""Sets what the demo city looks like beside the figures of real cities: `python -m city.demo.comparison`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -202,7 +202,7 @@ def test_it_names_only_verbs_that_the_log_knows(app: Flask, town: Town) -> None:
     with app.test_request_context():
         sources = {c.source for table in data_dictionary.tables().values() for c in table.columns}
     words = {word for source in sources for word in source.split(", ")}
-    code = "".join(path.read_text("utf-8") for path in (Path(events.__file__).parent).glob("*.py"))
+    code = "".join(path.read_text("utf-8") for path in Path(events.__file__).parents[1].rglob("*.py"))
     told = {resident.SOURCE_CITY_FILE, resident.SOURCE_AREAS, resident.SOURCE_EVERY_CHANGE}
     for word in words - {"", *told}:
         assert re.search(rf'"{re.escape(word)}"', code), word
