@@ -96,9 +96,11 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
 def is_conflicting(line: Event) -> bool:
     """Whether somebody who is about to act on the case should know of this line first.
 
-    A move does, and a change of priority. What was added to the case does not: a report, a photo, a note.
+    A move does, a change of priority, and a report of danger. What else was added to the case does not: a
+    report, a photo, a note.
     """
-    return line.now is not None or line.kind in MATTERS
+    brings_danger = line.kind == "join" and bool(line.facts.get("danger"))
+    return line.now is not None or line.kind in MATTERS or brings_danger
 
 
 def is_stale(s: Session, case: Case, n: int) -> bool:

@@ -118,6 +118,23 @@ def test_only_what_changes_what_somebody_would_do_matters(town: Town) -> None:
         assert not changes.is_stale(scene.s, scene.case(number), last + 1)
 
 
+def test_a_report_of_danger_matters_to_whoever_is_about_to_close_the_case(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        transitions.accept(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        number = case.number
+    with town.looking() as scene:
+        read = changes.last_line(scene.s, number)
+    with town.at_work() as scene:
+        scene.report(join=number)
+    with town.looking() as scene:
+        assert not changes.is_stale(scene.s, scene.case(number), read)
+    with town.at_work() as scene:
+        scene.report(join=number, danger=True)
+    with town.looking() as scene:
+        assert changes.is_stale(scene.s, scene.case(number), read)
+
+
 def test_a_case_that_is_not_there_has_no_line(town: Town) -> None:
     with town.looking() as scene:
         assert changes.last_line(scene.s, "26-999999") == 0
