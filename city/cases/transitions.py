@@ -439,7 +439,8 @@ def merge(
     Two crews at work: `keep_crew` names the one that goes on, otherwise Refused `choose_crew`. A case
     into itself, or into one that was merged into it, is Refused `merge_cycle`; a public one into a private
     one `merge_private`; an office's and one of the field, which end in different ways, `merge_office`; two
-    offices' that one caller did not ask alike, `merge_caller`: each would read the other's answer.
+    offices' that one caller did not ask alike, `merge_caller`: each would read the other's answer; one in
+    danger into one that is closed, where nobody looks, `merge_danger`.
     """
     allow("merge", by.roles)
     root = locks.lock_with_root(s, case, into)
@@ -456,6 +457,8 @@ def merge(
         raise Refused("merge_office")
     if root.service.office and not _asked_by_one(s, case, root):
         raise Refused("merge_caller")
+    if root.state == CLOSED and sla.in_danger(case) and origin != "import":
+        raise Refused("merge_danger")  # nobody looks at what is closed
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
     if case.state != MERGED:

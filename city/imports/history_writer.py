@@ -560,6 +560,8 @@ class _Writer:
             raise Refused("wrong_state", move="merge", state=root.case.state)
         if root.case.service.private and not case.service.private:
             raise Refused("merge_private")
+        if root.case.state == CLOSED and sla.in_danger(case) and life.origin != "import":
+            raise Refused("merge_danger")
         if root.case.service.office != case.service.office:
             raise Refused("merge_office")
         if root.case.service.office:  # the log knows of no call that told of them

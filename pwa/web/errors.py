@@ -61,6 +61,10 @@ def words(refused: Refused | BadPhoto) -> str:
         "merge_private": _(
             "The other case is private. If you merge them, the person who reported this one could read it."
         ),
+        "merge_danger": _(
+            "Someone could get hurt here, and the other case is closed. Reopen that case first, or keep this "
+            "one open."
+        ),
         "merge_office": _("One of these is office work and the other is field work."),
         "merge_caller": _(
             "You can merge office work only when the same caller asked the same question twice."

@@ -308,7 +308,8 @@ class Play:
         model, root = self.model, self.model.root(m)
         thing, into = model.things[n], model.things[root]
         left = thing.into
-        may = root != n and thing.into != root
+        hidden = into.state == "closed" and model.urgent(n)  # danger may not go where nobody looks
+        may = root != n and thing.into != root and not hidden
         keep = (thing.crew, into.crew)[(n + m) % 2] or thing.crew or into.crew
         case, other = (scene.s.get_one(Case, self.ids[each]) for each in (n, m))
         by = scene.actor("dispatcher")

@@ -430,6 +430,17 @@ def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: T
             scene.report(join=public.number)
 
 
+def test_danger_is_not_merged_into_what_is_closed(town: Town) -> None:
+    with town.at_work() as scene:
+        by, closed, told = scene.actor("dispatcher"), scene.report().case, scene.report(danger=True).case
+        transitions.close(scene.s, closed, by=by, at=town.now, outcome="not found", no_photo="nothing to see")
+        with pytest.raises(Refused, match="merge_danger"):
+            transitions.merge(scene.s, told, closed, by=by, at=town.now)
+        transitions.reopen(scene.s, closed, by=by, at=town.now)
+        assert transitions.merge(scene.s, told, closed, by=by, at=town.now)
+        assert closed.urgent
+
+
 def test_who_told_of_something_public_never_comes_to_read_a_private_case(town: Town) -> None:
     with town.at_work() as scene:
         public, private = scene.report().case, scene.report(service_code="nuisance").case
