@@ -1,15 +1,24 @@
-"""Names product files that lie in no room, and rooms that grew too large; docs/floorplan.md has the rooms."""
+"""Names product files that lie in no room, rooms that grew too large, and scripts that import in a circle.
 
+docs/floorplan.md has the rooms; circles in Python are for import-linter.
+"""
+
+import re
 import subprocess
 import sys
 import tomllib
 from collections import Counter
+from graphlib import CycleError, TopologicalSorter
+from os.path import normpath
 from pathlib import Path, PurePath
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 MOST: Final = 20  # files in a room: more than that nobody reads at a glance
 NOT_OURS: Final = ("city/db/migrations/", "pwa/static/vendor/")  # not laid out by us
+IMPORTED: Final = re.compile(
+    r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"(\.{1,2}/[\w./-]+\.js)"', re.MULTILINE
+)
 # Modules that may lie beside the rooms. Those of city/ are the lowest layer of its import contract.
 BESIDE: Final = {"pwa": {"app", "worker", "openapi"}, "pwa/static/js": {"app", "theme"}}
 
@@ -26,6 +35,19 @@ def astray(files: list[str]) -> list[str]:
     return faults + [
         f"{room}: {count} files, {MOST} at most" for room, count in rooms.items() if count > MOST
     ]
+
+
+def circle(texts: dict[str, str]) -> list[str]:
+    """The first circle among scripts by their paths: what imports the next, at once or later."""
+    imports = {
+        path: {normpath(PurePath(path).parent / found) for found in IMPORTED.findall(text)}
+        for path, text in texts.items()
+    }
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as found:
+        return [f"{' imports '.join(reversed(found.args[1]))}: a circle"]
+    return []
 
 
 def product() -> list[str]:
@@ -48,6 +70,7 @@ def _root_of_city() -> set[str]:
 
 
 if __name__ == "__main__":
-    found = astray(product())
+    files = product()
+    found = astray(files) + circle({f: (ROOT / f).read_text() for f in files if f.endswith(".js")})
     print("\n".join(found))
     sys.exit(bool(found))
