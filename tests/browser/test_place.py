@@ -378,6 +378,7 @@ def test_a_number_is_chosen_on_the_map_by_keyboard_and_a_cross_put_anywhere(
 
 def drag(page: Page, east: float, south: float) -> None:
     """The map by so many pixels: its middle goes the other way."""
+    page.locator("#place-map .map").scroll_into_view_if_needed()
     box = page.locator("#place-map .map").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -438,9 +439,11 @@ def test_a_spot_that_was_put_on_the_map_is_there_again_when_the_form_is(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
     page = begun(open_context, site, at(pole, 90))
+    expect(page.locator("#things label")).to_have_count(4)  # what is above the map has its height now
     page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
     expect(page.locator(".numberpin")).to_have_count(3)
     drag(page, -120, 60)
+    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
     lon = page.input_value("[name=lon]")
     wait_until_begun(page, lon)
     page.reload()

@@ -18,10 +18,12 @@ from city.db.models import Department
 
 pytestmark = pytest.mark.both_databases
 
-CUT = text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+_FROM_OTHERS = (
+    "FROM pg_stat_activity"
     " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
 )
+CUT = text(f"SELECT pg_terminate_backend(pid) {_FROM_OTHERS}")
+OTHERS = text(f"SELECT count(*) {_FROM_OTHERS}")
 
 
 def departments(engine: Engine, *codes: str) -> None:
@@ -36,6 +38,9 @@ def cut_all_of(engine: Engine) -> None:
     other = db.connect(engine.url.render_as_string(hide_password=False))
     with other.begin() as c:
         c.execute(CUT)
+    with other.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+        while c.scalar(OTHERS):  # the server ends them in its own time
+            time.sleep(0.01)
     other.dispose()
 
 
