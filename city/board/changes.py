@@ -5,7 +5,7 @@ case's version, which only counts, a line says what happened, who did it, and wh
 somebody is about to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from sqlalchemy import String, cast, literal, select
 from sqlalchemy.orm import Session
 
 from city.audit import events
+from city.audit.events import Actor
 from city.board import queries as board_queries
 from city.board.queries import View
 from city.db.models import Case, ChainTip, Event
@@ -112,6 +113,18 @@ def is_stale(s: Session, case: Case, n: int) -> bool:
     asked = select(Event).where(Event.subject == events.of_case(case.id), Event.n >= n).order_by(Event.n)
     known, *since = [*s.scalars(asked)] or [None]
     return known is None or known.n != n or any(is_conflicting(line) for line in since)
+
+
+def overtaken(s: Session, cases: Collection[Case], seq: int, by: Actor) -> set[int]:
+    """The ids of those cases to which something that matters happened after line `seq` of the log.
+
+    What `by` did is none of it: they know. Asked by who holds the cases; two statements, however many they are.
+    """
+    subjects = {events.of_case(case.id): case.id for case in cases}
+    later = select(ChainTip.subject).where(ChainTip.seq > seq, ChainTip.subject.startswith(_CASES))
+    moved = [subject for subject in s.scalars(later) if subject in subjects]
+    lines = select(Event).where(Event.subject.in_(moved), Event.seq > seq, Event.actor != by.name)
+    return {subjects[line.subject] for line in s.scalars(lines) if is_conflicting(line)}
 
 
 def state_at(story: Sequence[Event], n: int) -> Stand:

@@ -45,6 +45,8 @@ UNDO_FOR: Final = timedelta(minutes=30)
 KEPT_FOR: Final = timedelta(days=1)
 
 ACTS: Final = ("assign", "accept", "wait", "raise", "lower", "close", "tag", "untag", "merge")
+# What somebody would do otherwise had they known of a report of danger, or of another's assignment.
+MOVES: Final = ("assign", "accept", "wait", "close", "merge")
 
 Verb = Callable[[Case], bool]
 
@@ -74,12 +76,14 @@ def act(
     sent: str,
     mode: str = "rest",
     reply: Callable[[Case], dict[str, Any]] | None = None,
+    overtaken: Callable[[Collection[Case]], Collection[int]] | None = None,
 ) -> Batch:
     """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
 
     `what` holds what the act asks for: `crew`; `reason`; `outcome`, `no_photo` and `words`; `tag`; `into`, a
     number, or "" for the oldest of them. `reply` gives what a case's residents read of a
-    closing, as canned_replies.meant() has it. `sent` is the form's digest(). Cases that may not move stay
+    closing, as canned_replies.meant() has it. `overtaken` gives the ids of those that changed since they were
+    chosen, which stay out where the act is one of MOVES. `sent` is the form's digest(). Cases that may not move stay
     out, and stand in the batch's `refused`; with `mode` "all" nothing is done at all where there are any.
     Raises Refused `batch_refused` (with `refused`), `nothing_chosen`, `not_allowed`, `unknown_value`, or what
     not_too_many() does.
@@ -111,9 +115,12 @@ def act(
         [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
     ]
     moved: list[tuple[Case, dict[str, Any]]] = []
+    changed = overtaken(chosen) if overtaken and name in MOVES else ()
     for case in chosen:
         was = before[case.id] | ({"apart": True} if case.id in apart else {})
         try:
+            if case.id in changed:
+                raise Refused("changed_since_chosen")
             # Every verb refuses before it changes anything, so none needs a savepoint; words, which a closing
             # measures last, were measured above.
             if verb(case):

@@ -16,6 +16,8 @@ from city.cases.tags import MOST_LETTERS
 from city.lifecycle import OPEN, STATES
 from pwa.web import access
 from sync import server_epoch
+from sync.protocol import Point
+from sync.server_epoch import Memory
 
 MOST_DAYS = 3650  # "open for at least": ten years
 LONGEST = 200  # letters to look for
@@ -65,6 +67,18 @@ def revision(s: Session) -> str:
     """Up to where a page that is read from now on knows the log, as its address for news names it."""
     found = server_epoch.read(s, access.now())
     return f"{found.log}-{found.epoch}"
+
+
+def log_seen(s: Session, known: Memory, revision: str) -> int | None:
+    """The seq up to which a page with this revision knows the log, which is `known` by now.
+
+    None where it is no revision, or one of a past that a restore took away.
+    """
+    seq, _dash, epoch = revision.partition("-")
+    if not (seq.isascii() and seq.isdecimal() and len(seq) < 16 and len(epoch) <= 32):
+        return None
+    went_back = server_epoch.went_back(s, known.point, Point(epoch, int(seq)), {})
+    return int(seq) if went_back is None and int(seq) <= known.log else None
 
 
 def new_key() -> str:

@@ -206,6 +206,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "changed_meanwhile": _(
             "Someone else changed this while you were working. Check the new version, then save again."
         ),
+        "changed_since_chosen": _("Changed after you selected it. Check it, then try again."),
         "overtaken": _("No changes made. This case changed while you had it open."),
         "shut_out": _("Restore this person's access first."),
         "empty_name": _("Enter a name first."),

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
 from city.cases import batches, tags, transitions
-from city.db.models import Area, Batch, Event, Person
+from city.db.models import Area, Batch, Crew, Event, Person
 from pwa.board import batch_summary
 from pwa.web import errors
 
@@ -110,6 +110,61 @@ def test_those_that_may_not_move_are_named_with_the_reason(
     assert f'{shared.WRONG_STATE(state="canceled")} <span class="num">{three[1]}</span>' in page
     assert f'{shared.UNKNOWN_NUMBER} <span class="num">26-999999</span>' in page
     assert states(town, three) == ["assigned", "cancelled", "assigned"]
+
+
+def since_of(client: FlaskClient) -> str:
+    """As of which revision the board is that this browser reads now."""
+    return re.findall(r'name="since"[^>]* value="([^"]+)"', shown(client.get("/dispatch")))[0]
+
+
+def test_what_changed_after_the_page_was_read_stays_as_it_is(
+    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    since = since_of(log_in("dispatcher"))
+    with town.at_work() as scene:
+        scene.report(join=three[0], danger=True)
+        crew = scene.s.get_one(Crew, town.ids["lights"])
+        transitions.assign(scene.s, scene.case(three[1]), crew, by=scene.actor("supervisor"), at=town.now)
+        scene.report(join=three[2], service_code="limb-down")  # one more who waits for it changes nothing of what is to be done
+    asked = {"act": "close", "outcome": "not found", "words": "Nobody there.", "cases": " ".join(three)}
+    asking = html_of(post("/dispatch/batch", key="ask", since=since, **asked))
+    assert f'name="since" value="{since}"' in asking
+    page = html_of(post("/dispatch/batch", key="k", since=since, sure="3", **asked))
+    assert states(town, three) == ["new", "assigned", "closed"]
+    for number in three[:2]:
+        assert re.search(re.escape(shared.CHANGED_SINCE_CHOSEN) + f".*>{number}<", page), number
+    answer = post("/dispatch/batch", key="all", mode="all", since=since, sure="3", **asked)
+    assert answer.status_code == 422
+    post("/dispatch/batch", key="now", since=since_of(log_in("dispatcher")), sure="3", **asked)
+    assert states(town, three) == ["closed", "closed", "closed"]
+
+
+def test_what_somebody_did_themselves_is_known_to_them(
+    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    since = since_of(log_in("dispatcher"))
+    post("/dispatch/batch", key="first", act="accept", since=since, cases=" ".join(three))
+    post("/dispatch/batch", key="then", crew=town.ids["lights"], since=since, cases=" ".join(three))
+    assert states(town, three) == ["assigned", "assigned", "assigned"]
+
+
+@pytest.mark.parametrize("since", ["999999-{epoch}", "1-another", "one", "-"])
+def test_a_page_of_another_past_moves_no_case(
+    town: Town,
+    three: list[str],
+    post: Callable[..., TestResponse],
+    log_in: Callable[[str], FlaskClient],
+    since: str,
+) -> None:
+    epoch = since_of(log_in("dispatcher")).partition("-")[2]
+    page = html_of(
+        post("/dispatch/batch", act="accept", since=since.format(epoch=epoch), cases=" ".join(three))
+    )
+    assert shared.CHANGED_SINCE_CHOSEN in page
+    assert states(town, three) == ["new", "new", "new"]
+    post("/dispatch/batch", key="tag", act="tag", tag="storm", since=since, cases=" ".join(three))
+    with town.looking() as scene:
+        assert [tag.tag for tag in scene.case(three[0]).tags] == ["storm"], "which hurts nobody"
 
 
 def test_two_clicks_are_one_batch(town: Town, three: list[str], post: Callable[..., TestResponse]) -> None:

@@ -197,6 +197,7 @@ TOO_MANY_VIEWS = Sentence("You've already saved %(most)s views, the limit. Remov
 UNDO = Sentence("Undo")
 UNDONE_ALREADY = Sentence("This was already undone. Nothing changed.")
 UNKNOWN_DEPARTMENT = Sentence("Choose the department that keeps this answer up to date.")
+CHANGED_SINCE_CHOSEN = Sentence("Changed after you selected it. Check it, then try again.")
 UNKNOWN_NUMBER = Sentence("There's no case with that number.")
 UNKNOWN_REPLY = Sentence("That saved reply no longer exists. Choose another one or write your own.")
 UNKNOWN_TOPIC = Sentence("Choose a topic.")

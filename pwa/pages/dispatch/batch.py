@@ -1,7 +1,7 @@
 """Acting on many cases at once: choosing them, doing it, what became of it, and taking it back."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from city.board import area_selection
+from city.board import area_selection, changes
 from city.board import rows as queue_rows
 from city.board.queries import View
 from city.cases import batches, queries
@@ -19,9 +19,10 @@ from city.db.models import Batch, Case
 from city.geo import Box, Point
 from city.lifecycle import Refused
 from pwa.board import batch_summary
-from pwa.board.view_url import args_of, is_id, new_key, row_facts, view_asked
+from pwa.board.view_url import args_of, is_id, log_seen, new_key, row_facts, view_asked
 from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.fragments import go, is_fragment, render
+from sync import server_epoch
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
 DANGEROUS = ("close", "merge")  # asked once: residents are told of it
@@ -41,6 +42,7 @@ class Order:
     whole: int | None
     mode: str
     sure: str
+    since: str  # the revision of the page, as it last heard of changes; "" asks nothing
 
     @property
     def asked(self) -> str:
@@ -95,7 +97,7 @@ def do() -> Response:
             with access.writing() as s:
                 known = batches.act(
                     s, numbers, order.act, order.what, by=g.actor, at=access.now(), sent=sent,
-                    mode=order.mode, reply=_reply(order),
+                    mode=order.mode, reply=_reply(order), overtaken=_overtaken(s, order.since),
                 )  # fmt: skip
     except Refused as fault:
         return _refused(fault)
@@ -148,7 +150,20 @@ def _order(form: MultiDict[str, str]) -> Order:
         whole=int(whole) if is_id(whole) else None,
         mode="all" if form.get("mode") == "all" else "rest",
         sure=form.get("sure", ""),
+        since=form.get("since", "")[:60],
     )
+
+
+def _overtaken(s: Session, since: str) -> Callable[[Collection[Case]], Collection[int]] | None:
+    """Which of these cases changed since the page was up to date; all, where its past is not ours any more."""
+    if not since:
+        return None
+
+    def changed(cases: Collection[Case]) -> Collection[int]:
+        seq = log_seen(s, server_epoch.read(s, access.now()), since)
+        return {case.id for case in cases} if seq is None else changes.overtaken(s, cases, seq, g.actor)
+
+    return changed
 
 
 def _reply(order: Order) -> Callable[[Case], dict[str, Any]] | None:

@@ -11,11 +11,9 @@ from city.board import rows as queue_rows
 from city.board.changes import Changed
 from city.cases import queries
 from city.db.models import Event
-from pwa.board.view_url import row_facts, view_asked
+from pwa.board.view_url import log_seen, row_facts, view_asked
 from pwa.web import access, formatting, localization
 from sync import server_epoch
-from sync.protocol import Point
-from sync.server_epoch import Memory
 
 bp = Blueprint("live", __name__, url_prefix="/dispatch")
 
@@ -33,9 +31,9 @@ def news() -> Response:
     number, at, me = request.args.get("open", "")[:20], access.now(), g.person.id
     with access.reading() as s:
         known = server_epoch.read(s, at)
-        seq = _followed(s, known)
+        seq = log_seen(s, known, request.args.get("since", ""))
         told: dict[str, Any] = {"rev": f"{known.log}-{known.epoch}", "at": localization.clock(at)}
-        if seq is None or not known.log - changes.STALE <= seq <= known.log:
+        if seq is None or seq < known.log - changes.STALE:
             return jsonify(told | {"reset": True})
         found = presence.viewers(s, number, at=at) if number else []
         if others := [name for person, name, _seen in found if person != me]:
@@ -47,15 +45,6 @@ def news() -> Response:
         with access.writing() as s:
             presence.note(s, number, me, at=at)
     return jsonify(told)
-
-
-def _followed(s: Session, known: Memory) -> int | None:
-    """The seq that a page knows; None where it is no revision, or one of a past that a restore took away."""
-    seq, _dash, epoch = request.args.get("since", "").partition("-")
-    if not (seq.isascii() and seq.isdecimal() and len(seq) < 16 and len(epoch) <= 32):
-        return None
-    went_back = server_epoch.went_back(s, known.point, Point(epoch, int(seq)), {})
-    return int(seq) if went_back is None else None
 
 
 def _told(s: Session, changed: Changed) -> dict[str, Any]:
