@@ -3,6 +3,8 @@
 What only one command needs is imported inside it: `cityline run` must be up in seconds.
 """
 
+import ctypes
+import functools
 import json
 import logging
 import os
@@ -77,6 +79,7 @@ NO_OUTBOX = {
     "protocol": "it's from a different Cityline release",
 }
 WHOM = "The address to listen at. By default only this machine can connect; 0.0.0.0 lets any machine."
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
 
@@ -154,9 +157,10 @@ def run(port: int, host: str, empty: bool) -> None:
     settings = _settled(host, port)
     _prepare(settings, fill=not empty)
     click.echo("Starting …")
+    end_with_us = functools.partial(_end_with, os.getpid())
     children = [
-        subprocess.Popen([str(_program("cityline")), "work", "--beside", str(os.getpid())]),
-        subprocess.Popen(_web_command(host, port)),
+        subprocess.Popen(command, preexec_fn=end_with_us)
+        for command in ([str(_program("cityline")), "work"], _web_command(host, port))
     ]
     while not (is_up := _answers(host, port)) and not _is_over(children, asked):
         pass
@@ -184,18 +188,11 @@ def web(port: int, host: str, threads: int) -> None:
 
 
 @cli.command()
-@click.option("--beside", type=int, metavar="PID", help="Stop when this parent process stops.")
-def work(beside: int | None) -> None:
+def work() -> None:
     """Run the worker: sends messages, stores photos, cleans up, and seals each day's log."""
     from pwa import worker
 
-    if beside is not None and beside != os.getppid():
-        raise click.ClickException(
-            f"--beside {beside}: the parent process is {os.getppid()}. Use it, or omit --beside."
-        )
     asked = _asked_to_stop()
-    if beside:  # our parent, `cityline run`, may be killed without a word
-        threading.Thread(target=_stop_without, args=(beside, asked), daemon=True).start()
     settings = _settings()
     try:
         worker.run(settings, asked)
@@ -867,10 +864,15 @@ def _asked_to_stop() -> threading.Event:
     return asked
 
 
-def _stop_without(parent: int, asked: threading.Event) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    asked.set()
+def _end_with(parent: int) -> None:
+    """For a child, before its program begins: it is asked to stop when the parent ends, also by SIGKILL.
+
+    On Linux; elsewhere a killed parent leaves its children.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _is_over(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> bool:

@@ -125,7 +125,7 @@ def test_what_changed_after_the_page_was_read_stays_as_it_is(
         scene.report(join=three[0], danger=True)
         crew = scene.s.get_one(Crew, town.ids["lights"])
         transitions.assign(scene.s, scene.case(three[1]), crew, by=scene.actor("supervisor"), at=town.now)
-        scene.report(join=three[2], service_code="limb-down")  # one more who waits for it changes nothing of what is to be done
+        scene.report(join=three[2], service_code="limb-down")  # which stops nobody
     asked = {"act": "close", "outcome": "not found", "words": "Nobody there.", "cases": " ".join(three)}
     asking = html_of(post("/dispatch/batch", key="ask", since=since, **asked))
     assert f'name="since" value="{since}"' in asking

@@ -155,7 +155,7 @@ def _order(form: MultiDict[str, str]) -> Order:
 
 
 def _overtaken(s: Session, since: str) -> Callable[[Collection[Case]], Collection[int]] | None:
-    """Which of these cases changed since the page was up to date; all, where its past is not ours any more."""
+    """Which of these cases changed after that revision; all, where it is of another past."""
     if not since:
         return None
 

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -267,51 +266,6 @@ def test_a_folder_without_locks_is_named_with_what_to_do(
     assert "CITYLINE_VAR" in done.output
 
 
-def test_a_worker_beside_a_process_that_is_not_its_parent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "run", lambda *_given: pytest.fail("it works all the same"))
-    done = CliRunner().invoke(cli, ["work", "--beside", str(os.getpid())])
-    assert (done.exit_code, f"the parent process is {os.getppid()}" in done.output) == (1, True)
-
-
-@pytest.mark.slow
-@pytest.mark.one_database
-def test_a_worker_ends_with_the_process_that_started_it(town: Town, tmp_path: Path) -> None:
-    """Even where that one was killed and could tell nobody."""
-    started = (
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.argv[1], 'work', '--beside', str(os.getpid())])\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    told = {f"CITYLINE_{name.upper()}": str(getattr(town.settings, name)) for name in ("var", "database_url")}
-    program = str(Path(sys.executable).with_name("cityline"))
-    parent = subprocess.Popen(
-        [sys.executable, "-c", started, program], env=os.environ | told, stdout=subprocess.PIPE, text=True
-    )
-    assert parent.stdout
-    child = int(parent.stdout.readline())
-    try:
-        lock = town.settings.var / "work.lock"
-        assert waited_for(lambda: lock.exists() and is_held(lock)), "it never began"
-        parent.kill()
-        parent.wait(60)
-        assert waited_for(lambda: not is_held(lock)), "it lives on"
-    finally:
-        parent.kill()
-        parent.stdout.close()
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-
-
-def is_held(lock: Path) -> bool:
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            return True
-
-
 def test_recounting_says_what_was_kept_wrong(shell: CliRunner, town: Town) -> None:
     with town.at_work() as scene:
         scene.report()
@@ -389,8 +343,22 @@ def test_the_address_is_told_once_somebody_answers_there_and_links_of_another_sh
             said = subprocess.run(add, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
             with urlopen(said.split()[-1], timeout=60) as page:
                 assert page.url.startswith(f"{address}/login/link/")
+            lock = tmp_path / "work.lock"
+            assert waited_for(lambda: lock.exists() and is_held(lock)), "the worker never began"
+            running.kill()
+            assert waited_for(lambda: not servers_at(str(port))), "a web server without its worker stays"
+            assert waited_for(lambda: not is_held(lock)), "the worker lives on"
         finally:
             running.terminate()
+
+
+def is_held(lock: Path) -> bool:
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
 
 
 @pytest.mark.sqlite
