@@ -118,7 +118,7 @@ def is_stale(s: Session, case: Case, n: int) -> bool:
 def overtaken(s: Session, cases: Collection[Case], seq: int, by: Actor) -> set[int]:
     """The ids of those cases to which something that matters happened after line `seq` of the log.
 
-    What `by` did is none of it: they know. Asked by who holds the cases; two statements, however many they are.
+    What `by` did is none of it: they know. Asked by who holds the cases. Two statements, however many cases.
     """
     subjects = {events.of_case(case.id): case.id for case in cases}
     later = select(ChainTip.subject).where(ChainTip.seq > seq, ChainTip.subject.startswith(_CASES))

@@ -83,8 +83,10 @@ def act(
     `what` holds what the act asks for: `crew`; `reason`; `outcome`, `no_photo` and `words`; `tag`; `into`, a
     number, or "" for the oldest of them. `reply` gives what a case's residents read of a
     closing, as canned_replies.meant() has it. `overtaken` gives the ids of those that changed since they were
-    chosen, which stay out where the act is one of MOVES. `sent` is the form's digest(). Cases that may not move stay
-    out, and stand in the batch's `refused`; with `mode` "all" nothing is done at all where there are any.
+    chosen, which stay out where the act is one of MOVES. `sent` is the form's digest().
+
+    Cases that may not move stay out, and stand in the batch's `refused`; with `mode` "all" nothing is done at
+    all where there are any.
     Raises Refused `batch_refused` (with `refused`), `nothing_chosen`, `not_allowed`, `unknown_value`, or what
     not_too_many() does.
     """
