@@ -26,7 +26,7 @@ PLANTED = """
 """
 
 
-PARTS = 6  # so that all cores have some of them
+PARTS = 3  # so that all cores have some of them
 
 
 def simulated(*options: str) -> tuple[int, dict[str, Any], str]:

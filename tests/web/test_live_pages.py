@@ -291,6 +291,18 @@ class TestAConflict:
         assert re.search(rf"<li><b>{shared.STEP_ASSIGNED}</b> trees <small>[^<]* · Supervisor</small>", page)
         assert staff.ASSIGN_IT_TO(crew="lights") in page
 
+    def test_a_report_of_danger_that_came_meanwhile_says_so(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        seen = self.seen(board, lamp)
+        with town.at_work() as scene:
+            scene.report(join=lamp, danger=True)
+        answer = post(lamp, "closure", seen=seen, outcome="not found", words="Nothing there")
+        page = answer.get_data(as_text=True)
+        assert answer.status_code == 409
+        news = page[page.index('id="errors"') : page.index(staff.DO_IT_ANYWAY_BUTTON)]
+        assert re.search(rf"<li><b>{shared.STEP_JOINED}</b> <span class=\"many many--danger\">", news)
+
     def test_all_the_same_does_it_unless_the_case_changed_again(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
     ) -> None:

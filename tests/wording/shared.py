@@ -163,6 +163,7 @@ STEP_CLEARED = Sentence("Description, photos, and addresses removed under the re
 STEP_COVERED = Sentence("Part of a photo was covered permanently")
 STEP_FIXED_CONFIRMED = Sentence("A resident confirmed it's fixed")
 STEP_HOLD_LIFTED = Sentence("Legal hold lifted")
+STEP_JOINED = Sentence("Reported by another resident")
 STEP_TOLD_APART = Sentence("Marked as not a duplicate")
 STORE_DOWN = Sentence("We can't reach the photos right now. Nothing was covered. Try again in a few minutes.")
 TAKING_TOO_LONG = Sentence("This is taking too long")
