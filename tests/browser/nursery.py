@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _NURSERY = multiprocessing.get_context("forkserver")
-_NURSERY.set_forkserver_preload(["granian.cli", "pwa.app", "pwa.cli.main", "pwa.worker"])
+_NURSERY.set_forkserver_preload(["granian.cli", "pwa.app", "pwa.cli.main", "pwa.worker", "warm"])
 
 
 def start(arguments: Sequence[str], environment: dict[str, str], log: Path) -> ForkServerProcess:

@@ -27,6 +27,7 @@ def slow(node: str, patterns: list[tuple[str, str, str]]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_pattern_that_takes_too_long_is_found(node: str) -> None:
     assert len(slow(node, [("a", r"^\S*\d\S*$", ""), ("b", "(a+)+b", ""), ("c", r"\s+$", "g")])) == 3
 

@@ -44,6 +44,7 @@ def address(app: Flask, told: list[str], now: datetime) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.slow
 def test_georeport_reads_everything(address: str, told: list[str], form: str) -> None:
     client = georeport.GeoReport(address, output_format=form, api_key="ignored")
     services = client.get_service_list()
@@ -70,6 +71,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.slow
 def test_three_reads_everything(three: Any, address: str, told: list[str], form: str) -> None:
     client = three.Three(address, format=form)
     # Its own reading of XML asks of a dict what only Python 2's gave; the bytes themselves are looked at.

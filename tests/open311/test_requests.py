@@ -308,6 +308,7 @@ def test_a_list_costs_seven_statements_however_long_it_is(town: Town, app: Flask
     assert costs[0] <= 7
 
 
+@pytest.mark.slow
 def test_the_story_of_each_costs_at_most_twice_as_much_again(
     town: Town, app: Flask, client: FlaskClient
 ) -> None:

@@ -156,6 +156,7 @@ def test_13_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
 
 
 @given(acting)
+@pytest.mark.slow
 def test_14_a_step_back_is_only_kept(seen: Seen) -> None:
     move, leads_to = ASKS[seen.t]
     assume(seen.state in OPEN and seen.state not in MOVES[move].sources and seen.state != leads_to)

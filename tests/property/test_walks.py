@@ -38,6 +38,7 @@ many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_sco
 
 @given(walk=steps)
 @many
+@pytest.mark.slow
 def test_any_walk_follows_the_table_and_the_log_tells_it(town: Town, walk: list[tuple[Any, ...]]) -> None:
     with town.at_work() as scene:
         family = [scene.report().case for _ in range(4)]
@@ -74,6 +75,7 @@ def test_any_walk_follows_the_table_and_the_log_tells_it(town: Town, walk: list[
     )
 )
 @many
+@pytest.mark.slow
 def test_merging_in_any_order_loses_nobody_and_unmerging_gives_the_state_back(
     town: Town, walk: list[tuple[str, int, int]]
 ) -> None:

@@ -98,6 +98,7 @@ def test_what_waited_is_done_once_however_many_requests_come_together(
     assert notes(engine, lamp) == 5
 
 
+@pytest.mark.slow
 def test_a_chain_as_long_as_a_phone_likes_is_done(engine: Engine, luis: Phone, lamp: str) -> None:
     job = luis.job(lamp)
     chain = [luis.op("note", job, words=str(n)) for n in range(301)]

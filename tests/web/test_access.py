@@ -110,6 +110,7 @@ def test_every_page_stands_in_the_table(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("name", [None, *CAST])
+@pytest.mark.slow
 def test_every_page_opens_for_whom_the_table_says(
     name: str | None, app: Flask, town: Town, log_in: Callable[..., FlaskClient], client: FlaskClient
 ) -> None:
@@ -136,6 +137,7 @@ def test_every_page_opens_for_whom_the_table_says(
 
 
 @pytest.mark.parametrize("name", ["rosa", "dispatcher", "administrator"])
+@pytest.mark.slow
 def test_what_changes_something_wants_a_token_a_form_and_our_own_page(
     name: str, app: Flask, log_in: Callable[..., FlaskClient], client: FlaskClient
 ) -> None:
@@ -175,6 +177,7 @@ def test_field_sync_refuses_other_sites_by_its_own_guard(app: Flask, client: Fla
                 ), path
 
 
+@pytest.mark.slow
 def test_a_get_changes_nothing(
     app: Flask, town: Town, log_in: Callable[..., FlaskClient], client: FlaskClient
 ) -> None:
@@ -296,6 +299,7 @@ def test_who_reads_too_often_hears_when_to_come_again(seldom: FlaskClient) -> No
     assert seldom.get("/cases", environ_base=other).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_city_hall_behind_one_address_does_not_meet_the_limit(
     client: FlaskClient, seldom: FlaskClient, town: Town
 ) -> None:

@@ -174,6 +174,7 @@ class TestTheQueue:
         for words in ("", "nowhere", "a", "street+x"):
             assert 'class="meant"' not in html_of(board.get(f"/dispatch?words={words}"))
 
+    @pytest.mark.slow
     def test_the_number_of_queries_does_not_grow_with_the_cases(
         self, board: FlaskClient, town: Town, app: Flask
     ) -> None:

@@ -90,6 +90,7 @@ STATES: dict[str, Callable[[Scene, Case], object]] = {
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["wanted", "stopped"])
 @pytest.mark.parametrize("state", STATES)
+@pytest.mark.slow
 def test_no_link_of_any_letter_changes_a_row(
     town: Town, settings: Settings, app: Flask, client: FlaskClient, state: str, stopped: bool
 ) -> None:

@@ -121,6 +121,7 @@ def test_a_letter_comes_in_the_language_of_the_page(client: FlaskClient, post: C
     assert letter["Subject"] == messages.LOGIN_CODE.es
 
 
+@pytest.mark.slow
 def test_a_city_hall_behind_one_address_begins_work(town: Town, app: Flask) -> None:
     with town.at_work() as scene:
         for n in range(150):

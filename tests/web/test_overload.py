@@ -127,6 +127,7 @@ def test_a_database_that_takes_nothing_is_told_as_busy(
 
 
 @pytest.mark.one_database
+@pytest.mark.slow
 def test_bodies_that_come_a_byte_a_second_keep_nobody_waiting(environment: dict[str, str]) -> None:
     with serving(environment) as port, slow_bodies(port, SLOW):
         time.sleep(1)
@@ -136,6 +137,7 @@ def test_bodies_that_come_a_byte_a_second_keep_nobody_waiting(environment: dict[
 
 
 @pytest.mark.one_database
+@pytest.mark.slow
 def test_whoever_comes_when_too_many_wait_is_told_so_at_once(environment: dict[str, str]) -> None:
     heard: list[Heard] = []
     with serving(environment) as port:

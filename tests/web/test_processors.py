@@ -38,6 +38,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 def test_only_on_postgresql_one_processor_serves_and_photos_are_decoded_on_the_others(
     environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def files(app: Flask, town: Town) -> list[str]:
     return [f"/data/files/{name}" for name in (editions.MANIFEST, *edition.files)]
 
 
+@pytest.mark.slow
 def test_no_public_address_tells_what_was_not_shown(
     app: Flask, town: Town, client: FlaskClient, told: Told
 ) -> None:

@@ -273,6 +273,7 @@ def test_where_nothing_fits_the_same_words_are_looked_for_among_the_others(
     assert f'<a class="button" href="{offered}">' in page
 
 
+@pytest.mark.slow
 def test_an_empty_page_of_a_view_is_asked_with_as_many_queries_as_a_full_one(
     board: FlaskClient, town: Town, app: Flask
 ) -> None:
@@ -417,6 +418,7 @@ class TestTheTable:
         assert (lamp["service"], lamp["state"], lamp["lat"]) == ("light-out", "new", "39.6")
         assert re.fullmatch(r"2026-05-\d\dT\d\d:\d\d:\d\d-04:00", lamp["opened_at"])
 
+    @pytest.mark.slow
     def test_it_goes_on_beyond_one_batch(self, board: FlaskClient, town: Town) -> None:
         with town.at_work() as scene:
             for _ in range(1001):

@@ -239,6 +239,7 @@ def test_the_reader_finds_what_was_forgotten() -> None:
 
 
 @pytest.mark.parametrize("state", ["empty", "full"])
+@pytest.mark.slow
 def test_every_page_speaks_it(
     state: str, request: pytest.FixtureRequest, app: Flask, town: Town, log_in: Callable[..., FlaskClient]
 ) -> None:
@@ -254,6 +255,7 @@ def test_every_page_speaks_it(
     assert read > 100
 
 
+@pytest.mark.slow
 def test_every_fault_is_told_in_it(
     app: Flask, town: Town, full: Full, log_in: Callable[..., FlaskClient], token: Callable[[], str]
 ) -> None:

@@ -115,6 +115,7 @@ def live(
 
 @pytest.mark.parametrize("name", [None, *CAST])
 @pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
+@pytest.mark.slow
 def test_every_page_opens(
     name: str | None,
     filled: bool,

@@ -124,6 +124,7 @@ def test_what_is_rolled_back_is_not_found(desk: Town) -> None:
     assert slugs(desk, "zeppelins") == []
 
 
+@pytest.mark.slow
 def test_of_two_that_fit_alike_the_one_that_is_read_out_more_comes_first(desk: Town) -> None:
     def told(title: str) -> Draft:
         return Draft("clerk", "taxes", date(2027, 1, 1), {"en": Text(title, "Zeppelin.", "Zeppelin.")})

@@ -22,6 +22,7 @@ def _run(data: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_without_the_data_of_a_real_city_it_says_so() -> None:
     (line,) = _run("")
     assert (line["bench"], "CITYLINE_BENCH_DATA" in line["skipped"]) == ("geocode", True)

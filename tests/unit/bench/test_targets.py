@@ -45,6 +45,7 @@ def test_a_near_miss_meets_no_target_by_being_rounded() -> None:
 
 
 @pytest.mark.parametrize("name", ["photos", "duplicates"])
+@pytest.mark.slow
 def test_without_the_data_of_a_real_city_nothing_is_judged(name: str) -> None:
     (line,) = _run(f"bench.{name}", "")
     assert set(line) == {"bench", "skipped"}

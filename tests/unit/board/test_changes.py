@@ -141,6 +141,7 @@ def test_a_case_that_is_not_there_has_no_line(town: Town) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_a_list_that_hears_every_change_holds_what_a_list_read_anew_holds(town: Town, seed: int) -> None:
     """Whatever is done: what was shown, less what is said to be gone, and what is said to be fresh."""
     chance = random.Random(seed)

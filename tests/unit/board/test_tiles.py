@@ -1,5 +1,6 @@
 """The map's tiles hold every case of a view once, and say what they do not show."""
 
+import os
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -19,7 +20,8 @@ from city.geo import Point
 
 pytestmark = pytest.mark.both_databases
 
-ZOOMS = (0, 9, 12, 13, 14, 15, 16, 18, 20)
+# What a release looks at in full; every way to answer is among the few.
+ZOOMS = (0, 9, 12, 13, 14, 15, 16, 18, 20) if os.environ.get("CITYLINE_FULL") else (0, 13, 15, 18)
 
 
 @pytest.fixture
@@ -73,6 +75,7 @@ def views(scene: Scene) -> list[View]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_tile_of_a_zoom_together_hold_every_case_of_a_view_once(
     strewn: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +106,7 @@ def test_every_tile_of_a_zoom_together_hold_every_case_of_a_view_once(
                     }, (view, zoom)
 
 
+@pytest.mark.slow
 def test_the_extent_of_a_view_counts_all_and_says_what_lies_nowhere(strewn: Town) -> None:
     with strewn.looking() as scene:
         for view in [*views(scene), View(place="none"), View(place="none", group="tree")]:
@@ -122,6 +126,7 @@ def test_the_extent_of_a_view_counts_all_and_says_what_lies_nowhere(strewn: Town
                 assert found.box is None
 
 
+@pytest.mark.slow
 def test_what_needs_a_look_at_every_case_is_placed_up_to_a_number_and_the_rest_said(
     strewn: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +180,7 @@ def test_a_tile_that_is_none_is_refused(town: Town, asked: tuple[int, int, int])
 @pytest.mark.parametrize(
     "view", [View(), View(state="new"), View(group="tree"), View(crew="none", standing="ok")]
 )
+@pytest.mark.slow
 def test_a_tile_of_many_open_cases_is_one_statement_that_reads_no_case(
     strewn: Town, view: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -369,6 +369,7 @@ def test_two_crews_at_work_are_not_merged_by_the_dozen(town: Town) -> None:
     assert (batch.done, [row[:2] for row in batch.refused]) == (1, [[second, "choose_crew"]])
 
 
+@pytest.mark.slow
 def test_a_batch_needs_hardly_more_statements_for_fifty_than_for_five(town: Town) -> None:
     for name, what in ACTS[:6]:
         counts = []

@@ -188,6 +188,7 @@ def test_a_move_costs_one_statement_more_than_without_counts(town: Town) -> None
     assert not any("areas" in statement for statement in sent)
 
 
+@pytest.mark.slow
 def test_eight_who_move_neighboring_cases_at_once_count_them_all_and_nobody_waits_for_ever(
     town: Town,
 ) -> None:

@@ -223,6 +223,7 @@ def written_back(town: Town) -> None:
         assert raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
 
 
+@pytest.mark.slow
 def test_an_index_that_shrank_forgets_as_well(town: Town) -> None:
     """Where FTS5 has put it in order at times and little is left, its `optimize` keeps what was deleted."""
     letters = Random(3)

@@ -131,6 +131,7 @@ def test_a_database_that_is_gone_is_said_and_not_made_anew(
 
 
 @pytest.mark.sqlite
+@pytest.mark.slow
 def test_no_table_is_changed_under_whoever_is_at_work(
     unmigrated: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +299,7 @@ def test_a_polite_kill_does_not_wait_for_what_it_interrupts() -> None:
     assert asked.wait(60)
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_web_server_starts_leaves_none_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
@@ -321,6 +323,7 @@ def test_a_kill_while_the_web_server_starts_leaves_none_behind(tmp_path: Path) -
             os.kill(server, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_the_address_is_told_once_somebody_answers_there_and_links_of_another_shell_lead_to_it(
     tmp_path: Path,
 ) -> None:
@@ -382,6 +385,7 @@ def test_while_an_import_holds_the_database_the_worker_says_a_line_a_job(
     assert line.exc_info is None
 
 
+@pytest.mark.slow
 def test_the_demo_says_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITYLINE_VAR", str(tmp_path))
     done = CliRunner().invoke(cli, ["demo", "--cases", "30"])

@@ -204,6 +204,7 @@ def test_the_log_of_another_file_is_not_played_into_a_new_one(engine: Engine, tm
 
 
 @pytest.mark.one_database
+@pytest.mark.slow
 def test_a_database_that_never_answers_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

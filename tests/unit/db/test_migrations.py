@@ -275,6 +275,7 @@ def test_the_cases_of_an_older_version_are_found_by_what_was_told(old: str) -> N
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_danger_that_an_older_version_let_wait_comes_first_again(old: str) -> None:
     day = "'2026-05-01'"
     rows = (

@@ -143,6 +143,7 @@ def test_a_number_that_no_door_bears_lies_between_its_neighbours(engine: Engine)
             assert min(by_range) < 30, label
 
 
+@pytest.mark.slow
 def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
     with db.transaction(engine) as s:
         fill.ground(s)
@@ -154,6 +155,7 @@ def test_everything_lies_inside_the_boundary(engine: Engine) -> None:
         assert not [thing for thing in things if lookup.outside(s, Point(thing.lat, thing.lon))]
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_city_and_another_one_other_trees() -> None:
     one, same, other = demo_ground.draw(311), demo_ground.draw(311), demo_ground.draw(312)
     assert one.things == same.things
@@ -161,6 +163,7 @@ def test_the_same_seed_draws_the_same_city_and_another_one_other_trees() -> None
     assert one.things != other.things
 
 
+@pytest.mark.slow
 def test_the_same_seed_tells_the_same_stories(engine: Engine, settings: Settings, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'twin.db'}"
     db.migrate(url)
@@ -172,6 +175,7 @@ def test_the_same_seed_tells_the_same_stories(engine: Engine, settings: Settings
     twin.dispose()
 
 
+@pytest.mark.slow
 def test_another_seed_tells_other_stories(larkhaven: City, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'other.db'}"
     db.migrate(url)
@@ -181,6 +185,7 @@ def test_another_seed_tells_other_stories(larkhaven: City, tmp_path: Path) -> No
     other.dispose()
 
 
+@pytest.mark.slow
 def test_two_hundred_cases_in_every_state_and_standing(larkhaven: City) -> None:
     with db.read_session(larkhaven.engine) as s:
         cases = s.scalars(select(Case)).all()
@@ -226,6 +231,7 @@ def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) ->
             assert photos.read(store, larkhaven.settings.var, photo, "thumb")
 
 
+@pytest.mark.slow
 def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
     engine: Engine, settings: Settings
 ) -> None:
@@ -236,6 +242,7 @@ def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
     assert names > 50
 
 
+@pytest.mark.slow
 def test_the_log_is_whole_and_runs_forward(engine: Engine, settings: Settings) -> None:
     fill.fill(engine, settings, 60, 311, NOW)
     with db.read_session(engine) as s:
@@ -245,6 +252,7 @@ def test_the_log_is_whole_and_runs_forward(engine: Engine, settings: Settings) -
         assert times[-1] <= NOW
 
 
+@pytest.mark.slow
 def test_the_cast_has_every_role_and_crew(larkhaven: City) -> None:
     with db.read_session(larkhaven.engine) as s:
         cast = {person.email: person for person in s.scalars(select(Person))}
@@ -266,6 +274,7 @@ def test_an_empty_database_is_no_demo(engine: Engine) -> None:
         assert not accounts.is_demo(s)
 
 
+@pytest.mark.slow
 def test_two_years_look_like_those_of_real_cities(years: City) -> None:
     with db.read_session(years.engine) as s:
         measured = list(comparison.lines(s))
@@ -274,6 +283,7 @@ def test_two_years_look_like_those_of_real_cities(years: City) -> None:
         assert "| measure | real | demo | tolerance |" in comparison.markdown(measured)
 
 
+@pytest.mark.slow
 def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> None:
     with db.read_session(years.engine) as s:
         cases = s.scalars(select(Case)).all()
@@ -290,6 +300,7 @@ def test_most_of_two_years_is_over_and_the_board_stays_in_sight(years: City) -> 
         assert events.verify(s) == []
 
 
+@pytest.mark.slow
 def test_a_crews_phone_is_not_told_of_jobs_done_long_ago(years: City) -> None:
     with db.read_session(years.engine) as s:
         shown = set(s.scalars(select(SyncFeedRow.ref).where(SyncFeedRow.present)))
@@ -309,6 +320,7 @@ def test_a_crews_phone_is_told_of_every_job_that_the_crew_has(years: City) -> No
         assert any(cycle > 1 for _, _, cycle in jobs)
 
 
+@pytest.mark.slow
 def test_every_report_by_phone_has_its_conversation(years: City) -> None:
     with db.read_session(years.engine) as s:
         first = (NOW - timedelta(days=demo_desk.DAYS)).date().replace(day=1)
@@ -395,6 +407,7 @@ def _stories(engine: Engine) -> list[Any]:
         return [tuple(map(str, row)) for row in told]
 
 
+@pytest.mark.slow
 def test_a_picture_has_many_photos_that_no_eye_tells_apart(tmp_path: Path) -> None:
     store, album = FolderStore(tmp_path), demo_photos.Album()
     drawn = [path.stem for path in demo_photos.PICTURES.glob("*.jpg")]

@@ -66,6 +66,7 @@ SEEDS = 10
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.slow
 def test_a_walk_told_by_the_verbs_and_one_written_in_bulk_leave_the_same(town: Town, seed: int) -> None:
     chance = Random(seed)
     with town.at_work() as scene:
@@ -103,6 +104,7 @@ def promise_hours(scene: Scene) -> None:
     scene.s.flush()
 
 
+@pytest.mark.slow
 def test_the_walks_make_every_move_there_is(town: Town) -> None:
     went: set[str] = set()
     for seed in range(SEEDS):

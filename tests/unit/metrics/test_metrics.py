@@ -84,6 +84,7 @@ def test_the_source_is_found_in_its_figures(asked: Town) -> None:
         assert figures.of("line", "", "per_paid_hour").value == pytest.approx(1000 / (5 * 1950))
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_line_is_what_the_log_says(asked: Town) -> None:
     with asked.looking() as scene:
         for code in (SECOND, f"{SECOND}-03", str(sourcecity.FIRST)):

@@ -127,6 +127,7 @@ def closed_and_undone(town: Town, number: str, at: datetime) -> None:
         batches.undo(scene.s, batch.id, by=scene.actor("dispatcher"), at=at)
 
 
+@pytest.mark.slow
 def test_each_month_and_year_is_what_was_done_in_it(lived: tuple[Town, Counter[tuple[str, str]]]) -> None:
     town, counted = lived
     city = sourcecity.city()

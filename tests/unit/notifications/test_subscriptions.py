@@ -304,6 +304,7 @@ def test_a_coarse_place_is_told_in_the_area_where_strangers_see_it(town: Town) -
         assert subscriptions.area_id(ground, edge._replace(precision_m=0)) == 7
 
 
+@pytest.mark.slow
 def test_a_thousand_followers_cost_no_more_statements_than_one(town: Town) -> None:
     def run(followers: range, at: datetime) -> int:
         with town.at_work() as scene:

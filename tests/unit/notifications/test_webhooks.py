@@ -105,6 +105,7 @@ def test_who_does_not_answer_is_told_later_and_misses_nothing(
     assert (row(town).tries, row(town).fault) == (0, None)
 
 
+@pytest.mark.slow
 def test_what_comes_after_waits_for_what_was_not_taken(town: Town, other: Other) -> None:
     close(town, "26-000001")
     other.status = 503
@@ -220,6 +221,7 @@ def test_adding_twice_is_one_with_the_newer_secret(town: Town, other: Other) -> 
     assert row(town).secret == made != SECRET
 
 
+@pytest.mark.slow
 def test_a_round_asks_little_of_the_database(town: Town, other: Other) -> None:
     for _ in range(30):
         with town.at_work() as scene:

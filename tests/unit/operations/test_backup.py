@@ -213,6 +213,7 @@ def test_a_second_backup_copies_only_what_is_new(
     assert len(backup.complete(to)) == 2
 
 
+@pytest.mark.slow
 def test_old_backups_go_with_the_photos_that_only_they_name(
     town: Town, to: Path, elsewhere: Settings
 ) -> None:
@@ -248,6 +249,7 @@ def test_what_was_erased_is_in_no_free_page_of_a_backup(town: Town, to: Path) ->
 
 
 @pytest.mark.parametrize("source", ["beside the backups", "in the var folder", "named"])
+@pytest.mark.slow
 def test_what_was_erased_since_is_erased_again(
     town: Town, to: Path, elsewhere: Settings, source: str, tmp_path: Path
 ) -> None:
@@ -416,6 +418,7 @@ def spoilt(folder: Path, how: str) -> None:
     "how",
     ["cut", "a photo named less", "binary", "no list", "a folder", "a pipe", "no manifest to read"],
 )
+@pytest.mark.slow
 def test_a_damaged_older_backup_is_named_and_hinders_no_later_one(
     town: Town, to: Path, elsewhere: Settings, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -444,6 +447,7 @@ def test_a_damaged_older_backup_is_named_and_hinders_no_later_one(
     assert not kept <= set(FolderStore(to / backup.POOL).names())
 
 
+@pytest.mark.slow
 def test_a_damaged_backup_pushes_no_good_one_out(town: Town, to: Path) -> None:
     lived_in(town)
     first, second, third = (make(town, to, days=n)[0] for n in range(3))
@@ -714,6 +718,7 @@ def test_a_bad_photo_in_the_store_is_healed(town: Town, to: Path) -> None:
     assert_whole(town.settings)
 
 
+@pytest.mark.slow
 def test_a_picture_that_many_sent_comes_back_once(town: Town, to: Path, elsewhere: Settings) -> None:
     for n in range(20):
         with town.at_work() as scene:
@@ -746,6 +751,7 @@ def await_a_line_after(town: Town, seq: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_four_write_while_a_backup_is_made(town: Town, to: Path, elsewhere: Settings) -> None:
     lived_in(town)
     over, faults = threading.Event(), list[BaseException]()

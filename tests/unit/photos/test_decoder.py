@@ -76,6 +76,7 @@ def test_a_photo_that_ends_its_decoder_is_refused_and_the_next_is_taken(plant: P
 
 
 @pytest.mark.parametrize("what", MACHINES)
+@pytest.mark.slow
 def test_a_photo_that_the_machine_could_not_decode_may_come_again(plant: Plant, what: str) -> None:
     plant(FAULTY.format(fault=MACHINES[what], seconds=2))
     for _ in range(2):
@@ -91,6 +92,7 @@ def test_where_no_decoder_can_be_begun_a_photo_may_come_again(plant: Plant) -> N
             processing.process(plain())
 
 
+@pytest.mark.slow
 def test_a_photo_that_would_take_too_much_memory_is_too_large_and_the_next_is_taken() -> None:
     clear = encoded(Image.new("RGBA", (8000, 5000), (40, 60, 90, 100)), "AVIF", speed=10, quality=10)
     assert len(clear) < 5_000

@@ -76,6 +76,7 @@ def ending(data: bytes) -> str:
         assert (time.process_time() - began < SECONDS, room < ROOM) == (True, True), room
 
 
+@pytest.mark.slow
 def test_a_file_of_a_million_parts_is_broken_before_anybody_goes_through_them() -> None:
     for what, data in of_a_million_parts():
         assert ending(data) == "broken", what

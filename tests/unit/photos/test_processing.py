@@ -221,6 +221,7 @@ def test_a_heic_without_tiles_is_broken_wherever_it_ends() -> None:
         assert refused(whole[: max(int(len(whole) * part), 32)]) == "broken"
 
 
+@pytest.mark.slow
 def test_of_a_heic_the_tiles_that_are_there_are_kept_if_they_are_most_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -241,6 +242,7 @@ def test_of_a_heic_the_tiles_that_are_there_are_kept_if_they_are_most_of_it(
 
 
 @pytest.mark.parametrize("matrix", [1, 6, 9])  # by which colours are coded: BT.709, BT.601, BT.2020
+@pytest.mark.slow
 def test_a_black_sky_stays_black_where_tiles_of_a_heic_are_missing(
     monkeypatch: pytest.MonkeyPatch, matrix: int
 ) -> None:

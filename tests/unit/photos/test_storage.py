@@ -180,6 +180,7 @@ def test_a_bucket_names_in_order_what_it_has_below_its_prefix(store: storage.Sto
     store.delete(NAME)
 
 
+@pytest.mark.slow
 def test_what_no_photo_needs_is_swept_out_of_a_bucket(
     town: Town, settings: Settings, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +200,7 @@ def test_what_no_photo_needs_is_swept_out_of_a_bucket(
 
 
 @pytest.mark.parametrize(("key", "secret"), [(KEY, SECRET[:-1] + "x"), ("somebody", SECRET)])
+@pytest.mark.slow
 def test_a_forged_signature_is_refused(
     store: storage.Store, endpoint: str, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
 ) -> None:
@@ -253,11 +255,13 @@ def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", ["", "../other/key", "a" * 63])
+@pytest.mark.slow
 def test_a_bucket_knows_only_hashes(store: storage.Store, name: str) -> None:
     with pytest.raises(KeyError):
         store.get(name)
 
 
+@pytest.mark.slow
 def test_photos_of_a_bucket_are_in_a_backup_and_come_back_to_one(
     town: Town, settings: Settings, elsewhere: Settings, endpoint: str, store: storage.Store, tmp_path: Path
 ) -> None:

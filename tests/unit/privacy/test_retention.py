@@ -636,6 +636,7 @@ def test_a_restored_backup_is_cleared_again(town: Town, tmp_path: Path, elsewher
     assert not list(elsewhere.var.rglob("*.jpg"))
 
 
+@pytest.mark.slow
 def test_holds_of_after_the_backup_are_placed_and_lifted_again(
     town: Town, tmp_path: Path, elsewhere: Settings
 ) -> None:

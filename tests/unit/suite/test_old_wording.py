@@ -35,6 +35,7 @@ EMPHASIS = re.compile(r"</?(?:b|em|i|small|span|strong)\b[^>]*>")
 REMARK = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
 
 
+@pytest.mark.slow
 def test_nothing_says_what_was_said_before() -> None:
     left = [
         f"{name}: {sentence}"

@@ -20,6 +20,7 @@ A_SKIP = "import pytest\n\ndef test_a(): pass\n\ndef test_b(): pytest.skip('no m
         (0, "test_moon.py::test_b: *", 0, ""),
     ],
 )
+@pytest.mark.slow
 def test_a_skip_passes_only_where_it_is_listed(
     workers: int, allowed: str, code: int, verdict: str, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def entries(name: str) -> dict[str, Sentence | Plural]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_sentence_that_tests_look_for_is_one_that_the_product_says(name: str) -> None:
     said = {sentence.words for sentence in spoken()}
     found = entries(name)
