@@ -97,10 +97,10 @@ def in_view(s: Session, view: View, seq: int, *, now: datetime) -> Changed:
 def is_conflicting(line: Event) -> bool:
     """Whether somebody who is about to act on the case should know of this line first.
 
-    A move does, a change of priority, and a report of danger. What else was added to the case does not: a
-    report, a photo, a note.
+    A move does, a change of priority, and danger that came with a report or with a case that was merged into
+    this one. What else was added to the case does not: a report, a photo, a note.
     """
-    brings_danger = line.kind == "join" and bool(line.facts.get("danger"))
+    brings_danger = line.kind in ("join", "merged in") and bool(line.facts.get("danger"))
     return line.now is not None or line.kind in MATTERS or brings_danger
 
 
@@ -118,13 +118,14 @@ def is_stale(s: Session, case: Case, n: int) -> bool:
 def overtaken(s: Session, cases: Collection[Case], seq: int, by: Actor) -> set[int]:
     """The ids of those cases to which something that matters happened after line `seq` of the log.
 
-    What `by` did is none of it: they know. Asked by who holds the cases. Two statements, however many cases.
+    What `by` did is none of it: they know; nor that a case was opened, before which nobody chose it.
+    Asked by who holds the cases. Two statements, however many cases.
     """
     subjects = {events.of_case(case.id): case.id for case in cases}
     later = select(ChainTip.subject).where(ChainTip.seq > seq, ChainTip.subject.startswith(_CASES))
     moved = [subject for subject in s.scalars(later) if subject in subjects]
     lines = select(Event).where(Event.subject.in_(moved), Event.seq > seq, Event.actor != by.name)
-    return {subjects[line.subject] for line in s.scalars(lines) if is_conflicting(line)}
+    return {subjects[line.subject] for line in s.scalars(lines) if line.n > 1 and is_conflicting(line)}
 
 
 def state_at(story: Sequence[Event], n: int) -> Stand:

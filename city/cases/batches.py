@@ -83,7 +83,8 @@ def act(
     `what` holds what the act asks for: `crew`; `reason`; `outcome`, `no_photo` and `words`; `tag`; `into`, a
     number, or "" for the oldest of them. `reply` gives what a case's residents read of a
     closing, as canned_replies.meant() has it. `overtaken` gives the ids of those that changed since they were
-    chosen, which stay out where the act is one of MOVES. `sent` is the form's digest().
+    chosen, which stay out where the act is one of MOVES; all do where the survivor of a merge is among them.
+    `sent` is the form's digest().
 
     Cases that may not move stay out, and stand in the batch's `refused`; with `mode` "all" nothing is done at
     all where there are any.
@@ -112,12 +113,16 @@ def act(
     apart = duplicates.is_not_duplicate(s, into) if into else set()
     root = transitions.snapshot(into) | {"root": True} if into else {}
     before = {case.id: transitions.snapshot(case) for case in chosen}
-    verb = _verb(s, name, what, chosen, into, by, at, reply)
+    known = [*chosen, into] if into else chosen
+    changed = overtaken(known) if overtaken and name in MOVES else ()
+    if into and into.id in changed:  # then they would go where nobody meant them to
+        changed = {case.id for case in chosen}
+    going = [case for case in chosen if case.id not in changed]
+    verb = _verb(s, name, what, going, into, by, at, reply)
     refused: list[list[Any]] = [
         [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
     ]
     moved: list[tuple[Case, dict[str, Any]]] = []
-    changed = overtaken(chosen) if overtaken and name in MOVES else ()
     for case in chosen:
         was = before[case.id] | ({"apart": True} if case.id in apart else {})
         try:

@@ -474,7 +474,8 @@ def merge(
     told = {"into": root.number, "closed": root.state == CLOSED}
     brings_danger = sla.in_danger(case) and not sla.in_danger(root)
     _moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
-    events.record(s, subject(root), "merged in", by=by, at=at, facts={"case": case.number}, origin=origin)
+    came = {"case": case.number} | ({"danger": True} if brings_danger else {})
+    events.record(s, subject(root), "merged in", by=by, at=at, facts=came, origin=origin)
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
         _take_over(s, root, crew_id, by=by, at=at, origin=origin)
     else:

@@ -578,7 +578,8 @@ class _Writer:
         facts = {"into": root.case.number, "closed": root.case.state == CLOSED}
         brings_danger = sla.in_danger(case) and not sla.in_danger(root.case)
         self._moved(life, move, MERGED, by, facts)
-        self._record(root, move, by, {"case": case.number}, kind="merged in")
+        came = {"case": case.number} | ({"danger": True} if brings_danger else {})
+        self._record(root, move, by, came, kind="merged in")
         if crew and root.case.state in OPEN and (root.held is None or root.held.crew_id != crew):
             self._take_over(root, crew, move, by)
         else:

@@ -870,9 +870,10 @@ def _end_with(parent: int) -> None:
     On Linux; elsewhere a killed parent leaves its children.
     """
     if sys.platform == "linux":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ours waits for a program that is not there yet
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(1)
 
 
 def _is_over(children: list[subprocess.Popen[bytes]], asked: threading.Event) -> bool:

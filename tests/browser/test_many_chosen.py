@@ -263,3 +263,31 @@ def test_the_open_case_shows_a_batch_that_an_earlier_question_already_told_of(
     tag_all(hand)
     asked[0].continue_()
     expect(page.locator("#case-title")).to_contain_text("storm")
+
+
+def test_what_has_no_row_was_seen_as_of_then_and_not_as_of_the_last_news(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch?group=tree")
+    live, since = page.locator("#live"), page.locator("#bulk-since")
+    page.locator("#rows input[name=case]").first.check()
+    then = since.input_value()
+    page.evaluate(
+        """(number) => {
+          const kept = JSON.parse(sessionStorage.getItem("cityline.chosen"));
+          kept.numbers.push(number); // as a shape drawn on the map chooses it
+          sessionStorage.setItem("cityline.chosen", JSON.stringify(kept));
+        }""",
+        crowd[0],
+    )
+    with db.transaction(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == crowd[1])).one()
+        chief = accounts.actor(accounts.by_email(s, "supervisor@demo.test"))
+        transitions.accept(s, case, by=chief, at=datetime.now(UTC))
+    page.reload()
+    expect(live).not_to_have_attribute("data-since", then)
+    expect(since).to_have_value(then)
+    page.locator("#bulk-clear").click()
+    page.locator("#rows input[name=case]").first.check()
+    expect(since).to_have_value(live.get_attribute("data-since") or "")

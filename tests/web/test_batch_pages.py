@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 from wording import shared, shown, staff
 
+from city.board import changes
 from city.cases import batches, tags, transitions
 from city.db.models import Area, Batch, Crew, Event, Person
 from pwa.board import batch_summary
@@ -137,6 +138,73 @@ def test_what_changed_after_the_page_was_read_stays_as_it_is(
     assert answer.status_code == 422
     post("/dispatch/batch", key="now", since=since_of(log_in("dispatcher")), sure="3", **asked)
     assert states(town, three) == ["closed", "closed", "closed"]
+
+
+def test_a_case_that_stays_out_keeps_the_crew_that_it_was_given(
+    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    since = since_of(log_in("dispatcher"))
+    with town.at_work() as scene:
+        by = scene.actor("supervisor")
+        transitions.assign(scene.s, scene.case(three[1]), scene.crew("trees"), by=by, at=town.now)
+    post("/dispatch/batch", key="k", crew=town.ids["lights"], since=since, cases=" ".join(three))
+    with town.looking() as scene:
+        crews = [transitions.live(scene.case(number)) for number in three]
+        assert [job.crew.name if job else "" for job in crews] == ["lights", "trees", "lights"]
+
+
+def test_danger_that_came_by_a_merge_is_news_too(
+    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    since = since_of(log_in("dispatcher"))
+    with town.at_work() as scene:
+        wire = scene.report(danger=True).case
+        by = scene.actor("supervisor")
+        transitions.merge(scene.s, wire, scene.case(three[0]), by=by, at=town.now)
+        transitions.merge(scene.s, scene.report().case, scene.case(three[1]), by=by, at=town.now)
+    asked = {"act": "close", "outcome": "not found", "words": "Nobody there.", "cases": " ".join(three)}
+    post("/dispatch/batch", key="k", since=since, sure="3", **asked)
+    assert states(town, three) == ["new", "closed", "closed"]
+
+
+def test_none_is_merged_into_a_case_that_changed(
+    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    since = since_of(log_in("dispatcher"))
+    with town.at_work() as scene:
+        by = scene.actor("supervisor")
+        transitions.close(scene.s, scene.case(three[0]), by=by, at=town.now, outcome="not found")
+    asked = {"act": "merge oldest", "cases": " ".join(three[:2]), "sure": "2"}
+    page = html_of(post("/dispatch/batch", key="k", since=since, **asked))
+    assert re.search(re.escape(shared.CHANGED_SINCE_CHOSEN) + f".*>{three[1]}<", page)
+    assert states(town, three) == ["closed", "new", "new"]
+
+
+def test_a_case_that_was_opened_meanwhile_was_chosen_after_that(
+    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    since = since_of(log_in("dispatcher"))
+    with town.at_work() as scene:
+        newest = scene.report().case.number
+    post("/dispatch/batch", key="k", act="accept", since=since, cases=f"{three[0]} {newest}")
+    assert states(town, [three[0], newest]) == ["accepted", "accepted"]
+
+
+def test_a_page_that_is_too_old_moves_no_case(
+    town: Town,
+    three: list[str],
+    post: Callable[..., TestResponse],
+    log_in: Callable[[str], FlaskClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "STALE", 2)
+    since = since_of(log_in("dispatcher"))
+    with town.at_work() as scene:
+        for _ in range(3):
+            scene.report()
+    page = html_of(post("/dispatch/batch", act="accept", since=since, cases=" ".join(three)))
+    assert shared.CHANGED_SINCE_CHOSEN in page
+    assert states(town, three) == ["new", "new", "new"]
 
 
 def test_what_somebody_did_themselves_is_known_to_them(

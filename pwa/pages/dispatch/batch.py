@@ -155,13 +155,16 @@ def _order(form: MultiDict[str, str]) -> Order:
 
 
 def _overtaken(s: Session, since: str) -> Callable[[Collection[Case]], Collection[int]] | None:
-    """Which of these cases changed after that revision; all, where it is of another past."""
+    """Which of these cases changed after that revision; all, where it is too old or of another past."""
     if not since:
         return None
 
     def changed(cases: Collection[Case]) -> Collection[int]:
-        seq = log_seen(s, server_epoch.read(s, access.now()), since)
-        return {case.id for case in cases} if seq is None else changes.overtaken(s, cases, seq, g.actor)
+        known = server_epoch.read(s, access.now())
+        seq = log_seen(s, known, since)
+        if seq is None or seq < known.log - changes.STALE:
+            return {case.id for case in cases}
+        return changes.overtaken(s, cases, seq, g.actor)
 
     return changed
 

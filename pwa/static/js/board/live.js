@@ -116,8 +116,9 @@ export function follow(selection) {
       for (const [number, row] of rows) renew(number, row);
       for (const [number, why] of Object.entries(news.gone ?? {})) leave(number, why);
     });
-    markUpToDate();
+    if (!many) place?.setAttribute("data-since", since); // as of which the rows stand
     unselect(news.gone ?? {});
+    selection.show();
     for (const number of news.fresh ?? []) if (!byId(`case-${number}`)) fresh.add(number);
     for (const number of Object.keys(news.gone ?? {})) fresh.delete(number);
     say();
@@ -125,12 +126,6 @@ export function follow(selection) {
     if (!numbers.length && !news.many) return;
     void count();
     document.dispatchEvent(new CustomEvent("board:changed", { detail: { numbers, many: news.many === true } }));
-  }
-
-  /** The rows stand as of `since`: what changes after that was selected as it was before. */
-  function markUpToDate() {
-    const field = /** @type {HTMLInputElement | null} */ (byId("bulk-since"));
-    if (field && !many) field.value = since;
   }
 
   /** @param {"reset" | "out"} why */
@@ -183,7 +178,7 @@ export function follow(selection) {
     fresh.clear();
     many = false;
     passing = [];
-    markUpToDate();
+    place?.setAttribute("data-since", since);
     say();
     selection.show();
     const row = current ? byId(current) : null;

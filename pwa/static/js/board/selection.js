@@ -53,15 +53,31 @@ export function between(list, from, to) {
 export function selecting({ current }) {
   /** The list that the selection belongs to: the view, however much of it is shown. */
   const list = byId("live")?.dataset["list"] ?? "";
+  const before = recalled(list);
   /** @type {Set<string>} */
-  const chosen = new Set(recalled(list));
+  const chosen = new Set(before.numbers);
   /** @type {import("leaflet").Map | undefined} */
   let map;
   let last = ""; // where a range begins
+  let seen = before.since; // the revision as of which the chosen cases were seen
   /** @type {string[]} those that an act under way is about; others may be chosen meanwhile */
   let sent = [];
   /** @type {(() => void) | undefined} */
   let stopLasso;
+
+  /** What is chosen and has no row. */
+  function unseen() {
+    const here = new Set([...boxes()].map((box) => box.value));
+    return [...chosen].filter((number) => !here.has(number));
+  }
+
+  /** As of which revision the chosen cases were seen: that of the rows, or when those without a row were chosen. */
+  function asOf() {
+    const rows = byId("live")?.dataset["since"] ?? "";
+    const whole = /** @type {HTMLInputElement | null} */ (byId("bulk-all"));
+    seen = (unseen().length || whole?.checked) && seen ? seen : rows;
+    return seen;
+  }
 
   /** Puts boxes, bar and count in step with what is chosen. */
   function show() {
@@ -71,7 +87,8 @@ export function selecting({ current }) {
       if (box.checked) shown += 1;
       box.closest("tr")?.toggleAttribute("data-selected", box.checked);
     }
-    remember(list, [...chosen]);
+    const since = asOf();
+    remember(list, [...chosen], since);
     const bulk = byId("bulk");
     const label = byId("bulk-count");
     if (!bulk || !label) return;
@@ -81,9 +98,8 @@ export function selecting({ current }) {
     if (!n) label.textContent = "";
     bulk.hidden = n === 0;
     if (!n) close();
-    const rest = /** @type {HTMLInputElement} */ (byId("bulk-cases"));
-    const here = new Set([...boxes()].map((box) => box.value));
-    rest.value = [...chosen].filter((number) => !here.has(number)).join(" ");
+    /** @type {HTMLInputElement} */ (byId("bulk-cases")).value = unseen().join(" ");
+    /** @type {HTMLInputElement} */ (byId("bulk-since")).value = since;
     const all = /** @type {HTMLInputElement | null} */ (byId("all"));
     if (!all) return;
     all.checked = n > 0 && shown === boxes().length;
@@ -350,24 +366,26 @@ export function selecting({ current }) {
 /**
  * What was selected in this list before the page was loaded anew.
  * @param {string} list
- * @returns {string[]}
+ * @returns {{ numbers: string[], since: string }} `since` is the revision as of which they were seen
  */
 function recalled(list) {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
-    return kept.list === list ? kept.numbers : [];
+    const { list: of, numbers = [], since = "" } = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+    if (of === list) return { numbers, since };
   } catch {
-    return []; // storage is blocked: the selection holds until the page is left
+    // Storage is blocked: the selection holds until the page is left.
   }
+  return { numbers: [], since: "" };
 }
 
 /**
  * @param {string} list
  * @param {string[]} numbers
+ * @param {string} since
  */
-function remember(list, numbers) {
+function remember(list, numbers, since) {
   try {
-    if (numbers.length) sessionStorage.setItem(KEPT, JSON.stringify({ list, numbers }));
+    if (numbers.length) sessionStorage.setItem(KEPT, JSON.stringify({ list, numbers, since }));
     else sessionStorage.removeItem(KEPT);
   } catch {
     // See recalled().
