@@ -118,75 +118,81 @@ def since_of(client: FlaskClient) -> str:
     return re.findall(r'name="since"[^>]* value="([^"]+)"', shown(client.get("/dispatch")))[0]
 
 
+@pytest.fixture
+def seen(three: list[str], log_in: Callable[[str], FlaskClient]) -> str:
+    """As of which revision a dispatcher read the board, with the three on it."""
+    assert three
+    return since_of(log_in("dispatcher"))
+
+
 def test_what_changed_after_the_page_was_read_stays_as_it_is(
-    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+    town: Town,
+    three: list[str],
+    post: Callable[..., TestResponse],
+    seen: str,
+    log_in: Callable[[str], FlaskClient],
 ) -> None:
-    since = since_of(log_in("dispatcher"))
     with town.at_work() as scene:
         scene.report(join=three[0], danger=True)
         crew = scene.s.get_one(Crew, town.ids["lights"])
         transitions.assign(scene.s, scene.case(three[1]), crew, by=scene.actor("supervisor"), at=town.now)
         scene.report(join=three[2], service_code="limb-down")  # which stops nobody
     asked = {"act": "close", "outcome": "not found", "words": "Nobody there.", "cases": " ".join(three)}
-    asking = html_of(post("/dispatch/batch", key="ask", since=since, **asked))
-    assert f'name="since" value="{since}"' in asking
-    page = html_of(post("/dispatch/batch", key="k", since=since, sure="3", **asked))
+    asking = html_of(post("/dispatch/batch", key="ask", since=seen, **asked))
+    assert f'name="since" value="{seen}"' in asking
+    page = html_of(post("/dispatch/batch", key="k", since=seen, sure="3", **asked))
     assert states(town, three) == ["new", "assigned", "closed"]
     for number in three[:2]:
         assert re.search(re.escape(shared.CHANGED_SINCE_CHOSEN) + f".*>{number}<", page), number
-    answer = post("/dispatch/batch", key="all", mode="all", since=since, sure="3", **asked)
+    answer = post("/dispatch/batch", key="all", mode="all", since=seen, sure="3", **asked)
     assert answer.status_code == 422
     post("/dispatch/batch", key="now", since=since_of(log_in("dispatcher")), sure="3", **asked)
     assert states(town, three) == ["closed", "closed", "closed"]
 
 
 def test_a_case_that_stays_out_keeps_the_crew_that_it_was_given(
-    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
 ) -> None:
-    since = since_of(log_in("dispatcher"))
     with town.at_work() as scene:
         by = scene.actor("supervisor")
         transitions.assign(scene.s, scene.case(three[1]), scene.crew("trees"), by=by, at=town.now)
-    post("/dispatch/batch", key="k", crew=town.ids["lights"], since=since, cases=" ".join(three))
+    post("/dispatch/batch", key="k", crew=town.ids["lights"], since=seen, cases=" ".join(three))
     with town.looking() as scene:
         crews = [transitions.live(scene.case(number)) for number in three]
         assert [job.crew.name if job else "" for job in crews] == ["lights", "trees", "lights"]
 
 
 def test_danger_that_came_by_a_merge_is_news_too(
-    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
 ) -> None:
-    since = since_of(log_in("dispatcher"))
     with town.at_work() as scene:
         wire = scene.report(danger=True).case
         by = scene.actor("supervisor")
         transitions.merge(scene.s, wire, scene.case(three[0]), by=by, at=town.now)
         transitions.merge(scene.s, scene.report().case, scene.case(three[1]), by=by, at=town.now)
     asked = {"act": "close", "outcome": "not found", "words": "Nobody there.", "cases": " ".join(three)}
-    post("/dispatch/batch", key="k", since=since, sure="3", **asked)
+    post("/dispatch/batch", key="k", since=seen, sure="3", **asked)
     assert states(town, three) == ["new", "closed", "closed"]
 
 
 def test_none_is_merged_into_a_case_that_changed(
-    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
 ) -> None:
-    since = since_of(log_in("dispatcher"))
     with town.at_work() as scene:
         by = scene.actor("supervisor")
         transitions.close(scene.s, scene.case(three[0]), by=by, at=town.now, outcome="not found")
     asked = {"act": "merge oldest", "cases": " ".join(three[:2]), "sure": "2"}
-    page = html_of(post("/dispatch/batch", key="k", since=since, **asked))
+    page = html_of(post("/dispatch/batch", key="k", since=seen, **asked))
     assert re.search(re.escape(shared.CHANGED_SINCE_CHOSEN) + f".*>{three[1]}<", page)
     assert states(town, three) == ["closed", "new", "new"]
 
 
 def test_a_case_that_was_opened_meanwhile_was_chosen_after_that(
-    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
 ) -> None:
-    since = since_of(log_in("dispatcher"))
     with town.at_work() as scene:
         newest = scene.report().case.number
-    post("/dispatch/batch", key="k", act="accept", since=since, cases=f"{three[0]} {newest}")
+    post("/dispatch/batch", key="k", act="accept", since=seen, cases=f"{three[0]} {newest}")
     assert states(town, [three[0], newest]) == ["accepted", "accepted"]
 
 
@@ -194,25 +200,23 @@ def test_a_page_that_is_too_old_moves_no_case(
     town: Town,
     three: list[str],
     post: Callable[..., TestResponse],
-    log_in: Callable[[str], FlaskClient],
+    seen: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(changes, "STALE", 2)
-    since = since_of(log_in("dispatcher"))
     with town.at_work() as scene:
         for _ in range(3):
             scene.report()
-    page = html_of(post("/dispatch/batch", act="accept", since=since, cases=" ".join(three)))
+    page = html_of(post("/dispatch/batch", act="accept", since=seen, cases=" ".join(three)))
     assert shared.CHANGED_SINCE_CHOSEN in page
     assert states(town, three) == ["new", "new", "new"]
 
 
 def test_what_somebody_did_themselves_is_known_to_them(
-    town: Town, three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
 ) -> None:
-    since = since_of(log_in("dispatcher"))
-    post("/dispatch/batch", key="first", act="accept", since=since, cases=" ".join(three))
-    post("/dispatch/batch", key="then", crew=town.ids["lights"], since=since, cases=" ".join(three))
+    post("/dispatch/batch", key="first", act="accept", since=seen, cases=" ".join(three))
+    post("/dispatch/batch", key="then", crew=town.ids["lights"], since=seen, cases=" ".join(three))
     assert states(town, three) == ["assigned", "assigned", "assigned"]
 
 
