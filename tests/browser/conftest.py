@@ -72,6 +72,10 @@ def furnished(
         with db.read_session(engine) as s:
             basemap.build(s, settings.basemap)
         engine.dispose()
+        if kind == "sqlite":
+            shutil.copytree(settings.var, folder / "warm")
+            shutil.copyfile(database, folder / "warm" / "cityline.db")
+            os.environ["CITYLINE_WARM"] = str(folder / "warm")
         return Furnished(database, settings.var, settings.secret_key)
 
     return fill
@@ -140,7 +144,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture
 def van(browser: Browser, chromium: str, tmp_path: Path, site: Site) -> Iterator[Van]:
     """A crew's phone, which nobody is logged in on yet."""
-    phone = Van(browser.browser_type, chromium, tmp_path / "phone", site)
+    phone = Van(browser.browser_type, shutil.which("chromium-headless-shell") or chromium, tmp_path / "phone", site)
     yield phone
     phone.kill()
 

@@ -70,6 +70,7 @@ AND_AGAIN = """([x, y, ms]) => addEventListener("click", () =>
 
 def tap_twice(page: Page, there: Locator, ms: int) -> None:
     """On one spot, whatever lies there by then."""
+    page.wait_for_timeout(500)  # an exchange may just draw the screen anew
     there.scroll_into_view_if_needed()
     box = there.bounding_box()
     assert box
@@ -90,7 +91,6 @@ def test_a_double_tap_puts_away_one_answer(van: Van, site: Site, ms: int) -> Non
     go(page, "#outbox")
     rows = page.locator("[data-attention] [data-dismiss]")
     expect(rows).to_have_count(3)
-    page.wait_for_timeout(500)
     tap_twice(page, rows.first, ms)
     page.wait_for_timeout(1_000)
     expect(rows).to_have_count(2)
@@ -140,6 +140,7 @@ def test_too_late_to_take_back_is_said(van: Van, site: Site) -> None:
     go(page, "#outbox")
     back = page.locator("[data-withdraw]:visible")
     expect(back).to_have_count(1)
+    page.wait_for_timeout(500)  # the screen that says that there is no signal is drawn before it is later
     page.evaluate("window.later(601)")
     back.tap()
     expect(page.locator("#undo")).to_contain_text(crew.TOO_LATE_TO_UNDO)

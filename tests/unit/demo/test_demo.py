@@ -54,8 +54,7 @@ from city.settings import read as read_settings
 SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "heads.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
 
-# One process: they share two cities, which take a while to fill.
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.both_databases]
+pytestmark = pytest.mark.both_databases
 
 
 @dataclass(frozen=True)

