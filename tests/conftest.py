@@ -73,8 +73,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("database", there, indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what bears the mark of the other database."""
+    """Leaves out what bears the mark of the other database.
+
+    Of a test with many parameters PostgreSQL has the first alone, save with --full or `every_variant`.
+    """
+    if config.getoption("--db") == "both":
+        there = set[str]()
+        for item in items:
+            if _kind(item) == "postgresql" and not item.get_closest_marker("every_variant"):
+                test = item.nodeid.partition("[")[0]
+                if test in there:
+                    item.add_marker(pytest.mark.full)
+                there.add(test)
     left_out = [item for item in items if _is_left_out(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not _is_left_out(item)]
@@ -82,7 +94,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_left_out(item: pytest.Item) -> bool:
     marks = [database for database in DATABASES if item.get_closest_marker(database)]
-    return bool(marks) and isinstance(item, pytest.Function) and item.callspec.params["database"] not in marks
+    return bool(marks) and _kind(item) not in marks
+
+
+def _kind(item: pytest.Item) -> str:
+    """The database that a test runs on; empty where it needs none."""
+    called = getattr(item, "callspec", None)
+    return str(called.params.get("database", "")) if called else ""
 
 
 @pytest.fixture

@@ -84,6 +84,6 @@ def running() -> Iterator[PushService]:
 
     with Server(("127.0.0.1", 0), Handler) as server:
         service.port = server.server_address[1]
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield service
         server.shutdown()

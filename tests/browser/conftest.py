@@ -131,12 +131,15 @@ def _wait_for(address: str, log: Path) -> None:
             time.sleep(0.2)
 
 
+def without_windows(chromium: str) -> str:
+    """Chromium, where Debian has it without windows: nobody sees them, and they are drawn all the same."""
+    return shutil.which("chromium-headless-shell") or chromium
+
+
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Browser]:
-    """Chromium; without windows where Debian has that: nobody sees them, and they are drawn all the same."""
-    program = shutil.which("chromium-headless-shell") or chromium
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=without_windows(chromium), args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -144,7 +147,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture
 def van(browser: Browser, chromium: str, tmp_path: Path, site: Site) -> Iterator[Van]:
     """A crew's phone, which nobody is logged in on yet."""
-    phone = Van(browser.browser_type, shutil.which("chromium-headless-shell") or chromium, tmp_path / "phone", site)
+    phone = Van(browser.browser_type, without_windows(chromium), tmp_path / "phone", site)
     yield phone
     phone.kill()
 

@@ -91,6 +91,7 @@ def looked_at(page: Page, wrong: list[str]) -> None:
     wrong += [f"{page.url}: {fault}" for fault in page.evaluate(FAULTS)]
 
 
+@pytest.mark.full
 def test_everything_has_its_place(abroad: Site, open_context: Open) -> None:
     wrong: list[str] = []
     page = open_context(**PHONE, geolocation=TANSY, permissions=["geolocation"]).new_page()

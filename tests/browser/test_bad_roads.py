@@ -77,6 +77,7 @@ def test_what_answers_in_the_citys_stead_is_no_success(road: Road) -> None:
     assert_once(road.site, ops)
 
 
+@pytest.mark.full
 def test_five_of_a_hundred_lost_and_all_slow(road: Road) -> None:
     refs, page = at_work(road, 20), road.van.page
     ops = close_all(page, refs)

@@ -145,6 +145,7 @@ def test_a_board_that_hears_nothing_says_since_when(site: Site, desk: Callable[.
     expect(page.locator("#live")).to_have_text("", timeout=60_000)
 
 
+@pytest.mark.full
 def test_a_board_that_never_heard_anything_says_since_when_too(site: Site, desk: Callable[..., Page]) -> None:
     page = desk()
     page.route("**/dispatch/changes**", lambda route: route.abort())

@@ -152,6 +152,7 @@ def test_what_words_find_and_no_map_can_show_is_said_and_linked(
     expect(page.locator("#rows tr")).to_have_count(2)
 
 
+@pytest.mark.full
 def test_many_open_cases_pan_and_zoom_without_a_long_task(site: Site, desk: Callable[[str], Page]) -> None:
     crowd(site, MANY)
     page = desk("/dispatch")

@@ -9,6 +9,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor, wait
 from http.cookiejar import CookieJar
 
+import pytest
 from live import Site
 from sqlalchemy import func, select
 
@@ -55,6 +56,7 @@ def logged_in(site: Site) -> Visitor:
     return desk
 
 
+@pytest.mark.full
 def test_fifty_residents_and_five_dispatchers_over_http(site: Site) -> None:
     over = threading.Event()
     with db.read_session(site.engine) as s:

@@ -95,6 +95,9 @@ def make_browser(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[],
     return make
 
 
+@pytest.mark.parametrize(
+    "make_browser", ["webkit", pytest.param("firefox", marks=pytest.mark.full)], indirect=True
+)
 def test_work_without_signal_survives_a_kill_and_arrives_once(
     make_browser: Callable[[], Firefox | WebKit], site: Site, tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def tap_twice(page: Page, there: Locator, ms: int) -> None:
     page.touchscreen.tap(x, y)
 
 
-@pytest.mark.parametrize("ms", [60, 300])
+@pytest.mark.parametrize("ms", [60, pytest.param(300, marks=pytest.mark.full)])
 def test_a_double_tap_puts_away_one_answer(van: Van, site: Site, ms: int) -> None:
     van.context.add_init_script(LATER)
     refs = ready(van, site, 3)
@@ -98,7 +98,7 @@ def test_a_double_tap_puts_away_one_answer(van: Van, site: Site, ms: int) -> Non
     expect(rows).to_have_count(1)
 
 
-@pytest.mark.parametrize("ms", [60, 300])
+@pytest.mark.parametrize("ms", [60, pytest.param(300, marks=pytest.mark.full)])
 def test_a_double_tap_on_start_does_not_pause(van: Van, site: Site, ms: int) -> None:
     [ref] = ready(van, site)
     go(van.page, f"#job/{ref}")

@@ -37,7 +37,7 @@ def told(town: Town, app: Flask) -> list[str]:
 def address(app: Flask, told: list[str], now: datetime) -> Iterator[str]:
     app.config["NOW"] = now + timedelta(minutes=1)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/open311/v2"
     server.shutdown()
     server.server_close()

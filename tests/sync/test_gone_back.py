@@ -170,6 +170,7 @@ def only(way: str, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
+@pytest.mark.every_variant
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["none", *WAYS, "all"])
 def test_work_that_a_replaced_database_lost_comes_back(

@@ -88,7 +88,9 @@ STATES: dict[str, Callable[[Scene, Case], object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["wanted", "stopped"])
+@pytest.mark.parametrize(
+    "stopped", [False, pytest.param(True, marks=pytest.mark.full)], ids=["wanted", "stopped"]
+)
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.slow
 def test_no_link_of_any_letter_changes_a_row(

@@ -94,6 +94,7 @@ def walk(board: FlaskClient, url: str, rel: str) -> Iterator[str]:
         url = link(page, rel)
 
 
+@pytest.mark.every_variant
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("sort", ["", *city_board.SORTS])
 @pytest.mark.parametrize("words", ["", "lamp"])

@@ -140,6 +140,7 @@ def test_a_case_that_is_not_there_has_no_line(town: Town) -> None:
         assert changes.last_line(scene.s, "26-999999") == 0
 
 
+@pytest.mark.every_variant
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.slow
 def test_a_list_that_hears_every_change_holds_what_a_list_read_anew_holds(town: Town, seed: int) -> None:

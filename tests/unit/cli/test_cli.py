@@ -299,6 +299,7 @@ def test_a_polite_kill_does_not_wait_for_what_it_interrupts() -> None:
     assert asked.wait(60)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_kill_while_the_web_server_starts_leaves_none_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -104,6 +104,7 @@ def promise_hours(scene: Scene) -> None:
     scene.s.flush()
 
 
+@pytest.mark.one_database
 @pytest.mark.slow
 def test_the_walks_make_every_move_there_is(town: Town) -> None:
     went: set[str] = set()

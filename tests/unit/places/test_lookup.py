@@ -17,7 +17,7 @@ from city.places import lookup, reverse_geocoder
 from city.places.lookup import Place
 from city.places.reverse_geocoder import Whereabouts
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.every_variant]
 
 # Metres east and north of a point in the open Atlantic.
 LAT, LON = 39.6, -71.2
