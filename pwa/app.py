@@ -290,7 +290,7 @@ def _policy(tiles: str) -> str:
 
 
 def _guard(response: Response) -> Response:
-    headers, settings = response.headers, access.here().settings
+    headers, settings = response.headers, access.current_city().settings
     headers.setdefault("Content-Security-Policy", _policy(settings.tiles))
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")

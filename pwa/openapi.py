@@ -55,7 +55,7 @@ STATUSES: Final = {
 @bp.get("/openapi.json")
 def description() -> Response:
     """All that answers JSON, as OpenAPI describes it."""
-    return jsonify(describe(access.here().settings.base_url))
+    return jsonify(describe(access.current_city().settings.base_url))
 
 
 def describe(base: str) -> dict[str, Any]:

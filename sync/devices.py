@@ -22,7 +22,7 @@ from sync import uploads
 from sync.protocol import Exchange
 
 TOKEN_DAYS = 90  # from its last use
-TURN_DAYS = 7  # a token this old is exchanged for the next
+ROTATE_AFTER_DAYS = 7  # a token this old is exchanged for the next
 # What a phone says it still holds: operations, photos, and since when (seconds since 1970, UTC).
 WAITING = ("ops", "photos", "oldest")
 # The receipt of its pack: when it was whole (seconds since 1970, UTC), for how many jobs, photos of how many,
@@ -75,7 +75,7 @@ def enrol(
         id=device_id, person_id=person.id, token_hash=_hashed(token), token_at=at, enrolled_at=at,
         seen_at=at,
     )  # fmt: skip
-    device.next_hash = _hashed(_next(device, secret))
+    device.next_hash = _hashed(_next_token(device, secret))
     s.add(device)
     s.flush()
     events.record(s, f"device:{device.id}", "enrol device", by=accounts.actor(person), at=at)
@@ -88,7 +88,7 @@ def first_token(device: Device, attempt: str, secret: str) -> str | None:
     return token if device.token_hash == _hashed(token) else None
 
 
-def lost(s: Session, device_id: str, person: Person, at: datetime) -> Device:
+def report_lost(s: Session, device_id: str, person: Person, at: datetime) -> Device:
     """A phone of this person that a restore has lost. It is shut out: its work waits for a supervisor."""
     device = Device(
         id=device_id, person_id=person.id, token_hash=_hashed(secrets.token_urlsafe(32)), enrolled_at=at,
@@ -133,12 +133,12 @@ def is_ours(token: str | None, device_id: str, secret: str) -> bool:
     return _signer(device_id, secret).validate(token or "")
 
 
-def must_turn(device: Device, token: str | None, secret: str) -> bool:
-    """Whether turn() has something to write."""
-    return device.next_hash in (None, _hashed(token or "")) or not _knows_next(device, secret)
+def must_rotate_token(device: Device, token: str | None, secret: str) -> bool:
+    """Whether rotate_token() has something to write."""
+    return device.next_hash in (None, _hashed(token or "")) or not _was_given_next_token(device, secret)
 
 
-def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | None:
+def rotate_token(device: Device, token: str | None, secret: str, at: datetime) -> str | None:
     """Makes the next token the one that counts once the phone uses it; until then the old one does too.
 
     Returns the token that the phone should show from now on, where that is another. It follows from the old
@@ -147,11 +147,11 @@ def turn(device: Device, token: str | None, secret: str, at: datetime) -> str | 
     """
     if device.next_hash == _hashed(token or ""):
         device.token_hash, device.token_at, device.next_hash = device.next_hash, at, None
-    if not _knows_next(device, secret):  # none yet, or made by another secret or release
+    if not _was_given_next_token(device, secret):  # none yet, or made by another secret or release
         device.token_at = device.token_at or at
-        device.next_hash = _hashed(_next(device, secret))
+        device.next_hash = _hashed(_next_token(device, secret))
     used_since = device.token_at or device.enrolled_at
-    return _next(device, secret) if at >= used_since + timedelta(days=TURN_DAYS) else None
+    return _next_token(device, secret) if at >= used_since + timedelta(days=ROTATE_AFTER_DAYS) else None
 
 
 def is_signed_in(device: Device, at: datetime, days: int) -> bool:
@@ -159,7 +159,7 @@ def is_signed_in(device: Device, at: datetime, days: int) -> bool:
     return device.signed_in_at is not None and at < device.signed_in_at + timedelta(days=days)
 
 
-def says_new(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> bool:
+def reports_change(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> bool:
     """Whether a phone says of itself what is worth a write.
 
     It counts what it sends among what waits; `arrived` of that wait no more. From a phone that is put away
@@ -167,13 +167,13 @@ def says_new(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0)
     """
     known = (device.release, device.waiting, device.pack)
     # Also where our clock ran ahead once, and what it wrote lies before us.
-    return _says(asked, arrived) != known or abs(at - device.seen_at) >= SEEN_AGAIN
+    return _reported(asked, arrived) != known or abs(at - device.seen_at) >= SEEN_AGAIN
 
 
-def seen(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:
-    """Notes that a phone was here and what it says of itself, where says_new() finds that worth a write."""
-    if says_new(device, asked, at, arrived=arrived):
-        device.seen_at, (device.release, device.waiting, device.pack) = at, _says(asked, arrived)
+def record_exchange(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:
+    """Notes that a phone was here and what it says of itself, where reports_change() finds that worth a write."""
+    if reports_change(device, asked, at, arrived=arrived):
+        device.seen_at, (device.release, device.waiting, device.pack) = at, _reported(asked, arrived)
 
 
 def photo_arrived(device: Device) -> None:
@@ -209,7 +209,7 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
     return True
 
 
-def _says(asked: Exchange, arrived: int) -> tuple[str, dict[str, int], dict[str, int]]:
+def _reported(asked: Exchange, arrived: int) -> tuple[str, dict[str, int], dict[str, int]]:
     return asked.release, _without(_whole(asked.waiting, WAITING), "ops", arrived), _whole(asked.pack, PACK)
 
 
@@ -233,14 +233,14 @@ def _first_token(device_id: str, attempt: str, secret: str) -> str:
     return _signer(device_id, secret).sign(made).decode()
 
 
-def _next(device: Device, secret: str) -> str:
+def _next_token(device: Device, secret: str) -> str:
     told = f"token:{device.id}:{device.token_hash}"
     made = hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()
     return _signer(device.id, secret).sign(made).decode()
 
 
-def _knows_next(device: Device, secret: str) -> bool:
-    return device.next_hash == _hashed(_next(device, secret))
+def _was_given_next_token(device: Device, secret: str) -> bool:
+    return device.next_hash == _hashed(_next_token(device, secret))
 
 
 def _signer(device_id: str, secret: str) -> Signer:

@@ -85,7 +85,7 @@ def _owned(engine: Engine, device_id: str, owner: str, at: datetime) -> int:
         if person is None:
             raise Refused("unknown_person")
         if s.get(Device, device_id) is None:
-            devices.lost(s, device_id, person, at)
+            devices.report_lost(s, device_id, person, at)
         return person.id
 
 

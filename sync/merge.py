@@ -36,9 +36,13 @@ ASKS: Final = {
 # Operation → how it ends a job without closing the case.
 ENDS: Final = {"make_safe": "made safe", "needs_parts": "needs parts"}
 
-# What operations.py has to do for a decision. BARE keeps that it came, without its words and photos.
-VERB, VERB_UNDER_OLD_JOB, KEEP, BARE, NOTHING = "verb", "verb under old job", "keep", "bare", "nothing"
-VERB_AFTER_ALL = "verb after all"  # on a case that is restored first
+# What operations.py does for a decision.
+TRANSITION: Final = "transition"  # the move that the operation asks for
+TRANSITION_UNDER_OLD_JOB: Final = "transition under old job"
+TRANSITION_AFTER_RESTORE: Final = "transition after restore"  # the case is restored first
+ATTACH: Final = "attach"  # words and photos go to the case, which stays in its state
+RECORD_RECEIPT_ONLY: Final = "record receipt only"  # that it came, without its words and photos
+NOTHING: Final = "nothing"
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,10 @@ def rules_of(settings: Settings) -> Rules:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Situation:
     """What the city finds when an operation arrives: the case, and who holds it, under its lock."""
 
-    t: str
+    kind: str  # of the operation
     cycle: int | None  # of the operation
     job: int | None  # the assignment it was done under
     state: str
@@ -93,7 +97,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Row:
-    when: Callable[[Seen], bool]
+    when: Callable[[Situation], bool]
     result: str
     effect: str
     why: str | None = None
@@ -103,58 +107,64 @@ class _Row:
 TABLE: Final = (
     # Whoever wrote it may not act for that crew now: it is stored, photos and all, until a supervisor says.
     _Row(lambda c: not c.author_may, DEPOSITED, NOTHING, "author"),
-    _Row(lambda c: c.erased, RECORDED, BARE, "erased", review=True),
-    _Row(lambda c: c.t in FACTS and c.theirs, APPLIED, KEEP),
-    _Row(lambda c: c.t in FACTS, RECORDED, KEEP, "not_your_job", review=True),
+    _Row(lambda c: c.erased, RECORDED, RECORD_RECEIPT_ONLY, "erased", review=True),
+    _Row(lambda c: c.kind in FACTS and c.theirs, APPLIED, ATTACH),
+    _Row(lambda c: c.kind in FACTS, RECORDED, ATTACH, "not_your_job", review=True),
     # Work of an earlier cycle says nothing about the problem that came back.
-    _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, KEEP, "reopened", review=True),
+    _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, ATTACH, "reopened", review=True),
     _Row(
-        lambda c: c.state == CANCELLED and c.rules.cancelled and c.t == "close" and c.job is not None,
+        lambda c: c.state == CANCELLED and c.rules.cancelled and c.kind == "close" and c.job is not None,
         APPLIED,
-        VERB_AFTER_ALL,
+        TRANSITION_AFTER_RESTORE,
         "cancelled",
         review=True,
     ),
-    _Row(lambda c: c.state == CANCELLED, RECORDED, KEEP, "cancelled", review=True),
-    _Row(lambda c: c.state == MERGED_STATE, RECORDED, KEEP, "merged", review=True),
-    _Row(lambda c: c.state == CLOSED and c.closed_by_us and c.t == "close", MERGED, KEEP, "closed"),
-    _Row(lambda c: c.job_ended is not None and c.job_ended == ENDS.get(c.t), MERGED, KEEP, "closed"),
-    _Row(lambda c: c.state == CLOSED, RECORDED, KEEP, "closed", review=True),
+    _Row(lambda c: c.state == CANCELLED, RECORDED, ATTACH, "cancelled", review=True),
+    _Row(lambda c: c.state == MERGED_STATE, RECORDED, ATTACH, "merged", review=True),
+    _Row(lambda c: c.state == CLOSED and c.closed_by_us and c.kind == "close", MERGED, ATTACH, "closed"),
+    _Row(lambda c: c.job_ended is not None and c.job_ended == ENDS.get(c.kind), MERGED, ATTACH, "closed"),
+    _Row(lambda c: c.state == CLOSED, RECORDED, ATTACH, "closed", review=True),
     _Row(
-        lambda c: c.live is not None and c.live_is_ours and _parks(c), RECORDED, KEEP, "danger", review=True
+        lambda c: c.live is not None and c.live_is_ours and _would_delay_danger(c),
+        RECORDED,
+        ATTACH,
+        "danger",
+        review=True,
     ),
-    _Row(lambda c: c.live is not None and c.live_is_ours and _possible(c), APPLIED, VERB),
-    _Row(lambda c: c.live is not None and c.live_is_ours, RECORDED, KEEP, "step_back", review=True),
+    _Row(lambda c: c.live is not None and c.live_is_ours and _is_possible(c), APPLIED, TRANSITION),
+    _Row(lambda c: c.live is not None and c.live_is_ours, RECORDED, ATTACH, "step_back", review=True),
     # From here on the job was taken away, or never was this crew's.
-    _Row(lambda c: c.job is None, RECORDED, KEEP, "not_your_job", review=True),
-    _Row(lambda c: c.t != "close", RECORDED, KEEP, "reassigned", review=True),
-    _Row(lambda c: c.live is None, APPLIED, VERB_UNDER_OLD_JOB, "unassigned", review=True),
+    _Row(lambda c: c.job is None, RECORDED, ATTACH, "not_your_job", review=True),
+    _Row(lambda c: c.kind != "close", RECORDED, ATTACH, "reassigned", review=True),
+    _Row(lambda c: c.live is None, APPLIED, TRANSITION_UNDER_OLD_JOB, "unassigned", review=True),
     _Row(
         lambda c: not c.live_started and c.rules.reassigned,
         APPLIED,
-        VERB_UNDER_OLD_JOB,
+        TRANSITION_UNDER_OLD_JOB,
         "reassigned",
         review=True,
     ),
-    _Row(lambda c: True, RECORDED, KEEP, "reassigned", review=True),
+    _Row(lambda c: True, RECORDED, ATTACH, "reassigned", review=True),
 )
 
 
-def decide(seen: Seen) -> Decision:
+def decide(situation: Situation) -> Decision:
     """The first row of the table that fits."""
-    row = next(row for row in TABLE if row.when(seen))
-    to = seen.root if seen.state == MERGED_STATE else None
+    row = next(row for row in TABLE if row.when(situation))
+    to = situation.root if situation.state == MERGED_STATE else None
     return Decision(row.result, row.effect, row.why, to, row.review)
 
 
-def _parks(seen: Seen) -> bool:
+def _would_delay_danger(situation: Situation) -> bool:
     """Whether it would let danger wait: what the crew said is kept, and the job stays where it stands."""
-    move, leads_to = ASKS[seen.t]
-    return seen.danger and leads_to == WAITING and seen.state in MOVES[move].sources
+    move, leads_to = ASKS[situation.kind]
+    return situation.danger and leads_to == WAITING and situation.state in MOVES[move].sources
 
 
-def _possible(seen: Seen) -> bool:
+def _is_possible(situation: Situation) -> bool:
     """Whether the move leads on from here. One that is done already is harmless: the verb says so."""
-    move, leads_to = ASKS[seen.t]
-    done_already = seen.state == leads_to and seen.t not in ENDS and not seen.waits_otherwise
-    return seen.state in OPEN and (done_already or seen.state in MOVES[move].sources)
+    move, leads_to = ASKS[situation.kind]
+    done_already = (
+        situation.state == leads_to and situation.kind not in ENDS and not situation.waits_otherwise
+    )
+    return situation.state in OPEN and (done_already or situation.state in MOVES[move].sources)

@@ -28,7 +28,16 @@ from city.lifecycle import (
 from city.people import accounts
 from city.people.accounts import THE_SYSTEM
 from sync import expected_photos, merge
-from sync.merge import BARE, KEEP, RULES, VERB_AFTER_ALL, VERB_UNDER_OLD_JOB, Decision, Rules, Seen
+from sync.merge import (
+    RECORD_RECEIPT_ONLY,
+    ATTACH,
+    RULES,
+    TRANSITION_AFTER_RESTORE,
+    TRANSITION_UNDER_OLD_JOB,
+    Decision,
+    Rules,
+    Situation,
+)
 from sync.protocol import APPLIED, DEPOSITED, HELD, MERGED, RECORDED, Operation, is_id, result
 
 # Operations whose verb takes words and photos itself; those of any other are kept beside it.
@@ -67,7 +76,7 @@ def decide(
     """
     job = _job(s, op, case, by, at, takes_on=not only_look)
     root = transitions.root_of(s, case)
-    return Work(op, case, root, job, merge.decide(_seen(s, op, case, job, root, by, rules)), by, at)
+    return Work(op, case, root, job, merge.decide(_situation(s, op, case, job, root, by, rules)), by, at)
 
 
 def carry_out(s: Session, work: Work, photos: Sequence[ExpectedPhoto]) -> dict[str, Any]:
@@ -76,14 +85,14 @@ def carry_out(s: Session, work: Work, photos: Sequence[ExpectedPhoto]) -> dict[s
     Raises Refused where what was sent cannot be kept as it was meant.
     """
     op, decision = work.op, work.decision
-    words = "" if decision.effect == BARE else words_of(op)
-    if decision.effect == BARE:
+    words = "" if decision.effect == RECORD_RECEIPT_ONLY else words_of(op)
+    if decision.effect == RECORD_RECEIPT_ONLY:
         for row in photos:
             s.delete(row)
         photos = ()
     taken = expected_photos.arrived(s, photos)
     missing = [row for row in photos if row.photo_id is None]
-    if decision.effect in (KEEP, BARE):
+    if decision.effect in (ATTACH, RECORD_RECEIPT_ONLY):
         _keep(s, work, words, taken, missing)
         return result(op.id, decision.result, decision.why, to=decision.to)
     moved = _moved(s, work, words, taken, missing)
@@ -110,7 +119,7 @@ def record_only(
     """
     locks.lock(s, case)
     bare = case.state not in OPEN and _is_erased(case)
-    decision = Decision(RECORDED, *((BARE, "erased") if bare else (KEEP, why)), None, True)
+    decision = Decision(RECORDED, *((RECORD_RECEIPT_ONLY, "erased") if bare else (ATTACH, why)), None, True)
     return carry_out(s, Work(op, case, transitions.root_of(s, case), None, decision, by, at), photos)
 
 
@@ -204,14 +213,14 @@ def _job(
     return held if held and held.crew_id in by.crew_ids else None
 
 
-def _seen(
+def _situation(
     s: Session, op: Operation, case: Case, job: Assignment | None, root: Case, by: Actor, rules: Rules
-) -> Seen:
+) -> Situation:
     live = transitions.live(case)
     ours = {job.crew_id} if job else set(by.crew_ids)
     closure = case.closures[-1] if case.closures and case.state == CLOSED else None
-    return Seen(
-        t=op.t,
+    return Situation(
+        kind=op.t,
         rules=rules,
         cycle=job.cycle if job else op.cycle,
         job=job.id if job else None,
@@ -264,9 +273,9 @@ def _moved(
     evidence: dict[str, Any] = {"words": words, "photos_taken": taken}
     cycle = case.cycle
     if op.t == "close":
-        if work.decision.effect == VERB_AFTER_ALL:
+        if work.decision.effect == TRANSITION_AFTER_RESTORE:
             transitions.restore(s, case, by=THE_SYSTEM, at=work.at)
-        if work.decision.effect in (VERB_UNDER_OLD_JOB, VERB_AFTER_ALL):
+        if work.decision.effect in (TRANSITION_UNDER_OLD_JOB, TRANSITION_AFTER_RESTORE):
             told |= {"under": work.job, "why": work.decision.why}
         outcome, no_photo = text(op, "outcome"), text(op, "no_photo") or None
         told |= {"outcome": outcome, "no_photo": no_photo, "promised": len(missing)}
@@ -317,7 +326,7 @@ def _facts(work: Work) -> dict[str, Any]:
     """What an operation says besides words and photos; raises Refused where that cannot be."""
     op = work.op
     facts: dict[str, Any] = {"operation": op.id}
-    if work.decision.effect == BARE:
+    if work.decision.effect == RECORD_RECEIPT_ONLY:
         return facts
     for name, choices in CHOICES.items():
         value = text(op, name)

@@ -30,7 +30,7 @@ from city.people import accounts
 from city.photos import photos
 from city.reports import intake
 from sync import expected_photos, group_commit, operations, protocol, reporting, undo
-from sync.merge import BARE, RULES, Rules
+from sync.merge import RECORD_RECEIPT_ONLY, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
 QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
@@ -397,7 +397,7 @@ def _move(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> 
     if awaited:
         row.prev = awaited
         return _put_by(s, row, op, HELD, "prev", at)
-    bare = todo.decision.effect == BARE
+    bare = todo.decision.effect == RECORD_RECEIPT_ONLY
     photos = _photos(s, row, op, at, bare=bare)
     told = operations.carry_out(s, todo, photos)
     review = todo.decision.why if todo.decision.review else None

@@ -190,8 +190,12 @@ def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
         return False
     if caller.auth == "ok" and (not caller.in_browser or push.deposited_for_login(s, sender)):
         return True
-    says_new = devices.says_new(device, visit.asked, visit.at)
-    return says_new or caller.signs_in or devices.must_turn(device, visit.token, visit.settings.secret_key)
+    says_new = devices.reports_change(device, visit.asked, visit.at)
+    return (
+        says_new
+        or caller.signs_in
+        or devices.must_rotate_token(device, visit.token, visit.settings.secret_key)
+    )
 
 
 def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
@@ -221,7 +225,9 @@ def _written(
     else:
         taken = push.take(s, caller.sender, asked.ops, at, before)
     if caller.device and not caller.device.revoked_at:
-        devices.seen(caller.device, asked, at, arrived=sum(r["result"] not in NOT_YET for r in taken.results))
+        devices.record_exchange(
+            caller.device, asked, at, arrived=sum(r["result"] not in NOT_YET for r in taken.results)
+        )
     return Written(taken, token, login)
 
 
@@ -244,7 +250,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
         with transaction(here.engine) as s:
             new = residents.new_ones(s, device, [op.hash for op in asked.ops])
             residents.admit(s, s.get_one(Device, device.id), new, source, most, at)
-            devices.seen(s.get_one(Device, device.id), asked, at)
+            devices.record_exchange(s.get_one(Device, device.id), asked, at)
         taken = push.push(here.engine, sender, asked.ops, at)
     except residents.TooMany as many:
         return _later(429, many.seconds)
@@ -479,7 +485,7 @@ def _next_token(caller: Caller, visit: Visit) -> str | None:
     device = caller.device
     if device is None or caller.sender is None or device.revoked_at:
         return None
-    return devices.turn(device, visit.token, visit.settings.secret_key, visit.at)
+    return devices.rotate_token(device, visit.token, visit.settings.secret_key, visit.at)
 
 
 def _sign_in(s: Session, caller: Caller, visit: Visit) -> str | None:

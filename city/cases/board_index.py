@@ -128,7 +128,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
     for rows in _all(s):
         mended = []
         for row in rows:
-            standing = sla.stands(row, at, row.waits_since) if at else row.standing
+            standing = sla.standing_of_row(row, at, row.waits_since) if at else row.standing
             now: dict[str, Any] = {"standing": standing} | _derived(
                 row, row.held, _area(ground, row), standing, office=row.office
             )

@@ -136,28 +136,28 @@ def public(
     of a list begins `before` the id of the last case of this one.
     """
     if number is not None:
-        asked = known_to_all().where(Case.number == number)
+        asked = public_cases().where(Case.number == number)
     elif ids is not None:
-        asked = known_to_all().where(Case.id.in_(ids))
+        asked = public_cases().where(Case.id.in_(ids))
     else:
-        asked = known_to_all(states, group)
+        asked = public_cases(states, group)
     if before is not None:
         asked = asked.where(Case.id < before)
     if near:
         nearest = _nearest(s, asked, near, metres)[:limit]
-        asked = _whole(select(Case).where(Case.id.in_(nearest)))
+        asked = _with_relations(select(Case).where(Case.id.in_(nearest)))
         found = sorted(s.scalars(asked).unique(), key=lambda c: nearest.index(c.id))
     else:
-        found = list(s.scalars(_whole(asked).order_by(Case.id.desc()).limit(limit)).unique())
+        found = list(s.scalars(_with_relations(asked).order_by(Case.id.desc()).limit(limit)).unique())
     stories = _stories(s, [c.id for c in found]) if number is not None else {}
     proofs = _evidence_of(s, found)
     seen = [
-        _sight(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, []), proofs=proofs)
+        _public_case(s, c, now=now, publish=publish, near=near, story=stories.get(c.id, []), proofs=proofs)
         for c in found
     ]
     if number is None:
         return seen
-    return [replace(sight, old_number=_formerly(s, c)) for sight, c in zip(seen, found, strict=True)]
+    return [replace(sight, old_number=_public_old_number(s, c)) for sight, c in zip(seen, found, strict=True)]
 
 
 def public_counts(
@@ -166,7 +166,7 @@ def public_counts(
     """How many cases public() lists, by group of services, and how many of them stand on earlier pages."""
     earlier = func.count().filter(Case.id >= before) if before is not None else literal(0)
     rows = s.execute(
-        known_to_all(states).with_only_columns(Service.group, func.count(), earlier).group_by(Service.group)
+        public_cases(states).with_only_columns(Service.group, func.count(), earlier).group_by(Service.group)
     )
     return {group: (count, passed) for group, count, passed in rows}
 
@@ -187,7 +187,7 @@ def public_pins(
 ) -> list[Pin]:
     """Where the newest cases that public() lists lie, each as exactly as strangers may know it."""
     rows = s.execute(
-        known_to_all(states, group)
+        public_cases(states, group)
         .with_only_columns(
             Case.number, Case.lat, Case.lon, standing_column(now), Service.names, Service.precision_m
         )
@@ -202,27 +202,29 @@ def public_pins(
     return found
 
 
-def own(s: Session, report: Report, *, now: datetime, publish: str = "staff") -> PublicCase:
+def reporter_view(s: Session, report: Report, *, now: datetime, publish: str = "staff") -> PublicCase:
     """A case as one of its reporters sees it: what is public, the own words and photos, and the proof.
 
     Where the reporter's case was merged, the state, dates and proof are those of its root.
     """
     case = _loaded(s, root_of(s, report.case).id)
-    sight = _sight(
+    sight = _public_case(
         s, case, now=now, publish=publish, mine=report, story=_stories(s, [case.id])[case.id],
         proofs=_evidence_of(s, [case]),
     )  # fmt: skip
-    return replace(sight, old_number=_formerly(s, report.case, report))
+    return replace(sight, old_number=_public_old_number(s, report.case, report))
 
 
-def owned(s: Session, mine: Sequence[Report], *, now: datetime, publish: str = "staff") -> list[PublicCase]:
-    """What own() tells, without the story, of several reports of one person; the newest first."""
+def reporter_views(
+    s: Session, mine: Sequence[Report], *, now: datetime, publish: str = "staff"
+) -> list[PublicCase]:
+    """What reporter_view() tells, without the steps, of several reports of one person; the newest first."""
     roots = {report.id: root_of(s, report.case).id for report in mine}
-    asked = _whole(select(Case)).where(Case.id.in_(set(roots.values())))
+    asked = _with_relations(select(Case)).where(Case.id.in_(set(roots.values())))
     found = {case.id: case for case in s.scalars(asked).unique()}
     proofs = _evidence_of(s, list(found.values()))
     return [
-        _sight(s, found[roots[each.id]], now=now, publish=publish, mine=each, story=[], proofs=proofs)
+        _public_case(s, found[roots[each.id]], now=now, publish=publish, mine=each, story=[], proofs=proofs)
         for each in sorted(mine, key=lambda report: report.taken_at, reverse=True)
     ]
 
@@ -250,7 +252,7 @@ def _was_accepted(case: Case) -> bool:
     return (case.merged_from if case.state == MERGED else case.state) not in (NEW, CANCELLED)
 
 
-def known_to_all(states: Sequence[str] = (), group: str = "") -> Select[Case]:
+def public_cases(states: Sequence[str] = (), group: str = "") -> Select[Case]:
     """The cases that strangers may know of; in any state unless `states` says which.
 
     What is read of them besides is for the caller to choose: see public_pins() and case_summaries.py.
@@ -280,7 +282,7 @@ def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
 
 def load_full(s: Session, number: str) -> Case | None:
     """One case with all that its drawer shows, for staff."""
-    asked = _whole(select(Case)).options(
+    asked = _with_relations(select(Case)).options(
         joinedload(Case.tags),
         joinedload(Case.hold).joinedload(LegalHold.placed_by),
         selectinload(Case.reports).options(selectinload(Report.subscriptions), joinedload(Report.service)),
@@ -297,7 +299,7 @@ def by_number(s: Session, number: str) -> Case | None:
     return case if case and case.state != UNDONE else None
 
 
-def named(s: Session, words: str) -> Case | None:
+def by_reference(s: Session, words: str) -> Case | None:
     """The case that a number names: its own, its report's, the receipt of a phone, or what it had in the
     system that it was imported from."""
     number = words.strip().upper()
@@ -328,7 +330,7 @@ def by_receipt(s: Session, receipt: str) -> Case | None:
     return found[0].case if len(found) == 1 else None
 
 
-def story(s: Session, case: Case) -> list[tuple[Event, dict[str, Any]]]:
+def case_events(s: Session, case: Case) -> list[tuple[Event, dict[str, Any]]]:
     """Everything that happened to a case, with its words, for staff."""
     return events.of(s, events.of_case(case.id))
 
@@ -355,10 +357,10 @@ def standing_column(now: datetime) -> Any:
 
     The board reads Case.standing instead, which has indexes and is up to a minute old.
     """
-    return when(*((stands(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
+    return when(*((has_standing(name, now), name) for name in ("wait", "late", "risk", "ok")), else_="done")
 
 
-def stands(standing: str, now: datetime) -> Any:
+def has_standing(standing: str, now: datetime) -> Any:
     """sla.sla_status() as a condition; a test holds the two together."""
     waits, late_already = Case.state == WAITING, _stopped_late()
     if standing == "wait":
@@ -422,7 +424,7 @@ def report_count(s: Session, case: Case) -> list[Report]:
     return list(s.scalars(asked.order_by(Report.id)))
 
 
-def _whole(asked: Select[Case]) -> Select[Case]:
+def _with_relations(asked: Select[Case]) -> Select[Case]:
     return asked.options(
         joinedload(Case.service).joinedload(Service.department),
         joinedload(Case.asset),
@@ -435,7 +437,7 @@ def _whole(asked: Select[Case]) -> Select[Case]:
 
 
 def _loaded(s: Session, case_id: int) -> Case:
-    return s.scalars(_whole(select(Case)).where(Case.id == case_id)).unique().one()
+    return s.scalars(_with_relations(select(Case)).where(Case.id == case_id)).unique().one()
 
 
 def _nearest(s: Session, asked: Select[Case], near: Point, metres: float) -> list[int]:
@@ -450,7 +452,7 @@ def _nearest(s: Session, asked: Select[Case], near: Point, metres: float) -> lis
     return [case_id for far, case_id in sorted(measured) if far <= metres]
 
 
-def _sight(
+def _public_case(
     s: Session,
     case: Case,
     *,
@@ -504,7 +506,7 @@ def _is_exact(case: Case, mine: Report | None = None) -> bool:
     return opened or not case.service.precision_m
 
 
-def _formerly(s: Session, case: Case, mine: Report | None = None) -> str:
+def _public_old_number(s: Session, case: Case, mine: Report | None = None) -> str:
     """old_number(), where the exact place may be known: the old system's lists tell it by that number."""
     return old_number(s, case.id) if _is_exact(case, mine) else ""
 
@@ -585,9 +587,9 @@ def street_only(address: str) -> str:
     return _HOUSE.sub("", address)
 
 
-def whole_many(s: Session, numbers: Sequence[str]) -> list[Case]:
+def load_many(s: Session, numbers: Sequence[str]) -> list[Case]:
     """The cases with these numbers, in their order, with all that a card shows."""
-    found = s.scalars(_whole(select(Case)).where(Case.number.in_(numbers))).unique()
+    found = s.scalars(_with_relations(select(Case)).where(Case.number.in_(numbers))).unique()
     by_its_number = {case.number: case for case in found}
     return [by_its_number[number] for number in dict.fromkeys(numbers) if number in by_its_number]
 

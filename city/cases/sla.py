@@ -187,10 +187,10 @@ def resume_clock(case: Case, at: datetime) -> None:
 def sla_status(case: Case, now: datetime) -> str:
     """How the promise stands: ok, risk, late, wait or done. The one word that colour and shape follow."""
     stopped = [p.began_at for p in case.pauses if p.ended_at is None] if case.state == WAITING else []
-    return stands(case, now, next(iter(stopped), None))
+    return standing_of_row(case, now, next(iter(stopped), None))
 
 
-def stands(row: Any, now: datetime, waits_since: datetime | None) -> str:
+def standing_of_row(row: Any, now: datetime, waits_since: datetime | None) -> str:
     """standing() of a row of a case. What was late when its clock stopped, `waits_since`, is late still."""
     if row.state not in OPEN:
         return "done"

@@ -163,7 +163,9 @@ class _Line:
             "first_contact", _share(now, ANSWERED), _share(was, ANSWERED), metric_sql.share(answered, total)
         )
         yield self._cell("follow_up", _share(now, CASE), _share(was, CASE), metric_sql.share(asked, total))
-        mean = metric_sql.contacts(self.span, told="1.0 * sum(CAST(facts->>'seconds' AS integer)) / count(*)")
+        mean = metric_sql.contacts(
+            self.span, select="1.0 * sum(CAST(facts->>'seconds' AS integer)) / count(*)"
+        )
         yield self._cell("seconds", _mean(now), _mean(was), mean)
         yield from self._costs(total)
         yield from self._spared()
@@ -182,16 +184,16 @@ class _Line:
         rows = {*known, *self.now[facet], *self.was[facet]}
         counts = {code: _all(self.now.of(facet, code)) for code in rows}
         for code, _ in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
-            yield from self._counts(facet, code, metric_sql.one(facet, code))
+            yield from self._counts(facet, code, metric_sql.fact_is(facet, code))
 
     def departments(self) -> Iterator[Cell]:
         """What each was asked, and the hours and money that answers on the spot spared it."""
         for code, topics in self._topics().items():
             desk = self.city.costs.desk_of(code)
-            about = metric_sql.any_of("topic", topics)
+            about = metric_sql.fact_in("topic", topics)
             now, was = (sums.of("topic", *topics) for sums in (self.now, self.was))
             answered = metric_sql.contacts(
-                self.span, metric_sql.both(about, metric_sql.OUTCOME.format(ANSWERED))
+                self.span, metric_sql.all_of(about, metric_sql.OUTCOME.format(ANSWERED))
             )
             asked = metric_sql.contacts(self.span, f"{about} AND facts->>'outcome' <> '{DROPPED}'")
             yield Cell("department", code, "asked", _asked(now), _asked(was), asked)
@@ -205,7 +207,7 @@ class _Line:
         """Whom callers would have called without the line: they say so, or were passed on there."""
         counts = {code: _all(sums) for code, sums in self.now["office"].items()}
         for code in sorted(counts, key=lambda each: (-counts[each], each)):
-            proof = metric_sql.contacts(self.span, metric_sql.of_either("to", "instead", code))
+            proof = metric_sql.contacts(self.span, metric_sql.either_fact_is("to", "instead", code))
             before = _all(self.was.of("office", code))
             yield Cell("office", code, "contacts", counts[code], before, proof)
 
@@ -224,7 +226,7 @@ class _Line:
         now, was = (sums.of(table, row) for sums in (self.now, self.was))
         yield Cell(table, row, "contacts", _all(now), _all(was), metric_sql.contacts(self.span, where))
         for outcome in OUTCOMES:
-            both = metric_sql.both(where, metric_sql.OUTCOME.format(outcome))
+            both = metric_sql.all_of(where, metric_sql.OUTCOME.format(outcome))
             proof = metric_sql.contacts(self.span, both)
             yield Cell(table, row, outcome, now[outcome], was[outcome], proof)
 
@@ -294,7 +296,7 @@ class _Cases:
     def services(self) -> Iterator[Cell]:
         """In the order of the city file, then those that left it; of private ones nothing too small."""
         for code in self.shown:
-            yield from self._guarded("service", code, [code], metric_sql.one("service", code))
+            yield from self._guarded("service", code, [code], metric_sql.fact_is("service", code))
 
     def departments(self) -> Iterator[Cell]:
         """What would give a private service away is not told: all of a department may be that one service."""
@@ -302,7 +304,9 @@ class _Cases:
         for department in dict.fromkeys([*(each.code for each in self.city.departments), *owners]):
             codes = [code for code, service in self.known.items() if service.department == department]
             if any(code in self.shown for code in codes):
-                yield from self._guarded("department", department, codes, metric_sql.any_of("service", codes))
+                yield from self._guarded(
+                    "department", department, codes, metric_sql.fact_in("service", codes)
+                )
 
     def areas(self) -> Iterator[Cell]:
         """By the areas' names; what is too small to be told is not, nor what would give it away."""
@@ -312,7 +316,7 @@ class _Cases:
         now, was = ({area: sums.of("area", area) for area in known} for sums in (self.now, self.was))
         untold, before = _Untold(now), _Untold(was)
         for area in known:
-            for cell in self._cells("area", area, metric_sql.area(area), now[area], was[area]):
+            for cell in self._cells("area", area, metric_sql.in_area(area), now[area], was[area]):
                 yield _told(cell, hidden=untold.has(area, cell.what), before=before.has(area, cell.what))
 
     def left(self) -> Iterator[Cell]:
@@ -329,7 +333,7 @@ class _Cases:
                     periods.midnight(f"{each}-01", self.city.time_zone)
                     for each in (year, f"{int(year) + 1:04d}")
                 )
-                yield Cell("left", year, "open", n, None, metric_sql.left((begin, end)))
+                yield Cell("left", year, "open", n, None, metric_sql.still_open((begin, end)))
 
     def _services(self) -> "dict[str, _Known]":
         """All services of the city file, and as they were last those that left it."""
@@ -370,7 +374,7 @@ class _Cases:
 
     def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
         def count(rule: str) -> str:
-            return metric_sql.cases(self.span, rule, of=of)
+            return metric_sql.cases(self.span, rule, scope=of)
 
         def cell(what: str, told: Any, proof: str) -> Cell:
             return Cell(table, row, what, told(now), told(was), proof)
@@ -379,8 +383,8 @@ class _Cases:
         yield cell("opened", _n("opened"), count(metric_sql.OPENED))
         yield cell("closed", _n("closed"), closed)
         yield cell("on_time", _timely, metric_sql.share(count(metric_sql.TIMELY), closed))
-        yield cell("median_days", lambda sums: _quantile(sums, 50), metric_sql.ages(self.span, of))
-        yield cell("p90_days", lambda sums: _quantile(sums, 90), metric_sql.ages(self.span, of))
+        yield cell("median_days", lambda sums: _quantile(sums, 50), metric_sql.closing_times(self.span, of))
+        yield cell("p90_days", lambda sums: _quantile(sums, 90), metric_sql.closing_times(self.span, of))
         yield cell("reopened", _ratio("reopened"), metric_sql.share(count(metric_sql.REOPENED), closed))
         provable = count(metric_sql.PROVABLE)
         yield cell(
@@ -390,7 +394,7 @@ class _Cases:
             "unproven", _of_provable("unproven"), metric_sql.share(count(metric_sql.UNPROVEN), provable)
         )
         merged = metric_sql.cases(
-            self.span, metric_sql.ANY, of=of, told=f"coalesce(sum({metric_sql.MERGED}), 0)"
+            self.span, metric_sql.ANY, scope=of, select=f"coalesce(sum({metric_sql.MERGED}), 0)"
         )
         yield cell("merged", _n("merged"), merged)
         yield cell("cancelled", _n("cancelled"), count(metric_sql.CANCELLED))

@@ -96,7 +96,7 @@ def newest(s: Session, months: Iterable[str]) -> dict[str, Event]:
 
 def inactive_cases(s: Session, now: datetime) -> int:
     """How many open cases nothing was written of for SILENT_DAYS; reads the whole log."""
-    return int(s.scalar(text(metric_sql.silent(now - timedelta(days=SILENT_DAYS)))) or 0)
+    return int(s.scalar(text(metric_sql.untouched_since(now - timedelta(days=SILENT_DAYS)))) or 0)
 
 
 def of_month(s: Session, city: CityFile, month: str) -> Values:

@@ -15,22 +15,22 @@ Span = tuple[datetime, datetime]
 ANY = ""
 
 
-def whole(fact: str) -> str:
+def to_second(fact: str) -> str:
     """A moment among the facts, to the second."""
     return f"substr(facts->>'{fact}', 1, 19)"
 
 
-def exact(fact: str) -> str:
+def to_microsecond(fact: str) -> str:
     """The same with its millionths, which are left out of the facts where there are none."""
     after = f"CASE WHEN facts->>'{fact}' LIKE '%.%' THEN substr(facts->>'{fact}', 21, 6) ELSE '000000' END"
-    return f"{whole(fact)} || {after}"
+    return f"{to_second(fact)} || {after}"
 
 
 # What is counted of contacts and cases, as a condition on a line of the log.
 OUTCOME = "facts->>'outcome' = '{}'"
 OPENED = "now = 'new' AND was IS NULL"
 CLOSED = "kind = 'close'"
-TIMELY = f"kind = 'close' AND {exact('done_at')} <= {exact('due')}"
+TIMELY = f"kind = 'close' AND {to_microsecond('done_at')} <= {to_microsecond('due')}"
 REOPENED = "kind = 'reopen'"
 CANCELLED = "now = 'cancelled' AND kind <> 'reopen'"
 REASONED = "kind = 'close' AND facts->>'outcome' = 'fixed' AND facts->>'no_photo' IS NOT NULL"
@@ -42,23 +42,23 @@ OPEN = "('new', 'accepted', 'assigned', 'underway', 'waiting')"
 _OPENED = f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END"
 
 
-def contacts(span: Span, where: str = ANY, *, told: str = "count(*)") -> str:
-    """How many contacts began in that time, or what else is to be `told` of them."""
+def contacts(span: Span, where: str = ANY, *, select: str = "count(*)") -> str:
+    """How many contacts began in that time; `select` asks for something else of them."""
     begin, end = (at.isoformat()[:19] for at in span)
     return (
-        f"SELECT {told} FROM events"  # noqa: S608 of our own words, and codes that are quoted
+        f"SELECT {select} FROM events"  # noqa: S608 of our own words, and codes that are quoted
         f" WHERE subject LIKE 'contact:%' AND kind = 'log'"
-        f" AND {whole('began_at')} >= '{begin}' AND {whole('began_at')} < '{end}'{_and(where)}"
+        f" AND {to_second('began_at')} >= '{begin}' AND {to_second('began_at')} < '{end}'{_and(where)}"
     )
 
 
-def cases(span: Span, where: str, *, of: str = ANY, told: str = "count(*)") -> str:
-    """How many lines of cases fit, or what else is to be `told` of them; `of` names a service or an area."""
+def cases(span: Span, where: str, *, scope: str = ANY, select: str = "count(*)") -> str:
+    """How many lines of cases fit; `scope` narrows to a service or an area, `select` asks for something else."""
     begin, end = (at.strftime("%Y-%m-%d %H:%M:%S+00") for at in span)
     return (
-        f"SELECT {told} FROM events"  # noqa: S608 of our own words, and codes that are quoted
+        f"SELECT {select} FROM events"  # noqa: S608 of our own words, and codes that are quoted
         f" WHERE subject LIKE 'case:%' AND facts->>'opened' IS NOT NULL"
-        f" AND at >= '{begin}' AND at < '{end}'{_and(where)}{_and(of)}"
+        f" AND at >= '{begin}' AND at < '{end}'{_and(where)}{_and(scope)}"
     )
 
 
@@ -67,28 +67,28 @@ def share(part: str, whole: str) -> str:
     return f"SELECT 1.0 * ({part}) / nullif(({whole}), 0)"
 
 
-def ages(span: Span, of: str = ANY) -> str:
+def closing_times(span: Span, scope: str = ANY) -> str:
     """A row a closing: when its work was done, and when the case was opened. The figure is their middle."""
-    return cases(span, CLOSED, of=of, told="facts->>'done_at', facts->>'opened'")
+    return cases(span, CLOSED, scope=scope, select="facts->>'done_at', facts->>'opened'")
 
 
-def left(span: Span) -> str:
+def still_open(span: Span) -> str:
     """How many cases that were opened in that time are open now."""
     begin, end = (at.isoformat()[:19] for at in span)
     return (
         f"SELECT coalesce(sum("  # noqa: S608 of our own words alone
         f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END"
         f" - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END), 0) FROM events WHERE subject LIKE 'case:%'"
-        f" AND {whole('opened')} >= '{begin}' AND {whole('opened')} < '{end}'"
+        f" AND {to_second('opened')} >= '{begin}' AND {to_second('opened')} < '{end}'"
     )
 
 
-def both(first: str, second: str) -> str:
+def all_of(first: str, second: str) -> str:
     """The condition that both hold; an empty one always does."""
     return " AND ".join(filter(None, (first, second)))
 
 
-def silent(since: datetime) -> str:
+def untouched_since(since: datetime) -> str:
     """How many cases are open now of which nothing was written since then."""
     at = since.strftime("%Y-%m-%d %H:%M:%S+00")
     return (
@@ -97,22 +97,22 @@ def silent(since: datetime) -> str:
     )
 
 
-def one(name: str, value: str) -> str:
+def fact_is(name: str, value: str) -> str:
     """The condition that a fact has this value."""
     return f"facts->>'{name}' = {_quoted(value)}"
 
 
-def of_either(first: str, second: str, value: str) -> str:
+def either_fact_is(first: str, second: str, value: str) -> str:
     """The condition that one of two facts has this value."""
-    return f"({one(first, value)} OR {one(second, value)})"
+    return f"({fact_is(first, value)} OR {fact_is(second, value)})"
 
 
-def any_of(name: str, values: Sequence[str]) -> str:
+def fact_in(name: str, values: Sequence[str]) -> str:
     """The condition that a fact has one of these values."""
     return f"facts->>'{name}' IN ({', '.join(map(_quoted, values)) or 'NULL'})"
 
 
-def area(area_id: str) -> str:
+def in_area(area_id: str) -> str:
     """The condition that the case lies in this area."""
     return f"CAST(facts->>'area' AS integer) = {int(area_id)}"
 

@@ -59,7 +59,7 @@ class Preview(NamedTuple):
 def case(s: Session, number: str) -> Target | None:
     """A case that strangers may know of; none that was cleared and is over: an address there would stay."""
     lives = Case.cleared_at.is_(None) | Case.state.in_(OPEN)
-    asked = queries.known_to_all().where(Case.number == number, Case.state != UNDONE, lives)
+    asked = queries.public_cases().where(Case.number == number, Case.state != UNDONE, lives)
     found = s.scalars(asked).first()
     return Target("case", found.number, found.id) if found else None
 
@@ -97,7 +97,7 @@ def streets_of(s: Session, address: str) -> list[str]:
 
 def streets_near(s: Session, of: Target) -> list[Target]:
     """The streets and the area of a case as strangers know them, to be followed instead."""
-    asked = queries.known_to_all().where(Case.id == of.case_id).options(joinedload(Case.service))
+    asked = queries.public_cases().where(Case.id == of.case_id).options(joinedload(Case.service))
     found = s.scalars(asked).one()
     seen = Preview(
         found.id, found.state, found.address, found.area_id, found.lat, found.lon, found.service.precision_m

@@ -14,7 +14,7 @@ from sqlalchemy import case as when
 from sqlalchemy.orm import Session
 
 from city.audit import events
-from city.cases.queries import PUBLIC_STEPS, known_to_all, roots_of, shown_column, street_only
+from city.cases.queries import PUBLIC_STEPS, public_cases, roots_of, shown_column, street_only
 from city.db.models import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE
@@ -124,7 +124,7 @@ def latest(
     """The open cases that were told last, or those closed last; of one group of services or of all."""
     stands, at = (HAS_ENDED, Case.closed_at) if closed else (IS_OPEN, Case.opened_at)
     # Of open ones the index says which they are: with their states beside it, all of them would be sorted.
-    found = known_to_all((CLOSED,) if closed else (), group).where(stands)
+    found = public_cases((CLOSED,) if closed else (), group).where(stands)
     newest = found.order_by(at.desc(), Case.id.desc()).limit(limit)
     return list(_outlines(s, newest, of, publish, stops=False).values())
 
@@ -142,7 +142,7 @@ def named(
         row.number: row for row in s.execute(_cases(asked))
     }
     ends = roots_of(s, {row.case_id for row in own.values()})
-    found = _outlines(s, known_to_all().where(Case.id.in_(sorted(set(ends.values())))), of, publish, stops)
+    found = _outlines(s, public_cases().where(Case.id.in_(sorted(set(ends.values())))), of, publish, stops)
     shown = _shown(s, [row.report_id for row in own.values() if row.report_id], publish)
     outlines = []
     for row in (own[number] for number in asked if number in own):
@@ -169,7 +169,7 @@ def changes(
     """
     case_id = _case_of_line()
     rows = s.execute(
-        known_to_all((*LISTED, "merged"))
+        public_cases((*LISTED, "merged"))
         .join(Event, case_id == Case.id)
         .where(Event.at >= since, Event.at <= until, Event.kind.in_((*PUBLIC_STEPS, "merge")))
         .order_by(Event.at, Event.seq)
@@ -233,7 +233,7 @@ def _newest(asked: Asked) -> Select[int]:
 
 
 def _wished(asked: Asked, states: Sequence[str]) -> Select[Case]:
-    found = known_to_all(states)
+    found = public_cases(states)
     if asked.services:
         found = found.where(Case.service_code.in_(sorted(asked.services)))
     if asked.since:
@@ -254,14 +254,14 @@ def _case_of_line() -> ColumnElement[int | None]:
 def _cases(numbers: Sequence[str]) -> Any:
     nothing = func.nullif(Case.id, Case.id).label("report_id")
     at = Case.opened_at.label("at")
-    asked = known_to_all().where(Case.number.in_(numbers), Case.state != UNDONE)
+    asked = public_cases().where(Case.number.in_(numbers), Case.state != UNDONE)
     return asked.with_only_columns(Case.number, Case.id.label("case_id"), Case.service_code, at, nothing)
 
 
 def _told(numbers: Sequence[str]) -> Any:
     """Reports by their numbers; not those of private kinds that joined a case which is none."""
     private = select(Service.code).where(Service.private)
-    asked = known_to_all().join(Report, Report.case_id == Case.id)
+    asked = public_cases().join(Report, Report.case_id == Case.id)
     asked = asked.where(Report.number.in_(numbers), Case.state != UNDONE, Report.service_code.not_in(private))
     at, report_id = Report.taken_at.label("at"), Report.id.label("report_id")
     return asked.with_only_columns(

@@ -15,7 +15,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from city import csv_cells
-from city.cases.queries import known_to_all, roots_of, street_only
+from city.cases.queries import public_cases, roots_of, street_only
 from city.config.city_file import CityFile
 from city.db.models import Area, Asset, Case, Contact, Department, Report, Service, Street, Tally
 from city.geo import DIGITS, Point, rounded
@@ -34,7 +34,7 @@ BULK: Final = (
 )  # fmt: skip
 
 
-class Told(NamedTuple):
+class CaseRow(NamedTuple):
     """A case as open data tells it; its names are the columns of the table, in their order.
 
     Times are on the city's own clocks. `latitude` and `longitude` are as exact as the service allows, and
@@ -61,7 +61,7 @@ class Told(NamedTuple):
     merged_into: str
 
 
-class Counted(NamedTuple):
+class ContactRow(NamedTuple):
     """How many contacts of a month were alike; where `hidden`, how many is not told."""
 
     month: str
@@ -72,7 +72,7 @@ class Counted(NamedTuple):
     hidden: str
 
 
-class Measured(NamedTuple):
+class FigureRow(NamedTuple):
     """A figure of a month, as the newest version of that month has it."""
 
     month: str
@@ -112,7 +112,7 @@ class Format:
         return [row for row in rows if self.has(row)]
 
 
-def cases(s: Session, city: CityFile, span: Span = ALL) -> Iterator[list[Told]]:
+def cases(s: Session, city: CityFile, span: Span = ALL) -> Iterator[list[CaseRow]]:
     """Every case that strangers may know of, a page at a time, the oldest first."""
     names, found, last = _Names(s, city), areas.known(s), 0
     while rows := s.execute(_page(span, last)).all():
@@ -123,7 +123,7 @@ def cases(s: Session, city: CityFile, span: Span = ALL) -> Iterator[list[Told]]:
         )
         told: dict[int, int] = {row[0]: row[1] for row in s.execute(_reports(ids))}
         yield [
-            _told(row, names, found, moved.get(row.id), told.get(row.id, 0), roots.get(row.id, ""))
+            _case_row(row, names, found, moved.get(row.id), told.get(row.id, 0), roots.get(row.id, ""))
             for row in rows
         ]
 
@@ -133,17 +133,17 @@ def count(s: Session, span: Span = ALL) -> int:
     return s.scalar(_asked(span).with_only_columns(func.count())) or 0
 
 
-def contacts(s: Session, city: CityFile, now: datetime) -> Iterator[list[Counted]]:
+def contacts(s: Session, city: CityFile, now: datetime) -> Iterator[list[ContactRow]]:
     """How many contacts there were by channel, outcome and topic, in every month that is over."""
     for month in _months(s, city, now, "line"):
-        yield list(_counted(s, city, month))
+        yield list(_contact_rows(s, city, month))
 
 
-def measures(s: Session, city: CityFile, now: datetime) -> Iterator[list[Measured]]:
+def measures(s: Session, city: CityFile, now: datetime) -> Iterator[list[FigureRow]]:
     """The figures that were published, of each month the newest version."""
     for month, line in publications.newest(s, _months(s, city, now)).items():
         at = line.at.astimezone(city.time_zone)
-        yield [Measured(month, line.n, at, *figure) for figure in sorted(line.facts["values"].items())]
+        yield [FigureRow(month, line.n, at, *figure) for figure in sorted(line.facts["values"].items())]
 
 
 def ground(s: Session, kind: str) -> Iterator[list[dict[str, Any]]]:
@@ -170,7 +170,7 @@ def _page(span: Span, last: int) -> Any:
 
 
 def _asked(span: Span) -> Select[Case]:
-    asked = known_to_all().where(Case.state != UNDONE)
+    asked = public_cases().where(Case.state != UNDONE)
     if span.since:
         asked = asked.where(Case.opened_at >= span.since)
     if span.until:
@@ -207,18 +207,18 @@ def _roots(s: Session, ids: Sequence[int]) -> dict[int, str]:
     if not ids:
         return {}
     roots = roots_of(s, ids)
-    asked = known_to_all().where(Case.id.in_(sorted(set(roots.values()))))
+    asked = public_cases().where(Case.id.in_(sorted(set(roots.values()))))
     numbers = {row.id: row.number for row in s.execute(asked.with_only_columns(Case.id, Case.number))}
     return {case_id: numbers.get(root, "") for case_id, root in roots.items()}
 
 
-def _told(
+def _case_row(
     row: Any, names: _Names, found: areas.Areas, moved: datetime | None, reports: int, root: str
-) -> Told:
+) -> CaseRow:
     zone, (service, group, department) = names.zone, names.of[row.service_code]
     point = Point(row.lat, row.lon) if row.lat is not None and row.lon is not None else None
     seen = rounded(point, row.precision_m) if point else None
-    return Told(
+    return CaseRow(
         number=row.number, service_code=row.service_code, service=service, group=group,
         department=department, state=row.state, outcome=row.outcome,
         opened_at=row.opened_at.astimezone(zone),
@@ -244,7 +244,7 @@ def _months(s: Session, city: CityFile, now: datetime, facet: str = "") -> list[
     return months
 
 
-def _counted(s: Session, city: CityFile, month: str) -> Iterator[Counted]:
+def _contact_rows(s: Session, city: CityFile, month: str) -> Iterator[ContactRow]:
     begin, end = periods.Period(month, (month,)).span(city.time_zone)
     rows = s.execute(
         select(Contact.channel, Contact.outcome, Contact.topic_code, func.count())
@@ -256,7 +256,7 @@ def _counted(s: Session, city: CityFile, month: str) -> Iterator[Counted]:
     untold = _untold(counts)
     for key, n in counts.items():
         hidden = key in untold
-        yield Counted(month, *key, contacts=None if hidden else n, hidden="true" if hidden else "")
+        yield ContactRow(month, *key, contacts=None if hidden else n, hidden="true" if hidden else "")
 
 
 def _untold(counts: Mapping[Alike, int]) -> set[Alike]:
@@ -307,13 +307,13 @@ def _feature(geometry: Any, properties: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "Feature", "geometry": geometry, "properties": dict(properties)}
 
 
-def _pin(row: Told) -> dict[str, Any]:
+def _pin(row: CaseRow) -> dict[str, Any]:
     properties = row._asdict()
     lat, lon = properties.pop("latitude"), properties.pop("longitude")
     return _feature(None if lat is None else {"type": "Point", "coordinates": [lon, lat]}, properties)
 
 
-def _request(row: Told) -> tuple[Any, ...]:
+def _request(row: CaseRow) -> tuple[Any, ...]:
     """A case in the columns of BULK, which calls whatever has ended closed."""
     status = "open" if row.state in OPEN else "closed"
     return (
@@ -350,11 +350,11 @@ def _itself(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 # What cases are told in, by the word that the command takes.
 FORMATS: Final = {
-    "csv": _csv(Told._fields),
+    "csv": _csv(CaseRow._fields),
     "geojson": _geojson(_pin),
     # A request is listed once, as Open311 lists it: what was merged is the case that goes on.
     "bulk": _csv(BULK, _request, has=lambda row: row.state != MERGED),
 }
-CONTACTS: Final = _csv(Counted._fields)
-MEASURES: Final = _csv(Measured._fields)
+CONTACTS: Final = _csv(ContactRow._fields)
+MEASURES: Final = _csv(FigureRow._fields)
 LAYER: Final = _geojson(_itself)

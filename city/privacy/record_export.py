@@ -303,7 +303,7 @@ def _messages(s: Session, wish_ids: Sequence[int]) -> list[Told]:
 
 
 def _story(s: Session, case: Case) -> list[Told]:
-    lines = queries.story(s, case)
+    lines = queries.case_events(s, case)
     names = queries.names(s, {line.actor for line, _words in lines})
     return [
         {

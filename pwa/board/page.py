@@ -147,10 +147,10 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "cancel_reasons": CANCEL_REASONS,
         "reason": formatting.reason,
         "outcome_words": lambda office: partial(formatting.outcome, office=office),
-        "ready_replies": lambda service: canned_replies.offered(access.here().city, service),
+        "ready_replies": lambda service: canned_replies.offered(access.current_city().city, service),
         "promised": _promised,
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
-        "tiles": access.here().settings.tiles,
+        "tiles": access.current_city().settings.tiles,
         "map_words": formatting.map_words(),
         **row_facts(view),
     }
@@ -158,7 +158,7 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
 
 def _bulk_replies(view: View) -> list[Reply]:
     """The ready replies for many cases of the view at once: an office's have none of the field's."""
-    city = access.here().city
+    city = access.current_city().city
     return canned_replies.of_any(city, [each for each in city.services if each.office == bool(view.work)])
 
 
@@ -243,7 +243,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
     by_promise = [counted(formatting.standing(name), standing=name) for name in STANDINGS]
     groups = [
         counted(localization.said(group.names), group.icon, group=group.code)
-        for group in access.here().city.groups_for_residents
+        for group in access.current_city().city.groups_for_residents
     ]
     has_offices = any(service.office for service in ground.services)
     follow_ups = [counted(_("Office work"), "phone-call", work="office")] if has_offices else []
@@ -275,7 +275,7 @@ def _shared_here(own: list[Saved], args: dict[str, Any]) -> Saved | None:
 
 def _title(view: View, ground: Ground) -> str:
     """What a view is called: the names of its parts."""
-    groups = {group.code: localization.said(group.names) for group in access.here().city.groups}
+    groups = {group.code: localization.said(group.names) for group in access.current_city().city.groups}
     names = {str(crew.id): crew.name for crew in ground.crews} | {"none": _("Unassigned")}
     services = {service.code: localization.said(service.names) for service in ground.services}
     days = int(view.age or 0)

@@ -92,7 +92,7 @@ def is_id(text: str) -> bool:
 
 
 def _read(args: Mapping[str, str]) -> View:
-    groups = [group.code for group in access.here().city.groups]
+    groups = [group.code for group in access.current_city().city.groups]
 
     def known(name: str, choices: Sequence[str]) -> str:
         value = args.get(name, "")

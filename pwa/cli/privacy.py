@@ -200,7 +200,7 @@ def _record(
     s: Session, what: str, city: CityFile, *, publish: str | None, unconfirmed: bool, now: datetime
 ) -> Record:
     """What is asked for; `publish` is the setting of that name where it is only what everybody may know."""
-    case = None if data_subjects.is_name(what) else queries.named(s, what)
+    case = None if data_subjects.is_name(what) else queries.by_reference(s, what)
     if case and unconfirmed:
         raise click.ClickException(
             "--unconfirmed only works for a person. A case always includes all its reports."

@@ -27,7 +27,7 @@ def letter(
     **facts: Any,
 ) -> EmailMessage:
     """An email by its template; `stop` is where a mail program ends the news by itself (RFC 8058)."""
-    settings, row = access.here().settings, message.subscription
+    settings, row = access.current_city().settings, message.subscription
     written = letters.begin(row.address, subject)
     # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
     host = urlsplit(settings.base_url).hostname
@@ -55,5 +55,5 @@ def text(message: Message, words: str, *, stop: str) -> SmsMessage:
     return SmsMessage(
         message.subscription.address,
         words,
-        outbox.idempotency_key(access.here().settings.secret_key, message),
+        outbox.idempotency_key(access.current_city().settings.secret_key, message),
     )

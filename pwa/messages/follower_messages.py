@@ -125,7 +125,7 @@ def _case(s: Session, message: Message) -> Bulletin | None:
         news = sentences.reopened(sight)
     else:
         news = sentences.changed(sight)
-    stood = sentences.stands(sight)
+    stood = sentences.standing_sentence(sight)
     return Bulletin(subject, news=news, stands=stood if stood != news else "", sight=sight, links=links)
 
 
@@ -156,7 +156,7 @@ def _public(s: Session, ids: Sequence[int]) -> list[PublicCase]:
     """Each as any stranger may see it; private ones are not among them."""
     if not ids:
         return []
-    return queries.public(s, now=access.now(), publish=access.here().publish, ids=ids, limit=len(ids))
+    return queries.public(s, now=access.now(), publish=access.current_city().publish, ids=ids, limit=len(ids))
 
 
 def _line(sight: PublicCase) -> str:
@@ -165,7 +165,7 @@ def _line(sight: PublicCase) -> str:
 
 
 def _links(row: Subscription) -> dict[str, str]:
-    secret = access.here().settings.secret_key
+    secret = access.current_city().settings.secret_key
     code = intake.news_code(secret, row)
     return {
         "confirm": letters.link("news.news", subscription=row.id, code=code),

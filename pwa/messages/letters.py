@@ -59,7 +59,7 @@ def begin(to: str, subject: str) -> EmailMessage:
     # The library folds a head at 78 columns, and one without spaces, as an address, into words that no mail
     # program reads as one (RFC 2047 allows none there).
     letter = EmailMessage(policy=policy.default.clone(max_line_length=990))
-    letter["From"], letter["To"] = access.here().settings.mail_from, to
+    letter["From"], letter["To"] = access.current_city().settings.mail_from, to
     letter["Subject"] = " ".join(subject.split())  # a name of the city file may break a line, a head may not
     letter["Auto-Submitted"] = "auto-generated"
     return letter
@@ -68,7 +68,7 @@ def begin(to: str, subject: str) -> EmailMessage:
 def write(letter: EmailMessage, template: str, *, pictures: Sequence[Picture] = (), **facts: Any) -> None:
     """Fills `letter`, which has its subject by now, from email/`template`.txt and email/`template`.html."""
     facts |= {"pictures": pictures, "subject": letter["Subject"], "link": link}
-    primary = access.here().city.look.primary
+    primary = access.current_city().city.look.primary
     facts |= {"night": NIGHT if primary == PRIMARY else at_night(primary)}
     words = _BLANK.sub("\n\n", render_template(f"email/{template}.txt", **facts)).strip()
     letter.set_content(f"{words}\n")
@@ -114,7 +114,7 @@ def _picture(s: Session, photo_id: str, caption: str, alt: str, *, mine: bool) -
     """None where its bytes cannot be had now: the news does not wait for them."""
     if not mine:
         return Picture(caption, alt, address=link("photos.photo", photo_id=photo_id, size="page"))
-    here = access.here()
+    here = access.current_city()
     try:
         whole = photos.read(here.store, here.settings.var, s.get_one(Photo, photo_id), "page")
         return Picture(caption, alt, jpeg=processing.small(whole, HEAVIEST))

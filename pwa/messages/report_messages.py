@@ -73,7 +73,7 @@ def _code(s: Session, letter: AccountLetter) -> EmailMessage | None:
         return None
     # The code itself stands inside: subjects are read from locked screens, and by whatever sorts the mail.
     written = letters.begin(letter.email, _("Your login code"))
-    letters.write(written, "code", code=sessions.code_of(row, access.here().settings.secret_key))
+    letters.write(written, "code", code=sessions.code_of(row, access.current_city().settings.secret_key))
     return written
 
 
@@ -121,7 +121,7 @@ def _is_wanted(message: Message) -> bool:
 def _letter(s: Session, message: Message) -> EmailMessage:
     row, kind = message.subscription, message.kind
     report = s.get_one(Report, row.report_id)
-    sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
+    sight = queries.reporter_view(s, report, now=access.now(), publish=access.current_city().publish)
     links = _links(report, row)
     facts: dict[str, Any] = {
         "sight": sight,
@@ -131,7 +131,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
         "where": formatting.place(sight.address) if sight.address else "",
         "number": sight.number,
         "owner": formatting.owner(sight),
-        "stands": sentences.stands(sight),
+        "stands": sentences.standing_sentence(sight),
     }
     if kind == "receipt":
         facts |= {"news": _received(sight)} | _as_strangers_see_it(s, sight, links)
@@ -145,7 +145,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
         }
     elif kind == "closed":
         facts |= {
-            "news": sentences.stands(sight),
+            "news": sentences.standing_sentence(sight),
             "question": sentences.question(sight),
             "excuse": sentences.no_photo(sight),
             "pictures": letters.before_and_after(s, sight),
@@ -161,7 +161,7 @@ def _received(sight: PublicCase) -> str:
 
 def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, str]) -> dict[str, Any]:
     """The place and the page of a case, for an address that may be a stranger's."""
-    publish = access.here().publish
+    publish = access.current_city().publish
     seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
     where = formatting.place(seen[0].address) if seen and seen[0].address else ""
     page = letters.link("resident.case", number=sight.number) if seen else ""
@@ -185,7 +185,7 @@ def _note(s: Session, message: Message) -> Note:
     """The link shows the case to the browser that holds its own link already, so none stands in the note."""
     row = message.subscription
     report = s.get_one(Report, row.report_id)
-    sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
+    sight = queries.reporter_view(s, report, now=access.now(), publish=access.current_city().publish)
     said = {
         "closed": _("Tap to see the result."),
         "reopened": sentences.reopened(sight),
@@ -198,7 +198,7 @@ def _note(s: Session, message: Message) -> Note:
 def _text(s: Session, message: Message) -> SmsMessage:
     row = message.subscription
     report = s.get_one(Report, row.report_id)
-    sight = queries.own(s, report, now=access.now(), publish=access.here().publish)
+    sight = queries.reporter_view(s, report, now=access.now(), publish=access.current_city().publish)
     links, office = _links(report, row), sight.service.office
     if message.kind == "receipt":  # without the kind of problem: one text has 160 characters
         words = _("Want text updates? Confirm here: %(link)s", link=links["confirm"])
@@ -214,7 +214,7 @@ def _text(s: Session, message: Message) -> SmsMessage:
 
 
 def _links(report: Report, row: Subscription) -> dict[str, str]:
-    secret = access.here().settings.secret_key
+    secret = access.current_city().settings.secret_key
     code, token = intake.news_code(secret, row), intake.token_for(secret, report.key)
     return {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.

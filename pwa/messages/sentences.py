@@ -7,7 +7,7 @@ from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from pwa.web import access, formatting, localization
 
 
-def stands(sight: PublicCase) -> str:
+def standing_sentence(sight: PublicCase) -> str:
     """The promise, or why there is none now, or how the case ended; to its reporter as "you"."""
     if sight.state == CLOSED:
         return ended(sight)
@@ -72,7 +72,7 @@ def changed(sight: PublicCase) -> str:
         "assigned": _("We assigned a crew."),
         "underway": _("A crew is on site."),
     }
-    return words.get(sight.state) or stands(sight)
+    return words.get(sight.state) or standing_sentence(sight)
 
 
 def stage_in_subject(state: str) -> str:

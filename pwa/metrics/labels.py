@@ -96,7 +96,7 @@ def number(value: float | Fraction | None, unit: str) -> str:
 
 def money(value: float | Fraction) -> str:
     """In the city's currency: cents below a hundred only."""
-    currency, locale = access.here().city.costs.currency, get_locale()
+    currency, locale = access.current_city().city.costs.currency, get_locale()
     amount, pattern = float(value), locale.currency_formats["standard"].pattern if locale else "¤#,##0.00"
     if abs(amount) < 100:
         return format_currency(amount, currency, pattern, locale=locale)
@@ -151,7 +151,7 @@ def table(code: str) -> str:
 
 def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
     """What the rows of a table are called."""
-    city = access.here().city
+    city = access.current_city().city
     if table == "topic":
         names = {code: localization.said(words) for code, words in articles.all_topics(s).items()}
     elif table == "service":
@@ -229,7 +229,7 @@ def _today() -> date:
 
 
 def _starts() -> int:
-    return access.here().city.costs.starts
+    return access.current_city().city.costs.starts
 
 
 def _offices() -> dict[str, str]:

@@ -71,7 +71,7 @@ def root() -> Response:
 @both("/v2/discovery", methods=["GET"])
 def discovery() -> Response:
     """Where what is, in which formats, and whom to ask for a key."""
-    here = access.here()
+    here = access.current_city()
     with access.reading() as s:
         newest = config_versions.current(s)
         changed = newest.applied_at if newest else access.now()
@@ -82,7 +82,7 @@ def discovery() -> Response:
 def services() -> Response:
     """Every kind of problem that may be told."""
     _check(request.args)
-    city = access.here().city
+    city = access.current_city().city
     return answer("services", [serializers.service(each, city) for each in city.for_residents])
 
 
@@ -90,7 +90,7 @@ def services() -> Response:
 def definition(code: str) -> Response:
     """What is asked about one kind of problem."""
     _check(request.args)
-    found = next((each for each in access.here().city.for_residents if each.code == code), None)
+    found = next((each for each in access.current_city().city.for_residents if each.code == code), None)
     if found is None:
         raise Malformed(Fault(_("There is no service_code %(code)s.", code=code), 404))
     return answer("service_definition", serializers.definition(found))
@@ -114,7 +114,7 @@ def bulk() -> Response:
 def _wished() -> list[Outline]:
     """The requests that are asked for."""
     _check(request.args)
-    publish = access.here().publish
+    publish = access.current_city().publish
     with access.reading() as s:
         kinds = case_summaries.kinds(s)
         wish = parse.wish(request.args, kinds.keys(), access.now())
@@ -130,7 +130,7 @@ def one(number: str) -> Response:
     extended = parse.wants_extensions(request.args)
     with access.reading() as s:
         found = case_summaries.named(
-            s, [number], case_summaries.kinds(s), publish=access.here().publish, stops=extended
+            s, [number], case_summaries.kinds(s), publish=access.current_city().publish, stops=extended
         )
     if not found:
         raise Malformed(Fault(_("There is no service_request_id %(number)s.", number=number[:100]), 404))
@@ -146,7 +146,7 @@ def create() -> Response:
     with access.reading() as s:
         key = submit.key_for(s, _key(), accounts.REPORT, now)
         _check(values)
-        sent = parse.sent(values, access.here().city.for_residents)
+        sent = parse.sent(values, access.current_city().city.for_residents)
         keys = submit.keys_of(key, sent, submit.digest(values, files), now)
         taken = submit.known(s, keys)
         place, about = (None, "") if taken else submit.place_of(s, sent)
@@ -201,7 +201,7 @@ def add_update() -> Response:
 @bp.get("/openapi.json")
 def description() -> Response:
     """All of this as OpenAPI describes it."""
-    return answer("openapi", openapi.describe(access.here().settings.base_url))
+    return answer("openapi", openapi.describe(access.current_city().settings.base_url))
 
 
 def _key() -> str:
@@ -219,7 +219,7 @@ def _check_form() -> None:
 
 
 def _check(values: MultiDict[str, str]) -> None:
-    here = access.here()
+    here = access.current_city()
     base = urlsplit(here.settings.base_url)
     ours = (base.netloc, base.hostname or "", here.city.name)
     parse.check_jurisdiction(values, [name.casefold() for name in ours])

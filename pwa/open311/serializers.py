@@ -47,7 +47,7 @@ _BACK: Final = ("take back", "undo batch", "restore")
 def discovery(city: CityFile, changed: datetime, *, invented: bool) -> dict[str, Any]:
     """Where the API lies and whom to ask. `changed` is when the services last did."""
     when = moment(changed)
-    base, languages = access.here().settings.base_url, city.languages
+    base, languages = access.current_city().settings.base_url, city.languages
     # An endpoint for each language; two at least, since some clients cannot read a list of one.
     prefixes = ["", *(f"/{lang}" for lang in languages[1:])] if len(languages) > 1 else ["", ""]
     endpoints = [
@@ -120,7 +120,7 @@ def _hint(datatype: str) -> str:
 
 def requests(outlines: Iterable[Outline], *, extended: bool) -> list[dict[str, Any]]:
     """Cases and reports as a list of requests."""
-    base = access.here().settings.base_url
+    base = access.current_city().settings.base_url
     labels = OutlineLabels()
     return [_request(each, base, labels, extended) for each in outlines]
 

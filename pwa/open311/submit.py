@@ -118,7 +118,7 @@ def begin(s: Session, token: str, now: datetime) -> None:
 
 def _kept(told: str) -> str:
     """What is kept of a token or a body: nobody who sees it knows what it was made of."""
-    secret = access.here().settings.secret_key.encode()
+    secret = access.current_city().settings.secret_key.encode()
     return hmac.new(secret, b"open311:" + told.encode(), hashlib.sha256).hexdigest()
 
 
@@ -176,7 +176,7 @@ def take(
 
     Raises Malformed.
     """
-    here, now = access.here(), access.now()
+    here, now = access.current_city(), access.now()
     telling = intake.NewReport(
         key=key, service_code=sent.service.code, channel=API, lang=localization.lang(), words=sent.words,
         place=place, answers=dict(sent.answers), about_place=about, join=_twin(s, sent, place, now),
@@ -213,7 +213,7 @@ def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | N
 
 
 def _taken(s: Session, telling: intake.NewReport, taken: Sequence[Photo], now: datetime) -> Report:
-    token = intake.token_for(access.here().settings.secret_key, telling.key)
+    token = intake.token_for(access.current_city().settings.secret_key, telling.key)
     if telling.join:
         try:
             with events.savepoint(s):
@@ -226,7 +226,7 @@ def _taken(s: Session, telling: intake.NewReport, taken: Sequence[Photo], now: d
 
 def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:
     """The number to ask by; a notice where it joined a case, lost a photo, and where there may be danger."""
-    case, city = report.case, access.here().city
+    case, city = report.case, access.current_city().city
     notices = []
     if case.reports[0].id != report.id:
         notices.append(
@@ -255,7 +255,7 @@ def _inside(s: Session, place: Place) -> Place:
 
 
 def _geocoder() -> str:
-    return access.here().settings.geocoder
+    return access.current_city().settings.geocoder
 
 
 def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
@@ -264,7 +264,7 @@ def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
     A person decides what becomes of it here: another city's system closes no case of this one. Of a request
     that not everybody may know it says what it says of a number that never was. Raises Malformed.
     """
-    number, publish = told.number.upper(), access.here().publish
+    number, publish = told.number.upper(), access.current_city().publish
     seen = case_summaries.named(s, [number], case_summaries.kinds(s), publish=publish)
     case = queries.by_number(s, number) if seen else None
     if case is None:

@@ -51,7 +51,7 @@ def use_code() -> Response:
         try:
             person = sessions.use_code(
                 s, email, request.form.get("code", ""), access.now(), browser=session.get("browser", ""),
-                known=access.is_known(email), secret=access.here().settings.secret_key,
+                known=access.is_known(email), secret=access.current_city().settings.secret_key,
             )  # fmt: skip
             token = sessions.begin(s, person, access.now(), how="code")
         except Refused as fault:
@@ -140,7 +140,7 @@ def _logged_in(person: Person, token: str) -> Response:
 
 def _shown(s: Session, code: LoginCode) -> str | None:
     """A code for the page itself: in the demo city only, whose people have no mailboxes."""
-    settings = access.here().settings
+    settings = access.current_city().settings
     if not (settings.demo_codes and accounts.is_demo(s) and accounts.by_email(s, code.email)):
         return None
     return sessions.code_of(code, settings.secret_key)
@@ -148,7 +148,7 @@ def _shown(s: Session, code: LoginCode) -> str | None:
 
 def _source() -> str:
     """What is kept of the network that somebody asks from."""
-    return rate_limits.source(access.here().settings.secret_key, request.remote_addr)
+    return rate_limits.source(access.current_city().settings.secret_key, request.remote_addr)
 
 
 def _first_page(person: Person) -> str:

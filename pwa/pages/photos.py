@@ -32,7 +32,7 @@ def photo(photo_id: str, size: str) -> Response:
     """One photo in one size. To a stranger a photo that is not public does not exist."""
     if size not in processing.SIZES:
         abort(404)
-    here = access.here()
+    here = access.current_city()
     with access.reading() as s:
         found = access.or_404(s.get(Photo, photo_id))
         shown = _is_public(s, found)
@@ -53,7 +53,7 @@ def photo(photo_id: str, size: str) -> Response:
 def _is_public(s: Session, photo: Photo) -> bool:
     if photo.case_id is None:
         return False
-    publish = access.here().publish
+    publish = access.current_city().publish
     case = s.get_one(Case, photo.case_id)
     if photo.report:
         return queries.is_public(photo.report, case, publish)

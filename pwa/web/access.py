@@ -132,20 +132,20 @@ class Cityline:
         return self.settings.publish or self.city.publish
 
 
-def here() -> Cityline:
+def current_city() -> Cityline:
     """The instance that serves this request."""
     return cast(Cityline, current_app.extensions["cityline"])
 
 
 def now() -> datetime:
     """This moment, aware UTC."""
-    return here().now()
+    return current_city().now()
 
 
 def reading() -> Session:
     """A session, for `with`, of a page that only looks; the first is the one where check() saw who it is."""
     begun: Session | None = g.pop("looked", None)
-    return begun or db.read_session(here().engine)
+    return begun or db.read_session(current_city().engine)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def writing() -> Iterator[Session]:
     It may have waited its turn: 401 for whoever was logged out or disabled meanwhile, 403 where a role went.
     """
     leave()
-    with db.transaction(here().engine) as s:
+    with db.transaction(current_city().engine) as s:
         if "actor" in g:
             g.actor = actor(s)
             if g.actor == accounts.A_RESIDENT:
@@ -190,7 +190,7 @@ def check() -> Response | None:
     if roles == PUBLIC:
         return None
     g.personal = True
-    g.looked = db.read_session(here().engine)
+    g.looked = db.read_session(current_city().engine)
     person = sessions.person_of(g.looked, session.get("login"), now())
     if request.method not in ("GET", "HEAD"):
         leave()
@@ -229,12 +229,12 @@ def actor(s: Session) -> Actor:
 
 def cookie(name: str) -> str | None:
     """What the browser keeps for us under that name; what it was given before the name had its prefix too."""
-    return request.cookies.get(cookie_name(name, here().settings), request.cookies.get(name))
+    return request.cookies.get(cookie_name(name, current_city().settings), request.cookies.get(name))
 
 
 def set_cookie(response: Response, name: str, value: str, days: int) -> Response:
     """Gives the browser something to keep, out of reach of scripts."""
-    settings = here().settings
+    settings = current_city().settings
     response.set_cookie(
         cookie_name(name, settings), value, max_age=days * 86400, httponly=True, samesite="Lax", path="/",
         secure=settings.is_https,
@@ -317,7 +317,7 @@ def by_browser() -> bool:
 def _is_foreign() -> bool:
     """Whether another site sent this, a sister of ours below the same domain included."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    ours = (request.host_url.rstrip("/"), here().settings.base_url)
+    ours = (request.host_url.rstrip("/"), current_city().settings.base_url)
     if site == "none" and origin == "null":
         return False  # by_browser() says why
     return site not in (None, "same-origin", "none") or origin not in (None, *ours)
@@ -333,7 +333,7 @@ def _known_here() -> list[str]:
 
 
 def _known() -> URLSafeSerializer:
-    return URLSafeSerializer(here().settings.secret_key, salt="known browser")
+    return URLSafeSerializer(current_city().settings.secret_key, salt="known browser")
 
 
 def _to_login() -> Response:

@@ -35,7 +35,7 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
     """
     root = Tree.Element(f"{{{_ATOM}}}feed", {"xml:lang": localization.lang()})
     changed = max((each.updated_at for each in outlines), default=None)
-    city = access.here().city
+    city = access.current_city().city
     _add(root, "id", feed.own)
     _add(root, "title", feed.title)
     _add(root, "updated", moment(changed) or _BEGAN)
@@ -51,7 +51,7 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
 
 
 def _entry(root: Tree.Element, each: Outline, service: str, stage: str) -> None:
-    base, path = access.here().settings.base_url, url_for("resident.case", number=each.number)
+    base, path = access.current_city().settings.base_url, url_for("resident.case", number=each.number)
     entry = _add(root, "entry")
     _add(entry, "id", f"{base}/case/{each.number}")
     _add(entry, "title", f"{service}, {each.address}" if each.address else service)

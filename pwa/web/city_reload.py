@@ -31,7 +31,7 @@ def reload_if_changed() -> None:
     Languages stay as they were at the start, since every address hangs on them. A version that cannot be
     read changes nothing: what was good a moment ago still is.
     """
-    held = access.here()
+    held = access.current_city()
     at = held.now()
     if held.looked_at and abs(at - held.looked_at) < LOOK_EVERY:
         return

@@ -290,7 +290,7 @@ def _http(fault: HTTPException) -> Response:
             _(
                 "Nothing is lost. Wait a few minutes, go back, and send it again. If it's urgent, call "
                 "%(number)s.",
-                number=access.here().city.phone,
+                number=access.current_city().city.phone,
             ),
         ),
         413: (_("That's too large to send"), _("Send fewer or smaller photos.")),
@@ -301,7 +301,7 @@ def _http(fault: HTTPException) -> Response:
             _("Too many requests in a short time"),
             _(
                 "Wait a minute, then load this page again. If it's urgent, call %(number)s.",
-                number=access.here().city.phone,
+                number=access.current_city().city.phone,
             ),
         )
     title, text = told.get(fault.code or 500, (_("Something went wrong"), _("Go back and try again.")))
@@ -343,7 +343,7 @@ def _later() -> Response:
         _(
             "Nothing was saved. Wait a minute, go back, and send it again. If it's urgent, call "
             "%(number)s.",
-            number=access.here().city.phone,
+            number=access.current_city().city.phone,
         ),
     )  # fmt: skip
 
@@ -360,7 +360,10 @@ def _broken(fault: Exception) -> Response:
     return page(
         500,
         _("Something went wrong on our end"),
-        _("Nothing is lost. Try again in a minute, or call %(number)s.", number=access.here().city.phone),
+        _(
+            "Nothing is lost. Try again in a minute, or call %(number)s.",
+            number=access.current_city().city.phone,
+        ),
     )
 
 

@@ -87,12 +87,12 @@ def first_promised(case: Any, *, sentence: bool = False) -> str:
 def owner(case: Any) -> Owner | None:
     """Whom a stranger's Sight or a case waits for, as the city file has it; None where it names nobody."""
     words = _owner_of(case)
-    return access.here().city.owner(words) if words else None
+    return access.current_city().city.owner(words) if words else None
 
 
 def belongs(thing: Any) -> Owner | None:
     """Whose an asset is, as the city file has it."""
-    return access.here().city.owner(thing.owner)
+    return access.current_city().city.owner(thing.owner)
 
 
 def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
@@ -102,7 +102,7 @@ def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
     """
     if code == "resident" and mine:
         return _("Waiting for your answer")
-    whose = access.here().city.owner(owner) if code == "utility" and owner else None
+    whose = access.current_city().city.owner(owner) if code == "utility" and owner else None
     if whose:
         return _("Waiting for %(name)s", name=whose.name)
     return _waits().get(code or "", ("", _("On hold")))[1]

@@ -21,7 +21,7 @@ class Line:
 
 def told() -> Line | None:
     """What pages say of the line now; None where the city file has no hours."""
-    calendar, at = access.here().city.line, access.now()
+    calendar, at = access.current_city().city.line, access.now()
     if calendar is None:
         return None
     if until := business_hours.closing(calendar, at):

@@ -62,7 +62,7 @@ def locale_of(lang: str) -> Locale:
 
     English where it does not have the language either.
     """
-    return _locale(lang, access.here().city.region)
+    return _locale(lang, access.current_city().city.region)
 
 
 @cache
@@ -87,7 +87,7 @@ def lang() -> str:
 
 def tag() -> str:
     """The reader's language and the city's region as browsers name both: "es-US"."""
-    return f"{lang()}-{access.here().city.region}"
+    return f"{lang()}-{access.current_city().city.region}"
 
 
 # Sentences
@@ -188,7 +188,7 @@ def language_name(code: str, *, heading: bool = False) -> str:
 def local(at: datetime) -> datetime:
     """The instant on the city's own clocks; in UTC at either end of the calendar, where a phone's may be."""
     try:
-        return at.astimezone(access.here().city.time_zone)
+        return at.astimezone(access.current_city().city.time_zone)
     except OverflowError:
         return at
 
@@ -239,7 +239,7 @@ def month(on: date) -> str:
 def clock(at: datetime) -> str:
     """ "5:12 pm", "8 pm"; "17:12" in a region that counts hours to 24."""
     here = local(at)
-    minutes, hours = _clocks(current_locale(), access.here().city.region)
+    minutes, hours = _clocks(current_locale(), access.current_city().city.region)
     words = format_time(here, hours if here.minute == 0 else minutes, locale=current_locale())
     return _unbroken(words).lower()
 
@@ -308,7 +308,7 @@ def distance(meters: float) -> str:
     From elsewhere come lengths that no place has: negative, endless, none. They are the nearest that one has.
     """
     near = min(max(meters, 0), FARTHEST) if meters == meters else FARTHEST  # only a NaN differs from itself
-    return apart(_distance(near, current_locale(), access.here().city.region in FEET))
+    return apart(_distance(near, current_locale(), access.current_city().city.region in FEET))
 
 
 @lru_cache(maxsize=2_000)
@@ -340,7 +340,7 @@ CONTEXTS: Final = (
 
 def for_scripts() -> dict[str, Any]:
     """The patterns and names by which a crew's phone writes days, clocks and distances without the city."""
-    reader, region = current_locale(), access.here().city.region
+    reader, region = current_locale(), access.current_city().city.region
     minutes, hours = _clocks(reader, region)
     return {
         "tag": tag(),

@@ -100,7 +100,7 @@ def release() -> str:
 
     A phone keeps its pages until it hears of another release, so nothing that they show may be left out.
     """
-    held = access.here()
+    held = access.current_city()
     spoken = tuple(languages(held.settings))
     return _release(held.city.look, held.version, held.settings.basemap.is_file(), spoken)
 
@@ -149,7 +149,7 @@ def resident_files() -> list[str]:
 
 def own_logo() -> bool:
     """Whether the city has a logo of its own."""
-    return bool(access.here().city.look.logo)
+    return bool(access.current_city().city.look.logo)
 
 
 def logo() -> str:
@@ -160,7 +160,7 @@ def logo() -> str:
 @bp.get("/static/<name>/<path:path>")
 def static(name: str, path: str) -> Response:
     """A static file or style bundle. The release in the address only keeps caches apart."""
-    audience, look = path.removesuffix(".css"), access.here().city.look
+    audience, look = path.removesuffix(".css"), access.current_city().city.look
     if audience in BUNDLES:
         response = _packed(_bundle(audience, look), "text/css")
     elif path == CITY_LOGO and look.logo:
@@ -180,7 +180,7 @@ def static(name: str, path: str) -> Response:
 @bp.get("/favicon.ico")
 def favicon() -> Response:
     """Browsers ask for it whatever the page says."""
-    if drawn := access.here().city.look.logo:
+    if drawn := access.current_city().city.look.logo:
         return _packed(drawn, "image/svg+xml")
     return send_from_directory(STATIC / "icons", "logo.svg", max_age=86400)
 
@@ -218,7 +218,7 @@ def manifest() -> Response:
     With ?for=crew or ?for=staff the app opens where their work is, and stands beside the residents' app. Only
     residents' takes photos that other apps share: a crew's belong to a job.
     """
-    city, audience = access.here().city, request.args.get("for", "")
+    city, audience = access.current_city().city, request.args.get("for", "")
     starts = {"crew": "crew.shell", "staff": "dispatch.board"}
     start = url_for(starts.get(audience, "resident.home"))
     ours = {} if audience in starts else {"share_target": _share_target(), "screenshots": _pictures()}
@@ -300,7 +300,7 @@ def _png(width: int, height: int) -> dict[str, str]:
 @bp.get("/basemap.pmtiles")
 def basemap_file() -> Response:
     """The city's own map, read in ranges."""
-    file = access.here().settings.basemap
+    file = access.current_city().settings.basemap
     if not file.is_file():
         abort(404)
     return send_from_directory(
@@ -311,7 +311,7 @@ def basemap_file() -> Response:
 @bp.get("/basemap/part.pmtiles")
 def basemap_part() -> Response:
     """The part of the city's map around `box` (west,south,east,north, degrees), for a phone to keep."""
-    file = access.here().settings.basemap
+    file = access.current_city().settings.basemap
     corners = _corners(request.args.get("box", ""))
     if not file.is_file() or corners is None:
         abort(404)
@@ -329,7 +329,7 @@ def healthz() -> Response:
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """Whether everything that a report needs is there; names what is not."""
-    here = access.here()
+    here = access.current_city()
     faults = doctor.unready(here.engine, here.store, access.now())
     return jsonify(ready=not faults, faults=faults), 503 if faults else 200
 
@@ -346,7 +346,7 @@ def _corners(told: str) -> tuple[float, float, float, float] | None:
 
 def _everywhere(path: str) -> list[str]:
     """A page's address in every language."""
-    return [path, *(f"/{code}{path}" for code in access.here().city.languages[1:])]
+    return [path, *(f"/{code}{path}" for code in access.current_city().city.languages[1:])]
 
 
 @cache
@@ -448,10 +448,10 @@ def _sprite() -> Markup:
 def context() -> dict[str, Any]:
     """What every template may use."""
     return {
-        "city": access.here().city,
+        "city": access.current_city().city,
         "kept": to_keep(),
         "line": None if to_keep() else line_hours.told(),
-        "has_basemap": access.here().settings.basemap.is_file(),
+        "has_basemap": access.current_city().settings.basemap.is_file(),
         "now": access.now(),
         "may_open": access.may_open,
         "lang": localization.lang,
@@ -480,13 +480,13 @@ def _other_languages() -> list[tuple[str, str, str]]:
     """Code, own name and address of this page in every other language."""
     query = request.query_string.decode()
     path = request.path + (f"?{query}" if query and request.method == "GET" else "")
-    first, *_rest = access.here().city.languages
+    first, *_rest = access.current_city().city.languages
     return [
         (
             code,
             (Locale.parse(code).display_name or code).capitalize(),
             path if code == first else f"/{code}{path}",
         )
-        for code in access.here().city.languages
+        for code in access.current_city().city.languages
         if code != localization.lang()
     ]

@@ -51,7 +51,7 @@ def of(s: Session, form: ReportForm, *, propose: bool) -> Spot:
 
 
 def _typed(s: Session, form: ReportForm) -> Spot:
-    found = lookup.find(s, form.place, geocoder=access.here().settings.geocoder)
+    found = lookup.find(s, form.place, geocoder=access.current_city().settings.geocoder)
     if not found:
         return _offered(s, form)
     found = _suited(s, form, [place for place in found if not place.vague] or found)

@@ -36,7 +36,7 @@ def request_id() -> str:
     """What this request is called in our logs: as the proxy in front calls it, where there is one."""
     if "request_id" not in g:
         told = request.headers.get("X-Request-Id", "")
-        trusted = access.here().settings.trusted_proxies and _ID.fullmatch(told)
+        trusted = access.current_city().settings.trusted_proxies and _ID.fullmatch(told)
         g.request_id = told if trusted else secrets.token_hex(8)
     return str(g.request_id)
 
@@ -58,6 +58,6 @@ def _watch(response: Response) -> Response:
             "person": g.actor.name if "actor" in g else "",
             "request": request_id(),
         }
-        security_log.write(access.here().settings.var, told)
+        security_log.write(access.current_city().settings.var, told)
         response.headers["X-Request-Id"] = request_id()
     return response

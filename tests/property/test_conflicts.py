@@ -11,23 +11,23 @@ from city.lifecycle import CANCELLED, CLOSED, MERGED, MOVES, OPEN, STATES
 from sync import merge
 from sync.merge import (
     ASKS,
-    BARE,
+    RECORD_RECEIPT_ONLY,
     FACTS,
-    KEEP,
+    ATTACH,
     NOTHING,
     TABLE,
-    VERB,
-    VERB_AFTER_ALL,
-    VERB_UNDER_OLD_JOB,
+    TRANSITION,
+    TRANSITION_AFTER_RESTORE,
+    TRANSITION_UNDER_OLD_JOB,
     Decision,
     Rules,
-    Seen,
+    Situation,
 )
 
 numbers = st.none() | st.integers(1, 5)
 anything = st.builds(
-    Seen,
-    t=st.sampled_from([*ASKS, *FACTS]),
+    Situation,
+    kind=st.sampled_from([*ASKS, *FACTS]),
     cycle=numbers,
     job=numbers,
     state=st.sampled_from(STATES),
@@ -48,7 +48,7 @@ anything = st.builds(
 # Whoever may act, on a case that is there, with work that is no fact, of the case's own cycle.
 acting = anything.map(
     lambda c: replace(
-        c, author_may=True, erased=False, t=c.t if c.t in ASKS else "close", cycle=None, case_cycle=1
+        c, author_may=True, erased=False, kind=c.kind if c.kind in ASKS else "close", cycle=None, case_cycle=1
     )
 )
 # The same, on a case that is open and not this crew's any more.
@@ -60,17 +60,17 @@ lost = acting.map(
 )  # fmt: skip
 
 
-def outcome(seen: Seen) -> tuple[str, str, str | None, bool]:
+def outcome(seen: Situation) -> tuple[str, str, str | None, bool]:
     told = merge.decide(seen)
     return told.result, told.effect, told.why, told.review
 
 
-def says(seen: Seen, *told: Any) -> None:
+def says(seen: Situation, *told: Any) -> None:
     assert outcome(seen) == told
 
 
 @given(anything)
-def test_every_situation_has_an_answer_and_the_same_one_twice(seen: Seen) -> None:
+def test_every_situation_has_an_answer_and_the_same_one_twice(seen: Situation) -> None:
     told = merge.decide(seen)
     assert isinstance(told, Decision)
     assert told == merge.decide(seen)
@@ -78,123 +78,123 @@ def test_every_situation_has_an_answer_and_the_same_one_twice(seen: Seen) -> Non
 
 
 @given(anything)
-def test_1_whoever_may_not_act_is_deposited(seen: Seen) -> None:
+def test_1_whoever_may_not_act_is_deposited(seen: Situation) -> None:
     says(replace(seen, author_may=False), "deposited", NOTHING, "author", False)
 
 
 @given(anything)
-def test_2_of_an_erased_case_nothing_is_kept_but_that_it_came(seen: Seen) -> None:
-    says(replace(seen, author_may=True, erased=True), "recorded", BARE, "erased", True)
+def test_2_of_an_erased_case_nothing_is_kept_but_that_it_came(seen: Situation) -> None:
+    says(replace(seen, author_may=True, erased=True), "recorded", RECORD_RECEIPT_ONLY, "erased", True)
 
 
 @given(anything, st.sampled_from(FACTS))
-def test_3_a_fact_always_attaches(seen: Seen, t: str) -> None:
-    seen = replace(seen, author_may=True, erased=False, theirs=True, t=t)
-    says(seen, "applied", KEEP, None, False)
+def test_3_a_fact_always_attaches(seen: Situation, t: str) -> None:
+    seen = replace(seen, author_may=True, erased=False, theirs=True, kind=t)
+    says(seen, "applied", ATTACH, None, False)
 
 
 @given(anything, st.sampled_from(FACTS))
-def test_4_a_fact_on_a_case_of_others_is_looked_at(seen: Seen, t: str) -> None:
-    seen = replace(seen, author_may=True, erased=False, theirs=False, t=t)
-    says(seen, "recorded", KEEP, "not_your_job", True)
+def test_4_a_fact_on_a_case_of_others_is_looked_at(seen: Situation, t: str) -> None:
+    seen = replace(seen, author_may=True, erased=False, theirs=False, kind=t)
+    says(seen, "recorded", ATTACH, "not_your_job", True)
 
 
 @given(acting, st.integers(2, 9))
-def test_5_work_of_an_earlier_cycle_moves_nothing(seen: Seen, cycle: int) -> None:
-    says(replace(seen, cycle=cycle - 1, case_cycle=cycle), "recorded", KEEP, "reopened", True)
+def test_5_work_of_an_earlier_cycle_moves_nothing(seen: Situation, cycle: int) -> None:
+    says(replace(seen, cycle=cycle - 1, case_cycle=cycle), "recorded", ATTACH, "reopened", True)
 
 
 @given(acting)
-def test_6_a_city_may_count_what_was_cancelled(seen: Seen) -> None:
-    told = replace(seen, state=CANCELLED, t="close", job=1, rules=Rules(cancelled=True))
-    says(told, "applied", VERB_AFTER_ALL, "cancelled", True)
+def test_6_a_city_may_count_what_was_cancelled(seen: Situation) -> None:
+    told = replace(seen, state=CANCELLED, kind="close", job=1, rules=Rules(cancelled=True))
+    says(told, "applied", TRANSITION_AFTER_RESTORE, "cancelled", True)
 
 
 @given(acting)
-def test_7_a_cancelled_case_stays_cancelled(seen: Seen) -> None:
+def test_7_a_cancelled_case_stays_cancelled(seen: Situation) -> None:
     told = replace(seen, state=CANCELLED, rules=Rules(cancelled=False))
-    says(told, "recorded", KEEP, "cancelled", True)
+    says(told, "recorded", ATTACH, "cancelled", True)
 
 
 @given(acting)
-def test_8_work_on_a_merged_case_goes_to_its_root(seen: Seen) -> None:
+def test_8_work_on_a_merged_case_goes_to_its_root(seen: Situation) -> None:
     told = replace(seen, state=MERGED, root="26-000009")
-    says(told, "recorded", KEEP, "merged", True)
+    says(told, "recorded", ATTACH, "merged", True)
     assert merge.decide(told).to == "26-000009"
 
 
 @given(acting)
-def test_9_the_crews_other_phone_adds_its_facts(seen: Seen) -> None:
-    says(replace(seen, state=CLOSED, closed_by_us=True, t="close"), "merged", KEEP, "closed", False)
+def test_9_the_crews_other_phone_adds_its_facts(seen: Situation) -> None:
+    says(replace(seen, state=CLOSED, closed_by_us=True, kind="close"), "merged", ATTACH, "closed", False)
 
 
 @given(acting, st.sampled_from(sorted(merge.ENDS)))
-def test_10_a_job_that_had_ended_in_just_this_way_is_merged(seen: Seen, t: str) -> None:
+def test_10_a_job_that_had_ended_in_just_this_way_is_merged(seen: Situation, t: str) -> None:
     assume(seen.state not in (CANCELLED, MERGED))
-    says(replace(seen, t=t, job=1, job_ended=merge.ENDS[t]), "merged", KEEP, "closed", False)
+    says(replace(seen, kind=t, job=1, job_ended=merge.ENDS[t]), "merged", ATTACH, "closed", False)
 
 
 @given(acting)
-def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Seen) -> None:
-    assume(seen.job_ended is None or seen.job_ended != merge.ENDS.get(seen.t))
-    says(replace(seen, state=CLOSED, closed_by_us=False), "recorded", KEEP, "closed", True)
+def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Situation) -> None:
+    assume(seen.job_ended is None or seen.job_ended != merge.ENDS.get(seen.kind))
+    says(replace(seen, state=CLOSED, closed_by_us=False), "recorded", ATTACH, "closed", True)
 
 
 @given(acting, st.sampled_from(["wait", "needs_parts"]), st.sampled_from(["assigned", "underway"]))
-def test_12_danger_waits_for_nothing_and_the_job_stays(seen: Seen, t: str, state: str) -> None:
-    there = replace(seen, t=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True)
-    says(there, "recorded", KEEP, "danger", True)
-    assert merge.decide(replace(there, danger=False)).effect == VERB
+def test_12_danger_waits_for_nothing_and_the_job_stays(seen: Situation, t: str, state: str) -> None:
+    there = replace(seen, kind=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True)
+    says(there, "recorded", ATTACH, "danger", True)
+    assert merge.decide(replace(there, danger=False)).effect == TRANSITION
 
 
 @given(acting)
-def test_13_the_crew_that_has_the_job_moves_it_on(seen: Seen) -> None:
-    move, _ = ASKS[seen.t]
+def test_13_the_crew_that_has_the_job_moves_it_on(seen: Situation) -> None:
+    move, _ = ASKS[seen.kind]
     assume(seen.state in OPEN and seen.state in MOVES[move].sources)
-    assume(not seen.danger or seen.t not in ("wait", "needs_parts"))
-    says(replace(seen, live=1, job=1, live_is_ours=True, job_ended=None), "applied", VERB, None, False)
+    assume(not seen.danger or seen.kind not in ("wait", "needs_parts"))
+    says(replace(seen, live=1, job=1, live_is_ours=True, job_ended=None), "applied", TRANSITION, None, False)
 
 
 @given(acting)
 @pytest.mark.slow
-def test_14_a_step_back_is_only_kept(seen: Seen) -> None:
-    move, leads_to = ASKS[seen.t]
+def test_14_a_step_back_is_only_kept(seen: Situation) -> None:
+    move, leads_to = ASKS[seen.kind]
     assume(seen.state in OPEN and seen.state not in MOVES[move].sources and seen.state != leads_to)
     told = replace(seen, live=1, job=1, live_is_ours=True, job_ended=None)
-    says(told, "recorded", KEEP, "step_back", True)
+    says(told, "recorded", ATTACH, "step_back", True)
 
 
 @given(acting)
-def test_15_work_without_a_job_is_only_kept(seen: Seen) -> None:
+def test_15_work_without_a_job_is_only_kept(seen: Situation) -> None:
     assume(seen.state in OPEN)
     told = replace(seen, job=None, job_ended=None, live_is_ours=False)
-    says(told, "recorded", KEEP, "not_your_job", True)
+    says(told, "recorded", ATTACH, "not_your_job", True)
 
 
 @given(lost)
-def test_16_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Seen) -> None:
-    assume(seen.t != "close")
-    says(seen, "recorded", KEEP, "reassigned", True)
+def test_16_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Situation) -> None:
+    assume(seen.kind != "close")
+    says(seen, "recorded", ATTACH, "reassigned", True)
 
 
 @given(lost)
-def test_17_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Seen) -> None:
-    says(replace(seen, t="close", live=None), "applied", VERB_UNDER_OLD_JOB, "unassigned", True)
+def test_17_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Situation) -> None:
+    says(replace(seen, kind="close", live=None), "applied", TRANSITION_UNDER_OLD_JOB, "unassigned", True)
 
 
 @given(lost)
-def test_18_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Seen) -> None:
-    told = replace(seen, t="close", live=2, live_started=False, rules=Rules(reassigned=True))
-    says(told, "applied", VERB_UNDER_OLD_JOB, "reassigned", True)
+def test_18_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Situation) -> None:
+    told = replace(seen, kind="close", live=2, live_started=False, rules=Rules(reassigned=True))
+    says(told, "applied", TRANSITION_UNDER_OLD_JOB, "reassigned", True)
 
 
 @given(lost, st.booleans(), st.booleans())
 def test_19_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
-    seen: Seen, begun: bool, counts: bool
+    seen: Situation, begun: bool, counts: bool
 ) -> None:
     assume(begun or not counts)
-    told = replace(seen, t="close", live=2, live_started=begun, rules=Rules(reassigned=counts))
-    says(told, "recorded", KEEP, "reassigned", True)
+    told = replace(seen, kind="close", live=2, live_started=begun, rules=Rules(reassigned=counts))
+    says(told, "recorded", ATTACH, "reassigned", True)
 
 
 def test_the_table_has_a_property_for_every_row() -> None:
@@ -206,5 +206,5 @@ def test_the_table_has_a_property_for_every_row() -> None:
 def test_closed_cancelled_and_merged_cases_change_only_by_the_table(state: str) -> None:
     """Nothing but the city's own rule about cancelled ones lets a phone move a case that is not open."""
     for t in ASKS:
-        seen = Seen(t=t, cycle=1, job=1, state=state, case_cycle=1, live=1, live_is_ours=True)
-        assert merge.decide(seen).effect == KEEP
+        seen = Situation(kind=t, cycle=1, job=1, state=state, case_cycle=1, live=1, live_is_ours=True)
+        assert merge.decide(seen).effect == ATTACH

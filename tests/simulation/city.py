@@ -618,7 +618,7 @@ def _patch(city: City) -> None:
     """Counts the rows of the conflict table, and lets a marked operation meet a bug."""
     decide, carry_out = merge.decide, operations.carry_out
 
-    def counted(seen: merge.Seen) -> merge.Decision:
+    def counted(seen: merge.Situation) -> merge.Decision:
         row = next(n for n, row in enumerate(merge.TABLE) if row.when(seen))
         city.reached[f"row {ROWS[row]}"] += 1
         return decide(seen)

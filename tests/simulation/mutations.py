@@ -436,7 +436,7 @@ PLANTS = {
             ("sync/merge.py", "lambda c: c.cycle is not None and c.cycle < c.case_cycle", "lambda c: False")
         ],
         "danger-waits": [
-            ("sync/merge.py", "seen.danger and leads_to == WAITING", "False"),
+            ("sync/merge.py", "situation.danger and leads_to == WAITING", "False"),
             (
                 "city/lifecycle.py",
                 "if danger and row.danger is not None",

@@ -375,7 +375,7 @@ def test_two_tabs_that_bring_the_same_work_in_one_transaction(
 ) -> None:
     """Also where one of them shows the phone's next token, and the other the one before."""
     op = luis.op("close", luis.job(make_lamp(engine, clock)), outcome="not found")
-    clock.tick(days=devices.TURN_DAYS + 1)
+    clock.tick(days=devices.ROTATE_AFTER_DAYS + 1)
     tabs = [app.test_client(), luis.http]
     tabs[0].set_cookie("cl_device", luis.http.get_cookie("cl_device", path="/sync").value, path="/sync")
     luis.exchange()

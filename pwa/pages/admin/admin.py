@@ -354,7 +354,7 @@ def _whole_number(text: str) -> int:
 def _key_of_form(name: str) -> str:
     """The key that one showing of the form makes, however often it is sent: two taps must not make two."""
     told = json.dumps(["api key", g.actor.person_id, name, request.form.get("once")])
-    return intake.token_for(access.here().settings.secret_key, told)
+    return intake.token_for(access.current_city().settings.secret_key, told)
 
 
 def _page(template: str, refused: Refused | None, /, **context: object) -> Response:
@@ -364,12 +364,12 @@ def _page(template: str, refused: Refused | None, /, **context: object) -> Respo
 
 
 def _link(token: str) -> str:
-    return access.here().settings.base_url + url_for("account.link", token=token)
+    return access.current_city().settings.base_url + url_for("account.link", token=token)
 
 
 def _lang() -> str:
     """The person's language; only one that this city speaks."""
-    languages = access.here().city.languages
+    languages = access.current_city().city.languages
     wanted = request.form.get("lang", "")
     return wanted if wanted in languages else languages[0]
 

@@ -17,7 +17,7 @@ bp = Blueprint("records", __name__, url_prefix="/admin/records")
 @bp.get("")
 def page() -> Response:
     """The records schedule of the city file, and the holds, the oldest first."""
-    schedule = access.here().city.retention
+    schedule = access.current_city().city.retention
     with access.reading() as s:
         rows, total = legal_holds.listed(s, MOST)
         return render(

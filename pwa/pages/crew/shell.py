@@ -32,7 +32,7 @@ def shell() -> Response:
 def _notes() -> dict[str, list[tuple[str, str]]]:
     """By group: what the crew reads, and what residents are told, in the city's own language."""
     read = _ready_made()
-    with force_locale(localization.locale_of(access.here().city.languages[0])):
+    with force_locale(localization.locale_of(access.current_city().city.languages[0])):
         told = _ready_made()
     return {group: list(zip(read[group], told[group], strict=True)) for group in read}
 

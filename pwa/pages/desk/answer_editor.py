@@ -286,4 +286,4 @@ def _words_of(text: str) -> list[str]:
 
 
 def _languages() -> tuple[str, ...]:
-    return access.here().city.languages
+    return access.current_city().city.languages

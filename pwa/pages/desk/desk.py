@@ -96,13 +96,13 @@ def parts() -> Response:
 
     It changes nothing but that the log hears of it, and is posted: a caller's number stands in no address.
     """
-    return _parts(forms.call(request.form, access.here().city))
+    return _parts(forms.call(request.form, access.current_city().city))
 
 
 @bp.post("/script")
 def script() -> Response:
     """What is said of one line of the list, for a call-taker who only wants to read it."""
-    form = forms.call(request.form, access.here().city)
+    form = forms.call(request.form, access.current_city().city)
     with access.reading() as s:
         return render("desk/_script.html", **_around(s, form, Known(), _lang(form.lang)))
 
@@ -113,7 +113,7 @@ def end() -> Response:
 
     Without JavaScript the buttons inside the form post here too: `do` says which. Only "save" keeps it.
     """
-    form = forms.call(request.form, access.here().city)
+    form = forms.call(request.form, access.current_city().city)
     do, _space, what = request.form.get("do", "save").partition(" ")
     if do == "take":
         return _page(_taken(form, what))
@@ -126,7 +126,7 @@ def end() -> Response:
 @bp.app_template_filter()
 def topic(code: str) -> str:
     """What a call was about, in words; one that left the city file by its code."""
-    names = next((each.names for each in access.here().city.topics if each.code == code), None)
+    names = next((each.names for each in access.current_city().city.topics if each.code == code), None)
     return localization.said(names) if names else code
 
 
@@ -137,7 +137,7 @@ def endonym(code: str) -> str:
 
 
 def _kept(form: CallForm) -> Response:
-    here, at = access.here(), access.now()
+    here, at = access.current_city(), access.now()
     with access.reading() as s:
         known, spot = _known(s, form), _spot(s, form)
     if faults := _faults(form, known, spot):
@@ -159,7 +159,7 @@ def _kept(form: CallForm) -> Response:
 
 def _page(form: CallForm, faults: Sequence[Fault] = (), *, saved: str = "") -> Response:
     """The desk with the form; htmx gets the form alone, which takes the place of the one that it sent."""
-    city = access.here().city
+    city = access.current_city().city
     with access.reading() as s:
         kept = queries.by_number(s, saved) if saved and saved not in OUTCOMES else None
         lang = _spoken(form, known := _known(s, form))
@@ -202,7 +202,7 @@ def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, An
         "near": _near(s, form.report.service, spot), "here_before": _here_before(s, spot),
         "say": _said(s, form, spot, answer, lang), "answer": answer,
         "replies_by": _replies_by(form.report.service), "reply_by": _reply_by(form, known),
-        "languages": access.here().city.languages, "region": access.here().city.region,
+        "languages": access.current_city().city.languages, "region": access.current_city().city.region,
         "spoken": callers.format_number,
     }  # fmt: skip
 
@@ -226,7 +226,7 @@ def _keyed(form: CallForm) -> CallForm:
 def _taken(form: CallForm, what: str) -> CallForm:
     """The form with a line of the list chosen: "service light-out", "answer pay-property-tax"."""
     kind, _space, name = what.partition(" ")
-    city = access.here().city
+    city = access.current_city().city
     if kind == "service":
         service = next((each for each in city.services if each.code == name), None)
         topic = city.topic_of(service) if service else None
@@ -241,7 +241,7 @@ def _taken(form: CallForm, what: str) -> CallForm:
 
 def _lang(code: str) -> str:
     """One of the city's languages; its own for anything else."""
-    languages = access.here().city.languages
+    languages = access.current_city().city.languages
     return code if code in languages else languages[0]
 
 
@@ -251,7 +251,7 @@ def _spoken(form: CallForm, known: Known) -> str:
 
 
 def _known(s: Session, form: CallForm) -> Known:
-    city = access.here().city
+    city = access.current_city().city
     try:
         phone = callers.normal(form.phone, city.region, city.area_code)
     except Refused as refused:
@@ -273,7 +273,7 @@ def _spot(s: Session, form: CallForm) -> Spot:
 
 def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
     """Kinds of problem and answers for what was typed; what an answer leads to is offered with it."""
-    city = access.here().city
+    city = access.current_city().city
     offered = article_search.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
     by_code = {service.code: service for service in city.services}
     likely = service_matcher.match_services(_kinds(), typed, 2 * KINDS)
@@ -293,7 +293,7 @@ def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
 
 
 def _kinds() -> list[Kind]:
-    city = access.here().city
+    city = access.current_city().city
     tiles = {group.code: group.names for group in city.groups}
     return [
         Kind(each.code, (each.names, each.chips, _together(tiles[each.group], each.chips, each.names)))
@@ -345,7 +345,7 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
     if service.urgent:
         first = _(
             "Keep the caller at a safe distance and transfer to %(number)s.",
-            number=access.here().city.emergency,
+            number=access.current_city().city.emergency,
         )
     with force_locale(localization.locale_of(lang)):
         return Said(_asked(s, service, spot, form), first, localization.said(service.names))
@@ -375,7 +375,7 @@ def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str
         promised = [
             _(
                 "Someone already reported this. %(stands)s Would you like to know when it's done?",
-                stands=sentences.stands(joined),
+                stands=sentences.standing_sentence(joined),
             )
         ]
     elif due is not None:
@@ -394,7 +394,7 @@ def _joined(s: Session, number: str | None) -> PublicCase | None:
     if case is None:
         return None
     root = queries.root_of(s, case)
-    publish = access.here().publish
+    publish = access.current_city().publish
     return next(iter(queries.public(s, now=access.now(), publish=publish, ids=[root.id], limit=1)), None)
 
 
@@ -448,7 +448,7 @@ def _fault(form: CallForm, refused: Refused) -> Fault:
 
 def _topic(form: CallForm) -> str:
     """As chosen; else what the service is about; of a dropped call it may be anything."""
-    city = access.here().city
+    city = access.current_city().city
     codes = {topic.code for topic in city.topics}
     if form.topic in codes:
         return form.topic
@@ -471,7 +471,7 @@ def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
         words="" if form.ends == CASE else form.report.words,
         reply_by=_reply_by(form, known) if form.ends == CASE else REPLIES_BY[0],
     )  # fmt: skip
-    has_texts = bool(access.here().settings.sms_url)
+    has_texts = bool(access.current_city().settings.sms_url)
     return Call(
         said, known.phone, _telling(form, spot, lang) if form.ends == CASE else None, form.email, has_texts
     )
@@ -488,7 +488,7 @@ def _telling(form: CallForm, spot: Spot, lang: str) -> NewReport:
 
 def _offices() -> list[tuple[str, str]]:
     """To whom a call may be transferred, with their words: who helps at once first, then the departments."""
-    city = access.here().city
+    city = access.current_city().city
     outside = {
         "911": city.emergency, "police": _("Police"), "utility": _("Utility company"), "county": _("County"),
         "state": _("State"),

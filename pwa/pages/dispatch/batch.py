@@ -133,7 +133,7 @@ def _order(form: MultiDict[str, str]) -> Order:
         what = {"reason": argument or form.get("reason", "")}
     elif act == "close":
         what = {name: form.get(name, "") for name in ("outcome", "no_photo", "reply")}
-        meant = {reply.code: reply.outcome for reply in access.here().city.replies}
+        meant = {reply.code: reply.outcome for reply in access.current_city().city.replies}
         what["outcome"] = what["outcome"] or meant.get(what["reply"], "")
         what["words"] = forms.text(form, "words")
     elif act in ("tag", "untag"):
@@ -171,7 +171,7 @@ def _overtaken(s: Session, since: str) -> Callable[[Collection[Case]], Collectio
 
 def _reply(order: Order) -> Callable[[Case], dict[str, Any]] | None:
     """What residents read of a closing, by the reply that was chosen; it must fit each case's service."""
-    here, code = access.here(), order.what.get("reply")
+    here, code = access.current_city(), order.what.get("reply")
     if not code:
         return None
     return lambda case: canned_replies.meant(
@@ -207,7 +207,7 @@ def _numbers(text: str, count: int) -> list[float]:
 
 def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Response:
     """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
-    known = access.here().city.services
+    known = access.current_city().city.services
     names = {service.code: localization.said(service.names) for service in known}
     services = area_selection.services(s, numbers)
     context: dict[str, Any] = {

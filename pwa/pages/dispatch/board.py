@@ -89,7 +89,7 @@ def board() -> Response:
         # Not as arguments of url_for(), which takes some names for its own.
         return go(url_for("dispatch.board") + (f"?{asked}" if asked else ""))
     with access.reading() as s:
-        if view.words and (named := queries.named(s, view.words)):
+        if view.words and (named := queries.by_reference(s, view.words)):
             return go(url_for("dispatch.case", number=named.number))
         return render("dispatch/board.html", "dispatch/_page.html", **around.whole(s, view))
 
@@ -154,7 +154,7 @@ def resume(number: str) -> Response:
 @bp.post("/cases/<number>/closure")
 def close(number: str) -> Response:
     """Ends the case with an outcome and its evidence."""
-    here, at = access.here(), access.now()
+    here, at = access.current_city(), access.now()
     taken: list[Photo] = []
     outcome, code = request.form.get("outcome", ""), request.form.get("reply", "")
     no_photo = request.form.get("no_photo") or None
@@ -274,7 +274,9 @@ def hold(number: str) -> Response:
     reason = forms.text(request.form, "hold")
     return _do(
         number,
-        lambda s, c: legal_holds.place(s, c, reason, access.here().settings.var, by=g.actor, at=access.now()),
+        lambda s, c: legal_holds.place(
+            s, c, reason, access.current_city().settings.var, by=g.actor, at=access.now()
+        ),
         _("Legal hold placed. Nothing will be removed from this case until you lift it."),
         doing="hold",
     )
@@ -286,7 +288,7 @@ def lift_hold(number: str) -> Response:
     said = _("Legal hold lifted. Anything past its retention date will be removed within a day.")
     return _do(
         number,
-        lambda s, c: legal_holds.lift(s, c, access.here().settings.var, by=g.actor, at=access.now()),
+        lambda s, c: legal_holds.lift(s, c, access.current_city().settings.var, by=g.actor, at=access.now()),
         said,
     )
 
@@ -319,7 +321,7 @@ def ask_erasure(number: str) -> Response:
 @bp.post("/cases/<number>/erasure")
 def erase(number: str) -> Response:
     """Removes everything personal of one report."""
-    here, wanted = access.here(), request.form.get("report", "")
+    here, wanted = access.current_city(), request.form.get("report", "")
 
     def verb(s: Session, c: Case) -> None:
         report = access.or_404(_report(c, wanted))
@@ -389,14 +391,14 @@ def _drawer(
 ) -> Drawer:
     seen = changes.last_line(s, number)  # before the case: what comes between them is asked about, not missed
     found = access.or_404(queries.load_full(s, number))
-    story = queries.story(s, found)
-    publish = access.here().publish
+    story = queries.case_events(s, found)
+    publish = access.current_city().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
     apart = queries.numbers(s, duplicates.is_not_duplicate(s, found))
     maybe = {one.number: one for one in duplicates.candidates_for_case(s, found, apart=apart)}
     merged, root = queries.duplicates_of(s, found), transitions.root_of(s, found)
     others = [twin.number for twin in (*merged, root) if twin is not found]
-    whole = queries.whole_many(s, [*others, *maybe, *apart.values()])  # what their cards show
+    whole = queries.load_many(s, [*others, *maybe, *apart.values()])  # what their cards show
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     moves = [
         move
@@ -447,7 +449,7 @@ def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:
 
 
 def _wish(report: Report, how: str, phone: str) -> Wish:
-    number = callers.format_number(phone, access.here().city.region) if phone else ""
+    number = callers.format_number(phone, access.current_city().city.region) if phone else ""
     if how == "email":
         confirmed = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
         return Wish("send", _("Email") if confirmed else _("Email, not confirmed yet"), not confirmed)
@@ -461,7 +463,7 @@ def _wish(report: Report, how: str, phone: str) -> Wish:
 
 def _route(s: Session, found: Case, place: Point | None) -> Route:
     """Where the city file sends this case; without a rule to the department of its service."""
-    rules, service = () if found.service.office else access.here().city.routing, found.service
+    rules, service = () if found.service.office else access.current_city().city.routing, found.service
     asked = routing.areas_asked(rules, service.code, service.group) if place else set()
     areas = queries.areas_at(s, place, asked) if place and asked else []
     usual = Route(service.department_code, None)

@@ -26,7 +26,7 @@ def board() -> Response:
 @bp.post("/<operation_id>/release")
 def release(operation_id: str) -> Response:
     """Lets deposited work be done."""
-    return _do(operation_id, partial(review.release, rules=rules_of(access.here().settings)))
+    return _do(operation_id, partial(review.release, rules=rules_of(access.current_city().settings)))
 
 
 @bp.post("/<operation_id>/done")
@@ -38,11 +38,11 @@ def count_as_done(operation_id: str) -> Response:
 @bp.post("/<operation_id>/dismissal")
 def dismiss(operation_id: str) -> Response:
     """Somebody has looked, and nothing more is done."""
-    return _do(operation_id, partial(review.dismiss, rules=rules_of(access.here().settings)))
+    return _do(operation_id, partial(review.dismiss, rules=rules_of(access.current_city().settings)))
 
 
 def _do(operation_id: str, verb: Callable[..., object]) -> Response:
-    here, at = access.here(), access.now()
+    here, at = access.current_city(), access.now()
     try:
         with access.writing() as s:
             row = access.or_404(operations.locked(s, operation_id))

@@ -39,7 +39,7 @@ def make_code() -> Response:
 @bp.post("/<device_id>/revoked")
 def revoke(device_id: str) -> Response:
     """A lost phone: it gets nothing any more, until somebody enrols on it again."""
-    here = access.here()
+    here = access.current_city()
     with access.writing() as s:
         found = access.or_404(s.get(Device, device_id))
         access.or_404(found.person_id)  # a resident's phone is nobody's to shut out

@@ -32,7 +32,7 @@ def ask(number: str, photo_id: str) -> Response:
 @bp.post("/cases/<number>/photos/<photo_id>/redaction")
 def redact(number: str, photo_id: str) -> Response:
     """Shows where the parts lie or, with `do=cover`, covers them for good."""
-    here, at = access.here(), access.now()
+    here, at = access.current_city(), access.now()
     rows = _rows()
     if not _is_here(photo_id):
         return _gone(number)

@@ -31,7 +31,7 @@ COLUMNS = (
 @bp.get("/cases.csv")
 def table() -> Response:
     """All cases of the view as a table, whole however many they are: nothing of the people who told."""
-    view, here, now = view_asked().whole, access.here(), access.now()
+    view, here, now = view_asked().whole, access.current_city(), access.now()
 
     def lines() -> Iterator[bytes]:
         with db.read_session(here.engine) as s:

@@ -26,7 +26,7 @@ def listed() -> Response:
     """What fits ?q; with ?topic its answers; otherwise the topics, and what is asked most."""
     asked = _question(request.args.get("q", ""))
     topic = request.args.get("topic", "")
-    lang, base = localization.lang(), access.here().settings.base_url
+    lang, base = localization.lang(), access.current_city().settings.base_url
     g.personal = bool(asked)
     with access.reading() as s:
         found = article_search.find(s, asked, lang=lang, limit=MOST_FOUND) if asked else []
@@ -73,9 +73,9 @@ def read(slug: str) -> Response:
             "resident/answer.html", answer=answer, text=told[shown], lang_of_text=shown,
             body=markdown.html(told[shown].body), checked=articles.checked_at(s, answer),
             topic=articles.topic_of(s, answer), services=_services(s, answer),
-            by_address=answer.topic_code == TRASH and bool(access.here().city.collection.zones),
+            by_address=answer.topic_code == TRASH and bool(access.current_city().city.collection.zones),
             asked=_question(request.args.get("q", "")), said=_said().get(_ballot(answer)),
-            canonical=access.here().settings.base_url + url_for(".read", slug=slug), indexed=True,
+            canonical=access.current_city().settings.base_url + url_for(".read", slug=slug), indexed=True,
         )  # fmt: skip
 
 
@@ -109,12 +109,12 @@ def _question(typed: str) -> str:
 
 def _about_trash(found: list[article_search.Found]) -> bool:
     """Whether the best answer is one that an address makes exact."""
-    return bool(found and access.here().city.collection.zones) and found[0].topic_code == TRASH
+    return bool(found and access.current_city().city.collection.zones) and found[0].topic_code == TRASH
 
 
 def _services(s: Session, answer: Article) -> list[Service]:
     """What a resident can report about it."""
-    known = {service.code for service in access.here().city.for_residents}
+    known = {service.code for service in access.current_city().city.for_residents}
     return [service for service in articles.services_of(s, answer) if service.code in known]
 
 
@@ -138,4 +138,4 @@ def _remember(response: Response, said: dict[str, bool]) -> None:
 
 
 def _signed() -> URLSafeSerializer:
-    return URLSafeSerializer(access.here().settings.secret_key, salt="was it helpful")
+    return URLSafeSerializer(access.current_city().settings.secret_key, salt="was it helpful")

@@ -47,7 +47,7 @@ class Asked:
 @bp.get("/cases")
 def listed() -> Response:
     """Open or closed cases, the newest first, of one group or of all; how many there are is always said."""
-    here, asked = access.here(), _asked(request.args)
+    here, asked = access.current_city(), _asked(request.args)
     with access.reading() as s:
         counts = queries.public_counts(s, states=asked.states, before=asked.before)
         rows = queries.public(
@@ -92,7 +92,7 @@ def feed() -> Response:
 
     422 for a kind of problem that there is not: its reader would be told of all others without a word.
     """
-    here, asked = access.here(), _asked(request.args)
+    here, asked = access.current_city(), _asked(request.args)
     if asked.unknown:
         return errors.page(422, _("We don't have that type of problem"), unknown_kind(asked.unknown))
     with access.reading() as s:
@@ -125,7 +125,7 @@ def unknown_kind(code: str) -> str:
 
 def _titled(asked: Asked) -> str:
     """ "Open in Larkhaven: Streetlight"."""
-    city = access.here().city
+    city = access.current_city().city
     which = (
         _("Closed reports in %(city)s", city=city.name)
         if asked.closed
@@ -136,7 +136,7 @@ def _titled(asked: Asked) -> str:
 
 
 def _asked(args: Mapping[str, str]) -> Asked:
-    known = {group.code for group in access.here().city.groups_for_residents}
+    known = {group.code for group in access.current_city().city.groups_for_residents}
     group, before = args.get("group", "").strip(), args.get("before", "")
     return Asked(
         closed=args.get("state") == "closed",

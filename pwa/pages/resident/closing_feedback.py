@@ -53,7 +53,11 @@ def ask_again(number: str) -> Response:
 @bp.post("/case/<number>/not-fixed")
 def not_fixed(number: str) -> Response:
     """The reporter says that the closing which the page showed did not mend it; what that led to is shown."""
-    here, words, closing = access.here(), forms.text(request.form, "words"), request.form.get("closing", "")
+    here, words, closing = (
+        access.current_city(),
+        forms.text(request.form, "words"),
+        request.form.get("closing", ""),
+    )
     try:
         with access.writing() as s:
             mine = own_report.named(s, number)
@@ -87,7 +91,7 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
                 abort(404)
             return go(url_for("resident.case", number=found.number))
         root = transitions.root_of(s, mine.case)
-        sight = queries.own(s, mine, now=access.now(), publish=access.here().publish)
+        sight = queries.reporter_view(s, mine, now=access.now(), publish=access.current_city().publish)
         response = render(
             "resident/verdict.html", sight=sight, mine=mine, mended=mended,
             closing=closing_feedback.closing_of(root), until=own_report.expires(s, sight, mine),

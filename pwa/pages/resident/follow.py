@@ -48,7 +48,7 @@ def about(kind: str, name: str) -> Response:
 @bp.post(f"/follow/{_ABOUT}")
 def ask(kind: str, name: str) -> Response:
     """Keeps an address or a number; a letter or a text asks whether it wants the news."""
-    here = access.here()
+    here = access.current_city()
     email, phone = forms.text(request.form, "email"), forms.text(request.form, "phone")
     # Enter presses the first button, whichever field it was pressed in.
     by_text = request.form.get("by") == "sms" or (bool(phone) and not email)
@@ -75,7 +75,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
     """
     told = access.told_by_script()
     try:
-        endpoint, keys = webpush.checked(told, access.here().settings)
+        endpoint, keys = webpush.checked(told, access.current_city().settings)
         weekly = isinstance(told, dict) and told.get("often") == "week"
         with access.writing() as s:
             subscriptions.subscribe(
@@ -141,7 +141,7 @@ def _about(
     refused: Refused | None = None,
     channel: str = "",
 ) -> Response:
-    here = access.here()
+    here = access.current_city()
     with access.reading() as s:
         what = access.or_404(_named(s, kind, name))
         seen = [what.case_id] if what.case_id else []
@@ -158,5 +158,5 @@ def _about(
 def _own(s: Session, subscription: int, code: str) -> Subscription:
     g.personal = True
     row = access.or_404(s.get(Subscription, subscription))
-    expected = subscriptions.code(access.here().settings.secret_key, row)
+    expected = subscriptions.code(access.current_city().settings.secret_key, row)
     return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

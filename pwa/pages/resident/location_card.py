@@ -24,7 +24,7 @@ def card() -> Response:
     g.personal = True
     values = request.args.copy()
     values["place"] = values.get("place") or values.get("q", "")
-    form = forms.report(values, access.here().city)
+    form = forms.report(values, access.current_city().city)
     with access.reading() as s:
         spot = report_place.of(s, form, propose=True)
         faults = {"place": errors.words(spot.fault)} if spot.fault and _is_told(spot.fault) else {}
@@ -39,7 +39,7 @@ def suggest() -> Response:
     street to go on from. Only the browser remembers the answer, for a minute.
     """
     typed, fix = forms.text(request.args, "q"), forms.fix(request.args)
-    near = fix.point if fix else access.here().city.centre
+    near = fix.point if fix else access.current_city().city.centre
     asked = SHORTEST <= len(typed) <= LONGEST
     with access.reading() as s:
         found = lookup.suggest(s, typed, near=near, limit=SUGGESTED) if asked else []

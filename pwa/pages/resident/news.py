@@ -61,7 +61,7 @@ def notify(number: str) -> tuple[Response, int]:
     {} with 200, or {fault} with 422. It asks for no confirmation: only the browser itself can have made it.
     """
     try:
-        endpoint, keys = webpush.checked(access.told_by_script(), access.here().settings)
+        endpoint, keys = webpush.checked(access.told_by_script(), access.current_city().settings)
         with access.writing() as s:
             intake.notify(
                 s, own_report.sent(s, number), endpoint, keys, lang=localization.lang(), at=access.now()
@@ -84,12 +84,12 @@ def stop_notifying(number: str) -> tuple[Response, int]:
 
 
 def _all(row: Subscription) -> str:
-    code = subscriptions.code(access.here().settings.secret_key, row)
+    code = subscriptions.code(access.current_city().settings.secret_key, row)
     return url_for("follow.mine", subscription=row.id, code=code)
 
 
 def _subscription(s: Session, subscription: int, code: str) -> Subscription:
     g.personal = True
     row = access.or_404(s.get(Subscription, subscription))
-    expected = intake.news_code(access.here().settings.secret_key, row)
+    expected = intake.news_code(access.current_city().settings.secret_key, row)
     return row if hmac.compare_digest(expected.encode(), code.encode()) else abort(404)

@@ -32,7 +32,7 @@ def page() -> Response:
     edition = _edition()
     with access.reading() as s:
         roots = events.daily_roots(s, SHOWN)
-    canonical = access.here().settings.base_url + url_for(".page")
+    canonical = access.current_city().settings.base_url + url_for(".page")
     return render(
         "figures/data.html", roots=roots, indexed=True, canonical=canonical, edition=edition,
         kinds=_by_kind(edition) if edition else {}, tables=data_dictionary.tables(), manifest=MANIFEST,
@@ -42,7 +42,7 @@ def page() -> Response:
 @bp.get("/data/dictionary")
 def words() -> Response:
     """What every column of every file means."""
-    canonical = access.here().settings.base_url + url_for(".words")
+    canonical = access.current_city().settings.base_url + url_for(".words")
     return render(
         "figures/dictionary.html", tables=data_dictionary.tables(), indexed=True, canonical=canonical
     )
@@ -97,7 +97,7 @@ def heavy(size: int) -> str:
 
 
 def _edition() -> Edition | None:
-    return editions.current(editions.place(access.here().settings))
+    return editions.current(editions.place(access.current_city().settings))
 
 
 def _by_kind(edition: Edition) -> dict[str, list[list[File]]]:

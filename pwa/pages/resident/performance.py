@@ -18,7 +18,7 @@ PERCENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 @bp.get("/performance")
 def page() -> Response:
     """The figures of ?period; the file has the year before of every row as well."""
-    period, city = metric_labels.asked(), access.here().city
+    period, city = metric_labels.asked(), access.current_city().city
     with access.reading() as s:
         figures = metrics.sla_metrics(s, city, period, compared=False)
         versions = publications.versions(s, figures.period)
@@ -36,7 +36,7 @@ def page() -> Response:
         left=_left(figures),
         few=metrics.SUPPRESSION_THRESHOLD,
         indexed=not request.args,
-        canonical=access.here().settings.base_url + url_for(".page"),
+        canonical=access.current_city().settings.base_url + url_for(".page"),
     )
 
 
@@ -45,7 +45,9 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = metric_labels.asked()
     with access.reading() as s:
-        return metric_labels.as_csv(s, "performance", metrics.sla_metrics(s, access.here().city, period))
+        return metric_labels.as_csv(
+            s, "performance", metrics.sla_metrics(s, access.current_city().city, period)
+        )
 
 
 def _months(figures: Figures) -> list[Lines]:

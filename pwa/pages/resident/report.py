@@ -74,7 +74,7 @@ def home() -> Response:
     """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""
     if pwa_shell.to_keep():
         return pwa_shell.of_release(render("resident/home.html", key="", rows=[], near=None, indexed=True))
-    here, fix = access.here(), forms.fix(request.args)
+    here, fix = access.current_city(), forms.fix(request.args)
     with access.reading() as s:
         near = fix.point if fix else None
         rows = queries.public(
@@ -107,7 +107,7 @@ def send() -> Response:
 
 
 def _sent_form() -> Response:
-    form = forms.report(request.form, access.here().city)
+    form = forms.report(request.form, access.current_city().city)
     if not form.key or not _fresh_token():
         told = _("This page was open for a while. Check it, then press Send again.")
         return _form(replace(form, key=form.key or _new_key()), [("send", told), *_gone(form)])
@@ -150,7 +150,7 @@ def mine() -> Response:
         return pwa_shell.of_release(render("resident/mine.html", rows=[]))
     with access.reading() as s:
         held = access.own_reports(s, ROWS_OF_MINE)
-        rows = queries.owned(s, held, now=access.now(), publish=access.here().publish)
+        rows = queries.reporter_views(s, held, now=access.now(), publish=access.current_city().publish)
         return render("resident/mine.html", rows=rows)
 
 
@@ -165,7 +165,7 @@ def add_photo() -> tuple[Response, int]:
         new = processing.process(upload)
         with access.writing() as s:
             photo = photos.stage(
-                s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now()
+                s, access.current_city().settings.var, new, staged_for=_staged_for(key), at=access.now()
             )
     except BadPhoto as bad:
         refused_requests.photo(bad.code)
@@ -187,7 +187,7 @@ def staged_photo(photo_id: str) -> Response:
     Once it is sent, only for whoever holds the report's link: the address may stand in a log.
     """
     g.personal = True
-    here = access.here()
+    here = access.current_city()
     with access.reading() as s:
         photo = s.get(Photo, photo_id)
         form = of_form(photo.staged_for.removeprefix("form:")) if photo else ""
@@ -215,7 +215,7 @@ def near() -> Response:
     g.personal = True
     fix = forms.fix(request.args)
     code = request.args.get("service", "")
-    service = next((x for x in access.here().city.for_residents if x.code == code), None)
+    service = next((x for x in access.current_city().city.for_residents if x.code == code), None)
     asset = request.args.get("asset", "")
     with access.reading() as s:
         thing = nearby_assets.by_ids(s, [int(asset)]) if re.fullmatch(r"[0-9]{1,15}", asset) else {}
@@ -235,10 +235,10 @@ def sent(number: str) -> Response:
 @bp.post("/sent/<number>/news")
 def ask_news(number: str) -> Response:
     """Keeps an address or a number for news; a letter or a text asks for its confirmation."""
-    channel = "sms" if "phone" in request.form and access.here().settings.sms_url else "email"
+    channel = "sms" if "phone" in request.form and access.current_city().settings.sms_url else "email"
     typed = forms.text(request.form, "phone" if channel == "sms" else "email")
     try:
-        address = callers.normal(typed, access.here().city.region) if channel == "sms" else typed
+        address = callers.normal(typed, access.current_city().city.region) if channel == "sms" else typed
         with access.writing() as s:
             intake.subscribe(
                 s,
@@ -277,7 +277,7 @@ def withdraw(number: str) -> Response:
 @bp.app_template_filter()
 def of_form(key: str) -> str:
     """What opens the photos of a form and nothing else of it: addresses stand in logs, the key must not."""
-    secret = access.here().settings.secret_key.encode()
+    secret = access.current_city().settings.secret_key.encode()
     return hmac.new(secret, b"photos:" + key.encode(), hashlib.sha256).hexdigest()[:32]
 
 
@@ -296,7 +296,7 @@ def ago(at: datetime) -> str:
 @bp.app_template_filter()
 def group_icon(code: str) -> str:
     """The icon of a tile; a group that left the city file has the last one's."""
-    groups = access.here().city.groups
+    groups = access.current_city().city.groups
     return next((group.icon for group in groups if group.code == code), groups[-1].icon)
 
 
@@ -328,7 +328,9 @@ def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
         try:
             new = processing.process(cast(BinaryIO, file.stream))
             with access.writing() as s:
-                photos.stage(s, access.here().settings.var, new, staged_for=_staged_for(key), at=access.now())
+                photos.stage(
+                    s, access.current_city().settings.var, new, staged_for=_staged_for(key), at=access.now()
+                )
         except Busy:
             faults.append(
                 (
@@ -362,7 +364,7 @@ def _unstage(photo_id: str, key: str) -> None:
     with access.writing() as s:
         photo = _held(s, photo_id, key)
         if photo and photo.case_id is None:
-            photos.unstage(s, access.here().settings.var, photo)
+            photos.unstage(s, access.current_city().settings.var, photo)
 
 
 def _held(s: Session, photo_id: str, key: str) -> Photo | None:
@@ -373,7 +375,7 @@ def _held(s: Session, photo_id: str, key: str) -> Photo | None:
 
 def _answer(form: ReportForm, faults: list[Fault]) -> Response:
     """Sends: a fault or an open question gives a page again, otherwise the receipt."""
-    here = access.here()
+    here = access.current_city()
     token = intake.token_for(here.settings.secret_key, form.key)
     with access.reading() as s:
         known, spot = intake.by_token(s, token), report_place.of(s, form, propose=False)
@@ -428,7 +430,9 @@ def _holds_link(s: Session, report: Report) -> bool:
 def _sender(key: str) -> str:
     """This browser's session with a form's key, as it is kept for an hour."""
     told = f"{session.get('csrf_token', '')}:{key}"
-    return hmac.new(access.here().settings.secret_key.encode(), told.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        access.current_city().settings.secret_key.encode(), told.encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
@@ -497,7 +501,11 @@ def _near(s: Session, service: Service, place: Place) -> list[tuple[PublicCase, 
     if not found:
         return []
     seen = queries.public(
-        s, now=access.now(), publish=access.here().publish, ids=[c.case_id for c in found], limit=len(found)
+        s,
+        now=access.now(),
+        publish=access.current_city().publish,
+        ids=[c.case_id for c in found],
+        limit=len(found),
     )
     sights = {sight.id: sight for sight in seen}
     return [(sights[c.case_id], c.metres, c.marked and c is found[0]) for c in found if c.case_id in sights]
@@ -511,7 +519,7 @@ def _kept() -> list[tuple[str, str]]:
 
 def _about(code: str) -> ReportForm:
     """A new form with the tile and chip of a service, where there is such a one."""
-    service = next((each for each in access.here().city.for_residents if each.code == code), None)
+    service = next((each for each in access.current_city().city.for_residents if each.code == code), None)
     if service is None:
         return ReportForm(_new_key())
     return ReportForm(_new_key(), service.group, service, {service.group: service.code})
@@ -538,7 +546,7 @@ def _form(
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
             photos=photos.staged(s, _staged_for(form.key)), summary=list(faults), faults=dict(faults),
-            most=photos.MAX_PHOTOS, tiles=access.here().settings.tiles,
+            most=photos.MAX_PHOTOS, tiles=access.current_city().settings.tiles,
         )  # fmt: skip
     response.status_code = 422 if faults else 200
     return response
@@ -561,15 +569,15 @@ def _case(number: str) -> Response:
             until=own_report.expires(s, sight, mine),
             said=own_report.flash_text(request.args.get("said", ""), office=sight.service.office),
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
-            push_key=webpush.public_key(access.here().settings) if mine else "",
+            push_key=webpush.public_key(access.current_city().settings) if mine else "",
         )  # fmt: skip
 
 
 def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Response:
-    here = access.here()
+    here = access.current_city()
     with access.reading() as s:
         mine = own_report.sent(s, number)
-        sight = queries.own(s, mine, now=access.now(), publish=here.publish)
+        sight = queries.reporter_view(s, mine, now=access.now(), publish=here.publish)
         response = render(
             "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
             link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.number)),
@@ -581,9 +589,9 @@ def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Respon
 
 
 def _sight(s: Session, case: Case, mine: Report | None) -> PublicCase | None:
-    publish = access.here().publish
+    publish = access.current_city().publish
     if mine:
-        return queries.own(s, mine, now=access.now(), publish=publish)
+        return queries.reporter_view(s, mine, now=access.now(), publish=publish)
     return next(iter(queries.public(s, now=access.now(), publish=publish, number=case.number)), None)
 
 

@@ -33,7 +33,7 @@ class Said:
 @bp.get("/trash-day")
 def trash_day() -> Response:
     """The form, and below it the answer for ?place (and ?pick, one of several) or for ?lat&lon."""
-    here = access.here()
+    here = access.current_city()
     if not here.city.collection.zones:
         abort(404)
     words = " ".join(forms.text(request.args, "place").split())[: lookup.MOST_LETTERS]
@@ -61,7 +61,7 @@ def trash_day() -> Response:
 def _places(s: Session, words: str, fix: forms.Fix | None) -> list[Place]:
     """What was typed goes before where the phone is."""
     if words:
-        return lookup.find(s, words, geocoder=access.here().settings.geocoder)
+        return lookup.find(s, words, geocoder=access.current_city().settings.geocoder)
     if fix is None:
         return []
     return [Place(fix.point.lat, fix.point.lon, "gps", "", fix.metres)]
@@ -121,7 +121,7 @@ def _when(day: date, today: date) -> str:
 
 def _holiday(day: date) -> str:
     """By its name, where that is known in the visitor's language; otherwise by its day."""
-    calendar = access.here().city.collection.calendar
+    calendar = access.current_city().city.collection.calendar
     name = business_hours.name_of(calendar, day, localization.lang()) if calendar else ""
     return name or _("the holiday on %(day)s", day=localization.long_date(day))
 

@@ -34,7 +34,7 @@ class Assumed:
 @bp.get("/value")
 def page() -> Response:
     """The figures of ?period, and what if the line were cut; 422 where what is assumed is no number."""
-    period, city = metric_labels.asked(), access.here().city
+    period, city = metric_labels.asked(), access.current_city().city
     with access.reading() as s:
         figures = metrics.line_metrics(s, city, period)
         versions = publications.versions(s, figures.period)
@@ -48,7 +48,7 @@ def page() -> Response:
         versions=versions,
         topics=_topics(figures, names["topic"]), months=_months(figures), changed=_is_changed(assumed),
         costs=city.costs, years=_years(figures), tables=_tables(figures), indexed=not request.args,
-        canonical=access.here().settings.base_url + url_for(".page"),
+        canonical=access.current_city().settings.base_url + url_for(".page"),
     )  # fmt: skip
     response.status_code = 422 if assumed.faults else 200
     return response
@@ -59,7 +59,7 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = metric_labels.asked()
     with access.reading() as s:
-        return metric_labels.as_csv(s, "value", metrics.line_metrics(s, access.here().city, period))
+        return metric_labels.as_csv(s, "value", metrics.line_metrics(s, access.current_city().city, period))
 
 
 def _tables(figures: Figures) -> list[str]:
@@ -98,13 +98,13 @@ def _months(figures: Figures) -> list[Lines]:
 
 def _years(figures: Figures) -> list[str]:
     """The years of the city file whose costs the period shares."""
-    costs = access.here().city.costs
+    costs = access.current_city().city.costs
     return [year.code for year in costs.years if set(year.months()) & set(figures.period.months)]
 
 
 def _assumed(figures: Figures) -> Assumed:
     """Each assumption from the address, the city file's where it is not there."""
-    costs = access.here().city.costs
+    costs = access.current_city().city.costs
     found = Assumed({})
     found.share = _number(found, "share", 100)
     found.full_time = _number(found, "full_time", costs.full_time)

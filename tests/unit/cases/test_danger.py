@@ -131,7 +131,9 @@ def test_what_was_late_stays_late_while_it_waits(town: Town, stopped_late: bool)
             expected = [number] if name == stands else []
             assert [row.number for row in board_queries.queue(scene.s, view, now=much_later).rows] == expected
             assert board_queries.count(scene.s, view, now=much_later) == len(expected)
-            assert bool(scene.s.query(Case).filter(queries.stands(name, much_later)).all()) is bool(expected)
+            assert bool(scene.s.query(Case).filter(queries.has_standing(name, much_later)).all()) is bool(
+                expected
+            )
     with db.transaction(town.engine) as s:
         assert board_index.recompute(s, at=much_later) == 0
         assert board_index.differences(s) == []

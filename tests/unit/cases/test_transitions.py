@@ -454,8 +454,8 @@ def test_who_joins_does_not_learn_the_door_that_the_first_reporter_stood_at(town
         first = scene.report()
         first.service.precision_m = 100
         joined = scene.report(join=first.case.number)
-        assert queries.own(scene.s, joined, now=town.now).address == "Tansy Street"
-        assert queries.own(scene.s, first, now=town.now).address == "214 Tansy Street"
+        assert queries.reporter_view(scene.s, joined, now=town.now).address == "Tansy Street"
+        assert queries.reporter_view(scene.s, first, now=town.now).address == "214 Tansy Street"
 
 
 def test_news_about_one_report_go_to_three_addresses_at_most(town: Town) -> None:

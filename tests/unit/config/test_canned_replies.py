@@ -86,7 +86,7 @@ def test_a_closing_keeps_the_reply_of_then_in_every_language(town: Town) -> None
         (line,) = (e for e, _ in events.of(scene.s, f"case:{case_id}") if e.kind == "close")
         assert (line.facts["reply"], line.facts["policy"]) == ("new-lamp", 7)
         case = scene.case("26-000001")
-        proof = queries.own(scene.s, case.reports[0], now=town.now).proof
+        proof = queries.reporter_view(scene.s, case.reports[0], now=town.now).proof
         assert proof is not None
         assert (proof.words, sorted(proof.reply)) == ("Pole 20-118.", ["en", "es"])
         assert events.verify(scene.s) == []

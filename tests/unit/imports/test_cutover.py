@@ -265,7 +265,7 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
     put(town, tmp_path, before, {"ID": "102"})
     first = rows_of(town)
     with town.looking() as scene:
-        lines = len(queries.story(scene.s, scene.case("26-000001")))
+        lines = len(queries.case_events(scene.s, scene.case("26-000001")))
     outcome = put(town, tmp_path, after, {"ID": "102"}, {"ID": "103"}, at=LATER)
     assert outcome.counts() | {"outside": 0} == {
         "read": 3, "imported": 1, "rejected": 0, "unlocated": 0, "unchanged": 1, "updated": 1, "outside": 0,
@@ -274,7 +274,7 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
     assert second != first
     with town.at_work() as scene:
         case = scene.case("26-000001")
-        story = queries.story(scene.s, case)[lines:]
+        story = queries.case_events(scene.s, case)[lines:]
         assert (case.state, [line.kind for line, _words in story]) == (state, kinds)
         assert {line.origin for line, _words in story} == {"import"}
         assert events.verify(scene.s) == []
@@ -287,7 +287,7 @@ def test_a_delta_brings_what_changed_and_its_undoing_takes_it_back(
     assert rows_of(town) == first
     with town.looking() as scene:
         assert events.verify(scene.s) == []
-        story = queries.story(scene.s, scene.case("26-000001"))
+        story = queries.case_events(scene.s, scene.case("26-000001"))
         assert story[-1][0].kind == "undo"
         assert not any(words for _line, words in story[lines:]), "neither words nor places"
     assert put(town, tmp_path, after, {"ID": "102"}, {"ID": "103"}, at=LATER).more["updated"] == 1
@@ -324,7 +324,7 @@ def test_a_case_that_came_to_another_place_or_kind_follows_the_rules_of_both(
         assert case.service.names == {"en": "Wire down"}
         report = case.reports[0]
         assert (report.lat, report.address) == (39.6, "Old Port"), "a report stays as it was told"
-        told = [words for line, words in queries.story(scene.s, case) if line.kind == "place"]
+        told = [words for line, words in queries.case_events(scene.s, case) if line.kind == "place"]
         assert told == [{"address": "New Port", "lat": 39.61, "lon": -71.2}]
         (fed,) = scene.s.scalars(select(SyncFeedRow).where(SyncFeedRow.scope == f"crew:{town.ids['lights']}"))
         assert fed.present, "the crew hears of it"
@@ -337,7 +337,7 @@ def test_only_what_was_added_becomes_a_note_however_often(town: Town, tmp_path: 
     with town.looking() as scene:
         case = scene.case("26-000001")
         assert case.reports[0].words == "Dark\nNo light", "a report stays as it was told"
-        notes = [words["note"] for line, words in queries.story(scene.s, case) if line.kind == "note"]
+        notes = [words["note"] for line, words in queries.case_events(scene.s, case) if line.kind == "note"]
     assert notes == ["Still none", "Now sparks", "Dark\nAll anew"]
     with town.looking() as scene:
         (sight,) = queries.public(scene.s, now=NOW, number="26-000001")
@@ -458,7 +458,7 @@ def test_what_a_run_brought_is_gone_when_it_is_undone(town: Town, tmp_path: Path
             1,
         ]
         assert s.scalars(select(Case.address).where(Case.state == "undone").distinct()).all() == [""]
-        assert queries.by_number(s, "26-000002") is queries.named(s, "26-000002") is None
+        assert queries.by_number(s, "26-000002") is queries.by_reference(s, "26-000002") is None
         assert queries.public(s, now=NOW, number="26-000002") == []
         assert [sight.number for sight in queries.public(s, now=NOW)] == ["26-000001"]
         assert board_queries.count(s, board_queries.View(), now=NOW) == 1

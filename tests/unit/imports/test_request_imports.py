@@ -53,7 +53,7 @@ def test_a_row_becomes_a_case_with_its_story(town: Town, tmp_path: Path) -> None
     with town.looking() as scene:
         case = scene.case("26-000001")
         (report,) = case.reports
-        story = queries.story(scene.s, case)
+        story = queries.case_events(scene.s, case)
         (done,) = case.closures
         assert (case.state, case.origin, case.outcome) == ("closed", "import", "fixed")
         assert case.opened_at == datetime(2026, 3, 2, 13, tzinfo=UTC)
@@ -146,10 +146,10 @@ def test_a_case_is_found_by_the_number_that_it_had(town: Town, tmp_path: Path) -
         {"ID": "102"},
     )
     with town.at_work() as scene:
-        assert (found := queries.named(scene.s, " 101001240735 "))
+        assert (found := queries.by_reference(scene.s, " 101001240735 "))
         assert found.number == "26-000001"
-        assert queries.named(scene.s, "26-000002")
-        assert queries.named(scene.s, "102") is None  # as short as a house number
+        assert queries.by_reference(scene.s, "26-000002")
+        assert queries.by_reference(scene.s, "102") is None  # as short as a house number
 
 
 def test_what_was_closed_before_it_was_opened_is_kept_and_noted(town: Town, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_what_was_closed_before_it_was_opened_is_kept_and_noted(town: Town, tmp_
     assert (outcome.imported, outcome.more["closed_before_opened"]) == (1, 1)
     with town.looking() as scene:
         case = scene.case("26-000001")
-        note = queries.story(scene.s, case)[-1][1]["note"]
+        note = queries.case_events(scene.s, case)[-1][1]["note"]
     assert case.closed_at == case.opened_at
     assert "03/02/2026 07:59:28 AM" in note
 
@@ -168,7 +168,7 @@ def test_a_place_outside_is_kept_and_noted(town: Town, tmp_path: Path) -> None:
     with town.looking() as scene:
         case = scene.case("26-000002")
         assert case.lat == 40.5
-        assert queries.story(scene.s, case)[-1][1] == {"note": "Outside the city boundary."}
+        assert queries.case_events(scene.s, case)[-1][1] == {"note": "Outside the city boundary."}
 
 
 def test_outcomes_and_states_follow_the_mapping(town: Town, tmp_path: Path) -> None:

@@ -366,7 +366,7 @@ def test_moments_are_compared_alike_however_a_database_sorts_signs(town: Town) -
                     assert not re.search(
                         r"[<>]=?(?!>)", AT.sub("", plain).replace("->>", "").replace("<>", "")
                     ), plain
-        exact = f"{metric_sql.exact('done_at')}, {metric_sql.exact('due')}"
+        exact = f"{metric_sql.to_microsecond('done_at')}, {metric_sql.to_microsecond('due')}"
         for row in scene.s.execute(text(f"SELECT {exact} FROM events WHERE kind = 'close'")):
             assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\d{6}", moment) for moment in row)
 
@@ -374,7 +374,7 @@ def test_moments_are_compared_alike_however_a_database_sorts_signs(town: Town) -
 # What may be compared: a moment to the second with one of ours, two exact ones, and the column of moments.
 COMPARED = re.compile(
     r"substr\(facts->>'\w+', 1, 19\) (?:>=|<) '[-\dT:]{19}'"
-    + "|" + re.escape(f"{metric_sql.exact('done_at')} <= {metric_sql.exact('due')}")
+    + "|" + re.escape(f"{metric_sql.to_microsecond('done_at')} <= {metric_sql.to_microsecond('due')}")
 )  # fmt: skip
 AT = re.compile(r"\bat (?:>=|<) '[^']+'")
 

@@ -22,7 +22,7 @@ from city.db.models import Area, Service, Topic
 from city.metrics import metrics
 from city.opendata import editions
 from city.opendata import rows as opendata_rows
-from city.opendata.rows import Told
+from city.opendata.rows import CaseRow
 from city.people import contacts
 from city.people.contacts import Conversation
 from city.places import areas
@@ -176,7 +176,7 @@ def test_the_command_writes_every_format(told: Town, tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         written[form] = (folder / form).read_text("utf-8")
     rows = list(csv.DictReader(io.StringIO(written["csv"])))
-    assert tuple(rows[0]) == Told._fields
+    assert tuple(rows[0]) == CaseRow._fields
     assert [row["number"] for row in rows] == [
         "26-000001",
         "26-000003",

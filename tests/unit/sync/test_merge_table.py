@@ -7,56 +7,56 @@ import pytest
 from city.lifecycle import OPEN
 from sync.merge import (
     ASKS,
-    BARE,
+    RECORD_RECEIPT_ONLY,
     FACTS,
-    KEEP,
+    ATTACH,
     NOTHING,
     TABLE,
-    VERB,
-    VERB_AFTER_ALL,
-    VERB_UNDER_OLD_JOB,
+    TRANSITION,
+    TRANSITION_AFTER_RESTORE,
+    TRANSITION_UNDER_OLD_JOB,
     Rules,
-    Seen,
+    Situation,
     decide,
 )
 from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
 # A closing by the crew that still holds the job: nothing happened meanwhile.
-CLOSING = Seen(
-    t="close", cycle=1, job=5, state="underway", case_cycle=1, live=5, live_is_ours=True, live_started=True
+CLOSING = Situation(
+    kind="close", cycle=1, job=5, state="underway", case_cycle=1, live=5, live_is_ours=True, live_started=True
 )
 GIVEN_AWAY = replace(
     CLOSING, state="assigned", live=6, live_is_ours=False, live_started=False, job_ended="reassigned"
 )
 ROWS = {
-    "the same assignment, whatever else changed": (CLOSING, APPLIED, VERB, None),
-    "put to wait by the office": (replace(CLOSING, state="waiting"), APPLIED, VERB, None),
-    "given back to the same crew": (replace(CLOSING, live=7), APPLIED, VERB, None),
-    "reassigned, B not started": (GIVEN_AWAY, APPLIED, VERB_UNDER_OLD_JOB, "reassigned"),
+    "the same assignment, whatever else changed": (CLOSING, APPLIED, TRANSITION, None),
+    "put to wait by the office": (replace(CLOSING, state="waiting"), APPLIED, TRANSITION, None),
+    "given back to the same crew": (replace(CLOSING, live=7), APPLIED, TRANSITION, None),
+    "reassigned, B not started": (GIVEN_AWAY, APPLIED, TRANSITION_UNDER_OLD_JOB, "reassigned"),
     "reassigned, B started": (
-        replace(GIVEN_AWAY, state="underway", live_started=True), RECORDED, KEEP, "reassigned",
+        replace(GIVEN_AWAY, state="underway", live_started=True), RECORDED, ATTACH, "reassigned",
     ),
     "taken back, nobody holds it": (
-        replace(GIVEN_AWAY, state="accepted", live=None), APPLIED, VERB_UNDER_OLD_JOB, "unassigned",
+        replace(GIVEN_AWAY, state="accepted", live=None), APPLIED, TRANSITION_UNDER_OLD_JOB, "unassigned",
     ),
-    "cancelled": (replace(CLOSING, state="cancelled", live=None), RECORDED, KEEP, "cancelled"),
+    "cancelled": (replace(CLOSING, state="cancelled", live=None), RECORDED, ATTACH, "cancelled"),
     "merged into M": (
-        replace(CLOSING, state="merged", live=None, root="26-000009"), RECORDED, KEEP, "merged",
+        replace(CLOSING, state="merged", live=None, root="26-000009"), RECORDED, ATTACH, "merged",
     ),
     "closed by the same crew's other phone": (
-        replace(CLOSING, state="closed", live=None, closed_by_us=True), MERGED, KEEP, "closed",
+        replace(CLOSING, state="closed", live=None, closed_by_us=True), MERGED, ATTACH, "closed",
     ),
     "closed by a dispatcher or another crew": (
-        replace(CLOSING, state="closed", live=None), RECORDED, KEEP, "closed",
+        replace(CLOSING, state="closed", live=None), RECORDED, ATTACH, "closed",
     ),
-    "reopened": (replace(CLOSING, case_cycle=2, state="accepted", live=None), RECORDED, KEEP, "reopened"),
+    "reopened": (replace(CLOSING, case_cycle=2, state="accepted", live=None), RECORDED, ATTACH, "reopened"),
     "reopened and closed again by us": (
-        replace(CLOSING, case_cycle=2, state="closed", live=None, closed_by_us=True), RECORDED, KEEP,
+        replace(CLOSING, case_cycle=2, state="closed", live=None, closed_by_us=True), RECORDED, ATTACH,
         "reopened",
     ),
     "author removed or disabled": (replace(CLOSING, author_may=False), DEPOSITED, NOTHING, "author"),
-    "erased for privacy": (replace(CLOSING, erased=True), RECORDED, BARE, "erased"),
-    "never this crew's job": (replace(GIVEN_AWAY, job=None), RECORDED, KEEP, "not_your_job"),
+    "erased for privacy": (replace(CLOSING, erased=True), RECORDED, RECORD_RECEIPT_ONLY, "erased"),
+    "never this crew's job": (replace(GIVEN_AWAY, job=None), RECORDED, ATTACH, "not_your_job"),
 }  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_a_closing_meets_what_happened_meanwhile(name: str) -> None:
 
 @pytest.mark.parametrize("t", [t for t in ASKS if t != "close"])
 def test_only_a_closing_acts_for_a_crew_that_lost_the_job(t: str) -> None:
-    assert decide(replace(GIVEN_AWAY, t=t)).result == RECORDED
+    assert decide(replace(GIVEN_AWAY, kind=t)).result == RECORDED
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_only_a_closing_acts_for_a_crew_that_lost_the_job(t: str) -> None:
     ],
 )
 def test_a_step_backwards_is_recorded(t: str, state: str, result: str) -> None:
-    decision = decide(replace(CLOSING, t=t, state=state))
+    decision = decide(replace(CLOSING, kind=t, state=state))
     assert decision.result == result
     assert decision.why == ("step_back" if result == RECORDED else None)
 
 
 def test_a_wait_for_something_else_is_a_step_back() -> None:
-    waiting = replace(CLOSING, t="wait", state="waiting")
+    waiting = replace(CLOSING, kind="wait", state="waiting")
     assert decide(waiting).result == APPLIED
     assert decide(replace(waiting, waits_otherwise=True)).result == RECORDED
 
@@ -113,7 +113,7 @@ def test_what_has_no_effect_is_deposited_and_can_be_released() -> None:
 def test_a_city_may_let_a_closing_count_although_the_case_was_cancelled() -> None:
     cancelled, (seen, *_) = Rules(cancelled=True), ROWS["cancelled"]
     decision = decide(replace(seen, rules=cancelled))
-    assert (decision.result, decision.effect, decision.review) == (APPLIED, VERB_AFTER_ALL, True)
+    assert (decision.result, decision.effect, decision.review) == (APPLIED, TRANSITION_AFTER_RESTORE, True)
     assert decide(replace(seen, rules=cancelled, job=None)).result == RECORDED
 
 
@@ -124,11 +124,11 @@ def test_a_city_may_leave_a_reassigned_case_to_the_other_crew() -> None:
 @pytest.mark.parametrize("state", ["assigned", "closed", "cancelled", "merged", "accepted"])
 @pytest.mark.parametrize("t", FACTS)
 def test_notes_photos_and_times_always_attach(t: str, state: str) -> None:
-    assert decide(replace(GIVEN_AWAY, t=t, state=state, case_cycle=2)).result == APPLIED
+    assert decide(replace(GIVEN_AWAY, kind=t, state=state, case_cycle=2)).result == APPLIED
 
 
 def test_both_phones_of_a_crew_may_say_made_safe() -> None:
-    said = replace(CLOSING, t="make_safe", state="accepted", live=None, job_ended="made safe")
+    said = replace(CLOSING, kind="make_safe", state="accepted", live=None, job_ended="made safe")
     assert decide(said).result == MERGED
     assert decide(replace(said, job_ended="reassigned")).result == RECORDED
 
@@ -137,19 +137,19 @@ def test_a_closed_cancelled_or_merged_case_never_moves() -> None:
     for t in (*ASKS, *FACTS):
         for state in ("closed", "cancelled", "merged"):
             for ours in (True, False):
-                seen = replace(CLOSING, t=t, state=state, live_is_ours=ours, closed_by_us=ours)
-                assert decide(seen).effect not in (VERB, VERB_UNDER_OLD_JOB)
+                seen = replace(CLOSING, kind=t, state=state, live_is_ours=ours, closed_by_us=ours)
+                assert decide(seen).effect not in (TRANSITION, TRANSITION_UNDER_OLD_JOB)
 
 
 def test_every_row_can_be_reached() -> None:
     seen = [case for case, *_ in ROWS.values()]
-    seen += [replace(CLOSING, t=t, state=state) for t in (*ASKS, *FACTS) for state in OPEN]
+    seen += [replace(CLOSING, kind=t, state=state) for t in (*ASKS, *FACTS) for state in OPEN]
     seen += [
-        replace(GIVEN_AWAY, t="start"),
-        replace(CLOSING, t="note", job=None, theirs=False),
-        replace(GIVEN_AWAY, t="make_safe", live=None, job_ended="made safe"),
+        replace(GIVEN_AWAY, kind="start"),
+        replace(CLOSING, kind="note", job=None, theirs=False),
+        replace(GIVEN_AWAY, kind="make_safe", live=None, job_ended="made safe"),
         replace(CLOSING, state="cancelled", live=None, rules=Rules(cancelled=True)),
-        replace(CLOSING, t="wait", danger=True),
+        replace(CLOSING, kind="wait", danger=True),
     ]
     first = {next(n for n, row in enumerate(TABLE) if row.when(case)) for case in seen}
     assert first == set(range(len(TABLE)))
