@@ -58,7 +58,9 @@ def timed(kind: str, half: HalfYear, count: int, metres: tuple[int, ...]) -> dic
 def _fill(base: Database, points: list[Point], count: int, kind: str) -> None:
     engine, began = db.connect(base.url), time.monotonic()
     with db.transaction(engine) as s:
-        config_versions.publish(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=NOW)
+        config_versions.publish(
+            s, city_file.read_with_logo(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=NOW
+        )
     with db.read_session(engine) as s:
         codes = list(s.scalars(select(Service.code).order_by(Service.code)))
     rows = _rows(points, codes, count)

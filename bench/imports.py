@@ -104,7 +104,7 @@ def _imported(engine: Engine, file: Path, how: str, at: datetime) -> tuple[Outco
     city, mapped = city_file.load(DEFAULT_CITY), mapping.load(how)
     began, worked = time.perf_counter(), time.process_time()
     with history_writer.gc_paused(), db.transaction(engine) as s:
-        outcome = request_imports.take(s, file, mapped, city, at=at, secret="a secret of the bench")
+        outcome = request_imports.import_file(s, file, mapped, city, at=at, secret="a secret of the bench")
     return outcome, round(time.perf_counter() - began, 2), round(time.process_time() - worked, 2)
 
 

@@ -167,7 +167,9 @@ def _backlog(s: Session) -> list[str]:
 
 def _furnish(engine: Engine) -> None:
     with db.transaction(engine) as s:
-        config_versions.publish(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=BEGAN)
+        config_versions.publish(
+            s, city_file.read_with_logo(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=BEGAN
+        )
         s.add_all(Crew(name=name) for name in ("Lights", "Trees", "Streets"))
         s.add(Area(kind="area", name="West", geometry=WEST))
         accounts.add(s, "ana@bench.test", "Ana", ["dispatcher"])

@@ -96,7 +96,9 @@ def _furnish(engine: Engine, count: int) -> tuple[int, list[int]]:
     """A crew, and the ids of so many cases that nobody has yet."""
     at = datetime.now(UTC)
     with db.transaction(engine) as s:
-        config_versions.publish(s, city_file.whole(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=at)
+        config_versions.publish(
+            s, city_file.read_with_logo(DEFAULT_CITY), "bench", by=accounts.THE_SYSTEM, at=at
+        )
         crew = accounts.add_crew(s, "Bench 1")
         service = s.scalars(select(Service).order_by(Service.position).limit(1)).one()
         place = Place(39.6, -71.2, "pin", "214 Tansy Street")

@@ -346,7 +346,7 @@ def _learn(engine: Engine, _now: datetime) -> None:
     with db.read_session(engine) as s:  # goes through all ended cases: nobody is to wait for that
         found = duplicates.refit_service_weights(s)
     with db.transaction(engine) as s:
-        duplicates.keep(s, found)
+        duplicates.store_learned(s, found)
 
 
 def _safely(job: Job) -> None:

@@ -171,7 +171,7 @@ def reports_change(device: Device, asked: Exchange, at: datetime, *, arrived: in
 
 
 def record_exchange(device: Device, asked: Exchange, at: datetime, *, arrived: int = 0) -> None:
-    """Notes that a phone was here and what it says of itself, where reports_change() finds that worth a write."""
+    """Notes that a phone was here and what it says of itself, where reports_change() says so."""
     if reports_change(device, asked, at, arrived=arrived):
         device.seen_at, (device.release, device.waiting, device.pack) = at, _reported(asked, arrived)
 
@@ -210,7 +210,11 @@ def revoke(s: Session, var: Path, device: Device, *, by: Actor, at: datetime) ->
 
 
 def _reported(asked: Exchange, arrived: int) -> tuple[str, dict[str, int], dict[str, int]]:
-    return asked.release, _without(_whole(asked.waiting, WAITING), "ops", arrived), _whole(asked.pack, PACK)
+    return (
+        asked.release,
+        _without(_whole_numbers(asked.waiting, WAITING), "ops", arrived),
+        _whole_numbers(asked.pack, PACK),
+    )
 
 
 def _without(waiting: Mapping[str, int], name: str, arrived: int) -> dict[str, int]:
@@ -218,7 +222,7 @@ def _without(waiting: Mapping[str, int], name: str, arrived: int) -> dict[str, i
     return left if left.get("ops") or left.get("photos") else {}
 
 
-def _whole(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int]:
+def _whole_numbers(told: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, int]:
     return {name: n for name in names if type(n := told.get(name)) is int and 0 <= n < MOST}
 
 

@@ -65,7 +65,7 @@ def use_code(
     device = s.get(Device, row.device_id) if row and row.device_id else None
     is_shut_out = device is not None and device.revoked_at is not None
     if row is None or person is None or is_shut_out or CREW not in accounts.actor(person).roles:
-        rate_limits.note(s, "enrol", source, at)
+        rate_limits.count_one(s, "enrol", source, at)
         raise Refused("wrong_code")
     if device:
         return person, device, devices.first_token(device, attempt, secret)

@@ -147,7 +147,7 @@ def parse(body: bytes) -> Exchange:
         device=_text(told.get("device")),
         release=_text(told.get("release")),
         cursors=_cursors(told.get("cursors")),
-        limit=min(max(_whole(told.get("limit")) or JOBS, 1), MAX_JOBS),
+        limit=min(max(_whole_number(told.get("limit")) or JOBS, 1), MAX_JOBS),
         waiting=told["waiting"] if isinstance(told.get("waiting"), dict) else {},
         pack=told["pack"] if isinstance(told.get("pack"), dict) else {},
         heard=_heard(told.get("heard")),
@@ -232,7 +232,7 @@ def _operation(told: object) -> Operation | Malformed:
     if not isinstance(told, dict):
         return Malformed("", 0, raw, hashed, "malformed")
     op_id = told["id"] if is_id(told.get("id")) else ""
-    n = _whole(told.get("n")) or 0
+    n = _whole_number(told.get("n")) or 0
     try:
         raw.encode()
         return _checked(told, raw, hashed)
@@ -250,11 +250,11 @@ def _checked(told: dict[str, Any], raw: str, hashed: str) -> Operation:
         raise ValueError("too_large")
     if told["t"] not in TYPES:
         raise ValueError("unknown_type")
-    if _whole(told["v"]) is None or told["v"] < LOWEST[told["t"]]:
+    if _whole_number(told["v"]) is None or told["v"] < LOWEST[told["t"]]:
         raise ValueError("too_old")
     n, data = told["n"], told.get("data") or {}
     case = told["id"] if told["t"] == "report" else told["case"]  # a report makes its case
-    if not is_id(told["id"]) or _whole(n) is None or not isinstance(data, dict):
+    if not is_id(told["id"]) or _whole_number(n) is None or not isinstance(data, dict):
         raise ValueError("malformed")
     if told["id"] in (told.get("prev"), data.get("op"), case if told["t"] != "report" else None):
         raise ValueError("malformed")  # nothing follows on itself, or takes itself back
@@ -292,7 +292,7 @@ def _declared(told: Mapping[str, Any]) -> Declared:
     sha, size, kind = told["sha256"], told["bytes"], told["type"]
     if not is_id(told["id"]) or not isinstance(sha, str) or not re.fullmatch(r"[0-9a-f]{64}", sha):
         raise ValueError("malformed")
-    if not _whole(size) or not isinstance(kind, str):
+    if not _whole_number(size) or not isinstance(kind, str):
         raise ValueError("malformed")
     return Declared(told["id"], sha, size, kind[:40])
 
@@ -300,16 +300,16 @@ def _declared(told: Mapping[str, Any]) -> Declared:
 def _cursors(told: object) -> dict[str, int]:
     if not isinstance(told, dict):
         return {}
-    return {scope: _whole(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
+    return {scope: _whole_number(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
 
 
 def _heard(told: object) -> Point | None:
     if not isinstance(told, dict):
         return None
-    return Point(_text(told.get("epoch")), _whole(told.get("upto")) or 0, _text(told.get("mark")))
+    return Point(_text(told.get("epoch")), _whole_number(told.get("upto")) or 0, _text(told.get("mark")))
 
 
-def _whole(value: object, below: int = COLUMN) -> int | None:
+def _whole_number(value: object, below: int = COLUMN) -> int | None:
     """A whole number that fits its column, or None."""
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
     return value if fits and isinstance(value, int) else None
@@ -318,9 +318,9 @@ def _whole(value: object, below: int = COLUMN) -> int | None:
 def _whole_or_none(value: object, below: int = COLUMN) -> int | None:
     if value is None:
         return None
-    if _whole(value, below) is None:
+    if _whole_number(value, below) is None:
         raise ValueError("malformed")
-    return _whole(value, below)
+    return _whole_number(value, below)
 
 
 def _text(value: object) -> str:

@@ -116,11 +116,11 @@ class Before:
 
 
 def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
-    """take() in a transaction of its own. Raises together.Busy as well."""
-    return group_commit.alone(engine, lambda s: take(s, sender, ops, at))
+    """process() in a transaction of its own. Raises together.Busy as well."""
+    return group_commit.alone(engine, lambda s: process(s, sender, ops, at))
 
 
-def take(
+def process(
     s: Session,
     sender: Sender,
     ops: Sequence[Operation | Malformed],
@@ -365,7 +365,7 @@ def _settle(s: Session, row: Row, op: Operation, sender: Sender, at: datetime, t
 def _report(s: Session, row: Row, op: Operation, sender: Sender, at: datetime) -> Sequence[ExpectedPhoto]:
     """Takes a report. Returns its photos, like the two below."""
     photos = _photos(s, row, op, at)
-    told, case = reporting.take(s, op, photos, secret=sender.secret, by=sender.by, at=at)
+    told, case = reporting.submit(s, op, photos, secret=sender.secret, by=sender.by, at=at)
     _done(row, told, case, review=None if case else told["why"])
     return photos if case else ()
 

@@ -30,7 +30,7 @@ def key_of(operation_id: str) -> str:
     return operation_id.replace("-", "")
 
 
-def take(
+def submit(
     s: Session, op: Operation, rows: Sequence[ExpectedPhoto], *, secret: str, by: Actor, at: datetime
 ) -> tuple[dict[str, Any], Case | None]:
     """Takes the report by the same door as every other, under the operation's id; its result and its case.

@@ -43,7 +43,7 @@ def begin(s: Session, source: str, at: datetime) -> tuple[Device, str]:
     """A new token for a phone that nobody knows; raises TooMany for a network that asks for very many."""
     if rate_limits.counted(s, "token", source, at) >= TOKENS_AN_HOUR:
         raise TooMany(3600)
-    rate_limits.note(s, "token", source, at)
+    rate_limits.count_one(s, "token", source, at)
     token = secrets.token_urlsafe(32)
     device = Device(
         id=str(uuid.uuid4()),
@@ -75,7 +75,7 @@ def admit(s: Session, device: Device, new: int, source: str, limits: Limits, at:
             raise TooMany(rate_limits.wait(s, "report", who, at))
     for who in (own, source, "all"):
         for _ in range(new):
-            rate_limits.note(s, "report", who, at)
+            rate_limits.count_one(s, "report", who, at)
 
 
 def sweep(s: Session, at: datetime) -> int:

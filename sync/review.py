@@ -59,7 +59,7 @@ class Sent:
 def to_look_at(s: Session, limit: int) -> list[Sent]:
     """What somebody must look at, the oldest first."""
     asked = select(SyncOperation).where(push.TO_REVIEW).order_by(SyncOperation.received_at, SyncOperation.n)
-    return _whole(s, list(s.scalars(asked.limit(limit))))
+    return _with_relations(s, list(s.scalars(asked.limit(limit))))
 
 
 def count(s: Session) -> int:
@@ -75,7 +75,7 @@ def release(s: Session, row: SyncOperation, *, by: Actor, at: datetime, rules: R
     may("release", by.roles)
     if row.code != DEPOSITED:
         return []
-    _told(s, row, "release", by, at)
+    _record(s, row, "release", by, at)
     row.review = None
     return push.reapply(s, row, by=_author(s, row), at=at, rules=rules)
 
@@ -133,7 +133,7 @@ def dismiss(s: Session, row: SyncOperation, *, by: Actor, at: datetime, rules: R
     may("review", by.roles)
     if row.review is None:
         return False
-    _told(s, row, "dismiss", by, at)
+    _record(s, row, "dismiss", by, at)
     row.review = row.raw = None
     if row.code in (HELD, DEPOSITED, QUARANTINED):
         expected_photos.drop(s, row.id)
@@ -209,12 +209,12 @@ def _author(s: Session, row: SyncOperation) -> Actor:
     return Actor(f"person:{person.id}", frozenset({CREW}), person.id, frozenset(crews))
 
 
-def _told(s: Session, row: SyncOperation, kind: str, by: Actor, at: datetime) -> None:
+def _record(s: Session, row: SyncOperation, kind: str, by: Actor, at: datetime) -> None:
     facts = {"operation": row.id, "why": row.review}
     events.record(s, f"device:{row.device_id}", kind, by=by, at=at, facts=facts)
 
 
-def _whole(s: Session, rows: Sequence[SyncOperation]) -> list[Sent]:
+def _with_relations(s: Session, rows: Sequence[SyncOperation]) -> list[Sent]:
     """The rows with all that belongs to them, which is read for all of them at once."""
     known = _cases(s, rows)
     people = s.scalars(select(Person).where(Person.id.in_({row.person_id for row in rows} - {None})))

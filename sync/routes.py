@@ -139,7 +139,7 @@ class Written:
 def exchange() -> Response:
     """Both directions in one request: what the crew did, and what changed for them."""
     asked = _read()
-    here, at = _here(), _here().now()
+    here, at = _instance(), _instance().now()
     _start(current_app)
     seen = here.watch.seen
     resident = _resident(asked, at)
@@ -158,13 +158,13 @@ def exchange() -> Response:
 
 def _exchange(visit: Visit) -> Response:
     """The exchange of a crew's phone; one that brings nothing and has nothing new to say writes nothing."""
-    here, asked = _here(), visit.asked
+    here, asked = _instance(), visit.asked
     # Whoever made their token up holds no case by naming it, and stands in nobody's way.
     if not asked.ops or not devices.is_ours(visit.token, asked.device, here.settings.secret_key):
         with read_session(here.engine) as s:
             (caller,) = _callers(s, [visit])
             if not _must_write(s, caller, visit):
-                (told,) = _told(s, [visit], [caller])
+                (told,) = _answers(s, [visit], [caller])
                 told["results"] = _not_stored(asked)
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
     written, tell = group_commit.run_grouped(
@@ -223,7 +223,7 @@ def _written(
         # What the phone sent before comes again, and comes first: its work takes effect in its order.
         taken = push.Taken([result(op.id, RETRY, "back") for op in asked.ops])
     else:
-        taken = push.take(s, caller.sender, asked.ops, at, before)
+        taken = push.process(s, caller.sender, asked.ops, at, before)
     if caller.device and not caller.device.revoked_at:
         devices.record_exchange(
             caller.device, asked, at, arrived=sum(r["result"] not in NOT_YET for r in taken.results)
@@ -233,7 +233,7 @@ def _written(
 
 def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int]) -> Response:
     """The exchange of a resident's phone: reports go up, what became of them comes down."""
-    here = _here()
+    here = _instance()
     settings = here.settings
     sender = push.Sender(device.id, accounts.A_RESIDENT, secret=settings.secret_key)
     source = rate_limits.source(settings.secret_key, request.remote_addr)
@@ -280,7 +280,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
 @bp.post("/resident")
 def begin_resident() -> Response:
     """Gives a resident's phone a token without an account, or says again which phone it is."""
-    here, at = _here(), _here().now()
+    here, at = _instance(), _instance().now()
     source, token = rate_limits.source(here.settings.secret_key, request.remote_addr), None
     try:
         with transaction(here.engine) as s:
@@ -296,7 +296,7 @@ def begin_resident() -> Response:
 @bp.get("/receipts/<operation_id>")
 def receipt(operation_id: str) -> Response:
     """Turns a receipt that a resident's phone gave itself into the case: on that phone, once it was sent."""
-    here, at = _here(), _here().now()
+    here, at = _instance(), _instance().now()
     with read_session(here.engine) as s:
         device = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
         row = s.get(SyncOperation, operation_id) if protocol.is_id(operation_id) else None
@@ -311,7 +311,7 @@ def receipt(operation_id: str) -> Response:
 @bp.post("/device")
 def name_device() -> Response:
     """Gives the phone of whoever is logged in its name and, once, the token it shows from now on."""
-    here, at = _here(), _here().now()
+    here, at = _instance(), _instance().now()
     with transaction(here.engine) as s:
         devices.by_token(s, _token(), at, locked=True)  # the phone first, then the session: as everywhere
         is_open = people_sessions.is_open(s, session.get("login"), at, locked=True)
@@ -327,7 +327,7 @@ def name_device() -> Response:
 @bp.post("/enrol")
 def enrol() -> Response:
     """Makes this phone somebody's by a code, logs them in on it, and gives it its name and token."""
-    here, at, (code, attempt) = _here(), _here().now(), _code()
+    here, at, (code, attempt) = _instance(), _instance().now(), _code()
     source = rate_limits.source(here.settings.secret_key, request.remote_addr)
     with transaction(here.engine) as s:  # a wrong guess must be counted: the transaction commits either way
         try:
@@ -361,7 +361,7 @@ def _named(response: Response, token: str | None, whose: str = "device") -> Resp
     if token:
         response.set_cookie(
             _cookie(whose), token, max_age=devices.TOKEN_DAYS * 86400, httponly=True, samesite="Strict",
-            secure=_here().settings.is_https, path="/sync",
+            secure=_instance().settings.is_https, path="/sync",
         )  # fmt: skip
     return response
 
@@ -369,20 +369,20 @@ def _named(response: Response, token: str | None, whose: str = "device") -> Resp
 @bp.route("/photos/<photo_id>", methods=["HEAD"])
 def photo_offset(photo_id: str) -> Response:
     """How far a photo has come."""
-    with read_session(_here().engine) as s:
+    with read_session(_instance().engine) as s:
         device_id, _by = _uploader(s, photo_id)
-        here, complete = uploads.offset(s, _here().settings.var, device_id, photo_id)
+        here, complete = uploads.offset(s, _instance().settings.var, device_id, photo_id)
     return _offset(200, here, complete)
 
 
 @bp.patch("/photos/<photo_id>")
 def photo_piece(photo_id: str) -> Response:
     """The next piece of a photo; with the last one the whole is checked and given to its operation."""
-    here = _here()
+    here = _instance()
     request.max_content_length = MAX_PIECE
     with read_session(here.engine) as s:
         device_id, by = _uploader(s, photo_id)
-        at_byte, length, sha256 = _whole("Upload-Offset"), _whole("Upload-Length"), _digest()
+        at_byte, length, sha256 = _whole_number("Upload-Offset"), _whole_number("Upload-Length"), _digest()
         if uploads.offset(s, here.settings.var, device_id, photo_id)[1]:
             return _offset(200, length, True)
         waits = expected_photos.expected(s, device_id, photo_id)
@@ -423,7 +423,7 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     """The resident's phone that asks, where it is the one that its body names."""
     if not (token := request.cookies.get(_cookie("resident"))):
         return None
-    with read_session(_here().engine) as s:
+    with read_session(_instance().engine) as s:
         device = residents.by_token(s, token, at)
     return device if device and device.id == asked.device else None
 
@@ -502,13 +502,13 @@ def _sign_in(s: Session, caller: Caller, visit: Visit) -> str | None:
 
 def _told_anew(s: Session, visits: Sequence[Visit]) -> list[dict[str, Any]]:
     """What they hear whose work was taken: who was shut out meanwhile hears no more."""
-    return _told(s, visits, _callers(s, visits))
+    return _answers(s, visits, _callers(s, visits))
 
 
 TAKE_AND_TELL = group_commit.Shared(_taking, _told_anew)  # of all who share a transaction
 
 
-def _told(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
+def _answers(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
     """What each phone hears besides its results: missing photos, and what it may know."""
     at = _latest(visits)
     city_memory = server_epoch.read(s, at)
@@ -560,7 +560,7 @@ def _look_back(point: Point, *seen: tuple[int, int]) -> None:
     """Raises WentBack where the log ends before where we had seen it end, and else remembers its end."""
     if any(upto > point.upto for _, upto in seen):
         raise server_epoch.WentBack
-    _here().watch.saw(min(seen), point.upto)
+    _instance().watch.saw(min(seen), point.upto)
 
 
 def _went_back(s: Session, asked: Exchange, point: Point, marks: Marks) -> tuple[int | None, int | None]:
@@ -658,7 +658,7 @@ def _uploader(s: Session, photo_id: str, *, locked: bool = False) -> tuple[str, 
     """
     if not protocol.is_id(photo_id):
         abort(404)
-    here, at = _here(), _here().now()
+    here, at = _instance(), _instance().now()
     resident = residents.by_token(s, request.cookies.get(_cookie("resident")), at)
     if resident and _knows(s, resident, photo_id):
         return resident.id, accounts.A_RESIDENT
@@ -685,7 +685,7 @@ def _knows(s: Session, device: Device, photo_id: str) -> bool:
     )
 
 
-def _whole(header: str) -> int:
+def _whole_number(header: str) -> int:
     text = request.headers.get(header, "")
     if not text.isdecimal() or len(text) > 12:
         abort(400, f"{header} is missing")
@@ -718,8 +718,8 @@ def _token() -> str | None:
 
 def _cookie(whose: str = "device") -> str:
     # Not "__Host-", which would send it along to every page: it is for /sync alone.
-    return f"__Secure-cl_{whose}" if _here().settings.is_https else f"cl_{whose}"
+    return f"__Secure-cl_{whose}" if _instance().settings.is_https else f"cl_{whose}"
 
 
-def _here() -> Instance:
+def _instance() -> Instance:
     return cast(Instance, current_app.extensions["cityline"])

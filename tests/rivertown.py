@@ -112,7 +112,7 @@ def take(
         how = mapping.load(str(path))
     city = city_file.load(town.settings.city)
     with db.transaction(town.engine) as s:
-        return request_imports.take(
+        return request_imports.import_file(
             s, file, how, city, at=at, secret=SECRET, max_rejected=max_rejected, dry_run=dry_run
         )
 

@@ -67,7 +67,7 @@ def import_articles(
             outcome.read += 1
             row = Row(lines.get(slug, 0), {"slug": slug, "answer": str(values)})
             try:
-                _bring(s, slug, values, outcome, row, side, by, at)
+                _import_article(s, slug, values, outcome, row, side, by, at)
             except Refused as refused:
                 outcome.rejected += 1
                 side.write(row, _fault(refused))
@@ -101,7 +101,7 @@ def _line(text: str, at: int) -> int:
     return text.count("\n", 0, at) + 1
 
 
-def _bring(
+def _import_article(
     s: Session, slug: str, values: Any, outcome: Outcome, row: Row, side: SideFile, by: Actor, at: datetime
 ) -> None:
     draft = _draft(values)

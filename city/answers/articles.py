@@ -68,7 +68,7 @@ def publish(s: Session, slug: str, draft: Draft, *, by: Actor, at: datetime, ori
             s.add(answer)
     except IntegrityError:
         raise Refused("known_slug", slug=slug) from None
-    _keep(s, answer, draft, "publish", by, at, origin)
+    _save_version(s, answer, draft, "publish", by, at, origin)
     return answer
 
 
@@ -90,7 +90,7 @@ def revise(
     answer.version += 1
     answer.state = PUBLISHED
     _fill(answer, draft)
-    _keep(s, answer, draft, "revise", by, at, origin)
+    _save_version(s, answer, draft, "revise", by, at, origin)
     return True
 
 
@@ -294,7 +294,9 @@ def _fill(answer: Article, draft: Draft) -> None:
     answer.services, answer.review_on = list(draft.services), draft.review_on
 
 
-def _keep(s: Session, answer: Article, draft: Draft, kind: str, by: Actor, at: datetime, origin: str) -> None:
+def _save_version(
+    s: Session, answer: Article, draft: Draft, kind: str, by: Actor, at: datetime, origin: str
+) -> None:
     """The words of this version, and its line."""
     said = _plain(draft).texts
     s.add_all(

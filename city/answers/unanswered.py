@@ -44,7 +44,7 @@ class Question:
     department: str
 
 
-def keep(s: Session, typed: str, lang: str, at: datetime, answer: Article | None = None) -> bool:
+def record(s: Session, typed: str, lang: str, at: datetime, answer: Article | None = None) -> bool:
     """Counts a question; `answer` is the one that did not help. False where nothing of it may be kept."""
     words = redact_personal_data(typed)
     same = " ".join(sorted(set(normalize(words))))

@@ -102,14 +102,14 @@ def _case(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
     month, facets = month_of(line.at, zone), [("city", ""), ("service", facts["service"])]
     if area := facts.get("area"):
         facets.append(("area", str(area)))
-    for what, n in _told(line, opened):
+    for what, n in _count_changes(line, opened):
         for facet, value in facets:
             yield (facet, month, what, value), n
     if change := (line.now in OPEN) - (line.was in OPEN):
         yield ("cohort", month_of(opened, zone), "left", ""), change
 
 
-def _told(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
+def _count_changes(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
     facts = line.facts
     if line.now == NEW and line.was is None:
         yield "opened", 1

@@ -123,7 +123,7 @@ class ShutOut:
 Line = Erased | Redacted | Forgotten | Cleared | Held | Left | Unfollowed | ShutOut
 
 
-def note(var: Path, report: Report, at: datetime) -> None:
+def append_report(var: Path, report: Report, at: datetime) -> None:
     """Appends an erasure to the list in `var`; returns once the line would survive a power cut.
 
     It is written before the erasure is committed: one begun is carried out, and never one forgotten. Twice is
@@ -143,7 +143,7 @@ def append(var: Path, *lines: Line) -> None:
         os.fsync(file.fileno())
 
 
-def keep(var: Path, lines: Iterable[Line]) -> None:
+def append_missing(var: Path, lines: Iterable[Line]) -> None:
     """Appends what the list in `var` has not yet: lists from elsewhere count for the next restore too."""
     here = set(read([var / NAME]))
     append(var, *(line for line in lines if line not in here))

@@ -190,7 +190,7 @@ def seal_day(s: Session, day: date) -> DailyRoot | None:
     moved = select(literal(day, Date), ChainTip.subject, ChainTip.n, ChainTip.hash)
     moved = moved.where(ChainTip.seq > since, ChainTip.seq <= newest)
     s.execute(insert(DailyRootTip).from_select(["day", "subject", "n", "hash"], moved))
-    root.hash = _root_hash(root.prev, day, _told(s.execute(_root_heads(day))))
+    root.hash = _root_hash(root.prev, day, _head_rows(s.execute(_root_heads(day))))
     return root
 
 
@@ -339,7 +339,7 @@ def _root_heads(day: date) -> Select[str, int, str]:
     return select(DailyRootTip.subject, DailyRootTip.n, DailyRootTip.hash).where(DailyRootTip.day == day)
 
 
-def _told(heads: Iterable[Any]) -> list[list[Any]]:
+def _head_rows(heads: Iterable[Any]) -> list[list[Any]]:
     return sorted([head.subject, head.n, head.hash] for head in heads)
 
 
@@ -394,7 +394,7 @@ def _broken_roots(s: Session) -> Iterator[str]:
     prev = GENESIS
     for root in s.scalars(select(DailyRoot).order_by(DailyRoot.day)):
         heads = list(s.execute(_root_heads(root.day)))
-        if root.prev != prev or root.hash != _root_hash(root.prev, root.day, _told(heads)):
+        if root.prev != prev or root.hash != _root_hash(root.prev, root.day, _head_rows(heads)):
             yield f"root of {root.day}: was rewritten"
         prev = root.hash
         found = _hashes(s, [(h.subject, h.n) for h in heads])

@@ -58,7 +58,7 @@ def same_area(s: Session, view: View, number: str, *, now: datetime) -> tuple[li
     return _counted(s, [*_open(s, view, now), Case.area_id == case.area_id])
 
 
-def whole(s: Session, view: View, *, now: datetime) -> tuple[list[str], int]:
+def all_of_view(s: Session, view: View, *, now: datetime) -> tuple[list[str], int]:
     """The same for all of the view, those too of which nobody knows where they are."""
     return _counted(s, _open(s, view, now))
 

@@ -33,7 +33,7 @@ def is_due(found: Sequence[Look], person_id: int, *, at: datetime) -> bool:
     return not any(person == person_id and seen > at - AGAIN for person, _name, seen in found)
 
 
-def note(s: Session, number: str, person_id: int, *, at: datetime) -> None:
+def record_viewer(s: Session, number: str, person_id: int, *, at: datetime) -> None:
     """This person is looking at the case with this number, if there is one."""
     case_id = s.scalar(select(Case.id).where(Case.number == number))
     if case_id is not None:

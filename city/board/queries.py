@@ -354,7 +354,7 @@ class _Found:
         if self.few is not None:
             return is_in(Case.id, self.few)
         if in_order or self.live is None:
-            return case_search.says(self.sought)
+            return case_search.matches(self.sought)
         return Case.id.in_(case_search.ids(self.s, self.sought, live=self.live))
 
     def unordered(self, keys: Sequence[Any]) -> list[Any]:

@@ -56,7 +56,7 @@ def remove(s: Session, view: SavedView) -> None:
     s.delete(view)
 
 
-def own(s: Session, person_id: int, view_id: int) -> SavedView | None:
+def owned_by(s: Session, person_id: int, view_id: int) -> SavedView | None:
     """The view with this id, where it is the person's: a shared one is changed by whoever made it."""
     view = s.get(SavedView, view_id)
     return view if view and view.person_id == person_id else None

@@ -81,8 +81,8 @@ def act(
     """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
 
     `what` holds what the act asks for: `crew`; `reason`; `outcome`, `no_photo` and `words`; `tag`; `into`, a
-    number, or "" for the oldest of them. `reply` gives what a case's residents read of a
-    closing, as canned_replies.meant() has it. `overtaken` gives the ids of those that changed since they were
+    number, or "" for the oldest of them. `reply` gives what a case's residents read of a closing, as
+    canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they were
     chosen, which stay out where the act is one of MOVES; all do where the survivor of a merge is among them.
     `sent` is the form's digest().
 

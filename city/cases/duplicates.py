@@ -212,7 +212,7 @@ def refit_service_weights(s: Session) -> dict[str, float]:
     return {code: often(*pair, merged_in_all, ended_in_all) for code, pair in counts.items()}
 
 
-def keep(s: Session, learned: Mapping[str, float]) -> None:
+def store_learned(s: Session, learned: Mapping[str, float]) -> None:
     """Notes for each service what was learned(), for near() to use."""
     for service in s.scalars(select(Service)):
         service.often = learned.get(service.code, 1.0)

@@ -45,7 +45,7 @@ def place(s: Session, case: Case, reason: str, var: Path, *, by: Actor, at: date
     s.add(LegalHold(case_id=case.id, reason=reason, placed_at=at, placed_by_id=by.person_id))
     # Who sues the city is personal, so the log's line holds it where it may be deleted once that is over.
     events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": reason})
-    _note(s, case, var, placed=True, at=at)
+    _append_to_ledger(s, case, var, placed=True, at=at)
     return True
 
 
@@ -59,7 +59,7 @@ def lift(s: Session, case: Case, var: Path, *, by: Actor, at: datetime) -> bool:
     s.delete(held)
     events.record(s, events.of_case(case.id), "lift hold", by=by, at=at)
     _note_taken_along(s, held, var)
-    _note(s, case, var, placed=False, at=at)
+    _append_to_ledger(s, case, var, placed=False, at=at)
     return True
 
 
@@ -81,7 +81,7 @@ def reapply_after_restore(s: Session, line: Held, var: Path, *, at: datetime) ->
         return False
     kind = "hold" if line.placed else "lift hold"
     events.record(s, events.of_case(case.id), kind, by=accounts.THE_SYSTEM, at=at)
-    _note(s, case, var, placed=line.placed, at=then)
+    _append_to_ledger(s, case, var, placed=line.placed, at=then)
     return True
 
 
@@ -132,10 +132,10 @@ def _note_taken_along(s: Session, lifted: LegalHold, var: Path) -> None:
     asked = select(LegalHold).options(joinedload(LegalHold.case)).order_by(LegalHold.case_id)
     along = asked.where(LegalHold.reason == lifted.reason, LegalHold.placed_at >= lifted.placed_at)
     for hold in s.scalars(along.where(LegalHold.case_id != lifted.case_id)).all():
-        _note(s, hold.case, var, placed=True, at=hold.placed_at)
+        _append_to_ledger(s, hold.case, var, placed=True, at=hold.placed_at)
 
 
-def _note(s: Session, case: Case, var: Path, *, placed: bool, at: datetime) -> None:
+def _append_to_ledger(s: Session, case: Case, var: Path, *, placed: bool, at: datetime) -> None:
     """Writes into the list of erasures where the transaction is committed, and nothing where it is undone.
 
     A hold is written before the commit and its end after: whatever goes wrong, too much is kept.

@@ -29,7 +29,7 @@ def mark_not_duplicate(s: Session, case: Case, other: Case, *, by: Actor, at: da
     locks.lock(s, case, other)
     if root_of(s, case).id == root_of(s, other).id:  # itself, or merged meanwhile
         raise Refused("merge_cycle")
-    return duplicates.remember_not_duplicate(s, case, other) and _note(
+    return duplicates.remember_not_duplicate(s, case, other) and _record_both(
         s, case, other, "tell apart", by=by, at=at
     )
 
@@ -45,10 +45,10 @@ def unmark_not_duplicate(s: Session, case: Case, other: Case, *, by: Actor, at: 
         return False
     later = max(case, other, key=lambda each: (each.opened_at, each.id))
     duplicates.flag_probable(s, [later], apart=duplicates.is_not_duplicate(s, later))
-    return _note(s, case, other, "one again", by=by, at=at)
+    return _record_both(s, case, other, "one again", by=by, at=at)
 
 
-def _note(s: Session, case: Case, other: Case, kind: str, *, by: Actor, at: datetime) -> bool:
+def _record_both(s: Session, case: Case, other: Case, kind: str, *, by: Actor, at: datetime) -> bool:
     for one, two in ((case, other), (other, case)):
         events.record(s, subject(one), kind, by=by, at=at, facts={"case": two.number})
     return True

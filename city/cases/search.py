@@ -76,7 +76,7 @@ def at(s: Session, address: str, *, limit: int) -> list[int]:
     return list(s.scalars(there.order_by(CaseWords.case_id.desc()).limit(limit)))
 
 
-def says(sought: Sequence[Term]) -> Any:
+def matches(sought: Sequence[Term]) -> Any:
     """The same as a condition on one case after the other: for an order in which most of them fit."""
     row = aliased(CaseWords)
     whole = literal(" ").concat(row.words).concat(" ")
@@ -85,7 +85,7 @@ def says(sought: Sequence[Term]) -> Any:
     return select(and_(*stands)).where(row.case_id == Case.id).scalar_subquery()
 
 
-def note(s: Session, *case_ids: int) -> None:
+def mark_changed(s: Session, *case_ids: int) -> None:
     """Notes that what these cases are found by may have changed: it is written as the transaction ends."""
     s.info.setdefault("to_find", set()).update(case_ids)
     s.info["index"] = write
@@ -98,8 +98,8 @@ def stand(s: Session, case_id: int) -> None:
 
 
 def forget(s: Session, *case_ids: int) -> None:
-    """As note(), where words are to go for good: they leave the bytes of the index too."""
-    note(s, *case_ids)
+    """As mark_changed(), where words are to go for good: they leave the bytes of the index too."""
+    mark_changed(s, *case_ids)
     if case_ids:
         s.info["forget"] = True
 

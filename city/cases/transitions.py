@@ -110,7 +110,7 @@ def open_case(
     s.flush()
     board_index.mark_dirty(s, case)
     duplicates.flag_probable(s, [case])
-    case_search.note(s, case.id)
+    case_search.mark_changed(s, case.id)
     facts: dict[str, Any] = {
         **sla.as_facts(case),
         "urgent": case.urgent,
@@ -343,7 +343,7 @@ def close(
     (origin `import`) keeps its evidence over there. "answered" needs what was told, a reply or words: Refused
     `told_missing`. What is no end of such a case, an office's or one of the field, is `outcome_misfits`.
     `promised` counts photos that are on their way: they count once they are stored, and not at all if that
-    takes too long: see doubt(). Residents read the canned `reply`, see canned_replies.meant(), and then
+    takes too long: see doubt(). Residents read the canned `reply`, see canned_replies.as_stored(), and then
     `words`. The promise clock stops at the device's time, bounded by assignment and receipt. `under` names
     the job of a crew that had no signal when its job was given away: it did the work, so whoever holds the
     job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`. The same closing twice is
@@ -356,7 +356,12 @@ def close(
         _one_of(no_photo, NO_PHOTO, "no_photo")
     locks.lock(s, case)
     done = case.closures[-1] if case.closures else None
-    if case.state == CLOSED and done and _same_hand(done, by) and _says(done, outcome, words, reply):
+    if (
+        case.state == CLOSED
+        and done
+        and _same_hand(done, by)
+        and _is_same_closing(done, outcome, words, reply)
+    ):
         return False
     _check("close", case, by)
     if outcome not in outcomes(office=case.service.office):
@@ -968,7 +973,7 @@ def _asked_by_one(s: Session, case: Case, root: Case) -> bool:
     return case.service_code == root.service_code and callers.reported_by_same_caller(s, keys)
 
 
-def _says(done: Closure, outcome: str, words: str, reply: dict[str, Any] | None) -> bool:
+def _is_same_closing(done: Closure, outcome: str, words: str, reply: dict[str, Any] | None) -> bool:
     return (done.outcome, done.words, done.reply) == (outcome, words, reply)
 
 
@@ -994,7 +999,7 @@ def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
     """Its clock starts at the first Report, danger hurries it, and it is found by all that was told, those of
     merged cases included; so up to the root. What is separated takes all of it along."""
     while case is not None:
-        case_search.note(s, case.id)
+        case_search.mark_changed(s, case.id)
         family = select(Case.clock_from, Case.urgent).where(Case.merged_into_id == case.id)
         merged = s.execute(family).all()
         case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])

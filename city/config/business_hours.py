@@ -17,7 +17,7 @@ import holidays
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # No calendar that is ever open stays shut for longer than this.
 LOOK_AHEAD_DAYS = 400
-# So far a promise is followed, holidays and all. The city file takes none that may need more: see holds().
+# So far a promise is followed, holidays and all. The city file takes none that may need more: see has_end().
 LOOK_AHEAD_YEARS = 50
 
 Span = tuple[time, time]  # from, until; until 00:00 is the end of that day
@@ -86,7 +86,7 @@ def add(calendar: Calendar, at: datetime, working: timedelta) -> datetime:
     raise ValueError(f"the calendar isn't open for {working} within {LOOK_AHEAD_YEARS} years of {at}")
 
 
-def holds(calendar: Calendar, working: timedelta) -> bool:
+def has_end(calendar: Calendar, working: timedelta) -> bool:
     """Whether a promise of so much working time has an end, whenever it begins.
 
     It has where LOOK_AHEAD_YEARS hold it twice: the other half is for holidays of other years than those from

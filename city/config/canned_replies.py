@@ -83,7 +83,7 @@ def chosen(city: _City, service: _Service, outcome: str, code: str) -> Reply:
     return found
 
 
-def meant(reply: Reply, policy: int) -> dict[str, Any]:
+def as_stored(reply: Reply, policy: int) -> dict[str, Any]:
     """What a closing keeps of it: {code, policy, words}; `policy` is the version of the city file."""
     return {"code": reply.code, "policy": policy, "words": reply.words}
 

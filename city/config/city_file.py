@@ -197,10 +197,10 @@ class CityFile:
 
 def load(path: Path) -> CityFile:
     """The city that the file at `path` describes; raises CityFileError."""
-    return parse(whole(path), path.name)
+    return parse(read_with_logo(path), path.name)
 
 
-def whole(path: Path) -> str:
+def read_with_logo(path: Path) -> str:
     """The words of the file with the logo that lies beside it, so that nothing else is needed later.
 
     Raises CityFileError where one of them cannot be read. A logo that was written in already stays.
@@ -540,7 +540,7 @@ def _check_promises(top: Table, city: CityFile) -> None:
     """Its calendar must hold a promise: otherwise every report of the service would fail."""
     for service in city.services:
         hours = service.promise_hours or 0
-        if not business_hours.holds(city.working(service), timedelta(hours=hours)):
+        if not business_hours.has_end(city.working(service), timedelta(hours=hours)):
             years = business_hours.LOOK_AHEAD_YEARS // 2
             fault = f"its calendar isn't open for {hours} hours within {years} years"
             raise top.wrong(f"services.{service.code}.promise_hours", fault, "promise_hours = 16")

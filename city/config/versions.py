@@ -31,8 +31,8 @@ Change = dict[str, Any]  # {key, was, now}; None where the key was not there, or
 def publish(s: Session, text: str, name: str, *, by: Actor, at: datetime) -> CityVersion | None:
     """Makes these words the city's newest version; None where they are that already.
 
-    `text` is what city_file.whole() gives, `name` what faults call the file; raises CityFileError, also where
-    a service with cases would become other work, or Refused `applied_meanwhile`.
+    `text` is what city_file.read_with_logo() gives, `name` what faults call the file. Raises CityFileError,
+    also where a service with cases would become other work, or Refused `applied_meanwhile`.
     Promises that were given stay as they are: a case keeps its own days.
     """
     city = city_file.parse(text, name)
@@ -72,7 +72,7 @@ def activate(s: Session, city: CityFile) -> None:
     columns = models.Service.__table__.columns.keys()
     for service in city.services:
         told = {name: value for name, value in vars(service).items() if name in columns}
-        calendar_id = _kept(s, city.working(service)) if service.promise_hours else None
+        calendar_id = _calendar_id(s, city.working(service)) if service.promise_hours else None
         s.merge(models.Service(**told, calendar_id=calendar_id))
     for topic in city.topics:
         s.merge(models.Topic(code=topic.code, names=topic.names, department_code=topic.department_code))
@@ -95,7 +95,7 @@ def _keep_work(s: Session, city: CityFile, name: str) -> None:
             raise CityFileError(name, None, f"services.{row.code}.work", fault, "a new service next to it")
 
 
-def _kept(s: Session, calendar: Calendar) -> int:
+def _calendar_id(s: Session, calendar: Calendar) -> int:
     """The id of the row that has this calendar: cases that count by it keep it whatever later files say."""
     rules = written(calendar)
     sha256 = hashlib.sha256(rules.encode()).hexdigest()

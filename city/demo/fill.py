@@ -60,7 +60,7 @@ def fill(
     with transaction(engine) as s:
         if s.scalar(select(exists().select_from(Person))):
             raise Refused("not_empty")
-        text = city_file.whole(settings.city)
+        text = city_file.read_with_logo(settings.city)
         config_versions.publish(
             s, text, settings.city.name, by=persons.THE_SYSTEM, at=now or datetime.now(UTC)
         )
@@ -76,7 +76,7 @@ def fill(
     cases(engine, settings, count, seed, now, step=step)
     step("duplicates")
     with transaction(engine) as s:
-        duplicates.keep(s, duplicates.refit_service_weights(s))
+        duplicates.store_learned(s, duplicates.refit_service_weights(s))
         duplicates.flag_probable(s, s.scalars(select(Case).where(Case.state.in_(OPEN)).order_by(Case.id)))
     step("answers and calls")
     demo_desk.fill(engine, settings, seed, now)

@@ -81,10 +81,10 @@ def apply_update(s: Session, delta: Delta, changed: Sequence[Request]) -> Applie
                 brought.left.append((request, number))
                 continue
             was = {"lines": lines[transitions.subject(case)], "digest": digest, **_snapshot(s, case)}
-            is_new = _bring(s, delta, case, request)
+            is_new = _apply(s, delta, case, request)
             case.standing = sla.sla_status(case, delta.at)  # their moves lie in the past
             if is_new:
-                case_search.note(s, case.id)
+                case_search.mark_changed(s, case.id)
                 s.add(ImportChange(run_id=delta.run_id, case_id=case.id, was=was))
                 brought.updated.append(request)
             else:
@@ -170,26 +170,26 @@ def revert(s: Session, change: ImportChange, *, at: datetime) -> None:
 def _snapshot(s: Session, case: Case) -> dict[str, Any]:
     return {
         "state": case.state, "cycle": case.cycle, "outcome": case.outcome,
-        "closed_at": _told(case.closed_at), "promised_at": _told(case.promised_at),
-        "assignments": [[row.id, _told(row.ended_at), row.ended_why] for row in case.assignments],
-        "pauses": [[row.id, _told(row.ended_at)] for row in case.pauses],
+        "closed_at": _iso(case.closed_at), "promised_at": _iso(case.promised_at),
+        "assignments": [[row.id, _iso(row.ended_at), row.ended_why] for row in case.assignments],
+        "pauses": [[row.id, _iso(row.ended_at)] for row in case.pauses],
         "closures": [[row.id] for row in case.closures],
         "service": case.service_code, "promise_days": case.promise_days,
         "place": [
             case.lat, case.lon, case.accuracy_m, case.place_source, case.address, case.asset_id,
         ],
-        "news": [[row.id, _told(row.confirmed_at), _told(row.stopped_at)] for row in _news(s, case)],
+        "news": [[row.id, _iso(row.confirmed_at), _iso(row.stopped_at)] for row in _news(s, case)],
     }  # fmt: skip
 
 
-def _bring(s: Session, delta: Delta, case: Case, request: Request) -> bool:
+def _apply(s: Session, delta: Delta, case: Case, request: Request) -> bool:
     steps = (
         _classify(s, delta, case, request),
         _locate(s, delta, case, request),
         _move(s, case, request, delta.at),
         request.is_open and _give(s, case, request.crew_id, delta.at),
         case.state in OPEN and _promise(s, case, request, delta.at),
-        _note(s, delta, case, request),
+        _add_notes(s, delta, case, request),
         case.state in OPEN and _bring_news(s, delta, case.reports[0], request),
     )
     return any(steps)
@@ -282,11 +282,11 @@ def _promise(s: Session, case: Case, request: Request, at: datetime) -> bool:
         return False
     case.promised_at = counted
     sla.refresh(case, at)
-    _record(s, case, "promise", at, {"due": _told(given)})
+    _record(s, case, "promise", at, {"due": _iso(given)})
     return True
 
 
-def _note(s: Session, delta: Delta, case: Case, request: Request) -> bool:
+def _add_notes(s: Session, delta: Delta, case: Case, request: Request) -> bool:
     """What was added over there to the words of the resident, or to those of staff, becomes a note each."""
     report, subject = case.reports[0], transitions.subject(case)
     lines = events.of(s, subject) if request.words or request.staff_notes else []
@@ -396,7 +396,7 @@ def _record(
     transitions.bump_version(s, case)
 
 
-def _told(at: datetime | None) -> str | None:
+def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 

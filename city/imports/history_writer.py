@@ -293,7 +293,7 @@ class _Writer:
         )
         for kind in KINDS:
             bulk_insert.put(self.s, kind, [vars(row) for row in self.made[kind]])
-        case_search.note(self.s, *(life.case.id for life in self.lives.values()))
+        case_search.mark_changed(self.s, *(life.case.id for life in self.lives.values()))
         apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
         bulk_insert.put(self.s, NotDuplicate, apart)
 

@@ -35,7 +35,7 @@ AFTER_ALL = 1001  # where services of others stand: behind those of the city fil
 MOST_SAID = 20  # lines about single cases or crews; the rest is counted
 
 
-def take(
+def import_file(
     s: Session,
     path: Path,
     how: Mapping,

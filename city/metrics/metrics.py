@@ -153,7 +153,7 @@ class _Line:
         self.s, self.city, self.period, self.then = s, city, period, period.before()
         self.span: Span = period.span(city.time_zone)
         facets = ("line", "topic", "channel", "lang", "office")
-        self.now, self.was = _both(s, facets, period)
+        self.now, self.was = _period_and_year_before(s, facets, period)
 
     def all(self) -> Iterator[Cell]:
         now, was = self.now.of("line"), self.was.of("line")
@@ -196,7 +196,7 @@ class _Line:
                 self.span, metric_sql.all_of(about, metric_sql.OUTCOME.format(ANSWERED))
             )
             asked = metric_sql.contacts(self.span, f"{about} AND facts->>'outcome' <> '{DROPPED}'")
-            yield Cell("department", code, "asked", _asked(now), _asked(was), asked)
+            yield Cell("department", code, "asked", _completed_calls(now), _completed_calls(was), asked)
             hours, then = (sums[ANSWERED] * desk.minutes / 60 for sums in (now, was))
             proof = f"SELECT ({answered}) * {desk.minutes} / 60.0"
             yield Cell("department", code, "spared_hours", hours, then, proof)
@@ -274,7 +274,7 @@ class _Cases:
         self.s, self.city, self.period, self.then = s, city, period, period.before()
         self.span: Span = period.span(city.time_zone)
         facets = ("city", "service", "area")
-        self.now, self.was = _both(s, facets, period, facets if compared else facets[:1])
+        self.now, self.was = _period_and_year_before(s, facets, period, facets if compared else facets[:1])
         self.known = self._services()
         self.shown = self._with_anything()
 
@@ -317,7 +317,7 @@ class _Cases:
         untold, before = _Untold(now), _Untold(was)
         for area in known:
             for cell in self._cells("area", area, metric_sql.in_area(area), now[area], was[area]):
-                yield _told(cell, hidden=untold.has(area, cell.what), before=before.has(area, cell.what))
+                yield _redacted(cell, hidden=untold.has(area, cell.what), before=before.has(area, cell.what))
 
     def left(self) -> Iterator[Cell]:
         """The backlog as it is now, by the year in which its cases were opened."""
@@ -370,7 +370,7 @@ class _Cases:
         now, was = (sums.of("service", *codes) for sums in (self.now, self.was))
         for cell in self._cells(table, row, of, now, was):
             hidden, before = (any(each.has(code, cell.what) for code in codes) for each in self._hidden)
-            yield _told(cell, hidden=hidden, before=before)
+            yield _redacted(cell, hidden=hidden, before=before)
 
     def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
         def count(rule: str) -> str:
@@ -424,7 +424,7 @@ class _Sums(defaultdict[str, defaultdict[str, Counter[str]]]):
         return found
 
 
-def _both(
+def _period_and_year_before(
     s: Session, facets: Sequence[str], period: Period, before: Sequence[str] | None = None
 ) -> tuple[_Sums, _Sums]:
     """The sums of the period and of the one a year before; `months` of the first holds those of both.
@@ -480,7 +480,7 @@ def _all(sums: Sums) -> int:
     return sum(sums.get(outcome, 0) for outcome in OUTCOMES)
 
 
-def _asked(sums: Sums) -> int:
+def _completed_calls(sums: Sums) -> int:
     """All but those that broke off."""
     return _all(sums) - sums.get(DROPPED, 0)
 
@@ -548,7 +548,7 @@ class _Untold:
         return row in self._known[counted]
 
 
-def _told(cell: Cell, *, hidden: bool, before: bool) -> Cell:
+def _redacted(cell: Cell, *, hidden: bool, before: bool) -> Cell:
     """The cell, without what is not told."""
     return replace(
         cell, value=None if hidden else cell.value, before=None if before else cell.before, hidden=hidden

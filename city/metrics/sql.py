@@ -53,7 +53,7 @@ def contacts(span: Span, where: str = ANY, *, select: str = "count(*)") -> str:
 
 
 def cases(span: Span, where: str, *, scope: str = ANY, select: str = "count(*)") -> str:
-    """How many lines of cases fit; `scope` narrows to a service or an area, `select` asks for something else."""
+    """How many lines of cases fit; `scope` is a service or an area, `select` asks for something else."""
     begin, end = (at.strftime("%Y-%m-%d %H:%M:%S+00") for at in span)
     return (
         f"SELECT {select} FROM events"  # noqa: S608 of our own words, and codes that are quoted

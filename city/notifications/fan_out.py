@@ -184,7 +184,7 @@ def _stays(s: Session, row: Subscription | Closure) -> bool:
 def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
     """The subscribers whose last letter says that it is closed.
 
-    A closing's letters that still lie in the outbox when it is undone will not go any more: see holds().
+    A closing's letters that still lie in the outbox when it is undone go no more: see is_still_valid().
     """
     on_its_way = and_(Message.kind == "reopened", Message.next_try_at.is_not(None))
     letters = s.execute(

@@ -129,7 +129,7 @@ def _tell(engine: Engine, post: Post, row_id: int, now: datetime, publish: str) 
         with db.transaction(engine) as s:
             if (kept := s.get(Webhook, row_id)) is None:  # removed meanwhile
                 return taken
-            _note(kept, call.seq, fault, now)
+            _record_attempt(kept, call.seq, fault, now)
         if fault:
             return taken
     if until > (calls[-1].seq if calls else -1):
@@ -200,7 +200,7 @@ def _fault(post: Post, url: str, call: Call) -> str | None:
     return None if 200 <= status < 300 else f"it answered {status}"
 
 
-def _note(row: Webhook, seq: int, fault: str | None, now: datetime) -> None:
+def _record_attempt(row: Webhook, seq: int, fault: str | None, now: datetime) -> None:
     if fault is None:
         row.seq = max(row.seq, seq)
         begin_again(row, at=now)

@@ -138,7 +138,7 @@ def named(
     has its own words and photos, where they were shown.
     """
     asked = list(dict.fromkeys(number.upper() for number in numbers))
-    own = {row.number: row for row in s.execute(_told(asked))} | {
+    own = {row.number: row for row in s.execute(_reports_by_number(asked))} | {
         row.number: row for row in s.execute(_cases(asked))
     }
     ends = roots_of(s, {row.case_id for row in own.values()})
@@ -258,7 +258,7 @@ def _cases(numbers: Sequence[str]) -> Any:
     return asked.with_only_columns(Case.number, Case.id.label("case_id"), Case.service_code, at, nothing)
 
 
-def _told(numbers: Sequence[str]) -> Any:
+def _reports_by_number(numbers: Sequence[str]) -> Any:
     """Reports by their numbers; not those of private kinds that joined a case which is none."""
     private = select(Service.code).where(Service.private)
     asked = public_cases().join(Report, Report.case_id == Case.id)

@@ -189,12 +189,13 @@ class _Names:
             )
         )
         self.of = {
-            code: (_said(names, lang), group, _said(owner, lang)) for code, names, group, owner in rows
+            code: (_in_language(names, lang), group, _in_language(owner, lang))
+            for code, names, group, owner in rows
         }
         self.areas = areas.names(s)
 
 
-def _said(names: Mapping[str, str], lang: str) -> str:
+def _in_language(names: Mapping[str, str], lang: str) -> str:
     return names.get(lang) or next(iter(names.values()), "")
 
 

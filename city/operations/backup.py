@@ -182,7 +182,7 @@ def _fill(
         counts = {str(t.__tablename__): s.scalar(select(func.count()).select_from(t)) or 0 for t in COUNTED}
         wanted = _wanted(s)
         applied = config_versions.current(s)
-        city = applied.text if applied else city_file.whole(settings.city)
+        city = applied.text if applied else city_file.read_with_logo(settings.city)
     lost = _copy(store, settings.var, pool_of(folder), wanted, told)
     files.write(folder / PHOTOS, "".join(f"{name}\n" for name in sorted(set(wanted) - set(lost))).encode())
     files.write(folder / SECRET, settings.secret_key.encode())

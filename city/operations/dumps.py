@@ -106,7 +106,7 @@ def fault_in(file: Path, programs: str) -> str:
     try:
         if file.name == FILES["sqlite"]:
             with closing(_read_only(file)) as copy:
-                return _told(copy.execute(SOUND).fetchall())
+                return _faults(copy.execute(SOUND).fetchall())
         _run(programs, "pg_restore", f"--file={os.devnull}", str(file), password="")
     except (sqlite3.DatabaseError, DumpFailed) as fault:
         return str(fault)
@@ -119,14 +119,14 @@ def fault(s: Session) -> str:
     PostgreSQL says it of pages that were read since its counts began, where it keeps checksums.
     """
     if s.get_bind().dialect.name == "sqlite":
-        return _told(s.connection().exec_driver_sql(SOUND).fetchall())
+        return _faults(s.connection().exec_driver_sql(SOUND).fetchall())
     failures = s.scalar(
         text("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
     )
     return f"pages whose checksum is wrong: {failures}" if failures else ""
 
 
-def _told(rows: Sequence[Sequence[str]]) -> str:
+def _faults(rows: Sequence[Sequence[str]]) -> str:
     first = str(rows[0][0]).strip().splitlines() if rows else []
     return "" if first == ["ok"] else "; ".join(first)
 

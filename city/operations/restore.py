@@ -89,7 +89,7 @@ def restore(
     dumps.refuse_in_use(owner, settings.database_url)
 
     mark.write_text(f"{folder}\n")
-    erasure_ledger.keep(settings.var, erased)
+    erasure_ledger.append_missing(settings.var, erased)
     dumps.put_back(
         folder / dumps.FILES[manifest.database], owner, settings.database_url, settings.postgres_bin
     )
@@ -111,7 +111,7 @@ def restore(
         engine.dispose()
     orphans.hold(settings.var)
     mark.unlink()
-    other_city = _says(settings.city) != city
+    other_city = _city_text(settings.city) != city
     return Restored(folder, manifest, lost, again, held, shut_out, own_secret, other_city)
 
 
@@ -213,8 +213,8 @@ def _made(manifest: Manifest) -> datetime:
     return datetime.fromisoformat(manifest.made_at).astimezone(UTC)
 
 
-def _says(city: Path) -> str | None:
+def _city_text(city: Path) -> str | None:
     try:
-        return city_file.whole(city)
+        return city_file.read_with_logo(city)
     except city_file.CityFileError:
         return None

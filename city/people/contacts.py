@@ -136,8 +136,8 @@ class _Known:
         return {
             "key": told.key, "channel": told.channel, "began_at": told.began_at, "seconds": told.seconds,
             "topic_code": told.topic, "lang": told.lang, "outcome": told.outcome, "person_id": by.person_id,
-            "case_id": _found(self.cases, told.case, "unknown_case"),
-            "answer_id": _found(self.answers, told.answer, "unknown_answer"),
+            "case_id": _id_of(self.cases, told.case, "unknown_case"),
+            "answer_id": _id_of(self.answers, told.answer, "unknown_answer"),
             "transferred_to": told.to, "instead_of": told.instead, "caller_id": told.caller_id,
             "reply_by": told.reply_by, "origin": origin,
         }  # fmt: skip
@@ -167,7 +167,7 @@ def _ids_of(s: Session, name: Any, row_id: Any, wanted: set[str]) -> dict[str, i
     return found
 
 
-def _found(ids: Mapping[str, int], name: str | None, otherwise: str) -> int | None:
+def _id_of(ids: Mapping[str, int], name: str | None, otherwise: str) -> int | None:
     if not name:
         return None
     if name not in ids:

@@ -54,7 +54,7 @@ def wait(s: Session, what: str, source: str, at: datetime) -> int:
     return max(1, int((first + SPAN - at).total_seconds()) + 1) if first else int(SPAN.total_seconds())
 
 
-def note(s: Session, what: str, source: str, at: datetime) -> None:
+def count_one(s: Session, what: str, source: str, at: datetime) -> None:
     """Counts one more."""
     s.add(RateLimitHit(what=what, source=source, at=at))
     s.flush()

@@ -62,7 +62,7 @@ def by_ids(s: Session, ids: Collection[int]) -> dict[int, Asset]:
     return {asset.id: asset for asset in s.scalars(select(Asset).where(Asset.id.in_(ids)))} if ids else {}
 
 
-def meant(near: Sequence[Near], accuracy_m: float | None) -> Near | None:
+def asset_at_fix(near: Sequence[Near], accuracy_m: float | None) -> Near | None:
     """The one thing that a fix means; None where it may be another or none, or the fix is worse than 30 m.
 
     `near` is what nearest() found around the fix. Plain is the first only where it is at most 10 m further

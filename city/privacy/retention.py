@@ -348,7 +348,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     asked = select(Report.id, Report.key, Report.case_id).where(Report.case_id.in_(ids))
     told = s.execute(asked.order_by(Report.id)).all()
     first = {row.case_id: row.key for row in reversed(told)}
-    _note(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
+    _append_to_ledger(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
     intake.forget_subscriptions(s, [row.id for row in told], ids)
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
@@ -370,7 +370,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
         events.record(s, transitions.subject(case), "clear", by=accounts.THE_SYSTEM, at=at, facts=facts)
 
 
-def _note(var: Path, keys: Mapping[str, str], *, coarse: bool, at: datetime) -> None:
+def _append_to_ledger(var: Path, keys: Mapping[str, str], *, coarse: bool, at: datetime) -> None:
     """Writes cases into the list of erasures: before the commit, so that none is ever forgotten.
 
     `keys` are those of their first reports: by these a case is told from another one that a restored

@@ -126,7 +126,7 @@ def submit(
         case = transitions.open_case(
             s, service, telling.place, by=by, at=at, urgent=telling.danger, linked_to=linked_to, origin=origin
         )
-    report = _told(s, telling, service, case, at, origin)
+    report = _new_report(s, telling, service, case, at, origin)
     for position, photo in enumerate(taken[: photos.MAX_PHOTOS]):
         photos.attach(s, photo, case_id=case.id, report_id=report.id, position=position)
     s.add(SecretLink(token_hash=hashed(token), report_id=report.id, made_at=at))
@@ -286,7 +286,7 @@ def subscribe(
     row.asked_at = at
     s.add(row)
     s.flush()
-    case_search.note(s, report.case_id)
+    case_search.mark_changed(s, report.case_id)
     _news(s, row, "subscribe", at)
     return row
 
@@ -369,7 +369,7 @@ def erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: Ac
 def erase_again(s: Session, erased: Erased, store: storage.Store, var: Path, *, at: datetime) -> bool:
     """Does once more what was decided before a restore; False where there is nothing to do.
 
-    What came after the backup is not here, but may come again from its phone: take() refuses it.
+    What came after the backup is not here, but may come again from its phone: submit() refuses it.
     """
     report = s.scalars(select(Report).where(Report.number == erased.report)).first()
     if report is None or not erased.names(report):
@@ -384,7 +384,7 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     if report.erased_at:
         return False
     locks.lock(s, report.case)
-    erasure_ledger.note(var, report, at)
+    erasure_ledger.append_report(var, report, at)
     report.words, report.answers, report.erased_at, report.shown_at = "", {}, at, None
     report.lat = report.lon = report.accuracy_m = None
     report.address = ""
@@ -592,7 +592,9 @@ def _same_problem(case: Case, telling: NewReport, service: Service) -> bool:
     return geo.distance(here, there) <= JOIN_METRES
 
 
-def _told(s: Session, telling: NewReport, service: Service, case: Case, at: datetime, origin: str) -> Report:
+def _new_report(
+    s: Session, telling: NewReport, service: Service, case: Case, at: datetime, origin: str
+) -> Report:
     place = telling.place
     told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
     report = Report(
@@ -606,7 +608,7 @@ def _told(s: Session, telling: NewReport, service: Service, case: Case, at: date
     )  # fmt: skip
     s.add(report)
     s.flush()
-    case_search.note(s, case.id)
+    case_search.mark_changed(s, case.id)
     return report
 
 

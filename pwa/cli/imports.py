@@ -100,7 +100,7 @@ def requests(
             suppress(_KeepNothing), history_writer.gc_paused(), closing(Progress("requests")) as told,
             db.transaction(engine) as s,
         ):  # fmt: skip
-            outcome = request_imports.take(
+            outcome = request_imports.import_file(
                 s, path, how, city, at=datetime.now(UTC), secret=settings.secret_key,
                 max_rejected=max_rejected, dry_run=dry_run, told=told,
             )  # fmt: skip

@@ -235,7 +235,7 @@ def config() -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change without changing it.")
 def config_apply(file: Path, dry_run: bool) -> None:
     """Show what FILE changes and apply it."""
-    text = city_file.whole(file)
+    text = city_file.read_with_logo(file)
     city_file.parse(text, file.name)
     settings = _settings()
     engine = _engine(settings)
@@ -768,7 +768,7 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
         is_new = _is_new(s)
         applied = config_versions.publish(
             s,
-            city_file.whole(settings.city),
+            city_file.read_with_logo(settings.city),
             settings.city.name,
             by=accounts.THE_SYSTEM,
             at=datetime.now(UTC),
@@ -788,14 +788,14 @@ def _prepare(settings: Settings, *, fill: bool) -> None:
 def _is_new(s: Session) -> bool:
     """Whether nothing is here, and no other city was: what is invented would stand among what is real."""
     last = config_versions.current(s)
-    if last and last.text != city_file.whole(DEFAULT_CITY):
+    if last and last.text != city_file.read_with_logo(DEFAULT_CITY):
         return False
     return not any(s.scalar(select(kind.id).limit(1)) for kind in (Person, Case, ApiKey))
 
 
 def _is_demo_file(settings: Settings) -> bool:
     """Whether the city is Larkhaven as it comes: its cases under another name would be taken for real."""
-    return city_file.whole(settings.city) == city_file.whole(DEFAULT_CITY)
+    return city_file.read_with_logo(settings.city) == city_file.read_with_logo(DEFAULT_CITY)
 
 
 def _fill(settings: Settings, seed: int, count: int) -> None:

@@ -157,7 +157,7 @@ def create() -> Response:
         pictures, lost = submit.develop(files, len(sent.media))
         with access.writing() as s:
             taken = submit.take(s, sent, place, about, keys[0], pictures, lost)
-            rate_limits.note(s, submit.WRITTEN, accounts.of_key(key), now)
+            rate_limits.count_one(s, submit.WRITTEN, accounts.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])
 
@@ -194,7 +194,7 @@ def add_update() -> Response:
         key = submit.key_for(s, _key(), accounts.UPDATE, now)
         _check(values)
         update_id = submit.note(s, key, parse.update(values), now)
-        rate_limits.note(s, submit.WRITTEN, accounts.of_key(key), now)
+        rate_limits.count_one(s, submit.WRITTEN, accounts.of_key(key), now)
     return answer("service_request_updates", [{"update_id": update_id}])
 
 

@@ -113,7 +113,7 @@ def by_token(s: Session, token: str, now: datetime) -> Taken | None:
 
 def begin(s: Session, token: str, now: datetime) -> None:
     """Notes that the request of this token has come and is good."""
-    rate_limits.note(s, BEGUN, _kept(token), now)
+    rate_limits.count_one(s, BEGUN, _kept(token), now)
 
 
 def _kept(told: str) -> str:

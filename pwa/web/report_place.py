@@ -128,7 +128,7 @@ def _at_asset(s: Session, form: ReportForm, spot: Spot, propose: bool) -> Spot:
     chosen = next((each for each in near if each.asset.number == form.asset), None)
     proposed = None
     if propose and chosen is None and form.asset != "" and around.source in ("gps", "photo"):
-        proposed = nearby_assets.meant(near, around.accuracy_m)
+        proposed = nearby_assets.asset_at_fix(near, around.accuracy_m)
     known = chosen or proposed
     offered = near[:OFFERED] + ([known] if known and known not in near[:OFFERED] else [])
     if known is None:

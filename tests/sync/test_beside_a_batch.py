@@ -42,7 +42,7 @@ def closed_by_phone(engine: Engine, luis: Phone, clock: Clock, jobs: list[dict[s
         began = time.monotonic()
         while True:
             try:
-                work = partial(push.take, sender=sender, ops=[op], at=clock())
+                work = partial(push.process, sender=sender, ops=[op], at=clock())
                 (told,) = share(engine, work, {op.case}).results
                 assert told["result"] == "applied"
                 return time.monotonic() - began

@@ -26,7 +26,7 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
     path.write_text(MAPPING.replace('"lights"', '"Lights 2"'))
     file, how = table(tmp_path, {"TEAM": "Bulbs"}), mapping.load(str(path))
     with transaction(engine) as s:
-        request_imports.take(s, file, how, city_file.load(settings.city), at=clock(), secret="s" * 32)
+        request_imports.import_file(s, file, how, city_file.load(settings.city), at=clock(), secret="s" * 32)
     job = luis.job("26-000001")
     late = luis.op("close", job, outcome="not found")
     with transaction(engine) as s:
@@ -41,7 +41,7 @@ def test_an_imported_job_is_worked_on_and_an_undone_one_is_set_aside_for_a_perso
         assert events.verify(s) == []
 
     with transaction(engine) as s:
-        request_imports.take(
+        request_imports.import_file(
             s, file, how, city_file.load(settings.city), at=clock.tick(minutes=5), secret="s" * 32
         )
     again = luis.job("26-000002")

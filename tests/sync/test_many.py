@@ -42,7 +42,7 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
         for batch in batches:
             while True:
                 try:
-                    work = partial(push.take, sender=sender, ops=batch, at=clock())
+                    work = partial(push.process, sender=sender, ops=batch, at=clock())
                     results += share(engine, work, protocol.cases(batch)).results
                     break
                 except group_commit.Busy:  # as the phone does: it comes back

@@ -62,7 +62,7 @@ def closings(engine: Engine, luis: Phone, clock: Clock) -> list[Operation]:
 
 def taking(engine: Engine, luis: Phone, op: Operation, clock: Clock) -> Callable[[Session], push.Taken]:
     sender = push.Sender(luis.device, actor(engine, "luis@city.test"))
-    return lambda s: push.take(s, sender, [op], clock())
+    return lambda s: push.process(s, sender, [op], clock())
 
 
 def closed(engine: Engine) -> int:
@@ -113,7 +113,7 @@ def test_one_that_fails_makes_those_who_shared_try_once_more(
         return lambda s: runs.append(op.id) or work(s)  # type: ignore[func-returns-value]
 
     def fails(s: Session) -> None:
-        push.take(s, push.Sender(luis.device, actor(engine, "luis@city.test")), closings[:1], clock())
+        push.process(s, push.Sender(luis.device, actor(engine, "luis@city.test")), closings[:1], clock())
         raise push.QuarantineFull
 
     with together_at(engine) as give:

@@ -62,13 +62,13 @@ def until_so_many_wait(queue: group_commit._Queue, count: int) -> None:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many phones were told at each moment."""
-    counts, told = [], routes._told
+    counts, told = [], routes._answers
 
     def counting(s: Session, visits: Sequence[routes.Visit], *given: Any) -> list[dict[str, Any]]:
         counts.append(len(visits))
         return told(s, visits, *given)
 
-    monkeypatch.setattr(routes, "_told", counting)
+    monkeypatch.setattr(routes, "_answers", counting)
     return counts
 
 
@@ -360,7 +360,7 @@ def test_who_signs_in_keeps_the_session_though_the_telling_fails(
     with luis.http.session_transaction() as session:
         session.pop("login")
     with monkeypatch.context() as patched:
-        patched.setattr(routes, "_told", lambda *_given: 1 / 0)
+        patched.setattr(routes, "_answers", lambda *_given: 1 / 0)
         luis.http.application.config["PROPAGATE_EXCEPTIONS"] = False
         assert luis.post(luis.body(luis.op("start", job))).status_code == 500
     with luis.http.session_transaction() as session:

@@ -405,7 +405,7 @@ def test_what_is_done_at_that_moment_is_not_given_up(
     looks = threading.Thread(target=worker)
     with transaction(engine) as s:
         sender = push.Sender(luis.device, accounts.actor(s.get_one(Person, person(engine, "luis@city.test"))))
-        push.take(s, sender, [protocol.reread(json.dumps(start))], at)
+        push.process(s, sender, [protocol.reread(json.dumps(start))], at)
         s.flush()
         looks.start()
         looks.join(1)
@@ -429,7 +429,7 @@ def test_what_is_done_at_that_moment_is_taken_back_as_work_that_was_done(
     phone = threading.Thread(target=lambda: answers.append(luis.exchange(takes_back)))
     with transaction(engine) as s:
         sender = push.Sender(luis.device, accounts.actor(s.get_one(Person, person(engine, "luis@city.test"))))
-        push.take(s, sender, [protocol.reread(json.dumps(start))], clock())
+        push.process(s, sender, [protocol.reread(json.dumps(start))], clock())
         s.flush()
         phone.start()
         phone.join(1)

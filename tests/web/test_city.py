@@ -145,7 +145,9 @@ class TestVersions:
         path.write_text(TEXT.replace("# logo =", "logo ="), "utf-8")
         (tmp_path / "logo.svg").write_text(LOGO, "utf-8")
         with db.transaction(town.engine) as s:
-            config_versions.publish(s, city_file.whole(path), path.name, by=accounts.THE_SYSTEM, at=now)
+            config_versions.publish(
+                s, city_file.read_with_logo(path), path.name, by=accounts.THE_SYSTEM, at=now
+            )
         path.write_text("name = ", "utf-8")
         (tmp_path / "logo.svg").unlink()
         app = create_app(Settings(**{**vars(settings), "city": path}), now=lambda: now)

@@ -148,7 +148,7 @@ def test_due_answers_come_first_and_questions_are_put_away(
             day = date(2026, 5, 12) + timedelta(days=days)
             draft = Draft("clerk", "dogs", day, {"en": Text(f"Number {n}", "x", "x")})
             articles.publish(scene.s, f"number-{n}", draft, by=scene.actor("manager"), at=town.now)
-        unanswered.keep(scene.s, "zeppelin moorings", "en", town.now)
+        unanswered.record(scene.s, "zeppelin moorings", "en", town.now)
     page = office.get("/answers/edit?department=clerk").text
     assert page.index("Number 1") < page.index("Number 2") < page.index("Number 0")
     assert staff.WAS_DUE(day="May\u00a09,\u00a02026") in page
@@ -179,7 +179,7 @@ def test_the_lists_ask_the_database_little_however_long_they_are(
         for n in range(40):
             draft = Draft("clerk", "dogs", date(2027, 1, 1), {"en": Text(f"Number {n}", "x", "x")})
             articles.publish(scene.s, f"number-{n}", draft, by=scene.actor("manager"), at=town.now)
-            unanswered.keep(scene.s, f"question {n}", "en", town.now)
+            unanswered.record(scene.s, f"question {n}", "en", town.now)
     for address in ("/answers/edit", "/answers/edit/number-1", "/answers/edit/number-1/history"):
         office.get(address)
         asked.clear()

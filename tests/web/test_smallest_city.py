@@ -43,7 +43,7 @@ def smallest(tmp_path: Path) -> Path:
 def app(engine: Engine, settings: Settings, smallest: Path, now: datetime) -> Iterator[Flask]:
     """The application over that city, with one person for every role."""
     with db.transaction(engine) as s:
-        text = city_file.whole(smallest)
+        text = city_file.read_with_logo(smallest)
         config_versions.publish(s, text, smallest.name, by=accounts.THE_SYSTEM, at=now - timedelta(days=400))
         s.add(crew := Crew(name="Street"))
         s.add(Address(label="1 Main Street", lat=41.5, lon=-87.5, cell="x"))  # for the desk, which has no map

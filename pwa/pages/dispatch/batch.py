@@ -88,7 +88,7 @@ def do() -> Response:
             if known is None:
                 numbers, total = order.numbers, len(order.numbers)
                 if order.whole is not None:
-                    numbers, total = area_selection.whole(s, view, now=access.now())
+                    numbers, total = area_selection.all_of_view(s, view, now=access.now())
                 batches.not_too_many(order.act, total)
                 changed = order.whole is not None and order.whole != total
                 if total and (changed or order.act in DANGEROUS) and order.sure != str(total):
@@ -174,7 +174,7 @@ def _reply(order: Order) -> Callable[[Case], dict[str, Any]] | None:
     here, code = access.current_city(), order.what.get("reply")
     if not code:
         return None
-    return lambda case: canned_replies.meant(
+    return lambda case: canned_replies.as_stored(
         canned_replies.chosen(here.city, case.service, order.what["outcome"], code), here.version
     )
 
@@ -191,7 +191,7 @@ def _chosen(s: Session, view: View, args: MultiDict[str, str]) -> tuple[list[str
         return area_selection.near(s, view, args["near"], metres, now=now)
     if "beside" in args:
         return area_selection.same_area(s, view, args["beside"], now=now)
-    return area_selection.whole(s, view, now=now)
+    return area_selection.all_of_view(s, view, now=now)
 
 
 def _numbers(text: str, count: int) -> list[float]:

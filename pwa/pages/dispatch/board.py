@@ -168,7 +168,7 @@ def close(number: str) -> Response:
         return transitions.close(
             s, c, by=g.actor, at=at, outcome=outcome or (reply.outcome if reply else ""), photos_taken=taken,
             no_photo=no_photo, words=forms.text(request.form, "words"),
-            reply=canned_replies.meant(reply, here.version) if reply else None,
+            reply=canned_replies.as_stored(reply, here.version) if reply else None,
         )  # fmt: skip
 
     try:

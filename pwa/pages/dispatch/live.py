@@ -43,7 +43,7 @@ def news() -> Response:
             told |= {"n": changes.last_line(s, number)} if number else {}
     if number and presence.is_due(found, me, at=at):
         with access.writing() as s:
-            presence.note(s, number, me, at=at)
+            presence.record_viewer(s, number, me, at=at)
     return jsonify(told)
 
 

@@ -64,7 +64,7 @@ def rename_view(view_id: int) -> Response:
     view = view_asked().whole
     try:
         with access.writing() as s:
-            own = access.or_404(saved_views.own(s, g.person.id, view_id))
+            own = access.or_404(saved_views.owned_by(s, g.person.id, view_id))
             saved_views.rename(s, own, request.form.get("name", ""), shared=_shared())
     except Refused as fault:
         return _unnamed(view, fault)

@@ -55,7 +55,7 @@ def none_helps() -> Response:
     asked = _question(request.form.get("q", ""))
     if asked:
         with access.writing() as s:
-            unanswered.keep(s, asked, localization.lang(), access.now())
+            unanswered.record(s, asked, localization.lang(), access.now())
     if is_fragment():
         return render("resident/_heard.html")
     return go(url_for(".listed", q=asked or None, thanked=1 if asked else None))
@@ -91,7 +91,7 @@ def vote(slug: str) -> Response:
         if is_new:
             articles.vote(s, answer, answer.version, helpful=helpful)
             if asked and not helpful:
-                unanswered.keep(s, asked, localization.lang(), access.now(), answer)
+                unanswered.record(s, asked, localization.lang(), access.now(), answer)
     response = go(url_for(".read", slug=slug, q=asked or None, _anchor="helpful"))
     if is_new:
         _remember(response, said | {ballot: helpful})

@@ -401,7 +401,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
             number = taken.number
-            rate_limits.note(s, SENT, _sender(form.key), access.now())
+            rate_limits.count_one(s, SENT, _sender(form.key), access.now())
     except Refused as refused:
         return _form(form, [_fault(form, refused)])
     return _to_receipt(number, token)

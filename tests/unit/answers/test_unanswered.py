@@ -26,7 +26,7 @@ def answer_id(town: Town) -> int:
 def ask(town: Town, typed: str, answer_id: int | None = None, *, days: int = 0) -> bool:
     with town.at_work() as scene:
         answer = scene.s.get_one(articles.Article, answer_id) if answer_id else None
-        return unanswered.keep(scene.s, typed, "en", town.now + timedelta(days=days), answer)
+        return unanswered.record(scene.s, typed, "en", town.now + timedelta(days=days), answer)
 
 
 def listed(town: Town, department: str = "") -> list[tuple[str, int, str]]:

@@ -31,7 +31,7 @@ def found(scene: Scene, typed: str, *, live: bool = True) -> list[str]:
     assert sought, typed
     ids = case_search.ids(scene.s, sought, live=live)
     by_index = list(scene.s.scalars(select(Case.number).where(Case.id.in_(ids)).order_by(Case.id)))
-    one_by_one = select(Case.number).where(case_search.says(sought))
+    one_by_one = select(Case.number).where(case_search.matches(sought))
     one_by_one = one_by_one.join(CaseWords, CaseWords.case_id == Case.id).where(CaseWords.open == live)
     assert list(scene.s.scalars(one_by_one.order_by(Case.id))) == by_index
     return by_index

@@ -236,7 +236,7 @@ def test_the_city_learns_from_its_merges_which_services_are_told_twice(town: Tow
             limb = scene.report(service_code="limb-down").case
             transitions.close(scene.s, limb, by=by, at=town.now, outcome="fixed", no_photo="dark")
         scene.s.flush()
-        duplicates.keep(scene.s, duplicates.refit_service_weights(scene.s))
+        duplicates.store_learned(scene.s, duplicates.refit_service_weights(scene.s))
         known = dict(scene.s.execute(select(Service.code, Service.often)).all())
         assert known["limb-down"] < known["nuisance"] == 1 < known["light-out"]
 

@@ -79,7 +79,7 @@ def test_a_closing_keeps_the_reply_of_then_in_every_language(town: Town) -> None
         ready = canned_replies.chosen(city, case.service, "", "new-lamp")
         transitions.close(
             scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome=ready.outcome, no_photo="dark",
-            words="Pole 20-118.", reply=canned_replies.meant(ready, 7),
+            words="Pole 20-118.", reply=canned_replies.as_stored(ready, 7),
         )  # fmt: skip
         case_id = case.id
     with town.looking() as scene:

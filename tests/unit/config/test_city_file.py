@@ -273,7 +273,7 @@ LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h
 def test_a_version_carries_its_logo_so_that_nothing_else_is_needed(tmp_path: Path) -> None:
     path = _changed(tmp_path, '# logo = "logo.svg"', 'logo = "arms of «L».svg"')
     (tmp_path / "arms of «L».svg").write_text(LOGO, "utf-8")
-    text = city_file.whole(path)
+    text = city_file.read_with_logo(path)
     (tmp_path / "arms of «L».svg").unlink()
     assert city_file.parse(text, "city.toml").look.logo == LOGO
     path.write_text(text, "utf-8")

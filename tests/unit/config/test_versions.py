@@ -191,4 +191,4 @@ class TestTheCommand:
 
 
 def test_larkhavens_text_is_whole_without_its_folder() -> None:
-    assert city_file.whole(DEFAULT_CITY) == TEXT
+    assert city_file.read_with_logo(DEFAULT_CITY) == TEXT

@@ -318,7 +318,7 @@ def test_any_list_of_the_standard_is_taken_by_the_smallest_city_of_the_docs(
     file = tmp_path / "requests.json"
     file.write_text(json.dumps([told]))
     with db.transaction(town.engine) as s:
-        outcome = request_imports.take(s, file, mapping.load("open311"), city, at=NOW, secret="x")
+        outcome = request_imports.import_file(s, file, mapping.load("open311"), city, at=NOW, secret="x")
     assert (outcome.imported, outcome.rejected) == (1, 0)
     with town.looking() as scene:
         assert scene.case("26-000001").service.group == "street"

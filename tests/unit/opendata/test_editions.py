@@ -153,7 +153,7 @@ def test_what_was_erased_or_is_decided_anew_does_not_wait_for_the_night(
     make()
     assert not is_due()
     with told.at_work() as scene:
-        text = city_file.whole(DEFAULT_CITY)
+        text = city_file.read_with_logo(DEFAULT_CITY)
         config_versions.publish(scene.s, text, "city.toml", by=scene.actor("administrator"), at=told.now)
     assert is_due()
 

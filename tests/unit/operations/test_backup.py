@@ -298,10 +298,10 @@ def test_half_a_line_of_the_list_spoils_no_other(town: Town) -> None:
     lived_in(town)
     with town.looking() as scene:
         one, two, *_ = scene.s.scalars(select(Report)).all()
-    erasure_ledger.note(town.settings.var, one, town.now)
+    erasure_ledger.append_report(town.settings.var, one, town.now)
     kept = town.settings.var / erasure_ledger.NAME
     kept.write_bytes(kept.read_bytes() + b'{"report": "26-0')
-    erasure_ledger.note(town.settings.var, two, town.now + timedelta(seconds=1))
+    erasure_ledger.append_report(town.settings.var, two, town.now + timedelta(seconds=1))
     assert [erased.report for erased in erasure_ledger.read([kept, kept])] == [one.number, two.number]
 
 
@@ -339,7 +339,7 @@ def test_lines_that_say_nothing_we_know_are_named_and_stop_no_restore(
         bad = bad.replace(f'"{name}"', f'"{told}"')
     kept = elsewhere.var / erasure_ledger.NAME
     kept.write_text(bad)
-    erasure_ledger.note(elsewhere.var, report, town.now)
+    erasure_ledger.append_report(elsewhere.var, report, town.now)
     assert put_back(elsewhere, to, town).erased_again == 1
     for nth, which in enumerate(BAD_LINES, 1):
         assert f"{kept}: line {nth} can't be read and was skipped" in caplog.text, which

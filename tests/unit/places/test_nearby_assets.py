@@ -74,7 +74,7 @@ def test_a_fix_means_a_pole_only_where_it_can_be_no_other(
     town: Town, poles: tuple[float, ...], accuracy: float | None, meant: str | None
 ) -> None:
     stand(town, "pole", *poles)
-    chosen = nearby_assets.meant(found(town), accuracy)
+    chosen = nearby_assets.asset_at_fix(found(town), accuracy)
     assert (chosen.asset.number if chosen else None) == meant
 
 

@@ -380,7 +380,7 @@ class TestErasing:
                 )
             )  # fmt: skip
             scene.s.add(LoginCode(email=MAIL, seed="x", made_at=town.now))
-            unanswered.keep(scene.s, f"who answers {MAIL} or {PHONE}", "en", town.now)
+            unanswered.record(scene.s, f"who answers {MAIL} or {PHONE}", "en", town.now)
         assert holding(town, "canary words", "canary call", MAIL, PHONE, "push.test", "pictures.test")
         for who in (MAIL, SPOKEN):
             done = shell.invoke(cli, ["erase", who])
