@@ -86,7 +86,7 @@ def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) ->
     news = [_news(reader, of_one, now) for reader, of_one in zip(readers, rows, strict=True)]
     found = jobs.read(s, {job for of_one in news for each in of_one for job in each.jobs})
     old = (at - DONE_STAYS).timestamp()
-    return [{each.scope: _told(s, each, found, old) for each in of_one} for of_one in news]
+    return [{each.scope: _changes(s, each, found, old) for each in of_one} for of_one in news]
 
 
 def _news(reader: Reader, rows: Mapping[str, Sequence[Row[Any]]], now: int) -> list[_News]:
@@ -126,7 +126,7 @@ def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, lis
     return found
 
 
-def _told(s: Session, news: _News, read: Mapping[tuple[int, str], Any], old: float) -> dict[str, Any]:
+def _changes(s: Session, news: _News, read: Mapping[tuple[int, str], Any], old: float) -> dict[str, Any]:
     found = [read[job] for job in news.jobs if job in read]
     if news.first:
         found = [told for told in found if not _past(told, old)]

@@ -41,7 +41,7 @@ def reckon(code: str, file: Path | None) -> None:
             "performance": metrics.sla_metrics(s, city, period),
         }
     if file is None:
-        told = {name: [_told(cell) for cell in figures.cells.values()] for name, figures in both.items()}
+        told = {name: [_as_json(cell) for cell in figures.cells.values()] for name, figures in both.items()}
         click.echo(json.dumps({"insights": period.code, **told}, ensure_ascii=False))
         return
     try:
@@ -51,7 +51,7 @@ def reckon(code: str, file: Path | None) -> None:
     click.echo(f"{sum(len(figures.cells) for figures in both.values())} figures are in {file}.")
 
 
-def _told(cell: Cell) -> dict[str, Any]:
+def _as_json(cell: Cell) -> dict[str, Any]:
     return {
         "id": cell.id, "value": cell.value, "hidden": cell.hidden, "before": cell.before, "query": cell.proof,
     }  # fmt: skip

@@ -38,7 +38,7 @@ def letter(
     return written
 
 
-def note(message: Message, title: str, body: str, link: str, *, urgent: bool) -> Note:
+def push_note(message: Message, title: str, body: str, link: str, *, urgent: bool) -> Note:
     """A notification; a later one about the same wish takes its place."""
     row, locale = message.subscription, get_locale()
     return Note(

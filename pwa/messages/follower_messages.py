@@ -81,7 +81,7 @@ def _note(s: Session, message: Message) -> Note | None:
     else:
         sights = [*told.opened, *told.closed]
         body = "\n".join(_line(sight) for sight in sights[:ROWS_OF_A_NOTE])
-    return envelopes.note(message, told.subject, body, told.links["see"], urgent=told.urgent)
+    return envelopes.push_note(message, told.subject, body, told.links["see"], urgent=told.urgent)
 
 
 def _text(s: Session, message: Message) -> SmsMessage | None:

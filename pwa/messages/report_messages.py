@@ -192,7 +192,7 @@ def _note(s: Session, message: Message) -> Note:
     }[message.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("resident.case", number=sight.number)
-    return envelopes.note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
+    return envelopes.push_note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
 
 
 def _text(s: Session, message: Message) -> SmsMessage:

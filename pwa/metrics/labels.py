@@ -80,7 +80,7 @@ def span(period: Period) -> str:
     return _("%(first)s to %(last)s", first=first, last=_in_sentence(period.last))
 
 
-def told(cell: Cell, *, before: bool = False) -> str:
+def cell_text(cell: Cell, *, before: bool = False) -> str:
     """The figure as people write it; "–" where there is none or, of the year before, it is not told."""
     if cell.hidden and not before:
         return _("hidden")

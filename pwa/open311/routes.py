@@ -156,7 +156,7 @@ def create() -> Response:
                 submit.begin(s, sent.token, now)
         pictures, lost = submit.develop(files, len(sent.media))
         with access.writing() as s:
-            taken = submit.take(s, sent, place, about, keys[0], pictures, lost)
+            taken = submit.accept(s, sent, place, about, keys[0], pictures, lost)
             rate_limits.count_one(s, submit.WRITTEN, accounts.of_key(key), now)
     told = {"service_request_id": taken.number, "service_notice": taken.notice or None, "account_id": None}
     return answer("service_requests", [told])
@@ -193,7 +193,7 @@ def add_update() -> Response:
     with access.writing() as s:
         key = submit.key_for(s, _key(), accounts.UPDATE, now)
         _check(values)
-        update_id = submit.note(s, key, parse.update(values), now)
+        update_id = submit.add_update(s, key, parse.update(values), now)
         rate_limits.count_one(s, submit.WRITTEN, accounts.of_key(key), now)
     return answer("service_request_updates", [{"update_id": update_id}])
 

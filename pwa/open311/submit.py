@@ -89,7 +89,7 @@ def digest(values: MultiDict[str, str], files: Sequence[FileStorage]) -> str:
 def known(s: Session, keys: Sequence[str]) -> Taken | None:
     """What was answered to the same request before, whose answer may have been lost."""
     found = s.scalars(select(Report).where(Report.key.in_(keys)).order_by(Report.id.desc())).first()
-    return _told(found) if found else None
+    return _receipt(found) if found else None
 
 
 def keys_of(row: ApiKey, sent: Sent, body: str, now: datetime) -> list[str]:
@@ -163,7 +163,7 @@ def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
     return None, words
 
 
-def take(
+def accept(
     s: Session,
     sent: Sent,
     place: Place | None,
@@ -198,7 +198,7 @@ def take(
             s, transitions.subject(report.case), "photo failed", by=accounts.THE_SYSTEM, at=now,
             facts={"why": each.why, "report": report.number}, words={"note": each.name},
         )  # fmt: skip
-    return _told(report, lost)
+    return _receipt(report, lost)
 
 
 def _twin(s: Session, sent: Sent, place: Place | None, now: datetime) -> str | None:
@@ -224,7 +224,7 @@ def _taken(s: Session, telling: intake.NewReport, taken: Sequence[Photo], now: d
     return intake.submit(s, replace(telling, join=None), at=now, token=token, taken=taken)
 
 
-def _told(report: Report, lost: Sequence[Lost] = ()) -> Taken:
+def _receipt(report: Report, lost: Sequence[Lost] = ()) -> Taken:
     """The number to ask by; a notice where it joined a case, lost a photo, and where there may be danger."""
     case, city = report.case, access.current_city().city
     notices = []
@@ -258,7 +258,7 @@ def _geocoder() -> str:
     return access.current_city().settings.geocoder
 
 
-def note(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
+def add_update(s: Session, row: ApiKey, told: Update, now: datetime) -> str:
     """Keeps what another system says of a request with its case; the same update twice is kept once.
 
     A person decides what becomes of it here: another city's system closes no case of this one. Of a request

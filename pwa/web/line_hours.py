@@ -19,7 +19,7 @@ class Line:
     words: str
 
 
-def told() -> Line | None:
+def current_line() -> Line | None:
     """What pages say of the line now; None where the city file has no hours."""
     calendar, at = access.current_city().city.line, access.now()
     if calendar is None:

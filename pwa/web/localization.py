@@ -98,11 +98,11 @@ class _Sentences(Domain):
 
     def gettext(self, string: str, **facts: Any) -> str:
         text = _catalogue().ugettext(string)
-        return filled(_by_name(text), _told(facts)) if facts else text
+        return filled(_by_name(text), _localized_facts(facts)) if facts else text
 
     def ngettext(self, singular: str, plural: str, num: int, **facts: Any) -> str:
         text = _catalogue().ungettext(singular, plural, num)
-        return filled(_by_name(text), _told({"num": num} | facts))
+        return filled(_by_name(text), _localized_facts({"num": num} | facts))
 
 
 @pass_eval_context
@@ -143,12 +143,12 @@ def stopped(words: str) -> str:
     return words if words.endswith((".", "…", "?", "!")) else f"{words}."
 
 
-def _told(facts: dict[str, Any]) -> dict[str, Any]:
+def _localized_facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: figure(fact) if type(fact) is int else fact for name, fact in facts.items()}
 
 
 def _apart(facts: dict[str, Any]) -> dict[str, Any]:
-    told = _told(facts)
+    told = _localized_facts(facts)
     if not _is_leftward(get_locale()):
         return told
     return {name: apart(fact) if isinstance(fact, str) else fact for name, fact in told.items()}

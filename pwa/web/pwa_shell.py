@@ -450,7 +450,7 @@ def context() -> dict[str, Any]:
     return {
         "city": access.current_city().city,
         "kept": to_keep(),
-        "line": None if to_keep() else line_hours.told(),
+        "line": None if to_keep() else line_hours.current_line(),
         "has_basemap": access.current_city().settings.basemap.is_file(),
         "now": access.now(),
         "may_open": access.may_open,

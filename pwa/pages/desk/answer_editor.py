@@ -168,7 +168,7 @@ def history(slug: str) -> Response:
         versions = articles.history(s, answer)
         votes = articles.votes(s)
         return render(
-            "editor/history.html", answer=answer, told=list(reversed(_told(versions))),
+            "editor/history.html", answer=answer, told=list(reversed(_with_changes(versions))),
             names=accounts.named(s, {version.actor for version in versions}),
             votes={version.number: votes.get((answer.id, version.number)) for version in versions},
         )  # fmt: skip
@@ -243,7 +243,7 @@ def _field(refused: Refused | None, typed: Typed) -> str:
     return FIELDS.get(refused.code, text)
 
 
-def _told(versions: list[Version]) -> list[tuple[Version, list[Change]]]:
+def _with_changes(versions: list[Version]) -> list[tuple[Version, list[Change]]]:
     """Each version with what it changed of the one before."""
     found: list[tuple[Version, list[Change]]] = []
     before: Mapping[str, Text] = {}

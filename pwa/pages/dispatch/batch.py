@@ -109,7 +109,9 @@ def become(batch_id: int) -> Response:
     """What became of a batch: which cases went, which not, and why."""
     with access.reading() as s:
         batch = access.or_404(s.get(Batch, batch_id))
-        return render("dispatch/batch.html", **_told(s, batch), args=args_of(view_asked()), all_numbers=True)
+        return render(
+            "dispatch/batch.html", **_context(s, batch), args=args_of(view_asked()), all_numbers=True
+        )
 
 
 @bp.post("/batch/<natural:batch_id>/undo")
@@ -238,7 +240,8 @@ def _answer(batch_id: int) -> Response:
         batch = access.or_404(s.get(Batch, batch_id))
         there = queue_rows.of_numbers(s, batches.among(s, batch, shown))
         return render(
-            "dispatch/batch.html", "dispatch/_batch_done.html", **_told(s, batch), rows=there, key=new_key(),
+            "dispatch/batch.html", "dispatch/_batch_done.html",
+            **_context(s, batch), rows=there, key=new_key(),
             **row_facts(view),
         )  # fmt: skip
 
@@ -253,7 +256,7 @@ def _refused(fault: Refused) -> Response:
     return render("dispatch/batch.html", "dispatch/_told.html", status=422, **context)
 
 
-def _told(s: Session, batch: Batch) -> dict[str, Any]:
+def _context(s: Session, batch: Batch) -> dict[str, Any]:
     crews = queries.crew_names(s)
     context: dict[str, Any] = {"batch_id": batch.id}
     if batch.undone_at:

@@ -39,7 +39,7 @@ def news() -> Response:
         if others := [name for person, name, _seen in found if person != me]:
             told["else"] = others
         if seq < known.log:
-            told |= _told(s, changes.in_view(s, view_asked(), seq, now=at))
+            told |= _as_json(s, changes.in_view(s, view_asked(), seq, now=at))
             told |= {"n": changes.last_line(s, number)} if number else {}
     if number and presence.is_due(found, me, at=at):
         with access.writing() as s:
@@ -47,7 +47,7 @@ def news() -> Response:
     return jsonify(told)
 
 
-def _told(s: Session, changed: Changed) -> dict[str, Any]:
+def _as_json(s: Session, changed: Changed) -> dict[str, Any]:
     if changed.many:
         return {"many": True}
     if not (changed.here or changed.fresh or changed.gone):

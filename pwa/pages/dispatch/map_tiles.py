@@ -27,7 +27,7 @@ def tile(z: int, x: int, y: int) -> Response:
             found = tiles.tile(s, view_asked(), z, x, y, now=access.now())
         except ValueError:
             abort(404)
-        return _told(found)
+        return _as_json(found)
 
     return _unless_known(read)
 
@@ -48,7 +48,7 @@ def count() -> Response:
     return _unless_known(read)
 
 
-def _told(found: Tile) -> dict[str, Any]:
+def _as_json(found: Tile) -> dict[str, Any]:
     return {
         "clusters": [list(cluster) for cluster in found.clusters],
         "points": [

@@ -44,14 +44,14 @@ def suggest() -> Response:
     with access.reading() as s:
         found = lookup.suggest(s, typed, near=near, limit=SUGGESTED) if asked else []
         things = nearby_assets.by_ids(s, [place.asset_id for place in found if place.asset_id is not None])
-        told = [_told(place, things.get(place.asset_id or 0)) for place in found]
+        told = [_as_json(place, things.get(place.asset_id or 0)) for place in found]
     response = jsonify(places=told)
     response.cache_control.private = True
     response.cache_control.max_age = REMEMBERED
     return response
 
 
-def _told(place: Place, thing: Asset | None) -> dict[str, str | bool]:
+def _as_json(place: Place, thing: Asset | None) -> dict[str, str | bool]:
     if thing is None:
         words = formatting.place(place.label)
         return {"words": words, "place": place.label, "pick": place.key, "vague": place.vague}

@@ -65,4 +65,4 @@ def _months(figures: Figures) -> list[Lines]:
 def _left(figures: Figures) -> list[Bars]:
     """The open cases by the year in which they were opened."""
     cells = [figures.of("left", year, "open") for year in figures.rows("left")]
-    return charts.bars([(cell.row, 0, cell.value or 0, metric_labels.told(cell)) for cell in cells])
+    return charts.bars([(cell.row, 0, cell.value or 0, metric_labels.cell_text(cell)) for cell in cells])

@@ -51,7 +51,7 @@ def trash_day() -> Response:
     fault = errors.words(_lacking(told)) if asked and not found else ""
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
-        told=[_told(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
+        told=[_card(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
         indexed=not asked,
     )  # fmt: skip
     response.status_code = 422 if fault else 200
@@ -85,7 +85,7 @@ def _chosen(found: list[Place], pick: str) -> Place | None:
     return found[int(pick)] if pick.isdecimal() and len(pick) < 3 and int(pick) < len(found) else None
 
 
-def _told(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
+def _card(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
     """The first stream names the place, where it has a name; the others follow it."""
     what, days = _what(stream.what), _weekdays(stream.round.days)
     if first and place.label:
