@@ -29,8 +29,8 @@ from city.people import accounts
 from city.people.accounts import THE_SYSTEM
 from sync import expected_photos, merge
 from sync.merge import (
-    RECORD_RECEIPT_ONLY,
     ATTACH,
+    RECORD_RECEIPT_ONLY,
     RULES,
     TRANSITION_AFTER_RESTORE,
     TRANSITION_UNDER_OLD_JOB,

@@ -11,10 +11,10 @@ from city.lifecycle import CANCELLED, CLOSED, MERGED, MOVES, OPEN, STATES
 from sync import merge
 from sync.merge import (
     ASKS,
-    RECORD_RECEIPT_ONLY,
-    FACTS,
     ATTACH,
+    FACTS,
     NOTHING,
+    RECORD_RECEIPT_ONLY,
     TABLE,
     TRANSITION,
     TRANSITION_AFTER_RESTORE,

@@ -7,10 +7,10 @@ import pytest
 from city.lifecycle import OPEN
 from sync.merge import (
     ASKS,
-    RECORD_RECEIPT_ONLY,
-    FACTS,
     ATTACH,
+    FACTS,
     NOTHING,
+    RECORD_RECEIPT_ONLY,
     TABLE,
     TRANSITION,
     TRANSITION_AFTER_RESTORE,
