@@ -300,7 +300,7 @@ def _promised(case: Case) -> str:
     """The promise with its hour, as the drawer says it."""
     facts = {"day": localization.day(case.due_at), "time": localization.clock(case.due_at)}
     if case.state == WAITING and case.standing == "late":
-        return _("%(late)s, was due %(day)s at %(time)s", late=formatting.left(case), **facts)
+        return _("%(late)s, was due %(day)s at %(time)s", late=formatting.time_left(case), **facts)
     if case.state == WAITING:
         why = sla.waits_for(case)
         return _("On hold: %(reason)s", reason=formatting.reason(why)) if why else _("On hold")
@@ -309,5 +309,5 @@ def _promised(case: Case) -> str:
     if case.state not in OPEN:
         return formatting.state(case.state)
     if case.due_at < access.now():
-        return _("%(late)s, was due %(day)s at %(time)s", late=formatting.left(case), **facts)
+        return _("%(late)s, was due %(day)s at %(time)s", late=formatting.time_left(case), **facts)
     return _("Due %(day)s at %(time)s", **facts)

@@ -19,14 +19,16 @@ def standing_sentence(sight: PublicCase) -> str:
         return f"{_late(sight)} {_waits(sight)}" if sight.standing == "late" else _waits(sight)
     if sight.due_at < access.now():
         return _late(sight)
-    day, office = formatting.by(sight), sight.service.office
+    day, office = formatting.promised_day(sight), sight.service.office
     return _("We'll answer you by %(day)s.", day=day) if office else _("We'll fix it by %(day)s.", day=day)
 
 
 def _late(sight: PublicCase) -> str:
     if sight.service.office:
-        return _("We said we'd answer you by %(day)s. We're running late.", day=formatting.by(sight))
-    return _("We said we'd fix it by %(day)s. We're running late.", day=formatting.by(sight))
+        return _(
+            "We said we'd answer you by %(day)s. We're running late.", day=formatting.promised_day(sight)
+        )
+    return _("We said we'd fix it by %(day)s. We're running late.", day=formatting.promised_day(sight))
 
 
 def ended(sight: PublicCase) -> str:

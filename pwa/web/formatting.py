@@ -28,13 +28,13 @@ _Words = TypeVar("_Words")
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
     app.jinja_env.filters.update(
-        promise=promise, by=by, first_promised=first_promised, outcome=outcome,
-        step=step, state=state, left=left, early=early, standing=standing, reason=reason, mark=mark,
-        deed=deed, photo_fault=photo_fault, unsettled=unsettled, refusal=refusal,
+        promise=promise, promised_day=promised_day, first_promised=first_promised, outcome=outcome,
+        step=step, state=state, time_left=time_left, how_kept=how_kept, standing=standing, reason=reason, flag_label=flag_label,
+        operation_label=operation_label, photo_fault=photo_fault, review_reason=review_reason, refusal=refusal,
         call_outcome=call_outcome,
         channel=channel, scope=scope, chosen=chosen, answered=answered,
-        asset=asset, thing=thing, owner=owner, belongs=belongs, role=role,
-        place=place, around=around, waits_for=waits_for,
+        asset=asset, asset_for_residents=asset_for_residents, owner=owner, asset_owner=asset_owner, role=role,
+        place=place, place_title=place_title, waits_for=waits_for,
         role_does=role_does, letter=letter, followed=followed, stage=stage,
         hook_fault=hook_fault,
     )  # fmt: skip
@@ -68,7 +68,7 @@ def _late(case: Any, at: datetime) -> str:
     return ngettext("%(num)d day late", "%(num)d days late", late.days)
 
 
-def by(case: Any) -> str:
+def promised_day(case: Any) -> str:
     """The promised day for a sentence: "Friday, December 4"; with its hour where working hours count."""
     return _due(case, case.due_at, long_day)
 
@@ -90,7 +90,7 @@ def owner(case: Any) -> Owner | None:
     return access.current_city().city.owner(words) if words else None
 
 
-def belongs(thing: Any) -> Owner | None:
+def asset_owner(thing: Any) -> Owner | None:
     """Whose an asset is, as the city file has it."""
     return access.current_city().city.owner(thing.owner)
 
@@ -114,17 +114,17 @@ def outcome(code: str | None, *, office: bool = False) -> str:
     return words.get(code or "") or words[""]
 
 
-def left(case: Any) -> str:
+def time_left(case: Any) -> str:
     """Short, for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility", "1 day late · Utility"."""
     if case.state == WAITING:
         waits = reason(_wait_reason(case) or "") or _("On hold")
-        return f"{_left(case)} · {waits}" if case.standing == "late" else waits
+        return f"{_time_left(case)} · {waits}" if case.standing == "late" else waits
     if case.state in (CLOSED, MERGED, CANCELLED):
         return promise(case)
-    return _left(case)
+    return _time_left(case)
 
 
-def _left(case: Any) -> str:
+def _time_left(case: Any) -> str:
     span = case.due_at - access.now()
     hours = int(abs(span).total_seconds() // 3600)
     if span < timedelta():
@@ -136,7 +136,7 @@ def _left(case: Any) -> str:
     return day(case.due_at)
 
 
-def early(seconds: float) -> str:
+def how_kept(seconds: float) -> str:
     """How a promise was kept: "Done 3 hours early" or "Done 2 days late"."""
     hours, days = int(abs(seconds) // 3600), int(abs(seconds) // 86400)
     if seconds >= 0:
@@ -284,7 +284,7 @@ def reason(code: str) -> str:
     return _reasons().get(code, code)
 
 
-def mark(code: str) -> str:
+def flag_label(code: str) -> str:
     """Why somebody must look at a case, for staff. What a crew sent meanwhile stands in its history."""
     words = {
         "sent back": _("Residents say this still isn't fixed. Decide what happens next."),
@@ -311,7 +311,7 @@ def mark(code: str) -> str:
     return words.get(code, _("This case needs review."))
 
 
-def deed(t: str) -> str:
+def operation_label(t: str) -> str:
     """What a phone's operation asks, for staff."""
     words = {
         "start": _("Start"), "pause": _("Pause"), "resume": _("Resume"), "wait": _("Put on hold"),
@@ -322,8 +322,8 @@ def deed(t: str) -> str:
     return words.get(t, _("Unreadable update"))
 
 
-def unsettled(why: str) -> str:
-    """Why what a phone sent was not done, for staff; mark() where it is a case's mark too."""
+def review_reason(why: str) -> str:
+    """Why what a phone sent was not done, for staff; flag_label() where it is a case's mark too."""
     words = {
         "author": _("The person who sent this wasn't on that crew. A supervisor can approve it."),
         "revoked": _("This came from a revoked phone. A supervisor can approve it."),
@@ -333,7 +333,7 @@ def unsettled(why: str) -> str:
         ),
         "quarantined": _("We couldn't read it, or it was rejected. It's kept here exactly as received."),
     }
-    return words.get(why) or mark(why)
+    return words.get(why) or flag_label(why)
 
 
 def refusal(why: str) -> str:
@@ -352,7 +352,7 @@ def refusal(why: str) -> str:
         "no_crew": _("This is office work. Crews don't handle it."),
         "fault": _("Cityline couldn't process it. Tell your system administrator."),
     }
-    return words.get(why) or mark(why)
+    return words.get(why) or flag_label(why)
 
 
 def channel(code: str) -> str:
@@ -408,7 +408,7 @@ def asset(found: Any) -> str:
     return str(words.get(found.kind, found.number))
 
 
-def thing(found: Any) -> str:
+def asset_for_residents(found: Any) -> str:
     """The same for a resident: nobody knows a tree by its number, so it is the one by an address."""
     told = reverse_geocoder.read(found.address)
     if found.kind != "tree" or not told.name or not told.exact or told.other:
@@ -427,7 +427,7 @@ def place(words: str | None) -> str:
     return name if told.exact else _("near %(place)s", place=name)
 
 
-def around(words: str) -> str:
+def place_title(words: str) -> str:
     """The same for a point that a phone told, which is never quite at an address; as a title."""
     told = reverse_geocoder.read(words)
     if told.exact and not told.other:

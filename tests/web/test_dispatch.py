@@ -325,8 +325,8 @@ class TestWhatSomebodyMustLookAt:
     def test_every_mark_and_every_reason_has_its_words(self, app: Flask) -> None:
         marks = {row.why for row in merge.TABLE if row.review and row.effect != merge.NOTHING}
         with app.test_request_context("/"):
-            nameless = formatting.mark("")
-            said = {mark: formatting.mark(mark or "") for mark in (*marks, "sent back")}
+            nameless = formatting.flag_label("")
+            said = {mark: formatting.flag_label(mark or "") for mark in (*marks, "sent back")}
             assert nameless not in said.values()
             assert len(set(said.values())) == len(said)
             for code in (*WAIT_REASONS, *NO_PHOTO, *CANCEL_REASONS):
