@@ -27,17 +27,13 @@ _Words = TypeVar("_Words")
 
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
-    app.jinja_env.filters.update(
-        promise=promise, promised_day=promised_day, first_promised=first_promised, outcome=outcome,
-        step=step, state=state, time_left=time_left, how_kept=how_kept, standing=standing, reason=reason, flag_label=flag_label,
-        operation_label=operation_label, photo_fault=photo_fault, review_reason=review_reason, refusal=refusal,
-        call_outcome=call_outcome,
-        channel=channel, scope=scope, chosen=chosen, answered=answered,
-        asset=asset, asset_for_residents=asset_for_residents, owner=owner, asset_owner=asset_owner, role=role,
-        place=place, place_title=place_title, waits_for=waits_for,
-        role_does=role_does, letter=letter, followed=followed, stage=stage,
-        hook_fault=hook_fault,
+    filters = (
+        promise, promised_day, first_promised, outcome, step, state, time_left, how_kept, standing, reason,
+        flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
+        chosen, answered, asset, asset_for_residents, owner, asset_owner, role, place, place_title,
+        waits_for, role_does, letter, followed, stage, hook_fault,
     )  # fmt: skip
+    app.jinja_env.filters.update({each.__name__: each for each in filters})
 
 
 def promise(case: Any) -> str:
