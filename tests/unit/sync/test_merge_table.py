@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from city.lifecycle import OPEN
+from city.settings import COUNTS, Settings
 from sync.merge import (
     ASKS,
     ATTACH,
@@ -18,6 +19,7 @@ from sync.merge import (
     Rules,
     Situation,
     decide,
+    rules_of,
 )
 from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
@@ -86,6 +88,7 @@ def test_only_a_closing_acts_for_a_crew_that_lost_the_job(t: str) -> None:
         ("pause", "waiting", RECORDED),
         ("resume", "waiting", APPLIED),
         ("resume", "underway", RECORDED),
+        ("resume", "accepted", RECORDED),  # an earlier state is not the one that it asks for
         ("wait", "assigned", APPLIED),
         ("make_safe", "underway", APPLIED),
         ("make_safe", "waiting", RECORDED),
@@ -115,6 +118,15 @@ def test_a_city_may_let_a_closing_count_although_the_case_was_cancelled() -> Non
     decision = decide(replace(seen, rules=cancelled))
     assert (decision.result, decision.effect, decision.review) == (APPLIED, TRANSITION_AFTER_RESTORE, True)
     assert decide(replace(seen, rules=cancelled, job=None)).result == RECORDED
+    for t in (t for t in ASKS if t != "close"):
+        assert decide(replace(seen, rules=cancelled, kind=t)).result == RECORDED
+
+
+@pytest.mark.parametrize("reassigned", COUNTS)
+@pytest.mark.parametrize("cancelled", COUNTS)
+def test_the_settings_say_which_closings_count(settings: Settings, reassigned: str, cancelled: str) -> None:
+    chosen = rules_of(replace(settings, crew_reassigned=reassigned, crew_cancelled=cancelled))
+    assert chosen == Rules(reassigned=reassigned == "done", cancelled=cancelled == "done")
 
 
 def test_a_city_may_leave_a_reassigned_case_to_the_other_crew() -> None:
