@@ -190,9 +190,9 @@ def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
         return False
     if caller.auth == "ok" and (not caller.in_browser or push.deposited_for_login(s, sender)):
         return True
-    says_new = devices.reports_change(device, visit.asked, visit.at)
+    changed = devices.reports_change(device, visit.asked, visit.at)
     return (
-        says_new
+        changed
         or caller.signs_in
         or devices.must_rotate_token(device, visit.token, visit.settings.secret_key)
     )
