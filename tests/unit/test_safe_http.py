@@ -1,5 +1,6 @@
 """What goes out to addresses that others named reaches public machines only, over TLS, and not for ever."""
 
+import re
 import socket
 import ssl
 import threading
@@ -231,7 +232,7 @@ def server() -> Iterator[Callable[[bytes], tuple[int, list[bytes]]]]:
                 except OSError:
                     return
                 with there:
-                    if told := there.recv(65536):
+                    if told := _whole(there):
                         heard.append(told)
                     try:
                         there.sendall(answer)
@@ -244,3 +245,15 @@ def server() -> Iterator[Callable[[bytes], tuple[int, list[bytes]]]]:
     yield start
     for listener in listeners:
         listener.close()
+
+
+def _whole(there: socket.socket) -> bytes:
+    """A request with its body: who closes before all of it was read resets the connection."""
+    told = b""
+    while more := there.recv(65536):
+        told += more
+        head, end, body = told.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        if end and len(body) >= int(length[1] if length else 0):
+            break
+    return told
