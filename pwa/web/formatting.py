@@ -81,7 +81,7 @@ def first_promised(case: Any, *, sentence: bool = False) -> str:
 
 
 def owner(case: Any) -> Owner | None:
-    """Whom a stranger's Sight or a case waits for, as the city file has it; None where it names nobody."""
+    """Whom a PublicCase or a case waits for, as the city file has it; None where it names nobody."""
     words = _owner_of(case)
     return access.current_city().city.owner(words) if words else None
 
@@ -521,12 +521,12 @@ def _hook_answers() -> dict[str, str]:
 
 
 def _is_hourly(case: Any) -> bool:
-    """Of a stranger's Sight or of the case itself."""
+    """Of a PublicCase or of the case itself."""
     return bool(case.hourly if hasattr(case, "hourly") else case.promise_hours)
 
 
 def _wait_reason(case: Any) -> str | None:
-    """Of a stranger's Sight or of the case itself."""
+    """Of a PublicCase or of the case itself."""
     return case.wait_reason if hasattr(case, "wait_reason") else sla.waits_for(case)
 
 
@@ -536,7 +536,7 @@ def _owner_of(case: Any) -> str:
 
 
 def _is_office(case: Any) -> bool:
-    """Of a row of the board, a stranger's Sight or the case itself."""
+    """Of a row of the board, a PublicCase or the case itself."""
     return bool(case.office if hasattr(case, "office") else case.service.office)
 
 

@@ -126,7 +126,7 @@ def _looked_up(text: str, _reader: Locale | None, escapes: bool) -> str:
 
 @lru_cache(maxsize=4_000)
 def _by_name(text: str) -> str:
-    """The sentence with its counts as text, which _told() has grouped."""
+    """The sentence with its counts as text, which _localized_facts() has grouped."""
     return _COUNT.sub(r"%(\1)s", text)
 
 
