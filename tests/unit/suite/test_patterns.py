@@ -72,8 +72,7 @@ def slow(pattern: re.Pattern[Any], asks: tuple[str, ...] = ("search",)) -> str:
             whole = partial(_ask, pattern, ask, encoded(words.long(letters)))
             if cost(whole) >= CLEAR:
                 half = partial(_ask, pattern, ask, encoded(words.long(letters // 2)))
-                # Three times, for a busy machine may disturb one of the two.
-                if (more := min(cost(whole, 5) / cost(half, 5) for _ in range(3))) > MOST:
+                if (more := times(whole, half)) > MOST:
                     return f"{ask} over {letters} letters of {words}: {more:.1f} times as much as over half"
     return ""
 
@@ -84,14 +83,19 @@ def _ask(pattern: re.Pattern[Any], ask: str, text: Any) -> None:
         list(found)
 
 
-def cost(does: Callable[[], object], times: int = 1) -> float:
-    """Seconds of the processor: the least of so many times, which has nothing else in it."""
-    took = []
-    for _ in range(times):
-        began = time.process_time()
-        does()
-        took.append(time.process_time() - began)
-    return min(took)
+def cost(does: Callable[[], object]) -> float:
+    """Seconds of the processor."""
+    began = time.process_time()
+    does()
+    return time.process_time() - began
+
+
+def times(whole: Callable[[], object], half: Callable[[], object]) -> float:
+    """How much longer one takes than the other: of fifteen times in turn the least of each, which has
+    nothing else in it.
+    """
+    took = [(cost(whole), cost(half)) for _ in range(15)]
+    return min(each for each, _ in took) / min(each for _, each in took)
 
 
 @pytest.mark.parametrize(
