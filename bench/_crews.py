@@ -70,9 +70,9 @@ class _Teller:
             at, str(self._uuid()), lang=lang, place=place,
             words=self.chance.choice(words) if self.chance.random() < WITH_WORDS else "",
             answers={
-                question["code"]: self.chance.choice(question["values"])["code"]
+                question.code: self.chance.choice(question.choices).code
                 for question in service.questions
-                if question["values"] and self.chance.random() < 0.7
+                if question.choices and self.chance.random() < 0.7
             },
             pictures=[self._picture()] if self.chance.random() < WITH_PHOTO else [],
         )  # fmt: skip

@@ -50,6 +50,7 @@ from pwa.web import (
     fragments,
     localization,
     pwa_shell,
+    questions,
     rate_limits,
     security,
 )
@@ -125,6 +126,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     Compress(app)
     fragments.init(app)
     formatting.init(app)
+    questions.init(app)
     pwa_shell.init(app)
     errors.init(app)
     app.context_processor(pwa_shell.context)

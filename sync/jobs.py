@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from city.db.in_list import is_in
 from city.db.models import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
 from city.lifecycle import CLOSED, WAITING
-from city.reports import intake
+from city.questions import Question
 
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
@@ -126,17 +126,14 @@ def _telling(report: Row[Any], photos: list[str], service: Row[Any]) -> dict[str
     return {name: value for name, value in told.items() if value}
 
 
-def _answers(answered: Mapping[str, Any], questions: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-    """Pairs of question and answer, each by language where it is the city's own words."""
-    pairs = []
+def _answers(answered: Mapping[str, str], questions: Sequence[Question]) -> list[list[Any]]:
+    """Each question with its answers, by language where it is the city's own words."""
+    told = []
     for question in questions:
-        given = answered.get(question["code"])
-        if given in (None, "", []):
-            continue
-        words = {value["code"]: value["words"] for value in question.get("values", [])}
-        answers = intake.chosen(question, given)
-        pairs.append([question["words"], *(words.get(answer, str(answer)) for answer in answers)])
-    return pairs
+        if given := answered.get(question.code):
+            words = {choice.code: choice.words for choice in question.choices}
+            told.append([question.words, *(words.get(each, each) for each in question.chosen(given))])
+    return told
 
 
 def _done(case: Any) -> dict[str, Any] | None:

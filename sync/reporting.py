@@ -84,6 +84,9 @@ def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
     answers = op.data.get("answers") or {}
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
+    answers = {
+        code: answer if isinstance(answer, str) else ",".join(answer) for code, answer in answers.items()
+    }
     words, place = operations.words_of(op), _place(s, op)
     return intake.NewReport(
         key=key_of(op.id),

@@ -181,7 +181,7 @@ def _service(
 ) -> Service:
     return Service(
         code=code, group=group, names={"en": en, "es": es}, chips={"en": en, "es": es}, is_default=True,
-        position=position, department_code="works", promise_days=days, questions=[], asset_kind=None,
+        position=position, department_code="works", promise_days=days, questions=(), asset_kind=None,
         precision_m=precision_m, private=private, urgent=False,
     )  # fmt: skip
 

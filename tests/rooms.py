@@ -19,7 +19,7 @@ NOT_OURS: Final = ("city/db/migrations/", "pwa/static/vendor/")  # not laid out 
 IMPORTED: Final = re.compile(
     r'^(?![ ]*(?://|/?\*)).*?(?:from|import)[ (]"(\.{1,2}/[\w./-]+\.js)"', re.MULTILINE
 )
-# Modules that may lie beside the rooms. Those of city/ are the lowest layer of its import contract.
+# Modules that may lie beside the rooms. Those of city/ stand in its import contract.
 BESIDE: Final = {"pwa": {"app", "worker", "openapi"}, "pwa/static/js": {"app", "theme"}}
 
 
@@ -66,7 +66,8 @@ def product() -> list[str]:
 def _root_of_city() -> set[str]:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(each["layers"] for each in contracts if each.get("containers") == ["city"])
-    return set(layers[-1].split(" | "))
+    named = {name for layer in layers for name in layer.split(" | ")}
+    return {name for name in named if (ROOT / "city" / f"{name}.py").is_file()}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
@@ -26,6 +25,7 @@ from city.config.toml_table import CityFileError as CityFileError
 from city.config.toml_table import Table, Words, read
 from city.geo import Box, Point
 from city.lifecycle import PRIORITY_REPORTERS
+from city.questions import DATATYPES, MOST_DEPENDENTS, Choice, Condition, Question, dependents
 from city.settings import PUBLISH
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
@@ -44,7 +44,6 @@ NAME = 'name = "Larkhaven"'
 LICENCE_URL = 'licence_url = "https://creativecommons.org/publicdomain/zero/1.0/"'
 WEB = 'web = "https://www.example.org/outages"'
 LOGO = 'logo = "logo.svg"'
-DATATYPES = ("string", "number", "datetime", "text", "singlevaluelist", "multivaluelist")  # Open311's
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Service:
-    """A kind of problem. `questions` are as in `schema.Service`.
+    """A kind of problem.
 
     It promises either `promise_days`, calendar days, or `promise_hours`, working hours of its own `calendar`
     or its department's; the other one is 0 or None. See CityFile.working(). What is `office` work goes to no
@@ -83,7 +82,7 @@ class Service:
     position: int
     department_code: str
     promise_days: int
-    questions: list[dict[str, Any]]
+    questions: tuple[Question, ...]
     asset_kind: str | None
     precision_m: int
     private: bool
@@ -356,7 +355,7 @@ def _services(
             position=position,
             department_code=row.one_of("department", departments),
             promise_days=days,
-            questions=list(_questions(row, languages)),
+            questions=_questions(row, languages),
             asset_kind=row.one_of("asset_kind", ASSET_KINDS) if row.has("asset_kind") else None,
             precision_m=row.number("precision_m", 0, 5000) if row.has("precision_m") else 0,
             private=row.flag("private") or office,
@@ -398,29 +397,54 @@ def _promise(service: Table) -> tuple[int, int | None]:
     return 0, hours
 
 
-def _questions(service: Table, languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _questions(service: Table, languages: tuple[str, ...]) -> tuple[Question, ...]:
+    asked: list[Question] = []
     for row in service.rows("questions"):
-        datatype = row.one_of("datatype", DATATYPES)
-        values = list(_values(row, languages))
-        if datatype.endswith("list") != bool(values):
-            fault = f"a {datatype} can't have values" if values else f"a {datatype} needs values"
-            raise row.wrong("datatype", fault, 'datatype = "string"')
-        if datatype == "multivaluelist" and any("," in value["code"] for value in values):
-            raise row.wrong("datatype", "a code has a comma, which stands between answers", 'code = "yes"')
-        yield {
-            "code": row.text("code", 'code = "blocked"'),
-            "datatype": datatype,
-            "required": row.flag("required"),
-            "words": row.words("words", languages),
-            "values": values,
-        }
+        code = row.text("code", 'code = "blocked"')
+        if code in {each.code for each in asked}:
+            raise row.wrong("code", f"{code!r} is already the code of another question", 'code = "blocked"')
+        asked.append(
+            Question(
+                code,
+                row.one_of("datatype", tuple(DATATYPES)),
+                row.words("words", languages),
+                required=row.flag("required"),
+                choices=_choices(row, languages),
+                only_if=_condition(row, asked) if row.has("only_if") else None,
+                hint=row.words("hint", languages) if row.has("hint") else None,
+            )
+        )
         row.refuse_rest()
+    return tuple(asked)
 
 
-def _values(question: Table, languages: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _choices(question: Table, languages: tuple[str, ...]) -> tuple[Choice, ...]:
+    name = str(question.values.get("datatype"))
+    choices = []
     for row in question.rows("values"):
-        yield {"code": row.text("code", 'code = "yes"'), "words": row.words("words", languages)}
+        choices.append(Choice(row.text("code", 'code = "yes"'), row.words("words", languages)))
         row.refuse_rest()
+    if DATATYPES[name].has_choices != bool(choices):
+        fault = f"a {name} can't have values" if choices else f"a {name} needs values"
+        raise question.wrong("datatype", fault, 'datatype = "string"')
+    if DATATYPES[name].is_several and any("," in each.code for each in choices):
+        raise question.wrong("datatype", "a code has a comma, which stands between answers", 'code = "yes"')
+    return tuple(choices)
+
+
+def _condition(question: Table, earlier: Sequence[Question]) -> Condition:
+    """Which choice of an earlier question leads to this one."""
+    row = question.table("only_if")
+    lists = {each.code: each for each in earlier if each.choices}
+    on = lists[row.one_of("question", set(lists))]
+    example = f'choices = ["{on.choices[0].code}"]'
+    choices = tuple(row.texts("choices", example))
+    row.refuse_rest()
+    if odd := [each for each in choices if each not in {choice.code for choice in on.choices}]:
+        raise row.wrong("choices", f"{odd[0]!r} isn't a choice of {on.code}", example)
+    if len(dependents(earlier, on)) == MOST_DEPENDENTS:
+        raise row.wrong("question", f"{on.code} already leads to {MOST_DEPENDENTS} questions", example)
+    return Condition(on.code, choices)
 
 
 def _topics(

@@ -3,7 +3,7 @@
 Nouns are those of docs/glossary.md. All times are aware UTC; all positions are WGS 84 degrees.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
 from city.lifecycle import PRIORITY_REPORTERS
+from city.questions import Question
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -54,6 +55,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Questions(TypeDecorator[tuple[Question, ...]]):
+    """What is asked about a kind of problem, in its order."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[Question] | None, dialect: Dialect) -> Any:
+        return [each.to_json() for each in value or ()]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Question, ...]:
+        return tuple(Question.from_json(each) for each in value or ())
 
 
 Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
@@ -108,7 +122,7 @@ class Service(Base):
     promise_days: Mapped[int]  # calendar days; 0 where working hours are promised
     promise_hours: Mapped[int | None]  # of `calendar`
     calendar_id: Mapped[int | None] = mapped_column(ForeignKey("calendars.id"))
-    questions: Mapped[list[Any]] = mapped_column(default=list)  # {code, datatype, required, words, values}
+    questions: Mapped[tuple[Question, ...]] = mapped_column(Questions, default=())
     asset_kind: Mapped[str | None]  # pole, tree, basket
     precision_m: Mapped[int] = mapped_column(default=0)  # how exactly strangers see the place
     private: Mapped[bool] = mapped_column(default=False)

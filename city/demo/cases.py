@@ -422,9 +422,9 @@ class _Author:
 
     def _answers(self, service: Service) -> dict[str, str]:
         return {
-            question["code"]: self.chance.choice(question["values"])["code"]
+            question.code: self.chance.choice(question.choices).code
             for question in service.questions
-            if question["values"] and self.chance.random() < 0.7
+            if question.choices and self.chance.random() < 0.7
         }
 
     def _place(self, service: Service) -> Place | None:

@@ -236,8 +236,7 @@ class _Writer:
             for service in s.scalars(select(Service).options(joinedload(Service.department)))
         }
         self.questions = {
-            code: {question["code"] for question in service.questions}
-            for code, service in self.services.items()
+            code: {question.code for question in service.questions} for code, service in self.services.items()
         }
         self.steps = self._in_order()
         self.owners, self.ground = self._owners(), areas.known(s)

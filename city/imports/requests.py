@@ -241,7 +241,7 @@ def _bring_services(s: Session, how: Mapping, zone: ZoneInfo, rows: Iterable[Req
         s.add(
             Service(
                 code=code, group=row.group, names=words, chips=words, is_default=False, position=position,
-                department_code=department, promise_days=min(max(days, 1), 365), questions=[],
+                department_code=department, promise_days=min(max(days, 1), 365), questions=(),
                 asset_kind=None, precision_m=how.precision_m, private=row.private, urgent=False,
             )
         )  # fmt: skip

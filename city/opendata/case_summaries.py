@@ -18,6 +18,7 @@ from city.cases.queries import PUBLIC_STEPS, public_cases, roots_of, shown_colum
 from city.db.models import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE
+from city.questions import Question
 
 # A problem is listed once: what was merged is listed as the case that goes on, and found by its own number.
 LISTED: Final = (*OPEN, CLOSED, CANCELLED)
@@ -37,7 +38,7 @@ class Kind(NamedTuple):
     names: dict[str, str]
     department: dict[str, str]
     precision_m: int
-    questions: Sequence[Mapping[str, Any]]
+    questions: Sequence[Question]
 
 
 class Stop(NamedTuple):

@@ -92,8 +92,10 @@ def _is_told(report: Report, call: Call) -> bool:
     assert telling is not None  # noqa: S101 a report has one
     if not report.service.office and telling.place:
         place = (telling.place.lat, telling.place.lon)
-    words, answers = intake.kept_words(report.service, telling), intake.answered(report.service, telling)
-    if (report.service_code, report.words, report.answers) != (telling.service_code, words, answers):
+    words = intake.kept_words(report.service, telling)
+    if (report.service_code, report.words) != (telling.service_code, words):
+        return False
+    if not intake.answers_alike(report, telling):
         return False
     if place and place != (report.lat, report.lon):
         return False

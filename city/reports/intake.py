@@ -2,21 +2,19 @@
 
 import hashlib
 import hmac
-import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, joinedload
 
-from city import geo
+from city import geo, questions
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
@@ -74,7 +72,7 @@ class NewReport:
     lang: str = "en"
     words: str = ""
     place: Place | None = None
-    answers: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     danger: bool = False
     join: str | None = None
     at_device: datetime | None = None
@@ -106,7 +104,7 @@ def submit(
     of what is `linked_to` an earlier case is asked nothing anew.
 
     Raises Refused: `unknown_service`, `words_too_long`, `outside_city`, `unknown_case`; with its `question`
-    `answer_missing`, `answer_unknown`, `answer_number` or `answer_moment`; `erased` for one that was erased
+    `answer_missing`, `answer_unknown` or `answer_wrong`; `erased` for one that was erased
     before a restore lost it.
     """
     if not _claim(s, telling.key):
@@ -115,7 +113,7 @@ def submit(
         raise Refused("erased")
     service, telling = _checked(s, telling), _measured(telling)
     if linked_to is None:  # whose answers are those of the report before it, asked when that was told
-        _check_answers(service, telling)
+        telling = replace(telling, answers=answered(service, telling))
     if service.office:
         if linked_to is None and not _speaks(telling, by):
             raise Refused("unknown_service")
@@ -153,13 +151,6 @@ def submit(
     return report
 
 
-def chosen(question: Mapping[str, Any], answer: str | list[str]) -> list[str]:
-    """The codes that an answer names: several, joined by commas, where the question allows several."""
-    if isinstance(answer, list):
-        return answer
-    return answer.split(",") if question["datatype"] == "multivaluelist" else [answer]
-
-
 def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
     """Notes that a report names a picture by its address: the worker fetches it, see photo_urls.py."""
     s.add(PhotoDownload(report_id=report.id, url=url, next_try_at=at))
@@ -175,14 +166,17 @@ def kept_words(service: Service, telling: NewReport) -> str:
     return (_placeless(telling) if service.office else telling).said.strip()
 
 
-def answered(service: Service, telling: NewReport) -> dict[str, Any]:
-    """What a telling answers to the questions of its kind. A moment is kept in UTC."""
-    known = {question["code"]: question["datatype"] for question in service.questions}
-    return {
-        code: _in_utc(service, answer) if known[code] == "datetime" else answer
-        for code, answer in telling.answers.items()
-        if code in known
-    }
+def answered(service: Service, telling: NewReport) -> dict[str, str]:
+    """What a telling answers to the questions of its kind, as it is kept; see questions.read()."""
+    return questions.read(service.questions, telling.answers, sla.zone_of(service))
+
+
+def answers_alike(report: Report, telling: NewReport) -> bool:
+    """Whether a telling answers what its report answered when it was sent first."""
+    try:
+        return answered(report.service, telling) == report.answers
+    except Refused:
+        return False
 
 
 def token_for(secret: str, key: str) -> str:
@@ -502,42 +496,6 @@ def _checked(s: Session, telling: NewReport) -> Service:
     return service
 
 
-def _check_answers(service: Service, telling: NewReport) -> None:
-    for question in service.questions:
-        answer = telling.answers.get(question["code"])
-        if question.get("required") and not answer:
-            raise Refused("answer_missing", question=question["code"])
-        choices = [v["code"] for v in question["values"]]
-        if answer and choices and not set(chosen(question, answer)).issubset(choices):
-            raise Refused("answer_unknown", question=question["code"])
-        if answer and question["datatype"] == "number" and not _is_number(answer):
-            raise Refused("answer_number", question=question["code"])
-        if answer and question["datatype"] == "datetime" and _moment(service, answer) is None:
-            raise Refused("answer_moment", question=question["code"])
-
-
-def _is_number(answer: object) -> bool:
-    try:
-        return isinstance(answer, str) and math.isfinite(float(answer))
-    except ValueError:
-        return False
-
-
-def _moment(service: Service, answer: object) -> datetime | None:
-    """The moment that somebody named, on the city's clock where they said no zone; None where it is none."""
-    try:
-        moment = datetime.fromisoformat(str(answer))
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=sla.zone_of(service))
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _in_utc(service: Service, answer: Any) -> Any:
-    moment = _moment(service, answer)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else answer
-
-
 def _speaks(telling: NewReport, by: Actor) -> bool:
     """Whether it was told in a conversation, to somebody who may keep one."""
     return telling.channel in CHANNELS and bool(by.roles.intersection(ACTS["contact"]))
@@ -600,7 +558,7 @@ def _new_report(
     report = Report(
         number=f"{case.number}-{report_suffix(told)}", case=case, key=telling.key, service=service,
         channel=telling.channel, lang=telling.lang, words=telling.said.strip(),
-        answers=answered(service, telling),
+        answers=dict(telling.answers),
         lat=place.lat if place else None, lon=place.lon if place else None,
         accuracy_m=place.accuracy_m if place else None, place_source=place.source if place else "unknown",
         address=place.label if place else "", danger=telling.danger, taken_at=at, at_device=telling.at_device,

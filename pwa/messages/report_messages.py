@@ -24,7 +24,7 @@ from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
 from pwa.messages import envelopes, follower_messages, letters, sentences
-from pwa.web import access, formatting, localization
+from pwa.web import access, formatting, localization, questions
 
 
 def render(app: Flask) -> Render:
@@ -170,15 +170,11 @@ def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, str]) -
 
 def _answers(report: Report) -> list[tuple[str, str]]:
     """What the reporter was asked and answered, in their own mailbox's language."""
-    told = []
-    for question in report.service.questions:
-        answer = report.answers.get(question["code"])
-        if answer is None:
-            continue
-        codes = formatting.chosen(answer, question)
-        chosen = [localization.said(each["words"]) for each in question["values"] if each["code"] in codes]
-        told.append((localization.said(question["words"]), ", ".join(chosen) or str(answer)))
-    return told
+    return [
+        (localization.said(question.words), questions.answered(report.answers[question.code], question))
+        for question in report.service.questions
+        if question.code in report.answers
+    ]
 
 
 def _note(s: Session, message: Message) -> Note:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from city.config.city_file import DATATYPES
+from city.questions import DATATYPES
 from pwa.open311.parse import MOST, STATUSES
 
 VERSION: Final = "3.1.0"

@@ -9,24 +9,26 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
+from city import questions
 from city.config.city_file import Service
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MAX_WORDS, OPEN, Refused
 from city.opendata.case_summaries import LISTED, Asked
 from city.people import accounts
+from city.questions import Question
+from pwa.web import questions as web_questions
 from pwa.web.xml import clean
 
 LONGEST = timedelta(days=90)  # between the two ends of what one list may ask for
 MOST = 1000  # requests in one answer
 MOST_PAGES = 1_000_000
 MOST_OF_A_LINE = 200  # letters
-MOST_OF_AN_ANSWER = 500
 MOST_OF_A_URL = 2000
 MOST_OF_A_VALUE = 4 * MAX_WORDS  # as far as any is read: what goes on is too long, and found to be so
 NOT_PINPOINTED = "#NOTPINPOINTED#"  # FixMyStreet's address_id where nobody set a pin or named a place
@@ -281,51 +283,37 @@ def _is_url(url: str) -> bool:
 
 
 def _answers(values: MultiDict[str, str], service: Service, faults: list[Fault]) -> dict[str, str]:
-    """By the question's code. Several choices are kept joined by commas."""
+    """By the question's code, as they are kept. A moment without a zone is in UTC."""
     given: dict[str, list[str]] = {}
     for name, value in values.items(multi=True):
         named = ATTRIBUTE.fullmatch(str(name)[:MOST_OF_A_LINE])
         if named and (text := _read(value)):
             given.setdefault(named[1], []).append(text)
-    answers = {}
-    for question in service.questions:
-        code, chosen = question["code"], given.get(question["code"], [])
-        if not chosen:
-            if question["required"]:
+    joined = {each.code: each.join(given.get(each.code, ())) for each in service.questions}
+    kept = {}
+    for question in questions.asked(service.questions, joined):
+        code, answer = question.code, joined[question.code]
+        if not answer:
+            if question.required:
                 faults.append(Fault(_("attribute[%(code)s] is required.", code=code)))
-            continue
-        if fault := _fault_of(question, _apart(question, chosen)):
-            faults.append(fault)
-        answers[code] = ",".join(_apart(question, chosen))
-        if question["datatype"] == "datetime" and (moment := _instant(chosen[0])):
-            answers[code] = moment.isoformat()  # without a zone it is UTC here, and the city's on a page
-    return answers
+        elif not question.is_several and len(set(given[code])) > 1:
+            faults.append(Fault(_("attribute[%(code)s] takes only one value.", code=code)))
+        elif len(answer) > questions.MOST_OF_AN_ANSWER:
+            faults.append(_too_long(f"attribute[{code}]", questions.MOST_OF_AN_ANSWER))
+        else:
+            try:
+                kept[code] = question.read(answer, UTC)
+            except Refused as refused:
+                faults.append(_wrong_answer(question, refused))
+    return kept
 
 
-def _apart(question: Mapping[str, Any], chosen: list[str]) -> list[str]:
-    """Choices that came as "a,b" one by one, unless there is a choice of that very code."""
-    if question["datatype"] != "multivaluelist":
-        return list(dict.fromkeys(chosen))
-    codes = {value["code"] for value in question["values"]}
-    parts = (part.strip() for each in chosen for part in ([each] if each in codes else each.split(",")))
-    return list(dict.fromkeys(part for part in parts if part))
-
-
-def _fault_of(question: Mapping[str, Any], chosen: list[str]) -> Fault | None:
-    code, datatype = question["code"], question["datatype"]
-    if datatype != "multivaluelist" and len(chosen) > 1:
-        return Fault(_("attribute[%(code)s] takes only one value.", code=code))
-    if sum(len(each) for each in chosen) > MOST_OF_AN_ANSWER:
-        return _too_long(f"attribute[{code}]", MOST_OF_AN_ANSWER)
-    if datatype.endswith("list"):
-        keys = [value["code"] for value in question["values"]]
-        if any(each not in keys for each in chosen):
-            return Fault(_("attribute[%(code)s] must be one of: %(keys)s.", code=code, keys=", ".join(keys)))
-    if datatype == "number" and _number(chosen[0]) is None:
-        return Fault(_("attribute[%(code)s] must be a number.", code=code))
-    if datatype == "datetime" and _instant(chosen[0]) is None:
-        return Fault(_("attribute[%(code)s] must be a date and time, like 2026-05-12T13:30:00Z.", code=code))
-    return None
+def _wrong_answer(question: Question, refused: Refused) -> Fault:
+    code, keys = question.code, refused.facts.get("choices")
+    if isinstance(keys, list):
+        return Fault(_("attribute[%(code)s] must be one of: %(keys)s.", code=code, keys=", ".join(keys)))
+    takes = web_questions.takes(question.datatype)
+    return Fault(_("attribute[%(code)s] isn't valid. Expected: %(takes)s", code=code, takes=takes))
 
 
 def _window(

@@ -1,6 +1,6 @@
 """Services and requests as GeoReport v2 names their members, in the reader's language. No database."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,9 +11,9 @@ from city.config.city_file import CityFile, Service
 from city.lifecycle import OPEN, WAITING
 from city.opendata.case_summaries import Change, Outline, Stop
 from city.opendata.rows import BULK
-from city.reports import intake
+from city.questions import Question
 from pwa.open311.render import JSON, XML
-from pwa.web import access, localization
+from pwa.web import access, localization, questions
 from pwa.web.outline_labels import STAGES, OutlineLabels
 from pwa.web.xml import moment
 
@@ -93,29 +93,18 @@ def definition(of: Service) -> dict[str, Any]:
     }
 
 
-def _attribute(question: Mapping[str, Any], order: int) -> dict[str, Any]:
+def _attribute(question: Question, order: int) -> dict[str, Any]:
+    """The standard knows no condition: what is not always asked is not required there."""
     return {
         "variable": True,
-        "code": question["code"],
-        "datatype": question["datatype"],
-        "required": bool(question["required"]),
-        "datatype_description": _hint(question["datatype"]),
+        "code": question.code,
+        "datatype": question.datatype,
+        "required": question.required and question.only_if is None,
+        "datatype_description": localization.said(question.hint or {}) or questions.takes(question.datatype),
         "order": order,
-        "description": localization.said(question["words"]),
-        "values": [
-            {"key": value["code"], "name": localization.said(value["words"])} for value in question["values"]
-        ],
+        "description": localization.said(question.words),
+        "values": [{"key": each.code, "name": localization.said(each.words)} for each in question.choices],
     }
-
-
-def _hint(datatype: str) -> str:
-    words = {
-        "number": _("A number."),
-        "datetime": _("A date and time, like 2026-05-12T13:30:00Z."),
-        "singlevaluelist": _("One of the choices."),
-        "multivaluelist": _("One or more of the choices."),
-    }
-    return words.get(datatype, _("A short text."))
 
 
 def requests(outlines: Iterable[Outline], *, extended: bool) -> list[dict[str, Any]]:
@@ -167,12 +156,12 @@ def _more(each: Outline, base: str, labels: OutlineLabels) -> dict[str, Any]:
     return {
         "attributes": [
             {
-                "code": question["code"],
+                "code": question.code,
                 "label": labels.label(each, question),
-                "value": ",".join(intake.chosen(question, answers[question["code"]])),
+                "value": answers[question.code],
             }
             for question in each.kind.questions
-            if question["code"] in answers
+            if question.code in answers
         ],
         "extended_attributes": {"photos": [{"media_url": _photo(base, photo)} for photo in each.photos]},
         "notes": [_note(stop, labels) for stop in each.stops],

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, RequestTimeout
 from city import files
 from city.lifecycle import Refused
 from city.photos.processing import BadPhoto, Busy
-from pwa.web import access, security
+from pwa.web import access, questions, security
 from pwa.web.formatting import call_outcome, outcome, state
 from pwa.web.localization import distance
 from sync import refused_requests
@@ -128,8 +128,7 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "answer_missing": _("Answer the question marked below."),
         "answer_unknown": _("Choose one of the options on the page."),
-        "answer_number": _("Enter a number, like 3 or 2.5."),
-        "answer_moment": _("Enter a date and a time."),
+        "answer_wrong": questions.wrong(str(facts.get("datatype"))),
         "place_missing": _("Enter where it is: an address, a cross street, or the number on a pole."),
         "place_unknown": _(
             "We couldn't find that place. Try a street address, two cross streets, or a pole number."

@@ -4,7 +4,6 @@ How dates, distances and numbers are written is in localization.py.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, TypeVar
@@ -18,8 +17,7 @@ from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.places import reverse_geocoder
-from city.reports import intake
-from pwa.web import access, localization
+from pwa.web import access
 from pwa.web.localization import apart, clock, day, distance, local, long_day
 
 _Words = TypeVar("_Words")
@@ -30,7 +28,7 @@ def init(app: Flask) -> None:
     filters = (
         promise, promised_day, first_promised, outcome, step, state, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
-        chosen, answered, asset, asset_for_residents, owner, asset_owner, role, place, place_title,
+        asset, asset_for_residents, owner, asset_owner, role, place, place_title,
         waits_for, role_does, letter, followed, stage, hook_fault,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
@@ -362,20 +360,6 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
-
-
-def chosen(answer: str | list[str], question: dict[str, Any]) -> list[str]:
-    """The codes of the choices that an answer names."""
-    return intake.chosen(question, answer)
-
-
-def answered(answer: str | list[str], question: dict[str, Any]) -> str:
-    """An answer as people read it: its choices in their words, a moment on the city's clock."""
-    words = {value["code"]: localization.said(value["words"]) for value in question["values"]}
-    if question["datatype"] == "datetime":
-        with suppress(ValueError):
-            return localization.moment(datetime.fromisoformat(str(answer)))
-    return ", ".join(words.get(code, code) for code in intake.chosen(question, answer))
 
 
 def scope(code: str) -> str:

@@ -11,9 +11,9 @@ from werkzeug.datastructures import MultiDict
 from city.config.city_file import CityFile, Service
 from city.geo import Point
 from city.places.lookup import MOST_LETTERS, SURE_METRES
+from city.questions import MOST_OF_AN_ANSWER
 
 MAX_NUMBER = 40
-MOST_OF_AN_ANSWER = 500  # letters
 MOST_OF_A_LINE = 200  # letters
 MOST_METRES = 100_000  # no phone that says more of itself has measured anything
 PINNED = {"1": "pin", "photo": "photo"}  # the field `pinned` and what it says of a point's source
@@ -187,10 +187,9 @@ def _answers(values: MultiDict[str, str], service: Service | None) -> dict[str, 
         return {}
     given = {}
     for question in service.questions:
-        name = f"answer-{service.code}-{question['code']}"
-        typed = text(values, name)[:MOST_OF_AN_ANSWER]
-        several = question["datatype"] == "multivaluelist"
-        given[question["code"]] = ",".join(values.getlist(name)) if several else typed
+        name = f"answer-{service.code}-{question.code}"
+        fields = values.getlist(name) if question.is_several else [text(values, name)]
+        given[question.code] = question.join(fields)[:MOST_OF_AN_ANSWER]
     return {code: answer for code, answer in given.items() if answer}
 
 

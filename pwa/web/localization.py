@@ -168,7 +168,7 @@ def _is_leftward(reader: Locale | None) -> bool:
     return reader is not None and reader.text_direction == "rtl"
 
 
-def said(names: dict[str, str]) -> str:
+def said(names: Mapping[str, str]) -> str:
     """The city's own words for the reader's language; those of its first language where there are none."""
     return names.get(lang()) or next(iter(names.values()), "")
 

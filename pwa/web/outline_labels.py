@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 
 from city.lifecycle import CANCELLED, CLOSED, WAITING
 from city.opendata.case_summaries import Outline
+from city.questions import Question
 from pwa.web import formatting, localization
 
 STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
@@ -43,11 +44,11 @@ class OutlineLabels:
             self._steps[told] = _step(*told)
         return self._steps[told]
 
-    def label(self, each: Outline, question: Mapping[str, Any]) -> str:
+    def label(self, each: Outline, question: Question) -> str:
         """The words of a question that is asked about its service."""
-        asked = (each.kind.code, question["code"])
+        asked = (each.kind.code, question.code)
         if asked not in self._labels:
-            self._labels[asked] = localization.said(question["words"])
+            self._labels[asked] = localization.said(question.words)
         return self._labels[asked]
 
 

@@ -222,9 +222,10 @@ def test_metadata_is_true_exactly_where_there_are_attributes(get: Get) -> None:
 def test_a_definition_names_its_questions_in_order_with_their_choices(get: Get, xml: Xml) -> None:
     told = get("/v2/services/pole-damaged")
     assert told["service_code"] == "pole-damaged"
-    [question] = told["attributes"]
+    question, then = told["attributes"]
     assert (question["code"], question["datatype"], question["order"]) == ("blocked", "singlevaluelist", 1)
     assert question["description"] == "Is the sidewalk blocked?"
+    assert (then["required"], then["datatype_description"]) == (False, "A door is about 3 feet wide.")
     assert [value["key"] for value in question["values"]] == ["yes", "partly", "no"]
     assert [e.text for e in xml("/v2/services/pole-damaged").iter("key")] == ["yes", "partly", "no"]
 

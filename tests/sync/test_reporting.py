@@ -40,6 +40,7 @@ from city.db.models import (
     Intersection,
     Photo,
     Report,
+    Service,
     SyncOperation,
 )
 from city.lifecycle import DISPATCHER
@@ -47,6 +48,7 @@ from city.people import accounts
 from city.photos import photos
 from city.places.lookup import Place
 from city.privacy import retention
+from city.questions import Choice, Question
 from city.reports import intake
 from sync import residents, review
 from sync.reporting import key_of
@@ -99,6 +101,19 @@ def test_a_crews_report_opens_a_case(engine: Engine, luis: Phone) -> None:
         assert len(row.photos) == 1
         assert events.verify(s) == []
     assert luis.exchange(op)["results"] == [told]
+
+
+@pytest.mark.parametrize("ticked", ["rain,cold", ["rain", "cold"]])
+def test_a_crew_s_report_keeps_every_choice(engine: Engine, luis: Phone, ticked: Any) -> None:
+    choices = tuple(Choice(code, {"en": code}) for code in ("rain", "wind", "cold"))
+    asked = Question("when", "multivaluelist", {"en": "When does it flicker?"}, choices=choices)
+    with transaction(engine) as s:
+        s.get_one(Service, "light-out").questions = (asked,)
+    [told] = luis.exchange(report(luis, answers={"when": ticked}))["results"]
+    with read_session(engine) as s:
+        assert case_of(s, told["to"]).reports[0].answers == {"when": "rain,cold"}
+    op = report(luis, answers={"when": "rain,hail"})
+    assert luis.exchange(op)["results"][0]["why"] == "answer_unknown"
 
 
 def test_a_crew_reports_and_closes_before_it_knows_the_number(engine: Engine, luis: Phone) -> None:

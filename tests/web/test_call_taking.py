@@ -365,9 +365,9 @@ def test_every_kind_of_problem_has_its_script_and_questions(app: Flask, ask: Ask
         page = html_of(ask("/desk/parts", asked))
         assert page.count('class="say"') == 1, service.code
         for question in service.questions:
-            assert question["words"]["es"] in page
-            assert page.count(f'name="answer-{service.code}-{question["code"]}"') == max(
-                1, len(question["values"])
+            assert (question.words["es"] in page) == (question.only_if is None)  # not led to yet
+            assert page.count(f'name="answer-{service.code}-{question.code}"') == max(
+                1, len(question.choices)
             )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from wording import shared
 
 from city.config.city_file import load
 from city.config.toml_table import CityFileError
-from city.db.models import Report
+from city.db.models import Address, Case, Report
+from city.privacy import record_export
+from city.questions import DATATYPES, Choice, Question
 from city.settings import DEFAULT_CITY, Settings
+from pwa.web import questions as web_questions
 from sync.jobs import _answers as packed
 
 QUESTIONS = """
@@ -40,16 +44,25 @@ words = { en = "How many poles?", es = "¿Cuántos postes?" }
 code = "since"
 datatype = "datetime"
 words = { en = "Since when?", es = "¿Desde cuándo?" }
+
+[[services.light-flickering.questions]]
+code = "gusts"
+datatype = "string"
+required = true
+words = { en = "How strong was the wind?", es = "¿Qué tan fuerte era el viento?" }
+hint = { en = "A guess will do", es = "Basta una idea" }
+only_if = { question = "when", choices = ["wind", "cold"] }
 """
 NAME = "answer-light-flickering-"
 GIVEN: dict[str, Any] = {
     "service-streetlight": "light-flickering", f"{NAME}when": ["rain", "cold"], f"{NAME}poles": "2.5",
-    f"{NAME}since": "2026-05-09T21:30",
+    f"{NAME}since": "2026-05-09T21:30", f"{NAME}gusts": "It whistled",
 }  # fmt: skip
 KEPT = {
     "when": "rain,cold",
     "poles": "2.5",
     "since": "2026-05-10T01:30:00Z",
+    "gusts": "It whistled",
 }  # Larkhaven is four hours behind
 
 
@@ -143,3 +156,67 @@ def test_a_code_with_a_comma_cannot_be_one_of_several(tmp_path: Path) -> None:
     file.write_text(DEFAULT_CITY.read_text("utf-8").replace(before, f"{asked}{before}"), "utf-8")
     with pytest.raises(CityFileError, match="comma"):
         load(file)
+
+
+def test_what_a_choice_leads_to_is_asked_only_then(town: Town, post: Fill) -> None:
+    page = post(**GIVEN | {f"{NAME}gusts": ""})
+    assert page.status_code == 422
+    assert f'href="#{NAME}gusts"' in page.text
+    assert post(**GIVEN | {f"{NAME}gusts": "", f"{NAME}when": ["rain"]}, key="b" * 32).status_code == 303
+
+
+def test_an_answer_that_nothing_leads_to_any_more_is_not_kept(town: Town, post: Fill) -> None:
+    assert post(**GIVEN | {f"{NAME}when": ["rain"]}).status_code == 303
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Report.answers)).one() == {
+            code: "rain" if code == "when" else answer for code, answer in KEPT.items() if code != "gusts"
+        }
+
+
+def test_a_question_stands_within_the_choice_that_leads_to_it(client: FlaskClient) -> None:
+    page = client.get("/report").text
+    opens = re.findall(rf'data-opens="([\d ]*)"><input type="checkbox" name="{NAME}when" value="(\w+)"', page)
+    assert [(code, found.split()) for found, code in opens] == [
+        ("rain", []),
+        ("wind", ["1"]),
+        ("cold", ["1"]),
+    ]
+    assert re.search(rf'data-if="1">\s*<div class="field more"><label for="{NAME}gusts">', page)
+
+
+def test_the_desk_keeps_all_that_was_ticked(
+    town: Town, log_in: Callable[[str], FlaskClient], token: Callable[[], str]
+) -> None:
+    desk = log_in("call-taker")
+    with town.at_work() as scene:
+        scene.s.add(Address(label="52 Quincy Avenue", lat=39.6, lon=-71.2, cell="x"))
+    call = {
+        "csrf_token": token(), "key": "a" * 32, "do": "save", "channel": "phone", "ends": "case",
+        "place": "52 Quincy Avenue", "service": "light-flickering", "lang": "en", "reply_by": "none",
+    }  # fmt: skip
+    sent = desk.post("/desk/calls", data=call | {k: v for k, v in GIVEN.items() if k.startswith(NAME)})
+    assert sent.status_code == 303, re.findall(r"<li><a href=.#.*?</li>", sent.text)
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Report.answers)).one() == KEPT
+
+
+def test_a_record_holds_every_choice(town: Town, post: Fill) -> None:
+    post(**GIVEN)
+    with town.at_work() as scene:
+        [case] = scene.s.scalars(select(Case))
+        record = record_export.of_case(scene.s, case, by=scene.actor("administrator"), at=town.now)
+    assert record.sections["reports"][0]["answers"] == KEPT
+
+
+@pytest.mark.parametrize("datatype", DATATYPES)
+def test_every_type_of_question_can_be_asked_answered_and_described(
+    app: Flask, client: FlaskClient, datatype: str
+) -> None:
+    choices = (Choice("a", {"en": "A"}), Choice("b", {"en": "B"})) if DATATYPES[datatype].has_choices else ()
+    question = Question("what", datatype, {"en": "What?"}, choices=choices)
+    answer = {"number": "3", "datetime": "2026-05-09T21:30", "multivaluelist": "a,b"}.get(datatype, "a")
+    kept = question.read(answer, UTC)
+    with app.test_request_context():
+        assert web_questions.answered(kept, question)
+        assert web_questions.takes(datatype).endswith(".")
+        assert web_questions.wrong(datatype)

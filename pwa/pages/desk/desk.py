@@ -37,6 +37,7 @@ from city.people.contacts import (
     REPLIES_BY,
     TRANSFERRED,
 )
+from city.questions import asked
 from city.reports import calls, service_matcher
 from city.reports.calls import Call
 from city.reports.intake import NewReport
@@ -354,7 +355,8 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
 def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str]:
     """What is said of a problem: the place, what else must be known, the day that is promised; of a case that
     the caller joins how it stands: it has a day of its own, or waits."""
-    questions = [localization.said(each["words"]) for each in service.questions]
+    leads_to = asked(service.questions, form.report.answers)
+    questions = [localization.said(each.words) for each in leads_to]
     row = s.get(models.Service, service.code)
     due = sla.due_and_risk(sla.offered(row, urgent=service.urgent), access.now()).due if row else None
     if service.office:

@@ -438,9 +438,9 @@ def _sender(key: str) -> str:
 def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
     """Whether a form that was sent already now tells of something else: a browser's Back brings it again."""
     service = form.service.code if form.service else known.service_code
-    answers = intake.answered(known.service, _telling(form, spot))
-    told = known.service_code, known.words, known.answers
-    if (service, form.words, answers) != told or photos.staged(s, _staged_for(form.key)):
+    answers_alike = intake.answers_alike(known, _telling(form, spot))
+    told = known.service_code, known.words
+    if (service, form.words) != told or not answers_alike or photos.staged(s, _staged_for(form.key)):
         return True
     if spot.place is None or known.lat is None or known.lon is None:
         return False

@@ -26,6 +26,7 @@ from city.people import accounts, contacts
 from city.people.contacts import Conversation
 from city.photos import storage
 from city.privacy import caller_erasure
+from city.questions import Question
 from city.reports import calls, closing_feedback, intake
 from city.reports.calls import Call
 from city.reports.intake import NewReport
@@ -50,7 +51,7 @@ def office(town: Town) -> None:
             Service(
                 code=code, group="office", names={"en": "Tax question", "es": "Impuestos"},
                 chips={}, is_default=False, position=9, department_code="finance", promise_days=2,
-                questions=[], private=True, office=True,
+                questions=(), private=True, office=True,
             )
             for code in ("tax-question", "bill-copy")
         )  # fmt: skip
@@ -234,15 +235,14 @@ class TestHowItComes:
                 intake.submit(scene.s, told, by=both, at=town.now, token="t")
 
     def test_it_is_told_again_without_being_asked_again(self, town: Town) -> None:
-        when = {"code": "when", "words": {"en": "When?"}, "values": [], "required": True}
-        when |= {"datatype": "string"}
+        when = Question("when", "string", {"en": "When?"}, required=True)
         with town.at_work() as scene:
-            scene.s.get_one(Service, "tax-question").questions = [when]
+            scene.s.get_one(Service, "tax-question").questions = (when,)
             case = asked(scene, answers={"when": "After five"})
             asked_again = tell_again(scene, case)
             assert asked_again.answers == {"when": "After five"}
             assert closing_feedback.first_told(scene.s, asked_again) is case.reports[0]
-            scene.s.get_one(Service, "tax-question").questions = [when, when | {"code": "which"}]
+            scene.s.get_one(Service, "tax-question").questions = (when, replace(when, code="which"))
             third = tell_again(scene, asked_again.case)
             assert third.case.linked_to_id == asked_again.case.id
             assert closing_feedback.first_told(scene.s, third) is case.reports[0]

@@ -53,7 +53,7 @@ def test_danger_and_privacy_are_marked(larkhaven: CityFile) -> None:
 
 
 def test_no_report_needs_typed_words(larkhaven: CityFile) -> None:
-    assert not any(question["required"] for service in larkhaven.services for question in service.questions)
+    assert not any(question.required for service in larkhaven.services for question in service.questions)
 
 
 def test_the_drawn_city_lies_within_its_bounds(larkhaven: CityFile) -> None:
@@ -121,8 +121,9 @@ WRONG = [
     (CHOICES, "values = []", "pole-damaged.questions[1].datatype: a singlevaluelist needs values"),
     ('datatype = "singlevaluelist"', 'datatype = "text"', "datatype: a text can't have values"),
     ('datatype = "singlevaluelist"', 'datatype = "words"', "pole-damaged.questions[1].datatype: 'words'"),
-    ("[[services.pole-damaged.questions]]", "[services.pole-damaged.questions]", "questions: isn't a list"),
+    ("[[services.limb-down.questions]]", "[services.limb-down.questions]", "questions: isn't a list"),
     ('{ code = "partly",', '{ cod = "partly",', "pole-damaged.questions[1].values[2].code: is missing"),
+    (CHOICES, f'only_if = {{ question = "where", choices = ["x"] }}\n{CHOICES}', "only_if.question: 'where'"),
     ('service = "tree-on-wire"', 'service = "tree"', "routing[1].service: 'tree' isn't one of basket"),
     ('service = "tree-on-wire"', 'group = "trees"', "routing[1].group: 'trees' isn't one of office, other"),
     ('crew = "Lights 2"', "crew = 2", "routing[1].crew: 2 isn't text in quotes"),
@@ -432,7 +433,7 @@ def test_the_example_on_the_page_can_be_used() -> None:
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
     r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|collection|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
-    r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.values)?|.*\.(names|chips|ask|words|hazard)\.(en|es)"
+    r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.(values|only_if))?|.*\.(names|chips|ask|words|hazard|hint)\.(en|es)"
 )
 NAMED = re.compile(
     r"^(departments|groups|services|topics|owners|calendars|files|collection\.zones|costs\.departments|costs\.years)\.(?:logo\.svg|[^.]+)"

@@ -69,7 +69,7 @@ def test_departments_and_services_are_written_as_the_file_has_them(engine: Engin
         assert len(services) == 24
         assert services["light-out"].promise_days == 6
         assert services["light-out"].chips == {"en": "Out", "es": "Apagada"}
-        assert services["pole-damaged"].questions[0]["code"] == "blocked"
+        assert services["pole-damaged"].questions[0].code == "blocked"
         lights = s.get_one(Department, "lights")
         assert (lights.names["es"], lights.time_zone) == ("Alumbrado público", "America/New_York")
         taxes = s.get_one(Topic, "taxes")

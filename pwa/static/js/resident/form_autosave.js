@@ -4,6 +4,7 @@
 import { begun, keepForm, keepReport, letGo } from "./pending_reports.js";
 import { fieldsOf, putIn } from "../lib/dom.js";
 import { randomId } from "../lib/random.js";
+import { requiredIn, wrongIn } from "../lib/questions.js";
 import { show } from "./pending_list.js";
 import { missing, told } from "../sync/report_op.js";
 
@@ -56,9 +57,9 @@ export async function take(form, pressed, photos) {
   if (pressed?.name === "danger" || pressed?.name === "join") fields.push([pressed.name, pressed.value]);
   const tiles = [...form.querySelectorAll("[name=group]")].map((tile) => /** @type {HTMLInputElement} */ (tile).value);
   const data = told(fields, document.documentElement.lang, tiles[tiles.length - 1] ?? "");
-  const [lacks] = missing(data, [...form.querySelectorAll("[data-required]")].map(({ id }) => id));
+  const [lacks] = missing(data, requiredIn(form));
   if (lacks) return lacks;
-  const wrong = form.querySelector(`[id^="answer-${CSS.escape(data.service)}-"]:invalid`); // no number, or half a date
+  const wrong = wrongIn(form, data.service); // no number, or half a date
   if (wrong) return wrong.id;
   const chip = form.querySelector(`:checked[value="${CSS.escape(data.service)}"][data-urgent]`);
   if (chip && !data.danger && !new FormData(form).get("warned")) return "danger";

@@ -7,6 +7,7 @@ import { distance, engine, lang, say } from "../session.js";
 import { ask } from "../../lib/photo_location.js";
 import { granted } from "../../lib/geolocation.js";
 import { randomId } from "../../lib/random.js";
+import { requiredIn, wrongIn } from "../../lib/questions.js";
 import { fault, keepFilled, photoStrip, saveOnce } from "./form.js";
 import { missing, toldOnSite } from "../../sync/report_op.js";
 
@@ -190,10 +191,8 @@ function located(form, keep) {
  * @param {HTMLFormElement} form @param {ReturnType<typeof toldOnSite>} data @param {ReturnType<typeof located>} at
  */
 function lacking(form, data, at) {
-  const [lacks] = missing(data, all(form, "[data-required]").map(({ id }) => id));
-  const wrong = /** @type {HTMLElement | null} */ (
-    form.querySelector(`[id^="answer-${CSS.escape(data.service)}-"]:invalid`)
-  );
+  const [lacks] = missing(data, requiredIn(form));
+  const wrong = wrongIn(form, data.service);
   if (!lacks && wrong) return { words: say("wrong_answer"), field: wrong };
   const unsure = (at.metres() ?? 0) > SURE_METRES && !data.address;
   if (!lacks && !unsure) return null;
