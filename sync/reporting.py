@@ -10,11 +10,10 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case, ExpectedPhoto, Report, Service
-from city.geo import Point, distance
+from city.geo import Point
 from city.lifecycle import CREW, Refused
 from city.photos import photos
-from city.places import lookup, nearby_assets
-from city.places.lookup import Place
+from city.places.resolve import Fix, Whereabouts, resolve_unasked
 from city.reports import intake
 from sync import expected_photos, operations
 from sync.protocol import APPLIED, RECORDED, Operation, result
@@ -87,81 +86,37 @@ def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
     answers = {
         code: answer if isinstance(answer, str) else ",".join(answer) for code, answer in answers.items()
     }
-    words, place = operations.words_of(op), _place(s, op)
+    # The city's own layers only: nobody waits for another server inside a transaction.
+    place, about = resolve_unasked(s, _whereabouts(s, op))
     return intake.NewReport(
         key=key_of(op.id),
         service_code=operations.text(op, "service"),
         channel="crew" if CREW in by.roles else "web",
         lang=(operations.text(op, "lang") or "en")[:LANGUAGE],
-        words=words,
+        words=operations.words_of(op),
         place=place,
         answers=answers,
         danger=op.data.get("danger") is True,
         join=operations.text(op, "join") or None,
         at_device=op.device_time,
-        about_place=_about(s, op, place),
+        about_place=about,
     )
 
 
-def _place(s: Session, op: Operation) -> Place | None:
-    """Where it is: a pole by its number, a point, or an address by its words; None where nobody knows.
+def _whereabouts(s: Session, op: Operation) -> Whereabouts:
+    service = s.get(Service, operations.text(op, "service"))
+    kind = service.asset_kind if service else None
+    return Whereabouts(operations.text(op, "address"), _fix(op), operations.text(op, "asset"), kind)
 
-    A point chooses no pole by itself, however near one stands: nobody has seen that choice.
-    """
+
+def _fix(op: Operation) -> Fix | None:
     lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
-    point = Point(lat, lon) if lat is not None and lon is not None else None
-    if point and (abs(point.lat) > 90 or abs(point.lon) > 180):
+    if lat is None or lon is None:
+        return None
+    if abs(lat) > 90 or abs(lon) > 180:
         raise Refused("malformed")
-    # The city's own layers only: nobody waits for another server inside a transaction.
-    found = [] if point else lookup.find(s, operations.text(op, "address"), limit=2)
-    known = found[0] if len(found) == 1 and not found[0].vague else None
-    number, service = (
-        operations.text(op, "asset").strip(),
-        s.get(Service, operations.text(op, "service")),
-    )
-    around = known.point if known else point
-    asset = (
-        nearby_assets.named(s, number, service.asset_kind if service else None, around) if number else None
-    )
-    if asset:
-        return nearby_assets.place_of(asset)
-    if point:
-        label = _label(s, point, operations.text(op, "address"))
-        source = "pin" if accuracy is None else "gps"
-        if operations.text(op, "source") == "photo":
-            source = "photo"
-        return Place(point.lat, point.lon, source, label, accuracy)
-    return known
-
-
-def _about(s: Session, op: Operation, place: Place | None) -> str:
-    """What they wrote of the place and it does not say: words nobody knows, a number that is not there."""
-    address, number = operations.text(op, "address").strip(), operations.text(op, "asset").strip()
-    said = [] if _named(s, place, address) else [address]
-    if number not in ("", address) and (place is None or place.asset_id is None):
-        said.append(number)
-    return "\n".join(said)
-
-
-def _label(s: Session, point: Point, address: str) -> str:
-    """What everybody may call a point: a place of the city's own that they named, else the nearest address.
-
-    Their own words never: a name or a telephone number may stand among them.
-    """
-    found = [x for x in lookup.find(s, address) if x.label and not x.vague]
-    near = [x.label for x in found if distance(point, x.point) <= nearby_assets.NAMED_METRES]
-    return near[0] if near else lookup.describe(s, point)
-
-
-def _named(s: Session, place: Place | None, address: str) -> bool:
-    """Whether the address that they wrote is the place, or another word for it."""
-    if not address or place is None:
-        return False
-    if lookup.normal(address) == lookup.normal(place.label):
-        return True
-    found = lookup.find(s, address)
-    same_asset = place.asset_id is not None and place.asset_id in [x.asset_id for x in found]
-    return same_asset or (bool(place.label) and place.label in [x.label for x in found])
+    source = "pin" if accuracy is None else "gps"
+    return Fix(Point(lat, lon), accuracy, "photo" if operations.text(op, "source") == "photo" else source)
 
 
 def _number(op: Operation, name: str) -> float | None:

@@ -26,6 +26,7 @@ from city.photos import photos, processing
 from city.photos.processing import BadPhoto, ProcessedPhoto
 from city.places import lookup
 from city.places.lookup import Place
+from city.places.resolve import Fix, Whereabouts, resolve_unasked
 from city.reports import intake
 from pwa.open311.parse import Fault, Malformed, Sent, Update
 from pwa.web import access, errors, formatting, localization
@@ -147,20 +148,17 @@ def develop(files: Sequence[FileStorage], others: int) -> tuple[list[ProcessedPh
 def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
     """Where it is, and what the sender said of that and the city does not know. Raises Malformed.
 
-    A point goes before words. Words that name no one place are kept for a person to read, and the report is
-    taken: it is the city that does not know its own streets.
+    Words that name no one place are kept for a person to read, and the report is taken: it is the city that
+    does not know its own streets.
     """
-    if sent.point:
-        return _inside(s, Place(*sent.point, "pin", lookup.describe(s, sent.point))), sent.address
-    words = sent.address or sent.address_id
-    if not words:
-        return None, ""  # its sender says that nobody knows
-    found = [place for place in lookup.find(s, words, geocoder=_geocoder()) if not place.vague]
-    if len(found) == 1:
-        return _inside(s, found[0]), words if found[0].unsure else ""
-    if not sent.address:
-        raise Malformed(Fault(_("There is no address_id %(name)s.", name=words)))
-    return None, words
+    fix = Fix(sent.point, None, "pin") if sent.point else None
+    said = Whereabouts(sent.address or sent.address_id, fix, kind=sent.service.asset_kind)
+    place, about = resolve_unasked(s, said, geocoder=access.geocoder())
+    if place is None and sent.address_id and not sent.address:
+        raise Malformed(Fault(_("There is no address_id %(name)s.", name=sent.address_id)))
+    if place and lookup.outside(s, place.point):
+        raise Malformed(Fault(errors.words(Refused("outside_city"))))
+    return place, about
 
 
 def accept(
@@ -246,16 +244,6 @@ def _receipt(report: Report, lost: Sequence[Lost] = ()) -> Taken:
     if report.service.urgent:
         notices.append(_("If anyone is in danger, call %(emergency)s now.", emergency=city.emergency))
     return Taken(report.number, " ".join(notices))
-
-
-def _inside(s: Session, place: Place) -> Place:
-    if lookup.outside(s, place.point):
-        raise Malformed(Fault(errors.words(Refused("outside_city"))))
-    return place
-
-
-def _geocoder() -> str:
-    return access.current_city().settings.geocoder
 
 
 def add_update(s: Session, row: ApiKey, told: Update, now: datetime) -> str:

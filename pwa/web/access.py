@@ -137,6 +137,11 @@ def current_city() -> Cityline:
     return cast(Cityline, current_app.extensions["cityline"])
 
 
+def geocoder() -> str:
+    """The setting GEOCODER of the instance that serves this request."""
+    return current_city().settings.geocoder
+
+
 def now() -> datetime:
     """This moment, aware UTC."""
     return current_city().now()

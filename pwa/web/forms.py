@@ -10,31 +10,14 @@ from werkzeug.datastructures import MultiDict
 
 from city.config.city_file import CityFile, Service
 from city.geo import Point
-from city.places.lookup import MOST_LETTERS, SURE_METRES
+from city.places.lookup import MOST_LETTERS
+from city.places.resolve import Fix, Whereabouts
 from city.questions import MOST_OF_AN_ANSWER
 
 MAX_NUMBER = 40
 MOST_OF_A_LINE = 200  # letters
 MOST_METRES = 100_000  # no phone that says more of itself has measured anything
 PINNED = {"1": "pin", "photo": "photo"}  # the field `pinned` and what it says of a point's source
-
-
-@dataclass(frozen=True)
-class Fix:
-    """A point, and how it is known. `metres` is how wrong it may be, None where nobody said.
-
-    `source` as for a Place: "gps" where a phone says that it is there, "pin" where somebody put a cross on
-    the map, "photo" where the report's photo tells so, and somebody said that this is meant.
-    """
-
-    point: Point
-    metres: float | None
-    source: str = "gps"
-
-    @property
-    def coarse(self) -> bool:
-        """Whether it may be streets away, or a phone does not say: the resident confirms it."""
-        return self.source == "gps" if self.metres is None else self.metres > SURE_METRES
 
 
 @dataclass(frozen=True)
@@ -62,6 +45,12 @@ class ReportForm:
     join: str | None = None
     seen: tuple[str, ...] | None = None
     staged: tuple[str, ...] = ()
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """What it says of the place."""
+        kind = self.service.asset_kind if self.service else None
+        return Whereabouts(self.place, self.fix, self.asset, kind, self.pick, self.sure)
 
 
 def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:

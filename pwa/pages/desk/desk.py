@@ -37,16 +37,16 @@ from city.people.contacts import (
     REPLIES_BY,
     TRANSFERRED,
 )
+from city.places.resolve import Resolved, resolve
 from city.questions import asked
 from city.reports import calls, service_matcher
 from city.reports.calls import Call
 from city.reports.intake import NewReport
 from city.reports.service_matcher import Kind
 from pwa.messages import sentences
-from pwa.web import access, errors, formatting, forms, localization, report_place
+from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.forms import CallForm, ReportForm
 from pwa.web.fragments import go, is_fragment, render
-from pwa.web.report_place import Spot
 
 KINDS, ANSWERS = 4, 5  # offered at once
 NEAR = 3
@@ -264,12 +264,12 @@ def _known(s: Session, form: CallForm) -> Known:
     return Known(phone, caller, earlier, many)
 
 
-def _spot(s: Session, form: CallForm) -> Spot:
+def _spot(s: Session, form: CallForm) -> Resolved:
     """The place that was typed. An office asks for none: what stands there is kept with the words."""
     service = form.report.service
     if not form.report.place or (service and service.office and form.ends == CASE):
-        return Spot()
-    return report_place.of(s, form.report, propose=False)
+        return Resolved()
+    return resolve(s, form.report.whereabouts, geocoder=access.geocoder(), propose=False)
 
 
 def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
@@ -320,7 +320,7 @@ def _answer(s: Session, slug: str, lang: str) -> Found | None:
     )  # fmt: skip
 
 
-def _near(s: Session, service: Service | None, spot: Spot) -> list[tuple[Row, Candidate]]:
+def _near(s: Session, service: Service | None, spot: Resolved) -> list[tuple[Row, Candidate]]:
     """Open cases that this may be and can join, the likeliest first."""
     if service is None or spot.place is None:
         return []
@@ -329,14 +329,14 @@ def _near(s: Session, service: Service | None, spot: Spot) -> list[tuple[Row, Ca
     return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
 
 
-def _here_before(s: Session, spot: Spot) -> list[Row]:
+def _here_before(s: Session, spot: Resolved) -> list[Row]:
     """What was reported at this very address, the newest first."""
     if spot.place is None or not spot.place.label or spot.place.vague:
         return []
     return queue_rows.of_ids(s, case_search.at(s, spot.place.label, limit=NEAR))
 
 
-def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: str) -> Said:
+def _said(s: Session, form: CallForm, spot: Resolved, answer: Found | None, lang: str) -> Said:
     if answer is not None and form.ends != CASE:
         return Said([answer.script], title=answer.title)
     service = form.report.service
@@ -352,7 +352,7 @@ def _said(s: Session, form: CallForm, spot: Spot, answer: Found | None, lang: st
         return Said(_asked(s, service, spot, form), first, localization.said(service.names))
 
 
-def _asked(s: Session, service: Service, spot: Spot, form: CallForm) -> list[str]:
+def _asked(s: Session, service: Service, spot: Resolved, form: CallForm) -> list[str]:
     """What is said of a problem: the place, what else must be known, the day that is promised; of a case that
     the caller joins how it stands: it has a day of its own, or waits."""
     leads_to = asked(service.questions, form.report.answers)
@@ -400,7 +400,7 @@ def _joined(s: Session, number: str | None) -> PublicCase | None:
     return next(iter(queries.public(s, now=access.now(), publish=publish, ids=[root.id], limit=1)), None)
 
 
-def _faults(form: CallForm, known: Known, spot: Spot) -> list[Fault]:
+def _faults(form: CallForm, known: Known, spot: Resolved) -> list[Fault]:
     """What must be mended before the call can be kept."""
     told: list[Fault] = [("phone", known.fault)] if known.fault else []
     if form.ends not in OUTCOMES:
@@ -430,7 +430,7 @@ def _reply_by(form: CallForm, known: Known) -> str:
     return form.reply_by or REPLIES_BY[0]
 
 
-def _fault_of_place(spot: Spot) -> Fault | None:
+def _fault_of_place(spot: Resolved) -> Fault | None:
     if spot.fault is None:
         return None if spot.place else ("place", errors.words(Refused("place_missing")))
     return "place", errors.words(spot.fault)
@@ -459,7 +459,7 @@ def _topic(form: CallForm) -> str:
     return ANYTHING if form.ends == DROPPED and ANYTHING in codes else ""
 
 
-def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
+def _call(form: CallForm, known: Known, spot: Resolved, at: datetime) -> Call:
     """The call as it is kept. The page counts from the first key on, by no clock of ours, so never further
     back than when we drew the form; without scripts from there."""
     drawn = max((at - form.began).total_seconds(), 0) if form.began else 0
@@ -479,7 +479,7 @@ def _call(form: CallForm, known: Known, spot: Spot, at: datetime) -> Call:
     )
 
 
-def _telling(form: CallForm, spot: Spot, lang: str) -> NewReport:
+def _telling(form: CallForm, spot: Resolved, lang: str) -> NewReport:
     told, service = form.report, form.report.service
     return NewReport(
         key=told.key, service_code=service.code if service else "", channel=form.channel, lang=lang,

@@ -6,7 +6,8 @@ from city.db.models import Asset
 from city.lifecycle import Refused
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
-from pwa.web import access, errors, formatting, forms, report_place
+from city.places.resolve import resolve
+from pwa.web import access, errors, formatting, forms
 from pwa.web.fragments import render
 
 bp = Blueprint("place", __name__)
@@ -26,7 +27,7 @@ def card() -> Response:
     values["place"] = values.get("place") or values.get("q", "")
     form = forms.report(values, access.current_city().city)
     with access.reading() as s:
-        spot = report_place.of(s, form, propose=True)
+        spot = resolve(s, form.whereabouts, geocoder=access.geocoder(), propose=True)
         faults = {"place": errors.words(spot.fault)} if spot.fault and _is_told(spot.fault) else {}
         return render("resident/_place.html", form=form, spot=spot, faults=faults)
 

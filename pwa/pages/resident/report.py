@@ -33,11 +33,11 @@ from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy
 from city.places import nearby_assets
 from city.places.lookup import Place
+from city.places.resolve import Resolved, resolve
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, formatting, forms, localization, own_report, pwa_shell, report_place
+from pwa.web import access, errors, formatting, forms, localization, own_report, pwa_shell
 from pwa.web.forms import ReportForm
 from pwa.web.fragments import go, is_fragment, render
-from pwa.web.report_place import Spot
 from sync import refused_requests
 
 bp = Blueprint("resident", __name__)
@@ -378,7 +378,8 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
     here = access.current_city()
     token = intake.token_for(here.settings.secret_key, form.key)
     with access.reading() as s:
-        known, spot = intake.by_token(s, token), report_place.of(s, form, propose=False)
+        known = intake.by_token(s, token)
+        spot = resolve(s, form.whereabouts, geocoder=access.geocoder(), propose=False)
         if known is None:
             faults = faults + _faults(form, spot)
             if not faults and _unasked(form) and spot.place and form.service:
@@ -435,7 +436,7 @@ def _sender(key: str) -> str:
     ).hexdigest()
 
 
-def _is_another(s: Session, form: ReportForm, spot: Spot, known: Report) -> bool:
+def _is_another(s: Session, form: ReportForm, spot: Resolved, known: Report) -> bool:
     """Whether a form that was sent already now tells of something else: a browser's Back brings it again."""
     service = form.service.code if form.service else known.service_code
     answers_alike = intake.answers_alike(known, _telling(form, spot))
@@ -467,7 +468,7 @@ def _unasked(form: ReportForm) -> bool:
     return form.seen is None and form.join is None and not form.danger and not is_fragment()
 
 
-def _telling(form: ReportForm, spot: Spot) -> intake.NewReport:
+def _telling(form: ReportForm, spot: Resolved) -> intake.NewReport:
     return intake.NewReport(
         key=form.key, service_code=form.service.code if form.service else "", channel="web",
         lang=localization.lang(), words=form.words, place=spot.place, answers=dict(form.answers),
@@ -475,7 +476,7 @@ def _telling(form: ReportForm, spot: Spot) -> intake.NewReport:
     )  # fmt: skip
 
 
-def _faults(form: ReportForm, spot: Spot) -> list[Fault]:
+def _faults(form: ReportForm, spot: Resolved) -> list[Fault]:
     refused = [] if form.service else [Refused("unknown_service")]
     if spot.fault:
         refused.append(spot.fault)
@@ -539,7 +540,11 @@ def _form(
     """
     g.personal = not indexed
     with access.reading() as s:
-        spot = report_place.of(s, form, propose=True) if form.place or form.fix or find else Spot()
+        spot = (
+            resolve(s, form.whereabouts, geocoder=access.geocoder(), propose=True)
+            if form.place or form.fix or find
+            else Resolved()
+        )
         if find and spot.fault:
             faults = [*faults, _fault(form, spot.fault)]
         found = _near(s, form.service, spot.place) if form.service and spot.place and spot.known else []

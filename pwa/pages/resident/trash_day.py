@@ -15,6 +15,7 @@ from city.lifecycle import Refused
 from city.places import collection_days, lookup
 from city.places.collection_days import Stream
 from city.places.lookup import Place
+from city.places.resolve import Fix
 from pwa.web import access, errors, forms, localization
 from pwa.web.fragments import render
 
@@ -58,10 +59,10 @@ def trash_day() -> Response:
     return response
 
 
-def _places(s: Session, words: str, fix: forms.Fix | None) -> list[Place]:
+def _places(s: Session, words: str, fix: Fix | None) -> list[Place]:
     """What was typed goes before where the phone is."""
     if words:
-        return lookup.find(s, words, geocoder=access.current_city().settings.geocoder)
+        return lookup.find(s, words, geocoder=access.geocoder())
     if fix is None:
         return []
     return [Place(fix.point.lat, fix.point.lon, "gps", "", fix.metres)]
