@@ -19,10 +19,11 @@ from sqlalchemy.exc import OperationalError
 from city.audit import events
 from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
+from city.channels import EMAIL
 from city.db import engine as db
 from city.metrics import publications
 from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
-from city.notifications.channel import Channel, PermanentFailure
+from city.notifications.sender import PermanentFailure, Sender
 from city.opendata import editions
 from city.people import accounts, callers, rate_limits, sessions
 from city.photos import orphans, photos
@@ -111,15 +112,15 @@ def _work(settings: Settings, stop: threading.Event) -> None:
 
 def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, tuple[list[Job], list[Job]]]:
     """By name, what each lane does every second and every minute. What hangs holds up its own lane only."""
-    channels, render = outbox.open_channels(settings), report_messages.render(app)
+    senders, render = outbox.open_senders(settings), report_messages.render(app)
     post = webhooks.open_post(loopback=settings.outward == OUTWARD[1])
     lanes: dict[str, tuple[list[Job], list[Job]]] = {
-        name: ([partial(_tell_people, app, {name: channel}, render, stop)], [])
-        for name, channel in channels.items()
+        name: ([partial(_tell_people, app, {name: sender}, render, stop)], [])
+        for name, sender in senders.items()
     }
-    lanes["email"][1].append(partial(_tell_staff, app, channels["email"]))
+    lanes[EMAIL][1].append(partial(_tell_staff, app, senders[EMAIL]))
     # Of its own, since whoever waits for a code to log in waits for no other letter.
-    lanes["codes"] = ([partial(_send_codes, app, channels, report_messages.account(app), stop)], [])
+    lanes["codes"] = ([partial(_send_codes, app, senders, report_messages.account(app), stop)], [])
     lanes["webhooks"] = ([partial(_tell_systems, app, post)], [])
     lanes["pictures"] = ([partial(_fetch, app, remote_images.open_fetch())], [])
     return lanes
@@ -243,18 +244,18 @@ def _listen(engine: Engine, now: datetime) -> int:
 
 
 def _tell_people(
-    app: Flask, channels: outbox.Channels, render: outbox.Render, stop: threading.Event, now: datetime
+    app: Flask, senders: outbox.Senders, render: outbox.Render, stop: threading.Event, now: datetime
 ) -> int:
     held = app.extensions["cityline"]
     quiet = held.city.quiet is not None and held.city.quiet.holds(now)
-    return outbox.send_due(held.engine, channels, render, now, quiet=quiet, stop=stop.is_set)
+    return outbox.send_due(held.engine, senders, render, now, quiet=quiet, stop=stop.is_set)
 
 
 def _send_codes(
-    app: Flask, channels: outbox.Channels, write: account_email.Write, stop: threading.Event, now: datetime
+    app: Flask, senders: outbox.Senders, write: account_email.Write, stop: threading.Event, now: datetime
 ) -> int:
     engine = app.extensions["cityline"].engine
-    return account_email.send_due(engine, channels["email"], write, now, stop=stop.is_set)
+    return account_email.send_due(engine, senders[EMAIL], write, now, stop=stop.is_set)
 
 
 def _write_digests(app: Flask, now: datetime) -> int:
@@ -262,7 +263,7 @@ def _write_digests(app: Flask, now: datetime) -> int:
     return digests.queue_due(held.engine, now, held.city.time_zone)
 
 
-def _tell_staff(app: Flask, by_email: Channel, now: datetime) -> None:
+def _tell_staff(app: Flask, by_email: Sender, now: datetime) -> None:
     """A letter that does not go out is tried again within a minute, under the same name, all day."""
     held = app.extensions["cityline"]
     zone = held.city.time_zone

@@ -34,7 +34,7 @@ def main(began: float, speed: float) -> None:
             outbox.send_due(engine, lane, render, now())
             time.sleep(PAUSE)
 
-    for name, channel in outbox.open_channels(read).items():
+    for name, channel in outbox.open_senders(read).items():
         threading.Thread(target=send, args=({name: channel},), daemon=True).start()
     while True:
         with db.transaction(engine) as s:

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session, aliased
 
+from city.channels import SEARCHABLE
 from city.db import bulk_insert
 from city.db.in_list import is_in
 from city.db.models import Asset, Case, CaseWords, Imported, Report, Subscription
@@ -173,7 +174,7 @@ def _wanted(s: Session, case_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     told = select(of, Report.number, Report.address, Report.words)
     told = told.join(family, one == Report.case_id).order_by(*own_first, Report.id)
     people = select(of, Subscription.address).join(Report, Report.id == Subscription.report_id)
-    people = people.where(Subscription.channel != "push")  # what no person knows, no person looks for
+    people = people.where(Subscription.channel.in_(SEARCHABLE))
     people = people.join(family, one == Report.case_id).order_by(*own_first, Subscription.id)
     called = select(of, Imported.ref).join(family, one == Imported.case_id)
     found: dict[int, dict[str, Any]] = {}

@@ -16,6 +16,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, not_duplicates, sla, transitions
 from city.cases import search as case_search
+from city.channels import EMAIL
 from city.db.models import (
     Assignment,
     Case,
@@ -320,7 +321,7 @@ def _bring_news(s: Session, delta: Delta, report: Report, request: Request) -> b
     """
     email = address_of(request)
     changed = False
-    for wish in [each for each in report.subscriptions if each.channel == "email"]:
+    for wish in [each for each in report.subscriptions if each.channel == EMAIL]:
         if wish.stopped_at is None and (
             wish.address != email or (wish.confirmed_at and not request.consented)
         ):

@@ -24,6 +24,7 @@ from city.audit.events import Actor
 from city.cases import board_index, sla
 from city.cases import numbers as case_numbers
 from city.cases import search as case_search
+from city.channels import EMAIL
 from city.db import bulk_insert
 from city.db.models import (
     Asset,
@@ -378,7 +379,7 @@ class _Writer:
         )  # fmt: skip
         if told.news:
             wish = self._add(
-                Subscription, report_id=report.id, channel="email", address=told.news, lang=told.lang,
+                Subscription, report_id=report.id, channel=EMAIL, address=told.news, lang=told.lang,
                 place_name="", weekly=False, told_seq=0, asked_at=told.at,
                 confirmed_at=told.at if told.consented else None,
             )  # fmt: skip

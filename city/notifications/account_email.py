@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from city.db import engine as db
 from city.db.models import AccountLetter
-from city.notifications.channel import Channel, PermanentFailure
+from city.notifications.sender import PermanentFailure, Sender
 
 AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
 CLAIM = timedelta(minutes=5)  # how long whoever sends one has it alone: longer than a slow mail server takes
@@ -23,7 +23,7 @@ Write = Callable[[Session, AccountLetter], EmailMessage | None]  # None: it is n
 
 
 def send_due(
-    engine: Engine, channel: Channel, write: Write, now: datetime, *, stop: Callable[[], bool] = lambda: False
+    engine: Engine, channel: Sender, write: Write, now: datetime, *, stop: Callable[[], bool] = lambda: False
 ) -> int:
     """Tries every letter that is due until `stop`; returns how many went out.
 
@@ -51,7 +51,7 @@ def sweep(s: Session, at: datetime) -> int:
     return int(getattr(gone, "rowcount", 0))
 
 
-def _try(engine: Engine, channel: Channel, write: Write, number: int, now: datetime) -> bool:
+def _try(engine: Engine, channel: Sender, write: Write, number: int, now: datetime) -> bool:
     mine = AccountLetter.id == number
     with db.transaction(engine) as s:
         due = update(AccountLetter).where(mine, AccountLetter.next_try_at <= now)

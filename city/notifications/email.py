@@ -9,15 +9,21 @@ from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from city.notifications.channel import Channel, PermanentFailure
+from city.notifications.sender import PermanentFailure, Sender
+from city.settings import Settings
 
 SMTP_SECONDS = 20
 NOBODY = (550, 551, 553)  # of RFC 5321: no such mailbox
 POLICY = b"5.7."  # of RFC 3463: the server does not trust us, which says nothing of the mailbox
 
 
-def open_mailer(url: str) -> Channel:
-    """The mailer for SMTP_URL: `file:/folder` (a Maildir, for trying out) or `smtp(s)://user:word@host:port`."""
+def open_sender(settings: Settings) -> Sender:
+    """The mailer of the setting SMTP_URL."""
+    return open_mailer(settings.smtp_url)
+
+
+def open_mailer(url: str) -> Sender:
+    """The mailer for `file:/folder` (a Maildir, for trying out) or `smtp(s)://user:word@host:port`."""
     return MaildirMailer(Path(url[5:])) if url.startswith("file:") else SmtpMailer(url)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases.queries import family_of, root_of
+from city.channels import CHANNELS, LETTER
 from city.db.models import Case, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
 
@@ -75,14 +76,14 @@ def case_for_subscription(s: Session, subscription: Subscription) -> Case | None
 def _queue(s: Session, line: Event, now: datetime) -> None:
     if line.kind == "subscribe":
         asked = s.get(Subscription, line.facts["subscription"])
-        # A browser shows that it was heard, and has nothing to confirm.
-        _tell(s, line, "receipt", [asked] if asked and asked.channel != "push" else [], None, now)
+        confirms = asked is not None and CHANNELS[asked.channel].needs_confirmation
+        _tell(s, line, "receipt", [asked] if asked and confirms else [], None, now)
         return
     if line.kind == "confirm news":
         # Only now the mailbox may read what its reporter wrote, so only now it gets the whole receipt.
         # A text has no room for it, and who follows something told nothing.
         asked = s.get(Subscription, line.facts["subscription"])
-        whole = asked is not None and asked.report_id is not None and asked.channel == "email"
+        whole = asked is not None and asked.report_id is not None and CHANNELS[asked.channel].takes == LETTER
         _tell(s, line, "confirmed", [asked] if asked and whole else [], None, now)
         return
     kind = TOLD.get(line.kind)

@@ -6,17 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Engine, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from city.channels import CHANNELS, SILENT
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Subscription
-from city.notifications.channel import Channel, PermanentFailure, SubscriptionGone
-from city.notifications.email import open_mailer
-from city.notifications.sms import SmsGateway
-from city.notifications.webpush import Pusher
+from city.notifications.sender import PermanentFailure, Sender, SubscriptionGone
 from city.settings import Settings
 
 # A minute, two, four … then every twelve hours: a mail server down for a long weekend loses no message.
@@ -33,16 +32,13 @@ log = logging.getLogger("cityline.delivery")
 Render = Callable[
     [Session, Message], Any | None
 ]  # what the message's channel takes; None: not wanted any more
-Channels = Mapping[str, Channel]  # by name
+Senders = Mapping[str, Sender]  # by the name of their channel
 
 
-def open_channels(settings: Settings) -> Channels:
-    """Every way out that this city has."""
-    return {
-        "email": open_mailer(settings.smtp_url),
-        "push": Pusher(settings),
-        "sms": SmsGateway(settings.sms_url, settings.sms_body),
-    }
+def open_senders(settings: Settings) -> Senders:
+    """What sends by every channel."""
+    rooms = {name: import_module(f"city.notifications.{each.sender}") for name, each in CHANNELS.items()}
+    return {name: room.open_sender(settings) for name, room in rooms.items()}
 
 
 def idempotency_key(secret: str, message: Message) -> str:
@@ -53,7 +49,7 @@ def idempotency_key(secret: str, message: Message) -> str:
 
 def send_due(
     engine: Engine,
-    channels: Channels,
+    senders: Senders,
     render: Render,
     now: datetime,
     limit: int = 50,
@@ -61,7 +57,7 @@ def send_due(
     quiet: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Tries every message of `channels` that is due until `stop`, new ones first; returns how many went out.
+    """Tries every message of `senders` that is due until `stop`, new ones first; returns how many went out.
 
     In `quiet` hours no phone rings. Of several that send at once one claims each message. Sent is recorded
     after sending: a crash in between sends one message twice, once its claim is over, never none.
@@ -70,7 +66,7 @@ def send_due(
         asked = (
             select(Message.id)
             .join(Subscription, Subscription.id == Message.subscription_id)
-            .where(Message.next_try_at <= now, Subscription.channel.in_(channels))
+            .where(Message.next_try_at <= now, Subscription.channel.in_(senders))
             .order_by(Message.tries > 0, Message.id)
             .limit(limit)
         )
@@ -80,7 +76,7 @@ def send_due(
         passed = timedelta(seconds=time.monotonic() - began)  # a slow mail server takes minutes for them all
         if passed > ROUND or stop():
             break
-        sent += _try(engine, channels, render, message_id, now + passed)
+        sent += _try(engine, senders, render, message_id, now + passed)
     return sent
 
 
@@ -107,7 +103,7 @@ def _that_may_go_at_night(asked: Select[int]) -> Select[int]:
     return (
         asked.outerjoin(Report, Report.id == Subscription.report_id)
         .outerjoin(Case, Case.id == func.coalesce(Report.case_id, Subscription.case_id))
-        .where(or_(Subscription.channel == "email", Message.kind == "receipt", Report.danger, Case.urgent))
+        .where(or_(Subscription.channel.in_(SILENT), Message.kind == "receipt", Report.danger, Case.urgent))
     )
 
 
@@ -118,13 +114,13 @@ def _claim(engine: Engine, message_id: int, now: datetime) -> bool:
         return s.scalar(claimed) is not None
 
 
-def _try(engine: Engine, channels: Channels, render: Render, message_id: int, now: datetime) -> bool:
+def _try(engine: Engine, senders: Senders, render: Render, message_id: int, now: datetime) -> bool:
     if not _claim(engine, message_id, now):
         return False
     sent, fault, final, gone = False, None, False, False
     # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:
-        sent = _send(engine, channels, render, message_id)
+        sent = _send(engine, senders, render, message_id)
     except SubscriptionGone:
         gone = True
     except Exception as problem:
@@ -142,14 +138,14 @@ def _try(engine: Engine, channels: Channels, render: Render, message_id: int, no
     return sent
 
 
-def _send(engine: Engine, channels: Channels, render: Render, message_id: int) -> bool:
+def _send(engine: Engine, senders: Senders, render: Render, message_id: int) -> bool:
     """Whether it went out; it does not where nobody wants it any more."""
     with db.read_session(engine) as s:
         message = s.get(Message, message_id)
         what, channel = (render(s, message), message.subscription.channel) if message else (None, "")
     if what is None:
         return False
-    channels[channel].send(what)
+    senders[channel].send(what)
     return True
 
 

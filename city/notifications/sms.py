@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import requests
 
+from city.settings import Settings
+
 SECONDS = 20.0  # to connect, and to wait for each part of an answer
 
 
@@ -47,6 +49,11 @@ class SmsGateway:
             raise OSError(f"the gateway isn't answering: {type(fault).__name__}") from None
         if not 200 <= answer.status_code < 300:
             raise OSError(f"the gateway answered {answer.status_code}: {answer.text[:200]}")
+
+
+def open_sender(settings: Settings) -> SmsGateway:
+    """The gateway of the settings SMS_URL and SMS_BODY."""
+    return SmsGateway(settings.sms_url, settings.sms_body)
 
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from city.audit import events
 from city.cases import queries
+from city.channels import CHANNELS
 from city.db.models import Case, Event, Subscription
 from city.geo import Point, rounded
 from city.lifecycle import OPEN, UNDONE, Refused
@@ -148,29 +149,38 @@ def subscribe(
     `too_many_followers` where MOST_BROWSERS follow the case; and `asked_too_often` where the hour brought it
     MOST_OPEN_QUESTIONS questions already: nobody's mailbox is to be filled by somebody else.
     """
-    if channel == "email":
-        address = accounts.address(address)
-    elif not address:
-        raise Refused("bad_phone")
+    address, needs_confirmation = normal_address(channel, address), CHANNELS[channel].needs_confirmation
     found = wish(s, about, address)
-    if found and channel != "push" and _was_asked(found, at):
+    if found and needs_confirmation and _was_asked(found, at):
         found.weekly = weekly if found.confirmed_at is None else found.weekly
         return found
     _refuse_too_many(s, address, found, channel, at)
-    if channel == "push" and about.case_id and (found is None or found.stopped_at):
+    if not needs_confirmation and about.case_id and (found is None or found.stopped_at):
         _refuse_too_many_browsers(s, about.case_id, address)
     row = found or _made(s, about, address, channel=channel, lang=lang, at=at)
     if row is None:  # a second tap, at the same instant, was first
         return s.scalars(_wished(about, address)).one()
     begins = found is None or found.stopped_at is not None or found.confirmed_at is None
     row.lang, row.weekly, row.asked_at, row.keys = lang, weekly, at, keys
-    if channel == "push":  # only that very browser can have made its address
+    if not needs_confirmation:  # only that very browser can have made its address
         row.confirmed_at, row.stopped_at = row.confirmed_at or at, None
     if begins:
         row.told_seq = newest(s)
         remember_preview(s, row, "subscribe", at=at)
     s.flush()
     return row
+
+
+def normal_address(channel: str, address: str) -> str:
+    """The address as it is kept; a number comes from callers.normal().
+
+    Raises Refused `bad_email`, `bad_phone`.
+    """
+    if CHANNELS[channel].address == "mailbox":
+        return accounts.address(address)
+    if not address:
+        raise Refused("bad_phone")
+    return address
 
 
 def remember_preview(s: Session, row: Subscription, kind: str, *, at: datetime) -> None:
@@ -258,7 +268,7 @@ def _refuse_too_many(
     if found is None and (s.scalar(mine.where(Subscription.stopped_at.is_(None))) or 0) >= MOST_FOLLOWS:
         raise Refused("too_many_follows", most=MOST_FOLLOWS)
     lately = s.scalar(mine.where(Subscription.asked_at > at - HOUR)) or 0
-    if channel != "push" and lately >= MOST_OPEN_QUESTIONS:
+    if CHANNELS[channel].needs_confirmation and lately >= MOST_OPEN_QUESTIONS:
         raise Refused("asked_too_often")
 
 

@@ -17,7 +17,7 @@ from pywebpush import WebPushException, webpush
 
 from city import safe_http
 from city.lifecycle import Refused
-from city.notifications.channel import PermanentFailure, SubscriptionGone
+from city.notifications.sender import PermanentFailure, SubscriptionGone
 from city.settings import OUTWARD, Settings
 
 # How long a push service keeps a note for a phone that is off. Without it none is kept at all.
@@ -87,6 +87,11 @@ class Pusher:
             if fault.status_code in (TOO_MUCH, WRONG_KEY):
                 raise PermanentFailure(f"the push service answered {fault.status_code}") from None
             raise OSError(f"the push service answered {fault.status_code}") from None
+
+
+def open_sender(settings: Settings) -> Pusher:
+    """The one way to browsers, by whatever push service each has."""
+    return Pusher(settings)
 
 
 def public_key(settings: Settings) -> str:

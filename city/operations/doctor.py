@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from city import security_log
 from city.audit import epochs, events
+from city.channels import CONFIRMED, PUSH, SILENT
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
@@ -240,10 +241,10 @@ def _unsent_since(device: Device) -> datetime | None:
 
 def _letters(s: Session, now: datetime) -> Finding:
     """Letters and texts; a text that waits for the end of quiet hours is not late."""
-    mine = Subscription.channel != "push"
+    mine = Subscription.channel.in_(CONFIRMED)
     said = [f"{_count(dead, 'message')} failed."] if (dead := _given_up(s, mine)) else []
     late = Message.next_try_at < now - LETTER_LATE
-    if waiting := _messages(s, Subscription.channel == "email", late):
+    if waiting := _messages(s, Subscription.channel.in_(SILENT), late):
         said.append(f"Not tried yet, and more than half an hour late: {waiting}.")
     if tried := _messages(s, mine, Message.next_try_at.is_not(None), Message.tries >= LONG_TRIED):
         said.append(f"Tried {LONG_TRIED} or more times: {tried}.")
@@ -258,10 +259,10 @@ def _letters(s: Session, now: datetime) -> Finding:
 
 def _notifications(s: Session) -> Finding:
     """A browser that is gone ends its wish by itself; of others the push service says something else."""
-    wanted = select(func.count()).select_from(Subscription).where(Subscription.channel == "push")
+    wanted = select(func.count()).select_from(Subscription).where(Subscription.channel == PUSH)
     live = s.scalar(wanted.where(Subscription.stopped_at.is_(None))) or 0
     words = f"Notifications go to {_count(live, 'browser')}."
-    if dead := _given_up(s, Subscription.channel == "push"):
+    if dead := _given_up(s, Subscription.channel == PUSH):
         return Finding("push", LOOK, f"{words} {_count(dead, 'notification')} failed. See /admin/mail.")
     return Finding("push", OK, words)
 

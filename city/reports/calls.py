@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
+from city.channels import EMAIL, SMS
 from city.db.models import Contact, Report, Service
 from city.lifecycle import Refused, may
 from city.people import accounts, callers, contacts
@@ -99,7 +100,7 @@ def _is_told(report: Report, call: Call) -> bool:
         return False
     if place and place != (report.lat, report.lon):
         return False
-    written = {each.address for each in report.subscriptions if each.channel == "email"}
+    written = {each.address for each in report.subscriptions if each.channel == EMAIL}
     return call.said.reply_by != "email" or accounts.address(call.email) in written
 
 
@@ -115,7 +116,7 @@ def _reported(s: Session, call: Call, *, by: Actor, at: datetime, secret: str) -
     if call.said.reply_by == "email":
         intake.subscribe(s, report, call.email, lang=call.said.lang, at=at)
     if call.said.reply_by == "sms" and call.texts:
-        intake.subscribe(s, report, call.phone, channel="sms", lang=call.said.lang, at=at)
+        intake.subscribe(s, report, call.phone, channel=SMS, lang=call.said.lang, at=at)
     return report
 
 

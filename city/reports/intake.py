@@ -20,6 +20,7 @@ from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
 from city.cases import legal_holds, locks, reporter_count, sla, transitions
 from city.cases import search as case_search
+from city.channels import EMAIL, PUSH
 from city.db.models import (
     Asset,
     Case,
@@ -253,7 +254,7 @@ def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
 
 
 def subscribe(
-    s: Session, report: Report, address: str, *, channel: str = "email", lang: str, at: datetime
+    s: Session, report: Report, address: str, *, channel: str = EMAIL, lang: str, at: datetime
 ) -> Subscription:
     """Keeps an address for news; the receipt asks for its confirmation. A number is callers.normal()'s.
 
@@ -261,10 +262,7 @@ def subscribe(
 
     Asked again after a while, an unconfirmed or stopped address gets another receipt: letters get lost.
     """
-    if channel == "email":
-        address = accounts.address(address)
-    elif not address:
-        raise Refused("bad_phone")
+    address = subscriptions.normal_address(channel, address)
     locks.lock(s, report.case)  # a second tap must see what the first has kept
     found = _wish(s, report, address)
     if found and (
@@ -295,10 +293,10 @@ def notify(
     locks.lock(s, report.case)  # a second tap must see what the first has kept
     found = _wish(s, report, endpoint)
     wanted = found is not None and found.stopped_at is None
-    now_told = [each for each in report.subscriptions if each.channel == "push" and each.stopped_at is None]
+    now_told = [each for each in report.subscriptions if each.channel == PUSH and each.stopped_at is None]
     if not wanted and len(now_told) >= MOST_ADDRESSES:
         raise Refused("too_many_browsers")
-    row = found or Subscription(report_id=report.id, channel="push", address=endpoint, asked_at=at)
+    row = found or Subscription(report_id=report.id, channel=PUSH, address=endpoint, asked_at=at)
     row.keys, row.lang, row.confirmed_at, row.stopped_at = dict(keys), lang, row.confirmed_at or at, None
     s.add(row)
     s.flush()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from city.cases import queries
 from city.cases.queries import PublicCase
+from city.channels import LETTER, NOTE, TEXT
 from city.db.models import Message, Subscription
 from city.lifecycle import CLOSED, OPEN
 from city.notifications import digests, fan_out, subscriptions
@@ -98,9 +99,9 @@ def _text(s: Session, message: Message) -> SmsMessage | None:
 
 
 WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage | None]]] = {
-    "email": _letter,
-    "push": _note,
-    "sms": _text,
+    LETTER: _letter,
+    NOTE: _note,
+    TEXT: _text,
 }
 
 

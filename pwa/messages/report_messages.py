@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from city.cases import queries
 from city.cases.queries import PublicCase
+from city.channels import CHANNELS, LETTER, NOTE, TEXT
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
 from city.notifications import account_email, fan_out
 from city.notifications.outbox import Render
@@ -35,7 +36,9 @@ def render(app: Flask) -> Render:
         if not _is_wanted(message) or not fan_out.is_still_valid(s, message):
             return None
         with _read_in(app, row.lang):
-            return (_WRITERS if row.report_id else follower_messages.WRITERS)[row.channel](s, message)
+            return (_WRITERS if row.report_id else follower_messages.WRITERS)[CHANNELS[row.channel].takes](
+                s, message
+            )
 
     return written
 
@@ -237,9 +240,9 @@ def _subject(kind: str, sight: PublicCase) -> str:
 
 
 _WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage]]] = {
-    "email": _letter,
-    "push": _note,
-    "sms": _text,
+    LETTER: _letter,
+    NOTE: _note,
+    TEXT: _text,
 }
 _ACCOUNT_WRITERS: Final[dict[str, Callable[[Session, AccountLetter], EmailMessage | None]]] = {
     account_letters.CODE: _code,

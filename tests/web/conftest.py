@@ -144,7 +144,7 @@ def tell(town: Town, app: Flask, settings: Settings) -> Tell:
         now = town.now + after
         with town.at_work() as scene:
             fan_out.process_events(scene.s, now)
-        return outbox.send_due(town.engine, outbox.open_channels(settings), report_messages.render(app), now)
+        return outbox.send_due(town.engine, outbox.open_senders(settings), report_messages.render(app), now)
 
     return round_
 

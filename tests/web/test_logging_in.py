@@ -45,7 +45,7 @@ def post(town: Town, app: Flask, settings: Settings, smtp: Any) -> Callable[...,
     """What the worker does in one round: the mailbox afterwards."""
 
     def round_(after: timedelta = timedelta(0)) -> Any:
-        channel = outbox.open_channels(replace(settings, smtp_url=smtp.url))["email"]
+        channel = outbox.open_senders(replace(settings, smtp_url=smtp.url))["email"]
         account_email.send_due(town.engine, channel, report_messages.account(app), town.now + after)
         return smtp
 

@@ -45,7 +45,7 @@ class Slow:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     server = Slow()
-    monkeypatch.setattr(outbox, "open_channels", lambda _settings: {"email": server})
+    monkeypatch.setattr(outbox, "open_senders", lambda _settings: {"email": server})
     return server
 
 

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from sqlalchemy.orm import Session
 
 from city.cases import queries
+from city.channels import EMAIL, PUSH, SMS
 from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
@@ -52,10 +53,10 @@ def ask(kind: str, name: str) -> Response:
     email, phone = forms.text(request.form, "email"), forms.text(request.form, "phone")
     # Enter presses the first button, whichever field it was pressed in.
     by_text = request.form.get("by") == "sms" or (bool(phone) and not email)
-    channel = "sms" if by_text and here.settings.sms_url else "email"
+    channel = SMS if by_text and here.settings.sms_url else EMAIL
     weekly = request.form.get("often") == "week"
     try:
-        address = callers.normal(phone, here.city.region) if channel == "sms" else email
+        address = callers.normal(phone, here.city.region) if channel == SMS else email
         with access.writing() as s:
             what = access.or_404(_named(s, kind, name))
             subscriptions.subscribe(
@@ -79,7 +80,7 @@ def notify(kind: str, name: str) -> tuple[Response, int]:
         weekly = isinstance(told, dict) and told.get("often") == "week"
         with access.writing() as s:
             subscriptions.subscribe(
-                s, access.or_404(_named(s, kind, name)), endpoint, channel="push", keys=keys,
+                s, access.or_404(_named(s, kind, name)), endpoint, channel=PUSH, keys=keys,
                 lang=localization.lang(), weekly=weekly, at=access.now(),
             )  # fmt: skip
     except Refused as refused:
@@ -95,7 +96,7 @@ def stop_notifying(kind: str, name: str) -> tuple[Response, int]:
     with access.writing() as s:
         what = access.or_404(_named(s, kind, name))
         wish = subscriptions.wish(s, what, endpoint) if isinstance(endpoint, str) else None
-        if wish and wish.channel == "push":
+        if wish and wish.channel == PUSH:
             intake.stop(s, wish, at=access.now())
     return jsonify(), 200
 

@@ -7,6 +7,7 @@ from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from city.channels import PUSH
 from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
@@ -78,7 +79,7 @@ def stop_notifying(number: str) -> tuple[Response, int]:
     endpoint = told.get("endpoint") if isinstance(told, dict) else None
     with access.writing() as s:
         for wish in own_report.sent(s, number).subscriptions:
-            if wish.channel == "push" and wish.address == endpoint:
+            if wish.channel == PUSH and wish.address == endpoint:
                 intake.stop(s, wish, at=access.now())
     return jsonify(), 200
 

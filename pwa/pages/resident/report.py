@@ -23,6 +23,7 @@ from werkzeug.datastructures import FileStorage
 from city import files as city_files
 from city.cases import duplicates, queries, transitions
 from city.cases.queries import PublicCase, TimelineEntry
+from city.channels import EMAIL, SMS
 from city.config.city_file import Service
 from city.db.models import Case, Photo, Report
 from city.geo import Point, distance
@@ -235,10 +236,10 @@ def sent(number: str) -> Response:
 @bp.post("/sent/<number>/news")
 def ask_news(number: str) -> Response:
     """Keeps an address or a number for news; a letter or a text asks for its confirmation."""
-    channel = "sms" if "phone" in request.form and access.current_city().settings.sms_url else "email"
-    typed = forms.text(request.form, "phone" if channel == "sms" else "email")
+    channel = SMS if "phone" in request.form and access.current_city().settings.sms_url else EMAIL
+    typed = forms.text(request.form, "phone" if channel == SMS else "email")
     try:
-        address = callers.normal(typed, access.current_city().city.region) if channel == "sms" else typed
+        address = callers.normal(typed, access.current_city().city.region) if channel == SMS else typed
         with access.writing() as s:
             intake.subscribe(
                 s,
