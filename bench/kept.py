@@ -30,6 +30,7 @@ from bench._site import ROOT, say
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import batches, board_index, locks, priorities, sla_sweep, tags, transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -258,7 +259,7 @@ def _operation(s: Session, chance: Random, known: list[Case]) -> None:
         lambda: transitions.resume(s, case, by=by, at=at),
         lambda: transitions.make_safe(s, case, by=hand, at=at),
         lambda: transitions.needs_parts(s, case, by=hand, at=at),
-        lambda: transitions.close(s, case, by=by, at=at, outcome=outcome, no_photo="dark", words="Done."),
+        lambda: transitions.close(s, case, Closing(outcome, no_photo="dark", words="Done."), by=by, at=at),
         lambda: transitions.reopen(s, case, by=by, at=at),
         lambda: transitions.merge(s, case, other, by=by, at=at, keep_crew=held.crew_id if held else None),
         lambda: transitions.unmerge(s, case, by=by, at=at),

@@ -47,6 +47,7 @@ from bench._databases import KINDS, database
 from bench._site import ROOT, Site, fill, running
 from bench._targets import judge, printed
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Address, Case, Service
 from city.notifications import subscriptions
@@ -324,8 +325,8 @@ def _following(site: Site, _url: str) -> Iterator[Counter[str]]:
                 accounts.by_email(s, "dispatcher@demo.test") or sys.exit("no dispatcher")
             )
             transitions.close(
-                s, s.get_one(Case, case_id), by=dispatcher, at=datetime.now(UTC), outcome="not found",
-            )  # fmt: skip
+                s, s.get_one(Case, case_id), Closing("not found"), by=dispatcher, at=datetime.now(UTC)
+            )
         engine.dispose()
         yield Counter()
 

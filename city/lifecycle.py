@@ -1,12 +1,37 @@
 """The life of a case as one table: states, moves, and who may make each. Pure; touches no database."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING, CLOSED, MERGED, CANCELLED = STATES = (
+
+@dataclass(frozen=True)
+class State:
+    """What others ask of a state; its words are in `pwa/web/states.py`.
+
+    `status` is Open311's, "" for one that no list has. `step` is the public step that leads to it, "" where
+    none does by that name.
+    """
+
+    is_open: bool
+    status: str
+    step: str = ""
+
+
+NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING, CLOSED, MERGED, CANCELLED = (
     "new", "accepted", "assigned", "underway", "waiting", "closed", "merged", "cancelled",
 )  # fmt: skip
-OPEN: Final = (NEW, ACCEPTED, ASSIGNED, UNDERWAY, WAITING)
+STATES: Final[Mapping[str, State]] = {
+    NEW: State(True, "open"),
+    ACCEPTED: State(True, "open", "accept"),
+    ASSIGNED: State(True, "open", "assign"),
+    UNDERWAY: State(True, "open", "start"),
+    WAITING: State(True, "open", "wait"),
+    CLOSED: State(False, "closed"),
+    MERGED: State(False, ""),  # its place is taken by what it was merged into
+    CANCELLED: State(False, "closed"),
+}
+OPEN: Final = tuple(name for name, state in STATES.items() if state.is_open)
 # What an undone import leaves of a case, since the log cannot forget it. No row of the table: nobody moves
 # it, no list has it, and no address leads to it.
 UNDONE: Final = "undone"

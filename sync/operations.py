@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from city.audit.events import Actor
 from city.cases import locks, sla, transitions
+from city.cases.transitions import Closing
 from city.db.models import Assignment, Case, Closure, ExpectedPhoto, Person, Photo
 from city.db.models import SyncOperation as Row
 from city.lifecycle import (
@@ -270,23 +271,23 @@ def _moved(
     """Calls the verb; False where it had been done already."""
     op, case = work.op, work.case
     told: dict[str, Any] = {"by": work.by, "at": work.at, "at_device": op.device_time}
-    evidence: dict[str, Any] = {"words": words, "photos_taken": taken}
     cycle = case.cycle
     if op.t == "close":
         if work.decision.effect == TRANSITION_AFTER_RESTORE:
             transitions.restore(s, case, by=THE_SYSTEM, at=work.at)
         if work.decision.effect in (TRANSITION_UNDER_OLD_JOB, TRANSITION_AFTER_RESTORE):
             told |= {"under": work.job, "why": work.decision.why}
-        outcome, no_photo = text(op, "outcome"), text(op, "no_photo") or None
-        told |= {"outcome": outcome, "no_photo": no_photo, "promised": len(missing)}
-        moved = transitions.close(s, case, **evidence, **told)
+        closing = Closing(
+            text(op, "outcome"), text(op, "no_photo") or None, words, photos=taken, promised=len(missing)
+        )
+        moved = transitions.close(s, case, closing, **told)
         if moved:
-            closing = case.closures[-1].id
-            expected_photos.attach_to(missing, case_id=case.id, cycle=cycle, closure_id=closing)
+            closure_id = case.closures[-1].id
+            expected_photos.attach_to(missing, case_id=case.id, cycle=cycle, closure_id=closure_id)
         return moved
     if op.t in WITH_EVIDENCE:
         verb = {"make_safe": transitions.make_safe, "needs_parts": transitions.needs_parts}[op.t]
-        moved = verb(s, case, **evidence, **told)
+        moved = verb(s, case, words=words, photos_taken=taken, **told)
         if moved:
             expected_photos.attach_to(missing, case_id=case.id, cycle=cycle)
         return moved

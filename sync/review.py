@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, transitions
+from city.cases.transitions import Closing
 from city.db.in_list import is_in
 from city.db.models import Assignment, Case, Crew, ExpectedPhoto, Person, SyncOperation
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
@@ -105,15 +106,17 @@ def count_as_done(s: Session, row: SyncOperation, *, by: Actor, at: datetime) ->
     transitions.close(
         s,
         case,
+        Closing(
+            operations.text(op, "outcome"),
+            no_photo=operations.text(op, "no_photo") or None,
+            words=operations.words_of(op),
+            promised=len(missing),
+            photos=[photo for photo in expected_photos.arrived(s, photos) if photo.case_id == case.id],
+        ),
         by=by,
         at=at,
-        outcome=operations.text(op, "outcome"),
-        no_photo=operations.text(op, "no_photo") or None,
-        words=operations.words_of(op),
         under=job,
         why=row.review or "counted",
-        promised=len(missing),
-        photos_taken=[photo for photo in expected_photos.arrived(s, photos) if photo.case_id == case.id],
         # Done in an earlier cycle, it is no proof of when this one ended.
         at_device=op.device_time if job and job.cycle == case.cycle else None,
     )

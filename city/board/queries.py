@@ -159,7 +159,7 @@ def count(s: Session, view: View, *, now: datetime) -> int:
 def filter_ids(s: Session, view: View, ids: Sequence[int], *, now: datetime) -> list[tuple[int, str, bool]]:
     """Of these cases the id, the number, and whether a view holds it."""
     held = when((and_(*conditions(s, view, now, in_order=True)), True), else_=False)
-    asked = select(Case.id, Case.number, held).where(Case.id.in_(ids), Case.state.in_(STATES))
+    asked = select(Case.id, Case.number, held).where(Case.id.in_(ids), Case.state.in_(list(STATES)))
     return [(row[0], row[1], bool(row[2])) for row in s.execute(asked.order_by(Case.id))]
 
 

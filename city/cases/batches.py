@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from city.audit.events import Actor
 from city.cases import duplicates, locks, priorities, queries, tags, transitions
+from city.cases.transitions import Closing
 from city.db import bulk_insert
 from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 from city.lifecycle import (
@@ -345,9 +346,12 @@ def _verb(
         if len(words) > MAX_WORDS:
             raise Refused("words_too_long", most=MAX_WORDS)
         return lambda case: transitions.close(
-            s, case, by=by, at=at, outcome=outcome, no_photo=no_photo, words=words,
-            reply=reply(case) if reply else None,
-        )  # fmt: skip
+            s,
+            case,
+            Closing(outcome, no_photo=no_photo, words=words, reply=reply(case) if reply else None),
+            by=by,
+            at=at,
+        )
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
         return lambda case: turn(s, case, by=by, at=at)

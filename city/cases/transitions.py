@@ -5,6 +5,7 @@ when it changed something and False when it was done already, and raises lifecyc
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -320,18 +321,54 @@ def needs_parts(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Closing:
+    """How a case's cycle ends, and what shows it.
+
+    `photos` are those that are here, `promised` how many are on their way; `no_photo` is why there is none.
+    Residents read the canned `reply`, see canned_replies.as_stored(), and then `words`.
+    """
+
+    outcome: str
+    no_photo: str | None = None
+    words: str = ""
+    reply: dict[str, Any] | None = None
+    photos: Sequence[Photo] = ()
+    promised: int = 0
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a photo shows it, or is to."""
+        return bool(self.photos or self.promised)
+
+    def says(self, done: Closure) -> bool:
+        """Whether it says what that closing said."""
+        return (done.outcome, done.words, done.reply) == (self.outcome, self.words, self.reply)
+
+    def refuse_odd(self) -> None:
+        """Raises Refused for words that no closing knows."""
+        _one_of(self.outcome, OUTCOMES, "outcome")
+        if self.no_photo is not None:
+            _one_of(self.no_photo, NO_PHOTO, "no_photo")
+
+    def refuse_misfit(self, *, office: bool, origin: str) -> None:
+        """Raises Refused where it cannot end such a case, or lacks what its outcome needs."""
+        if self.outcome not in outcomes(office=office):
+            raise Refused("outcome_misfits", outcome=self.outcome)
+        if self.outcome == ANSWERED and not self.reply and is_blank(self.words):
+            raise Refused("told_missing")
+        is_proven = self.is_shown or self.no_photo is not None or origin == "import"
+        if self.outcome == "fixed" and not is_proven:
+            raise Refused("evidence_missing")
+
+
 def close(
     s: Session,
     case: Case,
+    closing: Closing,
     *,
     by: Actor,
     at: datetime,
-    outcome: str,
-    photos_taken: Sequence[Photo] = (),
-    promised: int = 0,
-    no_photo: str | None = None,
-    words: str = "",
-    reply: dict[str, Any] | None = None,
     at_device: datetime | None = None,
     under: Assignment | None = None,
     why: str = "reassigned",
@@ -342,63 +379,50 @@ def close(
     "fixed" needs a photo or a reason for having none: Refused `evidence_missing`; what another system closed
     (origin `import`) keeps its evidence over there. "answered" needs what was told, a reply or words: Refused
     `told_missing`. What is no end of such a case, an office's or one of the field, is `outcome_misfits`.
-    `promised` counts photos that are on their way: they count once they are stored, and not at all if that
-    takes too long: see doubt(). Residents read the canned `reply`, see canned_replies.as_stored(), and then
-    `words`. The promise clock stops at the device's time, bounded by assignment and receipt. `under` names
-    the job of a crew that had no signal when its job was given away: it did the work, so whoever holds the
-    job now loses it as `withdrawn`, and a dispatcher is asked to look, told `why`. The same closing twice is
-    harmless; one that ends it otherwise or says something else is `wrong_state`, so that nobody takes words
-    for kept that are not.
+    Promised photos count once they are stored, and not at all if that takes too long: see doubt(). The
+    promise clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a
+    crew that had no signal when its job was given away: it did the work, so whoever holds the job now loses
+    it as `withdrawn`, and a dispatcher is asked to look, told `why`. The same closing twice is harmless; one
+    that ends it otherwise or says something else is `wrong_state`, so that nobody takes words for kept that
+    are not.
     """
     allow("close", by.roles)
-    _one_of(outcome, OUTCOMES, "outcome")
-    if no_photo is not None:
-        _one_of(no_photo, NO_PHOTO, "no_photo")
+    closing.refuse_odd()
     locks.lock(s, case)
     done = case.closures[-1] if case.closures else None
-    if (
-        case.state == CLOSED
-        and done
-        and _same_hand(done, by)
-        and _is_same_closing(done, outcome, words, reply)
-    ):
+    if case.state == CLOSED and done and _same_hand(done, by) and closing.says(done):
         return False
     _check("close", case, by)
-    if outcome not in outcomes(office=case.service.office):
-        raise Refused("outcome_misfits", outcome=outcome)
-    if outcome == ANSWERED and not reply and is_blank(words):
-        raise Refused("told_missing")
+    closing.refuse_misfit(office=case.service.office, origin=origin)
     job, held = under or _own_job(case, by), live(case)
-    shown = bool(photos_taken or promised)
-    if outcome == "fixed" and not shown and no_photo is None and origin != "import":
-        raise Refused("evidence_missing")
     done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
     closure = Closure(
-        cycle=case.cycle, outcome=outcome, no_photo=None if shown else no_photo, words=words, reply=reply,
-        crew_id=job.crew_id if job else None, person_id=by.person_id, done_at=done_at, closed_at=at,
+        cycle=case.cycle, outcome=closing.outcome, no_photo=None if closing.is_shown else closing.no_photo,
+        words=closing.words, reply=closing.reply, crew_id=job.crew_id if job else None,
+        person_id=by.person_id, done_at=done_at, closed_at=at,
     )  # fmt: skip
     case.closures.append(closure)
-    if shown:
-        s.flush()  # they name it by its id
-    shas = _attach(s, case, photos_taken, closure)
+    if closing.is_shown:
+        s.flush()  # photos name it by its id
+    shas = _attach(s, case, closing.photos, closure)
     _end(s, case, "closed" if held is job else "withdrawn", at)
     sla.resume_clock(case, done_at)
     sla.pause_clock(case, "closed", done_at)
     follow_on = case.follow_on
-    case.closed_at, case.outcome, case.follow_on = at, outcome, False
+    case.closed_at, case.outcome, case.follow_on = at, closing.outcome, False
     case.review = why if under else None
     facts = {
-        "outcome": outcome, "no_photo": closure.no_photo, "cycle": case.cycle, "crew": closure.crew_id,
-        "done_at": done_at.astimezone(UTC).isoformat(),
+        "outcome": closing.outcome, "no_photo": closure.no_photo, "cycle": case.cycle,
+        "crew": closure.crew_id, "done_at": done_at.astimezone(UTC).isoformat(),
         "bounded": at_device is not None and at_device != done_at and not _fits(case, at_device, at),
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
-    if reply:
+    if reply := closing.reply:
         facts |= {"reply": reply["code"], "policy": reply["policy"]}
     return _moved(
-        s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas, words=words,
-        origin=origin,
+        s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas,
+        words=closing.words, origin=origin,
     )  # fmt: skip
 
 
@@ -971,10 +995,6 @@ def _asked_by_one(s: Session, case: Case, root: Case) -> bool:
     """Whether one known caller asked the same kind of question twice."""
     keys = [report.key for report in (*case.reports, *root.reports)]
     return case.service_code == root.service_code and callers.reported_by_same_caller(s, keys)
-
-
-def _is_same_closing(done: Closure, outcome: str, words: str, reply: dict[str, Any] | None) -> bool:
-    return (done.outcome, done.words, done.reply) == (outcome, words, reply)
 
 
 def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: int | None) -> int | None:

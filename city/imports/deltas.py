@@ -16,6 +16,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, not_duplicates, sla, transitions
 from city.cases import search as case_search
+from city.cases.transitions import Closing
 from city.channels import EMAIL
 from city.db.models import (
     Assignment,
@@ -257,7 +258,7 @@ def _move(s: Session, case: Case, request: Request, at: datetime) -> bool:
 
 def _close(s: Session, case: Case, request: Request, at: datetime) -> bool:
     outcome, words = request.outcome, request.closure
-    return transitions.close(s, case, by=IMPORTER, at=at, outcome=outcome, words=words, origin="import")
+    return transitions.close(s, case, Closing(outcome, words=words), by=IMPORTER, at=at, origin="import")
 
 
 def _open_again(s: Session, case: Case, at: datetime) -> bool:

@@ -17,11 +17,11 @@ from city.audit import events
 from city.cases.queries import PUBLIC_STEPS, public_cases, roots_of, shown_column, street_only
 from city.db.models import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
 from city.geo import Point, rounded
-from city.lifecycle import CANCELLED, CLOSED, OPEN, UNDONE
+from city.lifecycle import CANCELLED, CLOSED, OPEN, STATES, UNDONE
 from city.questions import Question
 
 # A problem is listed once: what was merged is listed as the case that goes on, and found by its own number.
-LISTED: Final = (*OPEN, CLOSED, CANCELLED)
+LISTED: Final = tuple(name for name, state in STATES.items() if state.status)
 API: Final = "api"  # the channel of reports that other programs sent
 _COLUMNS = (
     Case.id, Case.number, Case.state, Case.service_code, Case.opened_at, Case.due_at, Case.closed_at,

@@ -33,7 +33,7 @@ from city.lifecycle import (
 from city.text import normalize
 from pwa.board import batch_summary
 from pwa.board.view_url import args_of, is_id, new_key, revision, row_facts, strayed, view_of
-from pwa.web import access, formatting, localization
+from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
 from sync import review
 
@@ -177,7 +177,7 @@ def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
     """What the filter offers, each with its words."""
     return {
         "standing_choices": [(name, formatting.standing(name)) for name in STANDINGS],
-        "state_choices": [(name, formatting.state(name)) for name in STATES],
+        "state_choices": [(name, states.label(name)) for name in STATES],
         "service_choices": [(service.code, localization.said(service.names)) for service in ground.services],
         "crew_choices": [("none", _("None")), *((str(crew.id), crew.name) for crew in ground.crews)],
         "area_choices": list(ground.areas.items()),
@@ -282,7 +282,7 @@ def _title(view: View, ground: Ground) -> str:
     parts = [
         _("Needs review") if view.review else "",
         formatting.standing(view.standing),
-        formatting.state(view.state),
+        states.label(view.state),
         groups.get(view.group, ""),
         services.get(view.service, ""),
         names.get(view.crew, ""),
@@ -307,7 +307,7 @@ def _promised(case: Case) -> str:
     if case.state == CLOSED:
         return formatting.promise(case)
     if case.state not in OPEN:
-        return formatting.state(case.state)
+        return states.label(case.state)
     if case.due_at < access.now():
         return _("%(late)s, was due %(day)s at %(time)s", late=formatting.time_left(case), **facts)
     return _("Due %(day)s at %(time)s", **facts)

@@ -1,7 +1,7 @@
 """A view of the board as its address carries it: read from the address, and written back into one."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 from uuid import uuid4
@@ -94,7 +94,7 @@ def is_id(text: str) -> bool:
 def _read(args: Mapping[str, str]) -> View:
     groups = [group.code for group in access.current_city().city.groups]
 
-    def known(name: str, choices: Sequence[str]) -> str:
+    def known(name: str, choices: Collection[str]) -> str:
         value = args.get(name, "")
         return value if value in choices else ""
 

@@ -31,7 +31,7 @@ from city.privacy.erasure import Gone
 from city.privacy.record_export import Record
 from city.settings import Settings, read
 from pwa.cli.progress import Progress
-from pwa.web import access, formatting, localization
+from pwa.web import access, formatting, localization, states
 
 A_ZIP = click.Path(dir_okay=False, path_type=Path)
 WHO = "Use an email address, a phone number, a report number (26-000007-A), or person:7."
@@ -370,11 +370,11 @@ def _said(lang: str) -> Any:
         "channel": formatting.channel,
         "lang": localization.language_name,
         "no_photo": formatting.reason,
-        "now": formatting.state,
+        "now": states.label,
         "outcome": formatting.outcome,
         "reason": formatting.reason,
-        "state": formatting.state,
-        "was": formatting.state,
+        "state": states.label,
+        "was": states.label,
         "what": formatting.step,
     }
 

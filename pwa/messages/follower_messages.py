@@ -19,7 +19,7 @@ from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
 from city.reports import intake
 from pwa.messages import envelopes, letters, sentences
-from pwa.web import access, formatting, localization
+from pwa.web import access, formatting, localization, states
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
 
@@ -117,7 +117,7 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     elif message.kind == "reopened":
         stands = _("Reopened")
     else:
-        stands = sentences.stage_in_subject(sight.state) or formatting.promise(sight)
+        stands = states.of(sight.state).subject or formatting.promise(sight)
     subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
     links = _links(message.subscription) | {"see": letters.link("resident.case", number=sight.number)}
     if sight.proof:

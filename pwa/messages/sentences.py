@@ -4,7 +4,7 @@ from flask_babel import gettext as _
 
 from city.cases.queries import PublicCase
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
-from pwa.web import access, formatting, localization
+from pwa.web import access, formatting, localization, states
 
 
 def standing_sentence(sight: PublicCase) -> str:
@@ -68,25 +68,7 @@ def reopened(sight: PublicCase) -> str:
 
 def changed(sight: PublicCase) -> str:
     """What those who follow an open case hear first; the promise follows it."""
-    words = {
-        "new": _("This report is open."),
-        "accepted": _("We reviewed this report."),
-        "assigned": _("We assigned a crew."),
-        "underway": _("A crew is on site."),
-    }
-    return words.get(sight.state) or standing_sentence(sight)
-
-
-def stage_in_subject(state: str) -> str:
-    """How far an open case is, in the words of a subject."""
-    words = {
-        "new": _("Reported"),
-        "accepted": _("Reviewed"),
-        "assigned": _("Crew assigned"),
-        "underway": _("Crew on site"),
-        "waiting": _("On hold"),
-    }
-    return words.get(state, "")
+    return states.of(sight.state).news or standing_sentence(sight)
 
 
 def question(sight: PublicCase) -> dict[str, str]:

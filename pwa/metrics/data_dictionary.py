@@ -84,7 +84,7 @@ def _cases() -> list[Column]:
             "text",
             _("Status when the file was made."),
             _("every status change"),
-            lifecycle.STATES,
+            list(lifecycle.STATES),
         ),
         Column(
             "outcome", "text", _("How it ended. Empty while the case is open."), "close", lifecycle.OUTCOMES

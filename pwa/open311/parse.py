@@ -18,7 +18,7 @@ from werkzeug.datastructures import MultiDict
 from city import questions
 from city.config.city_file import Service
 from city.geo import Point
-from city.lifecycle import CANCELLED, CLOSED, MAX_WORDS, OPEN, Refused
+from city.lifecycle import MAX_WORDS, STATES, Refused
 from city.opendata.case_summaries import LISTED, Asked
 from city.people import accounts
 from city.questions import Question
@@ -32,7 +32,10 @@ MOST_OF_A_LINE = 200  # letters
 MOST_OF_A_URL = 2000
 MOST_OF_A_VALUE = 4 * MAX_WORDS  # as far as any is read: what goes on is too long, and found to be so
 NOT_PINPOINTED = "#NOTPINPOINTED#"  # FixMyStreet's address_id where nobody set a pin or named a place
-STATUSES: Final = {"open": OPEN, "closed": (CLOSED, CANCELLED)}
+STATUSES: Final = {
+    status: tuple(name for name, state in STATES.items() if state.status == status)
+    for status in ("open", "closed")
+}
 TOKEN = re.compile("[A-Za-z0-9_-]{16,64}")
 ZONE = re.compile(r" (\d\d:?\d\d)$")
 ATTRIBUTE = re.compile(r"attribute\[([^\]]+)\](?:\[\])?")

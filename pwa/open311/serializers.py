@@ -8,13 +8,13 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from city.config.city_file import CityFile, Service
-from city.lifecycle import OPEN, WAITING
+from city.lifecycle import OPEN, STATES, WAITING
 from city.opendata.case_summaries import Change, Outline, Stop
 from city.opendata.rows import BULK
 from city.questions import Question
 from pwa.open311.render import JSON, XML
 from pwa.web import access, localization, questions
-from pwa.web.outline_labels import STAGES, OutlineLabels
+from pwa.web.outline_labels import OutlineLabels
 from pwa.web.xml import moment
 
 SPECIFICATION: Final = "http://wiki.open311.org/GeoReport_v2"  # by these very letters clients know it
@@ -199,7 +199,11 @@ def updates(changes: Iterable[Change]) -> list[dict[str, Any]]:
 def _status(change: Change) -> str | None:
     if change.kind == "close":
         return ENDINGS.get(change.facts.get("outcome") or "", "closed")
-    return STATUSES.get(STAGES.get(change.state or "", "open") if change.kind in _BACK else change.kind)
+    return STATUSES.get(_led_to(change.state) if change.kind in _BACK else change.kind)
+
+
+def _led_to(state: str | None) -> str:
+    return (STATES[state].step if state else "") or "open"
 
 
 def bulk(outlines: Sequence[Outline]) -> Iterator[list[object]]:

@@ -14,8 +14,8 @@ from werkzeug.exceptions import HTTPException, RequestTimeout
 from city import files
 from city.lifecycle import Refused
 from city.photos.processing import BadPhoto, Busy
-from pwa.web import access, questions, security
-from pwa.web.formatting import call_outcome, outcome, state
+from pwa.web import access, questions, security, states
+from pwa.web.formatting import call_outcome, outcome
 from pwa.web.localization import distance
 from sync import refused_requests
 
@@ -367,4 +367,4 @@ def _broken(fault: Exception) -> Response:
 
 
 def _lower(code: str | None) -> str:
-    return state(code or "").lower() if code else outcome(None).lower()
+    return states.label(code or "").lower() if code else outcome(None).lower()

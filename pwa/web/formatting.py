@@ -5,33 +5,31 @@ How dates, distances and numbers are written is in localization.py.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Flask
-from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
+from flask_babel import ngettext
 
 from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
 from city.places import reverse_geocoder
-from pwa.web import access
-from pwa.web.localization import apart, clock, day, distance, local, long_day
-
-_Words = TypeVar("_Words")
+from pwa.web import access, states
+from pwa.web.localization import apart, clock, day, distance, local, long_day, once_a_language
 
 
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
     filters = (
-        promise, promised_day, first_promised, outcome, step, state, time_left, how_kept, standing, reason,
+        promise, promised_day, first_promised, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, role_does, letter, followed, stage, hook_fault,
+        waits_for, role_does, letter, followed, hook_fault,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
+    app.jinja_env.filters |= {"state": states.label, "stage": states.stage}
 
 
 def promise(case: Any) -> str:
@@ -142,11 +140,6 @@ def how_kept(seconds: float) -> str:
     if days:
         return ngettext("Done %(num)d day late", "Done %(num)d days late", days)
     return ngettext("Done %(num)d hour late", "Done %(num)d hours late", max(hours, 1))
-
-
-def state(code: str) -> str:
-    """A state as staff read it."""
-    return _states().get(code, code)
 
 
 def public_step(kind: str, *, office: bool = False) -> str:
@@ -416,40 +409,12 @@ def place_title(words: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-def _once(words: Callable[[], dict[str, _Words]]) -> Callable[[], dict[str, _Words]]:
-    """Words that a page asks for on every row: put together once in every language."""
-    known: dict[str, dict[str, _Words]] = {}
-
-    @wraps(words)
-    def told() -> dict[str, _Words]:
-        language = str(get_locale())
-        if language not in known:
-            known[language] = words()
-        return known[language]
-
-    return told
-
-
-@_once
-def _states() -> dict[str, str]:
-    return {
-        "new": _("New"),
-        "accepted": _("Accepted"),
-        "assigned": _("Assigned"),
-        "underway": _("In progress"),
-        "waiting": _("On hold"),
-        "closed": _("Closed"),
-        "merged": _("Merged"),
-        "cancelled": _("Canceled"),
-    }
-
-
-@_once
+@once_a_language
 def _standings() -> dict[str, str]:
     return {"late": _("Late"), "risk": _("Due soon"), "ok": _("On time"), "wait": _("On hold")}
 
 
-@_once
+@once_a_language
 def _outcomes() -> dict[str, str]:
     """Every outcome; under "" what is said of any other end."""
     return {
@@ -462,12 +427,12 @@ def _outcomes() -> dict[str, str]:
     }
 
 
-@_once
+@once_a_language
 def _office_outcomes() -> dict[str, str]:
     return {"not ours": _("Not a city question"), "no action": _("Closed without an answer")}
 
 
-@_once
+@once_a_language
 def _reasons() -> dict[str, str]:
     return {
         "unsafe": _("Unsafe"),
@@ -479,7 +444,7 @@ def _reasons() -> dict[str, str]:
     } | {wait: chip for wait, (chip, _sentence) in _waits().items()}
 
 
-@_once
+@once_a_language
 def _waits() -> dict[str, tuple[str, str]]:
     """Every reason to wait: as a chip, and as residents read it."""
     return {
@@ -490,7 +455,7 @@ def _waits() -> dict[str, tuple[str, str]]:
     }
 
 
-@_once
+@once_a_language
 def _hook_answers() -> dict[str, str]:
     return {
         "401": _("The other system refused access (%(status)s)."),
@@ -585,15 +550,3 @@ def followed(row: Subscription) -> str:
     if row.report:
         return _("report %(number)s", number=row.report.case.number)
     return _("report %(number)s", number=row.case.number) if row.case else row.place_name
-
-
-def stage(state: str) -> str:
-    """How far an open case is, as a neighbor says it."""
-    words = {
-        "new": _("just reported"),
-        "accepted": _("reviewed by the city"),
-        "assigned": _("crew assigned"),
-        "underway": _("crew on site"),
-        "waiting": _("on hold"),
-    }
-    return words.get(state, "")

@@ -6,10 +6,10 @@ The patterns are those of the CLDR, as Babel has them. Crews' phones write by th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from functools import cache, lru_cache
-from typing import Any, Final
+from functools import cache, lru_cache, wraps
+from typing import Any, Final, TypeVar
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
@@ -43,6 +43,8 @@ _COUNT: Final = re.compile(r"%\((\w+)\)d")
 _ROW: Final = ("MMMEd",)
 _SENTENCE: Final = ("MMMMEEEEd", "MMMMEd", "MMMEd")
 _OTHER_YEAR: Final = ("yMMMd",)
+
+_Words = TypeVar("_Words")
 
 
 def init(app: Flask, first: str) -> None:
@@ -166,6 +168,20 @@ def apart(text: str) -> str:
 
 def _is_leftward(reader: Locale | None) -> bool:
     return reader is not None and reader.text_direction == "rtl"
+
+
+def once_a_language(words: Callable[[], dict[str, _Words]]) -> Callable[[], dict[str, _Words]]:
+    """Words that a page asks for on every row: put together once in every language."""
+    known: dict[str, dict[str, _Words]] = {}
+
+    @wraps(words)
+    def told() -> dict[str, _Words]:
+        language = str(get_locale())
+        if language not in known:
+            known[language] = words()
+        return known[language]
+
+    return told
 
 
 def said(names: Mapping[str, str]) -> str:

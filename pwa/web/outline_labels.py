@@ -1,16 +1,14 @@
 """What a public list says of its cases, each label translated once."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from flask_babel import gettext as _
 
-from city.lifecycle import CANCELLED, CLOSED, WAITING
+from city.lifecycle import CANCELLED, CLOSED, STATES
 from city.opendata.case_summaries import Outline
 from city.questions import Question
 from pwa.web import formatting, localization
-
-STAGES: Final = {"accepted": "accept", "assigned": "assign", "underway": "start", WAITING: "wait"}
 
 
 class OutlineLabels:
@@ -57,7 +55,8 @@ def _stage(state: str, outcome: str | None) -> str:
         return formatting.outcome(outcome)
     if state == CANCELLED:
         return _("Canceled")
-    return formatting.public_step(STAGES[state]) if state in STAGES else ""
+    step = STATES[state].step
+    return formatting.public_step(step) if step else ""
 
 
 def _step(kind: str, outcome: str, reason: str, owner: str) -> str:

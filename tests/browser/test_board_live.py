@@ -14,6 +14,7 @@ from wording import shared, staff
 
 from city.audit.events import Actor
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Crew, Person, Service
 from city.people import accounts
@@ -103,7 +104,7 @@ def test_a_case_that_somebody_else_closes_is_greyed_where_it_stands_and_leaves_t
     with db.transaction(site.engine) as s:
         by = somebody(s, "supervisor@demo.test")
         by = Actor(by.name, frozenset({"dispatcher"}), by.person_id)
-        transitions.close(s, a_case(s, number), by=by, at=datetime.now(UTC), outcome="not found")
+        transitions.close(s, a_case(s, number), Closing("not found"), by=by, at=datetime.now(UTC))
         name = s.get_one(Person, by.person_id).name
     expect(row).to_contain_text(staff.GONE_CLOSED(name=name))
     expect(row).to_have_attribute("data-gone", "")

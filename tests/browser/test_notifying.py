@@ -23,6 +23,7 @@ from sqlalchemy import select
 from wording import messages, resident, shared
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Person, Report, Subscription
 from city.people import accounts
@@ -185,7 +186,7 @@ def close(site: Site) -> str:
     with db.transaction(site.engine) as s:
         report = s.scalars(select(Report).where(Report.key == "notified")).one()
         by = accounts.actor(s.scalars(select(Person).where(Person.email == "dispatcher@demo.test")).one())
-        transitions.close(s, report.case, by=by, at=datetime.now(UTC), outcome="fixed", no_photo="dark")
+        transitions.close(s, report.case, Closing("fixed", no_photo="dark"), by=by, at=datetime.now(UTC))
         return report.case.number
 
 

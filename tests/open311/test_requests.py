@@ -16,6 +16,7 @@ from wording import shared
 
 from city.audit import events
 from city.cases import queries, transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Report, Service
 from city.opendata import case_summaries
 from city.places.lookup import Place
@@ -41,9 +42,12 @@ def told(town: Town) -> dict[str, str]:
         month = scene.report(at=town.now - 30 * DAY, service_code="limb-down").case
         closed = scene.report(at=town.now - 2 * DAY).case
         transitions.close(
-            scene.s, closed, by=scene.actor("dispatcher"), at=town.now - DAY, outcome="fixed",
-            no_photo="nothing to see", words="A new lamp.",
-        )  # fmt: skip
+            scene.s,
+            closed,
+            Closing("fixed", no_photo="nothing to see", words="A new lamp."),
+            by=scene.actor("dispatcher"),
+            at=town.now - DAY,
+        )
         fresh = scene.report(words="It is dark here.").case
         return {"old": old.number, "month": month.number, "closed": closed.number, "fresh": fresh.number}
 
@@ -206,9 +210,12 @@ def test_a_report_answers_with_its_own_number_and_its_cases_state(town: Town, ge
         first = scene.report()
         joined = scene.report(join=first.case.number, words="mine", at=town.now + DAY)
         transitions.close(
-            scene.s, first.case, by=scene.actor("dispatcher"), at=town.now + 2 * DAY, outcome="fixed",
-            no_photo="dark",
-        )  # fmt: skip
+            scene.s,
+            first.case,
+            Closing("fixed", no_photo="dark"),
+            by=scene.actor("dispatcher"),
+            at=town.now + 2 * DAY,
+        )
         case, number = first.case.number, joined.number
     [found] = get(f"/v2/requests/{number}")
     assert (found["service_request_id"], found["status"]) == (number, "closed")

@@ -14,6 +14,7 @@ from wording import shared
 
 from city.audit import events
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Report
 from city.people import accounts
 
@@ -82,7 +83,7 @@ def test_updates_tell_each_step_with_statuses_in_small_letters(town: Town, get: 
         case = scene.report(at=at - timedelta(hours=3)).case
         transitions.accept(scene.s, case, by=by, at=at - timedelta(hours=2))
         transitions.note(scene.s, case, "for us alone", by=by, at=at)
-        transitions.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark", words="canary")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark", words="canary"), by=by, at=at)
         number = case.number
     told = get("/v2/servicerequestupdates")
     assert [each["status"] for each in told] == ["open", "investigating", "fixed"]
@@ -101,7 +102,7 @@ def test_updates_tell_each_step_with_statuses_in_small_letters(town: Town, get: 
 def test_a_closing_that_the_crew_takes_back_is_an_update(town: Town, get: Send) -> None:
     with town.at_work() as scene:
         case, rosa, at = scene.assigned(), scene.actor("rosa"), town.now
-        transitions.close(scene.s, case, by=rosa, at=at, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=rosa, at=at)
         transitions.undo_own_completion(scene.s, case, "close", by=rosa, at=at + timedelta(minutes=1))
     told = get("/v2/servicerequestupdates", end_date=(at + timedelta(hours=1)).isoformat())
     assert [each["status"] for each in told][-2:] == ["fixed", "action_scheduled"]
@@ -115,7 +116,7 @@ def test_what_puts_a_case_back_says_how_it_stands_then(town: Town, get: Send) ->
         case, rosa, by, at = scene.assigned(), scene.actor("rosa"), scene.actor("dispatcher"), town.now
         transitions.start(scene.s, case, by=rosa, at=at)
         was = transitions.snapshot(case)
-        transitions.close(scene.s, case, by=by, at=at, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=at)
         transitions.undo_batch(scene.s, case, "close", was, by=by, at=at, batch=1)
         transitions.cancel(scene.s, case, "test", by=by, at=at)
         transitions.restore(scene.s, case, by=by, at=at)

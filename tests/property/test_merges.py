@@ -20,6 +20,7 @@ from sqlalchemy import select, update
 
 from city.audit import events
 from city.cases import priorities, queries, reporter_count, transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Closure, Message, Photo, Report, Service, Subscription
 from city.lifecycle import Refused
@@ -247,9 +248,12 @@ class Play:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         photo = scene.photo(f"#{uuid.uuid4().hex[:6]}", f"person:{uuid.uuid4().hex}")
         may = thing.state in OPEN
-        if self.done(may, lambda: transitions.close(
-            scene.s, case, by=scene.actor("dispatcher"), at=self.now, outcome="fixed", photos_taken=[photo]
-        )):  # fmt: skip
+        if self.done(
+            may,
+            lambda: transitions.close(
+                scene.s, case, Closing("fixed", photos=[photo]), by=scene.actor("dispatcher"), at=self.now
+            ),
+        ):
             self.photos[photo.id] = case.id
             self.model.run(n, self.now)
             self.model.stop(n, self.now)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import sla, transitions
+from city.cases.transitions import Closing
 from city.db.models import Case
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
 from city.people import accounts
@@ -116,7 +117,7 @@ def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: dat
         "make safe": lambda: transitions.make_safe(scene.s, case, by=by, at=now),
         "needs parts": lambda: transitions.needs_parts(scene.s, case, by=by, at=now),
         "close": lambda: transitions.close(
-            scene.s, case, by=by, at=now, outcome=OUTCOMES[now.minute % 4], no_photo="dark"
+            scene.s, case, Closing(OUTCOMES[now.minute % 4], no_photo="dark"), by=by, at=now
         ),
         "reopen": lambda: transitions.reopen(scene.s, case, by=by, at=now),
         "merge": lambda: transitions.merge(scene.s, case, other, by=by, at=now, keep_crew=keep(case)),

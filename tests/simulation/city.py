@@ -28,6 +28,7 @@ from city import settings as city_settings
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -354,7 +355,7 @@ class City:
         elif verb == "cancel":
             transitions.cancel(s, case, "spam", **told)
         elif verb == "close":
-            transitions.close(s, case, outcome="no action", **told)
+            transitions.close(s, case, Closing("no action"), **told)
         elif verb == "note":
             transitions.note(s, case, "From the office.", **told)
         elif verb == "erase":
@@ -362,7 +363,7 @@ class City:
                 intake.erase(s, report, self.held.store, self.room, **told)
             if c % 2:
                 with suppress(Refused):  # the bytes are gone: what was erased stays so
-                    transitions.close(s, case, outcome="no action", **told)
+                    transitions.close(s, case, Closing("no action"), **told)
         else:
             getattr(transitions, verb)(s, case, **told)
         return case.number

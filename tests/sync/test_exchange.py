@@ -31,6 +31,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import epochs, events
 from city.cases import queries, sla, transitions
+from city.cases.transitions import Closing
 from city.db.engine import read_session, transaction
 from city.db.models import Case, Device, Epoch, Person, Photo, Report, Service, SyncOperation
 from city.people import accounts
@@ -338,7 +339,11 @@ def test_a_closing_after_the_dispatcher_s_is_looked_at(
 ) -> None:
     op = luis.op("close", luis.job(lamp), outcome="fixed", photos=[luis.upload(picture())])
     dispatch(
-        engine, lamp, transitions.close, clock, outcome="no action", words="Double entry, closed at the desk."
+        engine,
+        lamp,
+        transitions.close,
+        clock,
+        closing=Closing("no action", words="Double entry, closed at the desk."),
     )
     [told] = luis.exchange(op)["results"]
     assert (told["result"], told["why"]) == ("recorded", "closed")
@@ -363,7 +368,7 @@ def test_a_closing_of_an_earlier_cycle_closes_nothing(
     engine: Engine, luis: Phone, lamp: str, clock: Clock
 ) -> None:
     job = luis.job(lamp)
-    dispatch(engine, lamp, transitions.close, clock, outcome="no action")
+    dispatch(engine, lamp, transitions.close, clock, closing=Closing("no action"))
     dispatch(engine, lamp, transitions.reopen, clock)
     dispatch(engine, lamp, transitions.assign, clock, crew="Lights 2")
     [told] = luis.exchange(luis.op("close", job, outcome="fixed", no_photo="dark"))["results"]

@@ -28,6 +28,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import events
 from city.cases import queries, transitions
+from city.cases.transitions import Closing
 from city.config.retention_schedule import Period, Schedule
 from city.db.engine import read_session, transaction
 from city.db.models import (
@@ -750,7 +751,7 @@ def test_other_words_under_the_same_id_go_with_the_report(
         # Who has seen it lets it go: it is found by nothing any more.
         assert review.dismiss(s, review.to_look_at(s, 1)[0].row, by=DANA, at=clock())
         if cleared:
-            transitions.close(s, told.case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
+            transitions.close(s, told.case, Closing("fixed", no_photo="dark"), by=DANA, at=clock())
         else:
             intake.erase(s, told, held.store, held.settings.var, by=DANA, at=clock())
     if cleared:
@@ -841,7 +842,7 @@ def test_what_was_set_aside_of_a_case_that_is_known_by_its_report_alone_goes_whe
     luis.upload(picture(), shot["id"])
     with transaction(engine) as s:
         case = s.scalars(select(Report)).one().case
-        transitions.close(s, case, by=DANA, at=clock(), outcome="fixed", no_photo="dark")
+        transitions.close(s, case, Closing("fixed", no_photo="dark"), by=DANA, at=clock())
     at = clock.tick(hours=24 * 40)
     retention.carry_out(engine, app.extensions["cityline"].settings.var, Schedule(words=Period(days=30)), at)
     with read_session(engine) as s:

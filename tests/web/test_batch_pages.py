@@ -14,6 +14,7 @@ from wording import shared, shown, staff
 
 from city.board import changes
 from city.cases import batches, tags, transitions
+from city.cases.transitions import Closing
 from city.db.models import Area, Batch, Crew, Event, Person
 from pwa.board import batch_summary
 from pwa.web import errors
@@ -180,7 +181,7 @@ def test_none_is_merged_into_a_case_that_changed(
 ) -> None:
     with town.at_work() as scene:
         by = scene.actor("supervisor")
-        transitions.close(scene.s, scene.case(three[0]), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(three[0]), Closing("not found"), by=by, at=town.now)
     asked = {"act": "merge oldest", "cases": " ".join(three[:2]), "sure": "2"}
     page = html_of(post("/dispatch/batch", key="k", since=seen, **asked))
     assert re.search(re.escape(shared.CHANGED_SINCE_CHOSEN) + f".*>{three[1]}<", page)

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from wording import resident
 
 from city.cases import queries, transitions
+from city.cases.transitions import Closing
 from city.db.models import Service
 from city.geo import Point, distance
 from city.places.lookup import Place
@@ -52,7 +53,7 @@ def test_a_group_and_a_state_narrow_the_list(town: Town, client: FlaskClient) ->
     with town.at_work() as scene:
         shut = scene.report().case
         transitions.close(
-            scene.s, shut, by=scene.actor("dispatcher"), at=town.now, outcome="not found", words="looked"
+            scene.s, shut, Closing("not found", words="looked"), by=scene.actor("dispatcher"), at=town.now
         )
     wanted = {
         "/cases": [limb, lamp],
@@ -115,7 +116,7 @@ def test_the_map_draws_what_the_list_lists_and_no_place_too_exactly(
         lamp = scene.report().case.number
         closed = scene.report().case
         transitions.close(
-            scene.s, closed, by=scene.actor("dispatcher"), at=town.now, outcome="not found", words="looked"
+            scene.s, closed, Closing("not found", words="looked"), by=scene.actor("dispatcher"), at=town.now
         )
     points = {row[0]: row[1:] for row in client.get("/cases/points").json["points"]}  # type: ignore[index]
     assert set(points) == {coarse, lamp}
@@ -152,9 +153,12 @@ def test_a_long_list_asks_the_database_as_often_as_a_short_one(
                 shut = told.case
                 transitions.accept(scene.s, shut, by=by, at=town.now)
                 transitions.close(
-                    scene.s, shut, by=by, at=town.now, outcome="fixed", words="done",
-                    photos_taken=[scene.photo("gold", f"person:{rounds}{n}")],
-                )  # fmt: skip
+                    scene.s,
+                    shut,
+                    Closing("fixed", words="done", photos=[scene.photo("gold", f"person:{rounds}{n}")]),
+                    by=by,
+                    at=town.now,
+                )
         client.get(address)
         asked.clear()
         client.get(address)

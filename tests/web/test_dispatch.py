@@ -17,6 +17,7 @@ from wording import city, shared, shown, staff
 
 from city.board.queries import ROWS
 from city.cases import queries, sla, sla_sweep, transitions
+from city.cases.transitions import Closing
 from city.db.models import NotDuplicate, Photo
 from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
 from city.people import accounts, sessions
@@ -155,7 +156,7 @@ class TestTheQueue:
     ) -> None:
         with town.at_work() as scene:
             transitions.close(
-                scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, outcome="not found"
+                scene.s, scene.case(lamp), Closing("not found"), by=scene.actor("dispatcher"), at=town.now
             )
         for number in (lamp, f"{lamp}-a"):
             answer = board.get("/dispatch", query_string={"words": number})

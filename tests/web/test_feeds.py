@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from wording import city, resident, shown
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Service
 from city.reports import intake
 
@@ -40,8 +41,8 @@ def numbers(found: Element) -> list[str]:
 def closed(town: Town, number: str) -> None:
     with town.at_work() as scene:
         transitions.close(
-            scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now, outcome="not found"
-        )  # fmt: skip
+            scene.s, scene.case(number), Closing("not found"), by=scene.actor("dispatcher"), at=town.now
+        )
 
 
 def test_it_has_all_that_the_standard_asks_for(town: Town, client: FlaskClient) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from wording import Sentence, city, messages, resident, shared, shown
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Area, Case, Message, Street, Subscription
 from city.notifications import digests, fan_out, subscriptions
 from city.reports import intake
@@ -82,7 +83,7 @@ def close(town: Town, case: Case) -> None:
     with town.at_work() as scene:
         mine, by = scene.s.get_one(Case, case.id), scene.actor("dispatcher")
         transitions.close(
-            scene.s, mine, by=by, at=town.now, outcome="fixed", no_photo="dark", words="canary-closing"
+            scene.s, mine, Closing("fixed", no_photo="dark", words="canary-closing"), by=by, at=town.now
         )
 
 

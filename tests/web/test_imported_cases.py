@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from wording import resident, shared, shown, staff
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Message, SecretLink
 from city.imports import runs as import_runs
 from city.notifications import fan_out
@@ -130,7 +131,7 @@ def test_the_letter_names_both_numbers_and_its_link_opens_the_case(
         case = scene.case(imported)
         token = intake.token_for(secret, case.reports[0].key)
         scene.s.execute(update(SecretLink).values(token_hash=intake.hashed(token)))
-        transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=scene.actor("dispatcher"), at=town.now)
     with town.at_work() as scene:
         fan_out.process_events(scene.s, town.now)
         (message,) = scene.s.scalars(select(Message))

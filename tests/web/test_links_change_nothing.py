@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Base, Case, Message, Report, SecretLink, Subscription
 from city.notifications import fan_out
 from city.people import accounts
@@ -34,7 +35,7 @@ def by(scene: Scene) -> Any:
 
 
 def closed(scene: Scene, case: Case) -> None:
-    transitions.close(scene.s, case, by=by(scene), at=scene.town.now, outcome="fixed", no_photo="dark")
+    transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by(scene), at=scene.town.now)
 
 
 def reopened(scene: Scene, case: Case) -> None:

@@ -17,6 +17,7 @@ from wording import shared, shown, staff
 from city.audit import epochs, events
 from city.board import changes, presence
 from city.cases import transitions
+from city.cases.transitions import Closing
 
 pytestmark = pytest.mark.both_databases
 
@@ -121,7 +122,7 @@ def test_what_left_the_view_is_gone_and_says_why(
         by = scene.actor("supervisor")
         transitions.assign(scene.s, scene.case(lamp), scene.crew("trees"), by=by, at=town.now)
         by = scene.actor("dispatcher")
-        transitions.close(scene.s, scene.case(second), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(second), Closing("not found"), by=by, at=town.now)
         transitions.merge(scene.s, scene.case(third), scene.case(lamp), by=by, at=town.now)
     assert unassigned.hear()["gone"] == {
         lamp: staff.GONE_ASSIGNED(crew="trees"),
@@ -155,7 +156,7 @@ def test_a_reopened_case_is_new_in_the_list_of_all_that_is_open(
 ) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        transitions.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(lamp), Closing("not found"), by=by, at=town.now)
     here = open_board()
     with town.at_work() as scene:
         transitions.reopen(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now)
@@ -239,7 +240,7 @@ def test_it_is_told_in_spanish_on_the_spanish_board(board: FlaskClient, town: To
     here = Board(board)
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
-        transitions.close(scene.s, scene.case(lamp), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(lamp), Closing("not found"), by=by, at=town.now)
     told = board.get(f"/es/dispatch/changes?since={here.since}").get_json()
     assert told["gone"] == {lamp: staff.GONE_CLOSED.es(name="Dispatcher")}
 

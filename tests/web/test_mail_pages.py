@@ -22,6 +22,7 @@ from wording import messages
 
 import city
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Message, Person, Photo, Report, SecretLink, Street, Subscription
 from city.notifications import account_email, digests, email, fan_out, outbox, subscriptions
 from city.photos import photos, processing
@@ -162,10 +163,10 @@ def close(town: Town, app: Flask, number: str = "26-000001", **facts: Any) -> No
         by = scene.actor("dispatcher")
         if not facts:
             facts = {
-                "outcome": "fixed", "photos_taken": [staged(scene, "lamp-after.jpg")],
+                "outcome": "fixed", "photos": [staged(scene, "lamp-after.jpg")],
                 "words": "New lamp driver. Checked after dark.",
             }  # fmt: skip
-        transitions.close(scene.s, scene.case(number), by=by, at=town.now, **facts)
+        transitions.close(scene.s, scene.case(number), Closing(**facts), by=by, at=town.now)
     stored(town, app)
 
 

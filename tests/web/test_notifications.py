@@ -17,6 +17,7 @@ from sqlalchemy import select
 from wording import city, messages, shared
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Message, Report, Subscription
 from city.lifecycle import Refused
 from city.notifications import webpush
@@ -51,7 +52,7 @@ def close(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.s.scalars(select(Case)).one()
         by = scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
 
 
 def wish(town: Town) -> Subscription:

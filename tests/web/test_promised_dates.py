@@ -12,6 +12,7 @@ from wording import resident, shared, shown, staff
 
 from city.cases import transitions
 from city.cases.queries import public
+from city.cases.transitions import Closing
 from city.db.models import Subscription
 from city.reports import intake
 from city.settings import Settings
@@ -107,9 +108,13 @@ def test_staff_read_the_hour_and_when_a_phones_time_was_bounded(
     assert staff.DUE_AT(day="Wed,\u00a0May\u00a013", time="1:30\u00a0pm") in drawer
     with town.at_work() as scene:
         transitions.close(
-            scene.s, scene.case(basket), by=scene.actor("rosa"), at=now + timedelta(minutes=9),
-            at_device=now - timedelta(days=3), outcome="not found",
-        )  # fmt: skip
+            scene.s,
+            scene.case(basket),
+            Closing("not found"),
+            by=scene.actor("rosa"),
+            at=now + timedelta(minutes=9),
+            at_device=now - timedelta(days=3),
+        )
     drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
     assert staff.PHONE_CLOCK_WRONG(moment="Today at 9:30\u00a0am") in drawer
 
@@ -122,9 +127,13 @@ def test_staff_read_when_a_closing_was_done_that_arrived_later(
         case = scene.case(basket)
         transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=now)
         transitions.close(
-            scene.s, case, by=scene.actor("rosa"), at=now + timedelta(hours=2),
-            at_device=now + timedelta(hours=2, minutes=-minutes), outcome="not found",
-        )  # fmt: skip
+            scene.s,
+            case,
+            Closing("not found"),
+            by=scene.actor("rosa"),
+            at=now + timedelta(hours=2),
+            at_device=now + timedelta(hours=2, minutes=-minutes),
+        )
     drawer = page_of(log_in("dispatcher"), f"/dispatch/cases/{basket}")
     assert (staff.DONE_BY_PHONE_CLOCK(moment="Today at 10\u00a0am") in drawer) is is_said
     anywhen = re.escape(staff.DONE_BY_PHONE_CLOCK(moment="MOMENT")).replace("MOMENT", "[^<]*")

@@ -11,6 +11,7 @@ from werkzeug.routing import Rule
 from wording import resident
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Device, ExpectedPhoto, Report, Service, SyncOperation
 from city.opendata import editions
 from city.photos import photos, storage
@@ -45,9 +46,12 @@ def told(town: Town, app: Flask, settings: Settings) -> Told:
         transitions.merge(scene.s, merged.case, report.case, by=by, at=town.now)
         closed = scene.report(words=WORDS).case
         transitions.close(
-            scene.s, closed, by=by, at=town.now, outcome="fixed", words=WORDS,
-            photos_taken=[scene.photo("gold", "person:1")],
-        )  # fmt: skip
+            scene.s,
+            closed,
+            Closing("fixed", words=WORDS, photos=[scene.photo("gold", "person:1")]),
+            by=by,
+            at=town.now,
+        )
         found = Told(
             report.case.number, report.number, report.id, report.photos[0].id if report.photos else "",
             private.case.number, merged.case.number, intake.token_for(SECRET, "canary"),

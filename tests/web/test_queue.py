@@ -20,6 +20,7 @@ from city.board import queries as city_board
 from city.board import saved_views
 from city.board.queries import Total, View
 from city.cases import priorities, sla, tags, transitions
+from city.cases.transitions import Closing
 from city.db.models import Case
 from city.lifecycle import OPEN, STATES
 from city.reports import intake
@@ -523,7 +524,7 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
             tags.tag(s, held, tag, **by)
         held.twin = ended
         transitions.merge(s, scene.assigned("trees"), held, **by, keep_crew=town.ids["trees"])
-        transitions.close(s, ended, **by, outcome="not found")
+        transitions.close(s, ended, Closing("not found"), **by)
     with town.looking() as scene:
         s = scene.s
         views = [View(), View(state="closed"), View(state="merged")]

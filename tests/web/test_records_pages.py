@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from wording import resident, shared, shown, staff
 
 from city.cases import legal_holds, transitions
+from city.cases.transitions import Closing
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import LegalHold
 from city.privacy import retention
@@ -154,9 +155,12 @@ def test_everybody_reads_that_it_was_removed(
 ) -> None:
     with town.at_work() as scene:
         transitions.close(
-            scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, outcome="fixed",
-            no_photo="dark", words="New lamp",
-        )  # fmt: skip
+            scene.s,
+            scene.case(lamp),
+            Closing("fixed", no_photo="dark", words="New lamp"),
+            by=scene.actor("dispatcher"),
+            at=town.now,
+        )
     at = town.now.replace(year=town.now.year + 4)
     assert f"/follow/case/{lamp}" in html_of(client.get(f"/case/{lamp}"))
     retention.carry_out(town.engine, town.settings.var, Schedule(words=Period(years=3)), at)

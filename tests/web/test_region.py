@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from wording import resident
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.reports import intake
 from city.settings import DEFAULT_CITY, Settings
 
@@ -59,7 +60,7 @@ def told(town: Town) -> None:
         second = scene.report(key="closed", place=beside).case
         later = town.now + timedelta(hours=3, minutes=12)
         transitions.close(
-            scene.s, second, by=by, at=later, outcome="fixed", no_photo="dark", words="It works again."
+            scene.s, second, Closing("fixed", no_photo="dark", words="It works again."), by=by, at=later
         )
         scene.report(key="late", place=beside, at=town.now - timedelta(days=90))
 

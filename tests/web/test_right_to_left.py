@@ -26,6 +26,7 @@ from city import settings as city_settings
 from city.answers import articles
 from city.answers.articles import Draft, Text
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Area, Crew, Department, Person, Report, Service, Subscription
 from city.notifications import fan_out, outbox
 from city.people import contacts
@@ -153,9 +154,12 @@ def full(town: Town, app: Flask, settings: Settings) -> Full:
         transitions.wait(scene.s, waits, "utility", by=by, at=town.now)
         closed = scene.report(words=OURS, place=place).case
         transitions.close(
-            scene.s, closed, by=by, at=town.now, outcome="fixed", words=OURS,
-            photos_taken=[scene.photo("gold", "person:1")],
-        )  # fmt: skip
+            scene.s,
+            closed,
+            Closing("fixed", words=OURS, photos=[scene.photo("gold", "person:1")]),
+            by=by,
+            at=town.now,
+        )
         merged = scene.report(words=OURS, place=place).case
         transitions.merge(scene.s, merged, told.case, by=by, at=town.now)
         cancelled = scene.report(words=OURS, place=place).case
@@ -297,7 +301,7 @@ def test_every_letter_speaks_it(app: Flask, town: Town, full: Full) -> None:
         [wish] = scene.s.query(Subscription)
         intake.confirm(scene.s, wish, at=town.now)
         case, by = scene.case(full.number), scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words=OURS)
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark", words=OURS), by=by, at=town.now)
     told()
     with town.at_work() as scene:
         transitions.reopen(scene.s, scene.case(full.number), by=scene.actor("dispatcher"), at=town.now)

@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 
 from city import safe_http
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Event, Follower, Message
 from city.notifications import email, fan_out, outbox, subscriptions, webhooks
 from city.people import accounts
@@ -196,7 +197,7 @@ def danger(town: Town, endpoints: list[str]) -> None:
             )
     with town.at_work() as scene:
         case, by = scene.s.get_one(Case, about.case_id), scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
 
 
 def letter_after(town: Town, smtp: Any) -> float:

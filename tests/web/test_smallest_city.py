@@ -18,6 +18,7 @@ from test_access import CAST, doors
 
 from city.audit.events import Actor
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -109,7 +110,7 @@ def live(
         for case in (first, second):
             transitions.assign(s, case, crew, by=by, at=now)
         transitions.close(
-            s, second, by=by, at=now, outcome="fixed", no_photo="dark", photos_taken=[], words="Filled"
+            s, second, Closing("fixed", no_photo="dark", photos=[], words="Filled"), by=by, at=now
         )
 
 

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from typing import Any
 
 import letterbox
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy import select
 from wording import city, messages, resident, shared, shown
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Event, Report, Subscription
 from city.notifications import fan_out, outbox
 from city.reports import closing_feedback, intake
@@ -45,10 +48,13 @@ def told(town: Town, settings: Settings, **changes: object) -> Report:
         return report
 
 
-def closed(town: Town, number: str, at: datetime, **changes: object) -> None:
+def closed(
+    town: Town, number: str, at: datetime, *, at_device: datetime | None = None, **changes: Any
+) -> None:
     with town.at_work() as scene:
-        given = {"outcome": "fixed", "no_photo": "dark", "words": "New lamp put in."} | changes
-        transitions.close(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=at, **given)  # type: ignore[arg-type]
+        case, by = scene.case(number), scene.actor("dispatcher")
+        closing = replace(Closing("fixed", no_photo="dark", words="New lamp put in."), **changes)
+        transitions.close(scene.s, case, closing, by=by, at=at, at_device=at_device)
 
 
 def sent_back(town: Town, csrf: str, **more: str) -> dict[str, str]:
@@ -149,7 +155,7 @@ def test_a_closing_that_came_late_says_when_the_crew_was_done(
 def test_a_closing_that_the_crew_took_back_does_not_stand_last(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         case, rosa = scene.assigned(), scene.actor("rosa")
-        transitions.close(scene.s, case, by=rosa, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=rosa, at=town.now)
         transitions.undo_own_completion(scene.s, case, "close", by=rosa, at=town.now + timedelta(minutes=1))
         number = case.number
     page = client.get(f"/case/{number}").text
@@ -160,7 +166,7 @@ def test_a_closing_that_was_undone_with_others_does_not_stand_last(town: Town, c
     with town.at_work() as scene:
         case, by = scene.assigned(), scene.actor("dispatcher")
         was = transitions.snapshot(case)
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         transitions.undo_batch(
             scene.s, case, "close", was, by=by, at=town.now + timedelta(minutes=1), batch=1
         )
@@ -191,7 +197,7 @@ def test_too_many_words_about_it_are_kept_to_be_shortened(
     link = told(town, settings)
     with town.at_work() as scene:
         case = scene.case("26-000001")
-        transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=scene.actor("dispatcher"), at=town.now)
     form = sent_back(town, token(), words="w" * 5000)
     assert client.post("/case/26-000001/not-fixed", data=form).status_code == 404
     answer = opened(link).post("/case/26-000001/not-fixed", data=form)

@@ -19,6 +19,7 @@ from wording import city, messages, resident, shared
 
 from city import settings as city_settings
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, Message, Subscription
 from city.notifications.sms import SmsGateway, SmsMessage
 from city.settings import Settings, WrongSetting
@@ -93,7 +94,7 @@ def test_a_number_is_confirmed_before_a_second_text(
     def close() -> None:
         with town.at_work() as scene:
             case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
-            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
 
     close()
     assert tell() == 0, "not confirmed: nothing more"
@@ -128,7 +129,7 @@ def test_a_case_is_followed_by_text_too(
     client.post(link_in(text, "/es/news/"), data={"do": "confirm"})
     with town.at_work() as scene:
         case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
     assert tell() == 1
     _to, done = told(gateway)[-1]
     about = {"what": city.STREETLIGHT_OUT_ES, "outcome": shared.FIXED.es, "number": number}

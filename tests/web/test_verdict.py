@@ -14,6 +14,7 @@ from sqlalchemy import select
 from wording import messages, resident, shared, shown
 
 from city.cases import batches, transitions
+from city.cases.transitions import Closing
 from city.db.models import Event, Report, SecretLink
 from city.notifications import fan_out, outbox
 from city.people import accounts
@@ -63,7 +64,7 @@ def letters(town: Town, app: Flask) -> Callable[..., list[EmailMessage]]:
 def close(town: Town, number: str = "26-000001", days: float = 0) -> None:
     with town.at_work() as scene:
         by, at = scene.actor("dispatcher"), town.now + timedelta(days=days)
-        transitions.close(scene.s, scene.case(number), by=by, at=at, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, scene.case(number), Closing("fixed", no_photo="dark"), by=by, at=at)
 
 
 def reopen(town: Town, number: str = "26-000001") -> None:

@@ -13,6 +13,7 @@ from city.board import changes
 from city.board import rows as queue_rows
 from city.cases import duplicates, legal_holds, not_duplicates, queries, sla, transitions
 from city.cases.duplicates import Candidate
+from city.cases.transitions import Closing
 from city.config import canned_replies, routing
 from city.config.routing import Route
 from city.db.models import Case, Crew, Event, Photo, Report
@@ -166,10 +167,18 @@ def close(number: str) -> Response:
             photo = photos.stage(s, here.settings.var, picture, staged_for=staged_for, at=at)
             taken.append(photo)
         return transitions.close(
-            s, c, by=g.actor, at=at, outcome=outcome or (reply.outcome if reply else ""), photos_taken=taken,
-            no_photo=no_photo, words=forms.text(request.form, "words"),
-            reply=canned_replies.as_stored(reply, here.version) if reply else None,
-        )  # fmt: skip
+            s,
+            c,
+            Closing(
+                outcome or (reply.outcome if reply else ""),
+                photos=taken,
+                no_photo=no_photo,
+                words=forms.text(request.form, "words"),
+                reply=canned_replies.as_stored(reply, here.version) if reply else None,
+            ),
+            by=g.actor,
+            at=at,
+        )
 
     try:
         # Unpacking takes long, so it is done before anything is locked.

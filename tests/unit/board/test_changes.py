@@ -16,6 +16,7 @@ from city.board import queries as board_queries
 from city.board.changes import Stand
 from city.board.queries import View
 from city.cases import batches, priorities, tags, transitions
+from city.cases.transitions import Closing
 from city.db.models import Area, EventSequence
 from city.imports import runs as import_runs
 from city.lifecycle import Refused
@@ -43,7 +44,7 @@ def test_a_story_gives_state_and_crew_at_every_line_as_the_case_had_them(town: T
         ("merged", None, lambda s, c, by: transitions.merge(s, c, root, **by)),
         ("assigned", trees, lambda s, c, by: transitions.unmerge(s, c, **by)),
         ("accepted", None, lambda s, c, by: transitions.unassign(s, c, **by)),
-        ("closed", None, lambda s, c, by: transitions.close(s, c, outcome="not found", **by)),
+        ("closed", None, lambda s, c, by: transitions.close(s, c, Closing("not found"), **by)),
         ("accepted", None, lambda s, c, by: transitions.reopen(s, c, **by)),
         ("assigned", lights, lambda s, c, by: transitions.assign(s, c, s.get_one(type(crew), lights), **by)),
         ("waiting", None, lambda s, c, by: transitions.needs_parts(s, c, by=hand, at=town.now)),
@@ -236,7 +237,7 @@ def step(scene: Scene, chance: random.Random, numbers: list[str]) -> None:
             lambda: transitions.unassign(s, case, **by),
             lambda: transitions.wait(s, case, "weather", **by),
             lambda: transitions.resume(s, case, **by),
-            lambda: transitions.close(s, case, outcome="not found", **by),
+            lambda: transitions.close(s, case, Closing("not found"), **by),
             lambda: transitions.reopen(s, case, **by),
             lambda: transitions.merge(s, case, other, keep_crew=crew.id, **by),
             lambda: transitions.unmerge(s, case, **by),

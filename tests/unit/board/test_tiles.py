@@ -15,6 +15,7 @@ from city.board import tiles
 from city.board.queries import View
 from city.board.tiles import Tile
 from city.cases import board_index, transitions
+from city.cases.transitions import Closing
 from city.db.models import Area, Case
 from city.geo import Point
 
@@ -46,7 +47,7 @@ def strewn(town: Town) -> Town:
             if n % 11 == 0:
                 transitions.wait(scene.s, case, "weather", by=chief, at=town.now)
             if n % 13 == 0:
-                transitions.close(scene.s, case, by=by, at=town.now, outcome="not ours")
+                transitions.close(scene.s, case, Closing("not ours"), by=by, at=town.now)
     with town.at_work() as scene:
         board_index.recompute(scene.s, at=town.now)
     return town

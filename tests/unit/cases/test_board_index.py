@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from city.audit import events
 from city.cases import board_index, transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Area, Case, MapCellCount, Service
 from city.imports import history_writer
@@ -88,7 +89,7 @@ def test_what_ended_is_in_no_count(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         by = scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="not ours")
+        transitions.close(scene.s, case, Closing("not ours"), by=by, at=town.now)
     with town.looking() as scene:
         assert not any(scene.s.scalars(select(MapCellCount.n)))
         ended = scene.s.get_one(Case, case.id)
@@ -124,7 +125,7 @@ def test_what_a_savepoint_took_back_is_not_counted(town: Town) -> None:
         by = scene.actor("dispatcher")
         transitions.accept(scene.s, before, by=by, at=town.now)
         with taken_back(scene):
-            transitions.close(scene.s, before, by=by, at=town.now, outcome="not ours")
+            transitions.close(scene.s, before, Closing("not ours"), by=by, at=town.now)
             scene.report(service_code="limb-down")
             history_writer.write(
                 scene.s, [CaseHistory("light-out", [ReportRow(town.now, uuid.uuid4().hex, place=LAMP)])]

@@ -15,6 +15,7 @@ from sqlalchemy.event import listen
 from city.audit import events
 from city.cases import search as case_search
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Case, CaseWords, Report
 from city.imports import runs as import_runs
 from city.photos.storage import FolderStore
@@ -154,8 +155,8 @@ def test_who_goes_back_to_a_savepoint_has_ended_nothing(town: Town) -> None:
     with town.at_work() as scene:
         lamp = scene.report(words="lamp").case.number
     with town.at_work() as scene, suppress(ZeroDivisionError), events.savepoint(scene.s):
-        told = {"outcome": "fixed", "no_photo": "dark"}
-        transitions.close(scene.s, scene.case(lamp), by=scene.actor("dispatcher"), at=town.now, **told)
+        closing = Closing("fixed", no_photo="dark")
+        transitions.close(scene.s, scene.case(lamp), closing, by=scene.actor("dispatcher"), at=town.now)
         raise ZeroDivisionError
     with town.looking() as scene:
         assert (found(scene, "lamp"), found(scene, "lamp", live=False)) == ([lamp], [])
@@ -174,9 +175,8 @@ def test_what_was_erased_is_gone_from_the_index_too(town: Town, old_sqlite: bool
         scene.report(words="a third", join=report.case.number)
     if ended:  # its words move to the other index
         with town.at_work() as scene:
-            told = {"outcome": "fixed", "no_photo": "dark"}
-            case = scene.case(report.case.number)
-            transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, **told)
+            case, closing = scene.case(report.case.number), Closing("fixed", no_photo="dark")
+            transitions.close(scene.s, case, closing, by=scene.actor("dispatcher"), at=town.now)
     with town.looking() as scene:
         index = ["words_ended_data" if ended else "words_open_data"] if is_sqlite else []
         assert {"case_words", *index} <= set(kept(scene, CANARY))
@@ -249,7 +249,7 @@ def test_an_index_that_shrank_forgets_as_well(town: Town) -> None:
     for report in told:
         with town.at_work() as scene:
             case, by = scene.case(report.case.number), scene.actor("dispatcher")
-            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
     erase(tell("quiet"))
     for n in range(3):
         erase(tell(f"{CANARY}{n} lamp"))

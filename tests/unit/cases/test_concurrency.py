@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db import bulk_insert
 from city.db import engine as db
 from city.db.models import Case, Crew, Event, Message, Person, Report
@@ -145,7 +146,7 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
         fan_out.process_events(scene.s, town.now)
     with town.at_work() as scene:
         rosa, case = scene.actor("rosa"), scene.case(number)
-        transitions.close(scene.s, case, by=rosa, at=town.now, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=rosa, at=town.now)
 
     def queue(s: Session) -> None:
         fan_out.process_events(s, town.now)

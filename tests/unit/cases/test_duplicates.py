@@ -13,6 +13,7 @@ from sqlalchemy import event, select
 from city import geo
 from city.cases import duplicates, not_duplicates, transitions
 from city.cases.duplicates import Problem
+from city.cases.transitions import Closing
 from city.db.models import Asset, Service
 from city.geo import Point
 from city.lifecycle import Refused
@@ -130,7 +131,7 @@ def test_what_ended_or_was_told_long_ago_or_afterwards_is_not_offered(town: Town
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         closed, cancelled = scene.report().case, scene.report().case
-        transitions.close(scene.s, closed, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, closed, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         transitions.cancel(scene.s, cancelled, "spam", by=by, at=town.now)
         scene.report(at=town.now - timedelta(days=61))
         scene.report(at=town.now + timedelta(minutes=1))
@@ -146,7 +147,7 @@ def test_what_was_merged_is_offered_as_the_case_it_belongs_to(town: Town) -> Non
         transitions.merge(scene.s, between, root, by=by, at=town.now)
         assert offered(scene) == [root.number]
         assert duplicates.candidates_for_case(scene.s, root) == []
-        transitions.close(scene.s, root, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, root, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         assert offered(scene) == []
 
 
@@ -234,7 +235,7 @@ def test_the_city_learns_from_its_merges_which_services_are_told_twice(town: Tow
         for _ in range(4):
             transitions.merge(scene.s, scene.report().case, root, by=by, at=town.now)
             limb = scene.report(service_code="limb-down").case
-            transitions.close(scene.s, limb, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, limb, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         scene.s.flush()
         duplicates.store_learned(scene.s, duplicates.refit_service_weights(scene.s))
         known = dict(scene.s.execute(select(Service.code, Service.often)).all())

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from city.audit import events
 from city.cases import batches, priorities, reporter_count, transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Service
 from city.lifecycle import Refused
@@ -23,7 +24,7 @@ DAY = timedelta(days=1)
 
 def close(scene: Scene, case: Case, days: float = 0) -> None:
     at = scene.town.now + days * DAY
-    transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=at, outcome="fixed", no_photo="dark")
+    transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=scene.actor("dispatcher"), at=at)
 
 
 def merge(scene: Scene, case: Case, into: Case, days: float = 0, keep: str | None = None) -> None:
@@ -256,7 +257,7 @@ def many(town: Town, scene: Scene, people_: int = 3) -> Case:
 def test_who_became_many_while_it_was_closed_raise_it_when_it_is_reopened(town: Town) -> None:
     with town.at_work() as scene:
         case, by = many(town, scene, 2), scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         transitions.merge(scene.s, scene.report().case, case, by=by, at=town.now)
         assert not case.raised, "what is done has no turn"
         transitions.reopen(scene.s, case, by=by, at=town.now)

@@ -17,6 +17,7 @@ from city.board import queries as board_queries
 from city.board import tiles
 from city.board.queries import View
 from city.cases import batches, board_index, transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
@@ -76,8 +77,8 @@ def called(scene: Scene, phone: str, service: str = "tax-question") -> Case:
 
 
 def close(scene: Scene, case: Case, by: str = "call-taker", **changes: Any) -> bool:
-    told = {"outcome": "answered", "words": "It is right."} | changes
-    return transitions.close(scene.s, case, by=scene.actor(by), at=scene.town.now, **told)
+    closing = replace(Closing("answered", words="It is right."), **changes)
+    return transitions.close(scene.s, case, closing, by=scene.actor(by), at=scene.town.now)
 
 
 def town_actor(town: Town, who: str) -> Actor:
@@ -198,7 +199,7 @@ class TestItsLife:
             case, told = asked(scene), {"by": both, "at": town.now}
             assert transitions.wait(scene.s, case, "resident", **told)
             assert transitions.resume(scene.s, case, **told)
-            assert transitions.close(scene.s, case, outcome="answered", words="It is right.", **told)
+            assert transitions.close(scene.s, case, Closing("answered", words="It is right."), **told)
             assert case.closures[-1].crew_id is None
             lamp = scene.assigned("trees", place=LAMP)
             with pytest.raises(Refused, match="not_your_job"):
@@ -316,9 +317,12 @@ class TestErasure:
         with town.at_work() as scene:
             report = scene.report()
             transitions.close(
-                scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="not ours",
-                words="The state's.",
-            )  # fmt: skip
+                scene.s,
+                report.case,
+                Closing("not ours", words="The state's."),
+                by=scene.actor("dispatcher"),
+                at=town.now,
+            )
             store = storage.open_store(town.settings)
             by = scene.actor("dispatcher")
             assert intake.erase(scene.s, report, store, town.settings.var, by=by, at=town.now)
@@ -382,9 +386,12 @@ class TestTheFigures:
         with town.at_work() as scene:
             close(scene, asked(scene))
             transitions.close(
-                scene.s, scene.report().case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed",
-                no_photo="dark",
-            )  # fmt: skip
+                scene.s,
+                scene.report().case,
+                Closing("fixed", no_photo="dark"),
+                by=scene.actor("dispatcher"),
+                at=town.now,
+            )
         with town.looking() as scene:
             rows = scene.s.execute(select(Tally.what, Tally.n).where(Tally.facet == "city"))
             sums = {what: n for what, n in rows if not what.startswith("after")}

@@ -9,6 +9,7 @@ from factories import Scene, Town
 from city.audit import events
 from city.cases import sla, transitions
 from city.cases.sla import Terms
+from city.cases.transitions import Closing
 from city.config import calendars, city_file
 from city.config import versions as config_versions
 from city.db.models import Calendar, Case
@@ -111,7 +112,7 @@ def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
 def test_a_closed_case_that_is_sent_back_has_the_working_time_that_it_had_left(town: Town) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=at("2026-05-18 14:00"), outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=by, at=at("2026-05-18 14:00"))
         transitions.reopen(scene.s, case, by=by, at=at("2026-05-21 14:00"))
         assert local(case.due_at) == "2026-05-22 14:00"
 

@@ -14,6 +14,7 @@ from sqlalchemy import event, func, select
 
 from city.cases import sla_simulation, transitions
 from city.cases.sla_simulation import Line, Simulation
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db.models import Base, Case
@@ -41,7 +42,7 @@ def told(scene: Scene, opened: str, closed: str = "", waited: tuple[str, str] | 
         transitions.wait(scene.s, case, "parts", by=by, at=at(waited[0]))
         transitions.resume(scene.s, case, by=by, at=at(waited[1]))
     if closed:
-        transitions.close(scene.s, case, by=by, at=at(closed), outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=by, at=at(closed))
     return case
 
 
@@ -112,7 +113,7 @@ def test_what_was_sent_back_is_judged_by_its_last_completion_without_the_time_it
     with a_month(town) as scene:
         case, by = told(scene, "2026-05-11 09:00", "2026-05-12 10:00"), scene.actor("dispatcher")
         transitions.reopen(scene.s, case, by=by, at=at("2026-05-20 10:00"))
-        transitions.close(scene.s, case, by=by, at=at("2026-05-22 09:00"), outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=by, at=at("2026-05-22 09:00"))
     assert line(town, TEXT).then.kept == 1
     assert line(town, SHORTER).worse == 1
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.board.queries import View, count
 from city.cases import board_index, sla, sla_sweep, transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Event
 from city.settings import Settings
@@ -72,7 +73,7 @@ def test_nothing_is_said_of_what_waits_or_has_ended(town: Town) -> None:
         transitions.wait(scene.s, waits, "parts", by=by, at=town.now)
         transitions.cancel(scene.s, ended, "spam", by=by, at=town.now)
         transitions.merge(scene.s, merged, root, by=by, at=town.now)
-        transitions.close(scene.s, root, by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, root, Closing("not found"), by=by, at=town.now)
     assert sla_sweep.sweep(town.engine, town.now + timedelta(days=90), 3) == 0
 
 
@@ -127,7 +128,7 @@ def test_a_supervisor_is_asked_once_a_cycle_about_what_is_late_for_too_long(town
     assert stands(due + timedelta(days=8)) == (None, 1), "somebody has looked"
     with town.at_work() as scene:
         by, case, at = scene.actor("dispatcher"), scene.case(number), due + timedelta(days=9)
-        transitions.close(scene.s, case, by=by, at=at, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=by, at=at)
         transitions.reopen(scene.s, case, by=by, at=at)
     assert stands(due + timedelta(days=10)) == ("late", 2)
 

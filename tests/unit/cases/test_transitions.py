@@ -1,5 +1,6 @@
 """The verbs: every one writes state and log together, twice is harmless, and the rules of merging hold."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import func, select
 
 from city.audit import events
 from city.cases import queries, sla, transitions
+from city.cases.transitions import Closing
 from city.db.models import Assignment, Case, Event, Photo, Service, SyncFeedRow
 from city.lifecycle import Refused
 from city.people import accounts
@@ -29,7 +31,7 @@ def test_a_case_walks_from_report_to_proof(town: Town) -> None:
         assert transitions.start(scene.s, case, by=scene.actor("rosa"), at=town.now)
         proof = scene.photo("gold", "device:1")
         assert transitions.close(
-            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof]
+            scene.s, case, Closing("fixed", photos=[proof]), by=scene.actor("rosa"), at=town.now
         )
     with town.looking() as scene:
         case = scene.case(number)
@@ -47,7 +49,7 @@ def test_closing_twice_records_one_event(town: Town) -> None:
         case = scene.assigned()
         for expected in (True, False):
             done = transitions.close(
-                scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark"
+                scene.s, case, Closing("fixed", no_photo="dark"), by=scene.actor("rosa"), at=town.now
             )
             assert done is expected
         number = case.number
@@ -61,10 +63,10 @@ def test_closing_twice_records_one_event(town: Town) -> None:
 def test_another_closing_is_never_taken_for_the_same(town: Town, other: dict[str, str]) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
-        said = {"outcome": "fixed", "no_photo": "dark", "words": "Mended."}
-        transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said)
+        closing = Closing("fixed", no_photo="dark", words="Mended.")
+        transitions.close(scene.s, case, closing, by=scene.actor("rosa"), at=town.now)
         with pytest.raises(Refused, match="wrong_state"):
-            transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, **said | other)
+            transitions.close(scene.s, case, replace(closing, **other), by=scene.actor("rosa"), at=town.now)  # type: ignore[arg-type]
         assert [done.words for done in case.closures] == ["Mended."]
 
 
@@ -72,15 +74,15 @@ def test_fixed_needs_a_photo_or_a_reason(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
         with pytest.raises(Refused, match="evidence_missing"):
-            transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed")
-        assert transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
+            transitions.close(scene.s, case, Closing("fixed"), by=scene.actor("rosa"), at=town.now)
+        assert transitions.close(scene.s, case, Closing("not found"), by=scene.actor("rosa"), at=town.now)
 
 
 def test_a_crew_closes_only_its_own_job(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned("lights")
         with pytest.raises(Refused, match="not_your_job"):
-            transitions.close(scene.s, case, by=scene.actor("tom"), at=town.now, outcome="not found")
+            transitions.close(scene.s, case, Closing("not found"), by=scene.actor("tom"), at=town.now)
 
 
 def test_reassigning_ends_the_first_assignment_and_tells_both_crews(town: Town) -> None:
@@ -133,7 +135,7 @@ def test_the_clock_stops_when_the_work_was_done_not_when_the_phone_had_signal(to
         case = scene.assigned()
         at, done = town.now + timedelta(days=9), town.now + timedelta(hours=3)
         transitions.close(
-            scene.s, case, by=scene.actor("rosa"), at=at, at_device=done, outcome="fixed", no_photo="dark"
+            scene.s, case, Closing("fixed", no_photo="dark"), by=scene.actor("rosa"), at=at, at_device=done
         )
         assert case.closures[0].done_at == done
         too_early = town.now - timedelta(days=400)
@@ -142,18 +144,17 @@ def test_the_clock_stops_when_the_work_was_done_not_when_the_phone_had_signal(to
         transitions.close(
             scene.s,
             case,
+            Closing("fixed", no_photo="dark"),
             by=scene.actor("rosa"),
             at=at,
             at_device=too_early,
-            outcome="fixed",
-            no_photo="dark",
         )
         assert case.closures[1].done_at == at, "bounded by the assignment"
         transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=at)
         transitions.assign(scene.s, case, scene.crew("lights"), by=scene.actor("dispatcher"), at=at)
         ahead, received = at + timedelta(days=3), at + timedelta(hours=2)
         by = scene.actor("rosa")
-        transitions.close(scene.s, case, by=by, at=received, at_device=ahead, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=by, at=received, at_device=ahead)
         assert case.closures[2].done_at == received, "bounded by receipt"
         number = case.number
     with town.looking() as scene:
@@ -260,7 +261,7 @@ def test_not_fixed_reopens_once_then_joins_then_goes_to_a_supervisor(town: Town)
         mine = scene.report()
         case, theirs = mine.case, scene.report(join=mine.case.number)
         for cycle in (1, 2, 3):
-            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
             led_to = not_fixed(scene, mine, town.now, f"k{cycle}")
             assert led_to == ("review" if cycle == 3 else "reopened")
             assert not_fixed(scene, mine, town.now, f"again{cycle}") == led_to, "twice is harmless"
@@ -274,7 +275,7 @@ def test_after_fourteen_days_not_fixed_opens_a_linked_case(town: Town) -> None:
     with town.at_work() as scene:
         report = scene.report()
         transitions.close(
-            scene.s, report.case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark"
+            scene.s, report.case, Closing("fixed", no_photo="dark"), by=scene.actor("dispatcher"), at=town.now
         )
         old = report.case
         assert not_fixed(scene, report, town.now + timedelta(days=15), "late") == "new case"
@@ -297,7 +298,7 @@ def test_separating_a_closed_case_does_not_move_its_due_date(town: Town) -> None
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         closed, root = scene.report().case, scene.report().case
-        transitions.close(scene.s, closed, by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, closed, Closing("not found"), by=by, at=town.now)
         due = closed.due_at
         transitions.merge(scene.s, closed, root, by=by, at=town.now)
         transitions.unmerge(scene.s, closed, by=by, at=town.now + timedelta(days=40))
@@ -353,7 +354,7 @@ def test_a_photo_of_made_safe_proves_no_later_closing(town: Town) -> None:
         photo = scene.photo("gold", "device:1")
         transitions.make_safe(scene.s, case, by=scene.actor("rosa"), at=town.now, photos_taken=[photo])
         photo.stored_at = town.now
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         assert queries.evidence(scene.s, case, 1) == []
 
 
@@ -361,7 +362,7 @@ def test_evidence_counts_when_it_is_stored(town: Town) -> None:
     with town.at_work() as scene:
         case, photo = scene.assigned(), scene.photo("gold", "device:1")
         transitions.close(
-            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[photo]
+            scene.s, case, Closing("fixed", photos=[photo]), by=scene.actor("rosa"), at=town.now
         )
         assert queries.evidence(scene.s, case, 1) == []
         photo.stored_at = town.now
@@ -372,7 +373,7 @@ def test_not_fixed_is_heard_again_at_the_case_that_carries_on(town: Town) -> Non
     with town.at_work() as scene:
         by, report, other = scene.actor("dispatcher"), scene.report(), scene.report()
         for case in (report.case, other.case):
-            transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+            transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
         assert not_fixed(scene, report, town.now, "first") == "reopened"
         transitions.merge(scene.s, report.case, other.case, by=by, at=town.now)
         assert not_fixed(scene, report, town.now, "second") == "reopened"
@@ -433,7 +434,9 @@ def test_nobody_joins_a_private_case_through_one_that_was_merged_into_it(town: T
 def test_danger_is_not_merged_into_what_is_closed(town: Town) -> None:
     with town.at_work() as scene:
         by, closed, told = scene.actor("dispatcher"), scene.report().case, scene.report(danger=True).case
-        transitions.close(scene.s, closed, by=by, at=town.now, outcome="not found", no_photo="nothing to see")
+        transitions.close(
+            scene.s, closed, Closing("not found", no_photo="nothing to see"), by=by, at=town.now
+        )
         with pytest.raises(Refused, match="merge_danger"):
             transitions.merge(scene.s, told, closed, by=by, at=town.now)
         transitions.reopen(scene.s, closed, by=by, at=town.now)
@@ -480,7 +483,7 @@ def test_a_role_that_may_not_is_refused_also_where_nothing_would_change(town: To
 def test_a_reopened_case_leaves_the_phone_of_the_crew_that_closed_it(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned()
-        transitions.close(scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=scene.actor("rosa"), at=town.now)
         number = case.number
     with town.at_work() as scene:
         transitions.reopen(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
@@ -495,8 +498,8 @@ def test_a_photo_that_never_reaches_the_store_proves_nothing_after_three_days(to
         for colour in ("gold", "red"):
             case = scene.assigned()
             proof = scene.photo(colour, f"device:{colour}")
-            told = {"by": scene.actor("rosa"), "at": town.now, "outcome": "fixed"}
-            transitions.close(scene.s, case, photos_taken=[proof], **told)
+            closing = Closing("fixed", photos=[proof])
+            transitions.close(scene.s, case, closing, by=scene.actor("rosa"), at=town.now)
             numbers.append(case.number)
         kept = scene.case(numbers[1])
         photo = scene.s.scalars(select(Photo).where(Photo.case_id == kept.id)).one()
@@ -523,7 +526,7 @@ def test_a_closing_that_was_reopened_is_marked_in_its_history_only(town: Town) -
         case = scene.assigned()
         proof = scene.photo("gold", "device:1")
         transitions.close(
-            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", photos_taken=[proof]
+            scene.s, case, Closing("fixed", photos=[proof]), by=scene.actor("rosa"), at=town.now
         )
         transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
         number = case.number

@@ -5,6 +5,7 @@ from factories import Town
 
 from city.audit import events
 from city.cases import queries, transitions
+from city.cases.transitions import Closing
 from city.config import canned_replies, city_file
 from city.config.city_file import CityFile, CityFileError
 from city.lifecycle import Refused
@@ -78,9 +79,14 @@ def test_a_closing_keeps_the_reply_of_then_in_every_language(town: Town) -> None
         case = scene.report().case
         ready = canned_replies.chosen(city, case.service, "", "new-lamp")
         transitions.close(
-            scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome=ready.outcome, no_photo="dark",
-            words="Pole 20-118.", reply=canned_replies.as_stored(ready, 7),
-        )  # fmt: skip
+            scene.s,
+            case,
+            Closing(
+                ready.outcome, no_photo="dark", words="Pole 20-118.", reply=canned_replies.as_stored(ready, 7)
+            ),
+            by=scene.actor("dispatcher"),
+            at=town.now,
+        )
         case_id = case.id
     with town.looking() as scene:
         (line,) = (e for e, _ in events.of(scene.s, f"case:{case_id}") if e.kind == "close")

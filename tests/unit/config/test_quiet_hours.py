@@ -8,6 +8,7 @@ import pytest
 from factories import Town
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.config import city_file, quiet_hours
 from city.db import engine as db
 from city.db.models import Message, Subscription
@@ -51,7 +52,7 @@ def wished(town: Town, channel: str, *, danger: bool = False, confirmed: bool = 
         )  # fmt: skip
         scene.s.add(wish)
         by = scene.actor("dispatcher")
-        transitions.close(scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, report.case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
 
 
 def test_texts_and_notifications_wait_for_the_morning_but_for_danger(town: Town) -> None:

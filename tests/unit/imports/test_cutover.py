@@ -18,6 +18,7 @@ from city.audit import erasure_ledger, events
 from city.board import queries as board_queries
 from city.board import tiles
 from city.cases import board_index, duplicates, locks, not_duplicates, queries, sla, transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import (
     Assignment,
@@ -353,7 +354,7 @@ def by_showing(scene: Scene, case: Case) -> None:
 
 
 def close(scene: Scene, case: Case) -> None:
-    transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=LATER, outcome="not found")
+    transitions.close(scene.s, case, Closing("not found"), by=scene.actor("dispatcher"), at=LATER)
 
 
 TOUCHES = [by_note, by_showing, close]

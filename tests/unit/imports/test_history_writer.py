@@ -18,6 +18,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import search as case_search
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.config import calendars
 from city.db import engine as db
 from city.db.models import (
@@ -310,6 +311,7 @@ class Walk:
         taken = self._photos(move.pictures)
         phone = {"by": by, "at": at, "at_device": move.at_device}
         proof = {**phone, "photos_taken": taken, "words": move.words}
+        closing = Closing(move.outcome, no_photo=move.no_photo, words=move.words, photos=taken)
         crew = next(c for c in map(self.scene.crew, ("lights", "trees")) if c.id == move.crew)
         verbs: dict[str, Callable[[], object]] = {
             "accept": lambda: transitions.accept(s, case, by=by, at=at),
@@ -321,9 +323,7 @@ class Walk:
             "resume": lambda: transitions.resume(s, case, **phone),
             "make safe": lambda: transitions.make_safe(s, case, **proof),
             "needs parts": lambda: transitions.needs_parts(s, case, **proof),
-            "close": lambda: transitions.close(
-                s, case, outcome=move.outcome, no_photo=move.no_photo, **proof
-            ),
+            "close": lambda: transitions.close(s, case, closing, **phone),
             "reopen": lambda: transitions.reopen(s, case, by=by, at=at, words=move.words),
             "merge": lambda: transitions.merge(
                 s, case, self.family[move.report], by=by, at=at, keep_crew=move.crew

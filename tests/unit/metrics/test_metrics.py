@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import counters, events
 from city.cases import board_index, transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFileError
@@ -204,8 +205,8 @@ def told_of(town: Town) -> None:
         s, by = scene.s, scene.actor("dispatcher")
         each = [scene.report().case for _ in range(8)]
         for case in each[:3]:
-            transitions.close(s, case, by=by, at=later, outcome="not found")
-        transitions.close(s, each[3], by=by, at=later, outcome="fixed", no_photo="dark")
+            transitions.close(s, case, Closing("not found"), by=by, at=later)
+        transitions.close(s, each[3], Closing("fixed", no_photo="dark"), by=by, at=later)
         transitions.reopen(s, each[0], by=by, at=later)
         transitions.merge(s, each[4], each[5], by=by, at=later)
         transitions.cancel(s, each[6], by=by, at=later, reason="test")
@@ -213,7 +214,7 @@ def told_of(town: Town) -> None:
         case = scene.case(each[5].number)
         late = town.now + timedelta(days=19, hours=5)
         transitions.close(
-            scene.s, case, by=scene.actor("dispatcher"), at=late, outcome="fixed", no_photo="unsafe"
+            scene.s, case, Closing("fixed", no_photo="unsafe"), by=scene.actor("dispatcher"), at=late
         )
 
 
@@ -402,7 +403,7 @@ def told_at_the_edges(town: Town) -> None:
         for off in (-step, 0 * step, step):
             case = scene.report().case
             done = (case.due_at + off).astimezone(zone)
-            transitions.close(s, case, by=scene.actor("dispatcher"), at=done, outcome="not found")
+            transitions.close(s, case, Closing("not found"), by=scene.actor("dispatcher"), at=done)
 
 
 def assert_edges(s: Session, code: str) -> None:

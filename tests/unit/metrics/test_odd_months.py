@@ -15,6 +15,7 @@ from factories import Town
 from test_metrics import wrong
 
 from city.cases import batches, transitions
+from city.cases.transitions import Closing
 from city.config import versions as config_versions
 from city.db.models import Case
 from city.metrics import metrics
@@ -104,7 +105,7 @@ def do(town: Town, known: dict[str, str], name: str, at: datetime, what: str) ->
         case: Case = scene.case(known[name])
         verb, _, other = what.partition(" ")
         if verb == "close":
-            transitions.close(s, case, by=by, at=at, outcome="not found")
+            transitions.close(s, case, Closing("not found"), by=by, at=at)
         elif verb == "reopen":
             transitions.reopen(s, case, by=by, at=at)
         elif verb == "merge":

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, NullPool, create_engine, delete, text
 
 from city.audit import counters, events
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db.models import Area, Tally
 from city.metrics import publications
 from city.metrics.periods import Period
@@ -82,7 +83,7 @@ def test_open_cases_of_which_nothing_was_written_are_counted_as_silent(asked: To
     with asked.at_work() as scene:
         quiet, moved, closed = (scene.report(at=long_ago).case for _ in range(3))
         transitions.note(scene.s, moved, "Seen", by=scene.actor("dispatcher"), at=lately)
-        transitions.close(scene.s, closed, by=scene.actor("dispatcher"), at=long_ago, outcome="not found")
+        transitions.close(scene.s, closed, Closing("not found"), by=scene.actor("dispatcher"), at=long_ago)
     publish(asked)
     (version,) = versions(asked)
     assert (version.silent, quiet.state) == (1, "new")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import batches, transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Follower, Message, Report, Subscription
 from city.notifications import email, fan_out, outbox
@@ -55,9 +56,13 @@ def close(town: Town, case_id: int, origin: str = "live") -> None:
     with town.at_work() as scene:
         case = scene.s.get_one(Case, case_id)
         transitions.close(
-            scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="fixed", no_photo="dark",
+            scene.s,
+            case,
+            Closing("fixed", no_photo="dark"),
+            by=scene.actor("dispatcher"),
+            at=town.now,
             origin=origin,
-        )  # fmt: skip
+        )
 
 
 def test_an_unconfirmed_address_gets_its_receipt_and_nothing_more(town: Town, smtp: Any) -> None:

@@ -11,6 +11,7 @@ from factories import LAMP, Scene, Town, statements
 from sqlalchemy import select
 
 from city.cases import legal_holds, transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
 from city.db.models import Area, Case, Event, Message, Street, Subscription
@@ -74,7 +75,7 @@ def do(town: Town, verb: Any, case: Case, *also: Any, **how: Any) -> None:
 
 
 def close(town: Town, case: Case, **how: Any) -> None:
-    do(town, transitions.close, case, outcome="fixed", no_photo="dark", **how)
+    do(town, transitions.close, case, closing=Closing("fixed", no_photo="dark"), **how)
 
 
 def listen(town: Town) -> list[tuple[str, str]]:
@@ -408,7 +409,7 @@ def test_a_hold_keeps_the_addresses_of_those_who_follow(town: Town) -> None:
             scene.s, scene.case(root.number), "Lawsuit", town.settings.var, by=manager, at=town.now
         )
         transitions.merge(scene.s, scene.case(case.number), scene.case(root.number), by=by, at=town.now)
-        transitions.close(scene.s, scene.case(root.number), by=by, at=town.now, outcome="not found")
+        transitions.close(scene.s, scene.case(root.number), Closing("not found"), by=by, at=town.now)
     listen(town)
     schedule = Schedule(contacts=Period(days=30), words=Period(days=30))
     city, store = city_file.load(town.settings.city), storage.open_store(town.settings)

@@ -23,6 +23,7 @@ from pushservice import PushService
 from sqlalchemy import func, select
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -155,7 +156,7 @@ def closed_cases(town: Town, service: PushService, at: datetime) -> list[str]:
                     told = service.browser(to[1:]).told
                     wish.channel, wish.address, wish.keys = "push", told["endpoint"], told["keys"]
                 scene.s.add(wish)
-                transitions.close(scene.s, report.case, by=by, at=at, outcome="fixed", no_photo="dark")
+                transitions.close(scene.s, report.case, Closing("fixed", no_photo="dark"), by=by, at=at)
     return wanted
 
 

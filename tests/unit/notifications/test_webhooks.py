@@ -11,6 +11,7 @@ from factories import Town, statements
 from sqlalchemy import select
 
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Event, Report, Webhook
 from city.lifecycle import Refused
@@ -62,7 +63,7 @@ def row(town: Town) -> Webhook:
 def close(town: Town, number: str) -> None:
     with town.at_work() as scene:
         case, by = scene.case(number), scene.actor("dispatcher")
-        transitions.close(scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark")
+        transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
 
 
 def test_what_happens_is_told_once_in_order(town: Town, other: Other) -> None:
@@ -183,7 +184,7 @@ def test_nothing_private_is_told(town: Town, other: Other) -> None:
         case, by = report.case, scene.actor("dispatcher")
         transitions.note(scene.s, case, "canary of a note", by=by, at=town.now)
         transitions.close(
-            scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", words="canary of the end"
+            scene.s, case, Closing("fixed", no_photo="dark", words="canary of the end"), by=by, at=town.now
         )
     tell(town, other)
     told = b"".join(body for body, _headers in other.calls)
@@ -195,7 +196,7 @@ def test_an_imported_past_is_passed_over(town: Town, other: Other) -> None:
     with town.at_work() as scene:
         by, case = scene.actor("dispatcher"), scene.s.scalars(select(Case)).one()
         transitions.close(
-            scene.s, case, by=by, at=town.now, outcome="fixed", no_photo="dark", origin="import"
+            scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now, origin="import"
         )
     assert tell(town, other) == 0
     assert other.heard == []

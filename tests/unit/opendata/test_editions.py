@@ -24,6 +24,7 @@ from sqlalchemy import select, update
 
 from city import files
 from city.cases import transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
@@ -166,7 +167,7 @@ def test_what_the_records_schedule_clears_waits_for_the_night_and_what_somebody_
         asked = scene.report(words="Another's").key
         for _ in range(3):
             over = scene.report().case
-            transitions.close(scene.s, over, by=by, at=told.now, outcome="not found")
+            transitions.close(scene.s, over, Closing("not found"), by=by, at=told.now)
     at = told.now + timedelta(days=60)
     schedule = Schedule(words=Period(days=30), places="street")
 

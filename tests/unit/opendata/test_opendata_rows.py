@@ -15,6 +15,7 @@ from factories import Town, statements
 
 from city import files
 from city.cases import queries, transitions
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config import versions as config_versions
 from city.config.city_file import CityFile
@@ -49,7 +50,7 @@ def told(town: Town) -> Town:
         s.add(Area(kind="area", name="Old Harbor", geometry=_square(39.59, -71.21)))
         s.add(Area(kind="area", name="Hill", geometry=_square(39.61, -71.21)))
         first = scene.report(words="canary").case
-        transitions.close(s, first, by=by, at=at + timedelta(hours=5), outcome="not found", words="canary")
+        transitions.close(s, first, Closing("not found", words="canary"), by=by, at=at + timedelta(hours=5))
         transitions.reopen(s, first, by=by, at=at + timedelta(hours=7))
         scene.report(service_code="nuisance")
         rough = scene.report(
@@ -57,7 +58,7 @@ def told(town: Town) -> Town:
         )
         transitions.cancel(s, rough.case, "spam", by=by, at=at)
         done = scene.report(place=Place(39.6, -71.2, "pin", NOBODYS, 5.0)).case
-        transitions.close(s, done, by=by, at=at + timedelta(hours=1), outcome="not found")
+        transitions.close(s, done, Closing("not found"), by=by, at=at + timedelta(hours=1))
         merged = scene.report().case
         transitions.merge(s, merged, first, by=by, at=at)
         scene.report()

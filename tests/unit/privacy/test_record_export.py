@@ -19,6 +19,7 @@ from wording import shared, staff
 from city.answers import unanswered
 from city.audit import erasure_ledger, events
 from city.cases import legal_holds, transitions
+from city.cases.transitions import Closing
 from city.config import city_file as cityfiles
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -89,7 +90,7 @@ def told(town: Town, shell: CliRunner) -> str:
         intake.subscribe(scene.s, other, "neighbor@town.test", lang="en", at=town.now)
         transitions.note(scene.s, report.case, "A note of staff", by=by, at=town.now)
         transitions.close(
-            scene.s, report.case, by=by, at=town.now, outcome="fixed", no_photo="dark", words="Done"
+            scene.s, report.case, Closing("fixed", no_photo="dark", words="Done"), by=by, at=town.now
         )
         number = report.case.number
         asked = Conversation(

@@ -16,6 +16,7 @@ from sqlalchemy import event, func, select
 from city.audit import counters, erasure_ledger, events
 from city.cases import board_index, legal_holds, queries, tags, transitions
 from city.cases import search as case_search
+from city.cases.transitions import Closing
 from city.config import city_file
 from city.config.retention_schedule import Period, Schedule
 from city.db import engine as db
@@ -86,9 +87,12 @@ def ended(town: Town, *, words: str = WORDS, outcome: str = "fixed", **changes: 
         tags.tag(scene.s, case, "canary tag", by=by, at=town.now)
         transitions.note(scene.s, case, f"{words} noted", by=by, at=town.now)
         transitions.close(
-            scene.s, case, by=crew, at=town.now, outcome=outcome, words=f"{words} told",
-            photos_taken=[scene.photo(f"#{key[-6:]}", f"person:{key}")],
-        )  # fmt: skip
+            scene.s,
+            case,
+            Closing(outcome, words=f"{words} told", photos=[scene.photo(f"#{key[-6:]}", f"person:{key}")]),
+            by=crew,
+            at=town.now,
+        )
     photos.move_staged_to_storage(town.engine, storage.open_store(town.settings), town.settings.var, town.now)
     with town.at_work() as scene:
         fan_out.process_events(scene.s, town.now)
@@ -606,7 +610,7 @@ def test_a_picture_that_another_case_shows_stays(town: Town) -> None:
     with town.at_work() as scene:
         case = scene.assigned(taken=[scene.photo("navy", "form:b")])
         transitions.close(
-            scene.s, case, by=scene.actor("rosa"), at=town.now, outcome="fixed", no_photo="dark"
+            scene.s, case, Closing("fixed", no_photo="dark"), by=scene.actor("rosa"), at=town.now
         )
     store = storage.open_store(town.settings)
     photos.move_staged_to_storage(town.engine, store, town.settings.var, town.now)
@@ -771,10 +775,9 @@ def test_a_case_that_lives_again_is_over_when_it_is_closed_again(town: Town) -> 
         transitions.close(
             scene.s,
             case,
+            Closing("not found", words="canary told again"),
             by=by,
             at=later + timedelta(hours=1),
-            outcome="not found",
-            words="canary told again",
         )
     assert go(town) == {"words": 0}
     assert go(town, after=2 * LATER) == {"words": 1}
@@ -800,7 +803,7 @@ def test_a_call_and_its_report_are_forgotten_each_in_their_time(town: Town) -> N
         call = Call(said, PHONE, NewReport(key, "light-out", "phone", "en", WORDS, LAMP))
         calls.finish_call(scene.s, call, by=scene.actor("call-taker"), at=town.now, secret=SECRET)
         case = scene.s.scalars(select(Case)).one()
-        transitions.close(scene.s, case, by=scene.actor("dispatcher"), at=town.now, outcome="not found")
+        transitions.close(scene.s, case, Closing("not found"), by=scene.actor("dispatcher"), at=town.now)
     assert go(town) == {"words": 1}
     assert holding(town, PHONE) == holding(town, "canary") == []
     with town.looking() as scene:
