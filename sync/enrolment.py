@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
-from city.db.models import Device, EnrolCode, Person
+from city.db.models import Device, EnrolmentCode, Person
 from city.lifecycle import ADMINISTRATOR, CREW, Refused
 from city.people import accounts, rate_limits
 from sync import devices
@@ -38,8 +38,10 @@ def make_code(s: Session, person: Person, *, by: Actor, at: datetime) -> str:
     if CREW not in roles or not (ADMINISTRATOR in by.roles or roles <= {CREW} | by.roles):
         raise Refused("not_crew")
     code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
-    s.execute(delete(EnrolCode).where(EnrolCode.person_id == person.id, EnrolCode.used_at.is_(None)))
-    s.add(EnrolCode(person_id=person.id, code_hash=_hashed(code), made_at=at))
+    s.execute(
+        delete(EnrolmentCode).where(EnrolmentCode.person_id == person.id, EnrolmentCode.used_at.is_(None))
+    )
+    s.add(EnrolmentCode(person_id=person.id, code_hash=_hashed(code), made_at=at))
     events.record(s, accounts.subject(person), "make phone code", by=by, at=at)
     return code
 
@@ -57,10 +59,10 @@ def use_code(
     if rate_limits.counted(s, "enrol", source, at) >= GUESSES_AN_HOUR:
         raise Refused("too_many_tries")
     since, known = at - timedelta(minutes=CODE_MINUTES), _hashed(attempt) if attempt else ""
-    fresh = EnrolCode.used_at.is_(None) & (EnrolCode.made_at > since)
-    again = (EnrolCode.used_at > since) & (EnrolCode.attempt_hash == known)
-    mine = EnrolCode.code_hash == _hashed(_typed(code))
-    row = s.scalars(select(EnrolCode).where(mine, fresh | again).with_for_update()).first()
+    fresh = EnrolmentCode.used_at.is_(None) & (EnrolmentCode.made_at > since)
+    again = (EnrolmentCode.used_at > since) & (EnrolmentCode.attempt_hash == known)
+    mine = EnrolmentCode.code_hash == _hashed(_typed(code))
+    row = s.scalars(select(EnrolmentCode).where(mine, fresh | again).with_for_update()).first()
     person = s.get(Person, row.person_id) if row else None
     device = s.get(Device, row.device_id) if row and row.device_id else None
     is_shut_out = device is not None and device.revoked_at is not None
@@ -76,7 +78,7 @@ def use_code(
 
 def sweep(s: Session, at: datetime) -> int:
     """Forgets codes that are over; returns how many."""
-    gone = s.execute(delete(EnrolCode).where(EnrolCode.made_at < at - timedelta(days=1)))
+    gone = s.execute(delete(EnrolmentCode).where(EnrolmentCode.made_at < at - timedelta(days=1)))
     return int(getattr(gone, "rowcount", 0))
 
 

@@ -22,7 +22,7 @@ _NEWS = {
     "postgresql": text("""SELECT asked.n, news.*
 FROM json_to_recordset(CAST(:asked AS json)) AS asked(n integer, scope varchar, cursor bigint)
 CROSS JOIN LATERAL (
-  SELECT kind, ref, seq, present, why FROM feed
+  SELECT kind, ref, seq, present, why FROM sync_feed
   WHERE scope = asked.scope AND seq > asked.cursor AND seq <= :now AND (present OR asked.cursor > 0)
   ORDER BY seq LIMIT :most
 ) AS news
@@ -33,9 +33,9 @@ FROM (
     json_extract(value, '$.cursor') AS cursor
   FROM json_each(:asked)
 ) AS asked
-CROSS JOIN feed
+CROSS JOIN sync_feed AS feed
 WHERE feed.rowid IN (
-  SELECT news.rowid FROM feed AS news
+  SELECT news.rowid FROM sync_feed AS news
   WHERE scope = asked.scope AND seq > asked.cursor AND seq <= :now AND (present OR asked.cursor > 0)
   ORDER BY seq LIMIT :most
 )

@@ -37,8 +37,8 @@ QUARANTINE_ROWS, QUARANTINE_BYTES = 200, 2_000_000  # a device a day
 # A device that nobody is signed in on: twice what a phone has room for. A stolen one fills no disk.
 MOST_DEPOSITED = 4_000
 # As the partial indexes have it: a bound value would not find them.
-NOT_DONE = text("operations.code IN ('held', 'deposited')")
-TO_REVIEW = text("operations.review IS NOT NULL")
+NOT_DONE = text("sync_operations.code IN ('held', 'deposited')")
+TO_REVIEW = text("sync_operations.review IS NOT NULL")
 # Asked at every exchange, so they are made once.
 _ROWS = select(Row).where(is_in(Row.id, "ids"))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n, Row.id)

@@ -47,7 +47,7 @@ _BEGINNING = 2  # letters from which on the last word may be the beginning of on
 _MOST_BEGUN = 40
 _MISSPELT_FROM, _TWICE_FROM = 4, 7  # letters of a word that may have one or two wrong
 # The stems as PostgreSQL's index has them: a function of migration 0031's, which says what it costs.
-_LEXEMES: Final[Any] = literal_column("answer_lexemes(answer_words.stems)")
+_LEXEMES: Final[Any] = literal_column("article_lexemes(article_words.stems)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,9 +281,9 @@ def _matching(s: Session, sought: Sequence[str]) -> Any:
         there = select(ArticleWords.id).where(_LEXEMES.op("@@")(cast(query, TSQUERY)))
         # By itself it would read text after text in their order until there are MOST_ROWS.
         return select(there.cte("there").prefix_with("MATERIALIZED").c.id)
-    index = table("words_answers", column("rowid"), column("words_answers"))
+    index = table("words_articles", column("rowid"), column("words_articles"))
     query = " OR ".join(f'"{word}"' for word in sought)
-    return select(index.c.rowid).where(index.c["words_answers"].op("MATCH")(query))
+    return select(index.c.rowid).where(index.c["words_articles"].op("MATCH")(query))
 
 
 def _scores(rows: Sequence[Any], terms: Sequence[_Term], asked: Mapping[int, float]) -> dict[int, float]:

@@ -50,6 +50,7 @@ PATIENCE: Final = {
 }  # fmt: skip
 CONNECTIONS = MOST_THREADS  # a request holds one while it needs it, and some work outside of requests
 MIGRATIONS = Path(__file__).parent / "migrations"
+FIRST: Final = "0050"  # the revision of 0.2.0; what was made before is no release's
 _CLOCK: Any = EventSequence.__table__  # past the session, which would look whether it holds a row of it
 _BUMP = update(_CLOCK).where(_CLOCK.c.id == 1).values(n=_CLOCK.c.n + bindparam("rows")).returning(_CLOCK.c.n)
 # Takes back any lock_timeout in the same trip: whoever has the clock waits for nothing but the disk, so our
@@ -197,8 +198,12 @@ class Newer(Exception):
     """The schema is a newer release's, and this program would break what that one keeps there."""
 
 
-def migrate(url: str, app_url: str = "", to: str = "head", *, create: bool = True) -> None:
-    """Brings the database at `url` to the newest schema, or to the migration `to`. Raises Newer.
+class BeforeFirst(Exception):
+    """The schema is from before 0.2.0, and no migration leads on from it."""
+
+
+def migrate(url: str, app_url: str = "", *, create: bool = True) -> None:
+    """Brings the database at `url` to the newest schema. Raises Newer, BeforeFirst.
 
     `app_url` names the lesser role that the application uses on PostgreSQL; it may add to the log but
     has no right to change it. `create` makes the file of SQLite that is not there.
@@ -209,13 +214,13 @@ def migrate(url: str, app_url: str = "", to: str = "head", *, create: bool = Tru
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_tables_be_rebuilt)
     with engine.connect() as connection:
-        newer = is_newer(connection)
-    if newer:
+        is_old, newer = is_before_first(connection), is_newer(connection)
+    if is_old or newer:
         engine.dispose()
-        raise Newer
+        raise BeforeFirst if is_old else Newer
     with engine.execution_options(write=True).begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, to)
+        command.upgrade(config, "head")
         if engine.dialect.name == "sqlite" and (
             stray := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         ):
@@ -250,7 +255,13 @@ def is_current(s: Session) -> bool:
 def is_newer(connection: Connection) -> bool:
     """Whether a newer release has been at the schema: this program knows nothing of its last migration."""
     revision = MigrationContext.configure(connection).get_current_revision()
-    return revision is not None and not knows(revision)
+    return revision is not None and not knows(revision) and not is_before_first(connection)
+
+
+def is_before_first(connection: Connection) -> bool:
+    """Whether it was made before 0.2.0, whose schema is the first that is led on."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    return revision is not None and revision < FIRST
 
 
 def knows(revision: str) -> bool:

@@ -182,7 +182,7 @@ class Address(Base):
 class Intersection(Base):
     """Where two streets meet, "Elm Street & Oak Avenue"; found by their names in either order."""
 
-    __tablename__ = "crossings"
+    __tablename__ = "intersections"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     label: Mapped[str]
     lat: Mapped[float]
@@ -327,7 +327,7 @@ class ApiKey(Base):
 class CityVersion(Base):
     """A numbered version of the city file, as it was applied. `changes` are lines {key, was, now}."""
 
-    __tablename__ = "policies"
+    __tablename__ = "city_versions"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     applied_at: Mapped[datetime]
     applied_by: Mapped[str] = mapped_column(String(40))  # as the log names an actor
@@ -386,11 +386,11 @@ class Device(Base):
     revoked_at: Mapped[datetime | None]
 
 
-class EnrolCode(Base):
+class EnrolmentCode(Base):
     """A code that makes a phone a crew member's. Only its hash is kept, and that of what only the phone knows
     which typed it: that one may ask again."""
 
-    __tablename__ = "enrol_codes"
+    __tablename__ = "enrolment_codes"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
     code_hash: Mapped[str] = mapped_column(String(64), index=True)
@@ -403,14 +403,14 @@ class EnrolCode(Base):
 class RateLimitHit(Base):
     """Something that may be done so many times an hour: a wrong guess, a report. No address is kept."""
 
-    __tablename__ = "tries"
+    __tablename__ = "rate_limit_hits"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     what: Mapped[str] = mapped_column(String(10))
     source: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
 
 
-Index("ix_tries_what_source_at", RateLimitHit.what, RateLimitHit.source, RateLimitHit.at)
+Index("ix_rate_limit_hits_what_source_at", RateLimitHit.what, RateLimitHit.source, RateLimitHit.at)
 
 
 class Counter(Base):
@@ -532,7 +532,7 @@ class MapCellCount(Base):
     cluster stands where its cases do.
     """
 
-    __tablename__ = "cell_counts"
+    __tablename__ = "map_cell_counts"
     facet: Mapped[str] = mapped_column(String(8), primary_key=True)
     value: Mapped[str] = mapped_column(String(40), primary_key=True)
     quad: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -545,7 +545,8 @@ class MapCellCount(Base):
 # The few that stand for no cell: lists that want no map read these alone.
 _NO_CELL = text("quad < 0")
 Index(
-    "ix_cell_counts_totals", MapCellCount.facet, MapCellCount.value, MapCellCount.quad, MapCellCount.standing,
+    "ix_map_cell_counts_totals",
+    MapCellCount.facet, MapCellCount.value, MapCellCount.quad, MapCellCount.standing,
     sqlite_where=_NO_CELL, postgresql_where=_NO_CELL,
 )  # fmt: skip
 
@@ -596,7 +597,7 @@ class SavedView(Base):
 class NotDuplicate(Base):
     """Two cases that look alike, and somebody said that they are two. The lower id stands first."""
 
-    __tablename__ = "told_apart"
+    __tablename__ = "not_duplicates"
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
     other_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, index=True)
 
@@ -615,7 +616,7 @@ Index("ix_case_tags_tag_case_id", CaseTag.tag, CaseTag.case_id)
 class LegalHold(Base):
     """Of this case, and of all that was merged into it, nothing may be removed until the hold is lifted."""
 
-    __tablename__ = "holds"
+    __tablename__ = "legal_holds"
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True, autoincrement=False)
     reason: Mapped[str]  # who wants it kept, and why
     placed_at: Mapped[datetime]
@@ -658,7 +659,7 @@ class BatchItem(Base):
 class Viewer(Base):
     """Somebody at a desk who has a case before them, to within some seconds."""
 
-    __tablename__ = "looking"
+    __tablename__ = "viewers"
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
     seen_at: Mapped[datetime]
@@ -697,7 +698,7 @@ class Report(Base):
 class PhotoDownload(Base):
     """A picture that a report names by an address; the row goes once it is here, or was refused."""
 
-    __tablename__ = "wanted_pictures"
+    __tablename__ = "photo_downloads"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
     url: Mapped[str]
@@ -708,7 +709,7 @@ class PhotoDownload(Base):
 class IdempotencyKey(Base):
     """A report's key, taken first: a twin in the same moment waits here and then finds the report."""
 
-    __tablename__ = "claims"
+    __tablename__ = "idempotency_keys"
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
@@ -860,7 +861,7 @@ class NotFixed(Base):
 class Article(Base):
     """An article of the knowledge base. Every change is a new `version`; all of their words are kept."""
 
-    __tablename__ = "answers"
+    __tablename__ = "articles"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     slug: Mapped[str] = mapped_column(String(80), unique=True)
     state: Mapped[str] = mapped_column(String(12))  # published, retired
@@ -874,8 +875,8 @@ class Article(Base):
 class ArticleText(Base):
     """An Answer's words in one language, as one version had them."""
 
-    __tablename__ = "answer_texts"
-    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    __tablename__ = "article_texts"
+    answer_id: Mapped[int] = mapped_column(ForeignKey("articles.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     lang: Mapped[str] = mapped_column(String(10), primary_key=True)
     title: Mapped[str]
@@ -886,10 +887,10 @@ class ArticleText(Base):
 class ArticleWords(Base):
     """What an Answer is found by in one language: answers/search.py writes it, and the indexes follow."""
 
-    __tablename__ = "answer_words"
+    __tablename__ = "article_words"
     __table_args__ = (UniqueConstraint("answer_id", "lang"),)
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"))
+    answer_id: Mapped[int] = mapped_column(ForeignKey("articles.id"))
     lang: Mapped[str] = mapped_column(String(10))
     stems: Mapped[str]  # each once, with the mark of the best place where it stands
     words: Mapped[str]  # the same as they are written, each once: what a misspelt word is compared with
@@ -898,8 +899,8 @@ class ArticleWords(Base):
 class ArticleVotes(Base):
     """How many browsers found a version of an Answer helpful, and how many did not. No browser is known."""
 
-    __tablename__ = "answer_votes"
-    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    __tablename__ = "article_votes"
+    answer_id: Mapped[int] = mapped_column(ForeignKey("articles.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     helpful: Mapped[int] = mapped_column(default=0)
     unhelpful: Mapped[int] = mapped_column(default=0)
@@ -908,12 +909,12 @@ class ArticleVotes(Base):
 class FailedSearch(Base):
     """A question that nothing was found for, or nothing helpful. Nobody's: only how often it was asked."""
 
-    __tablename__ = "unanswered"
+    __tablename__ = "failed_searches"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     key: Mapped[str] = mapped_column(String(300), unique=True)  # what makes two questions one
     lang: Mapped[str] = mapped_column(String(10))
     words: Mapped[str] = mapped_column(String(120))  # as first typed, without numbers and addresses
-    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))  # which did not help
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("articles.id"))  # which did not help
     asked: Mapped[int]
     first_at: Mapped[datetime]
     last_at: Mapped[datetime] = mapped_column(index=True)
@@ -944,7 +945,7 @@ class Contact(Base):
     outcome: Mapped[str] = mapped_column(String(12))  # answered, case, transferred, dropped
     person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # who took it
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
-    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("articles.id"))
     transferred_to: Mapped[str | None] = mapped_column(String(40))  # a department, or an office elsewhere
     instead_of: Mapped[str | None] = mapped_column(String(40))  # the same: whom the line spared this contact
     caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), index=True)
@@ -955,7 +956,7 @@ class Contact(Base):
 class EventSequence(Base):
     """One row. `n` is the last seq given; its lock is what makes seq follow commit order."""
 
-    __tablename__ = "clock"
+    __tablename__ = "event_sequence"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     n: Mapped[int] = mapped_column(BigInteger)
 
@@ -989,7 +990,7 @@ Index("ix_events_at", Event.at)
 class ChainTip(Base):
     """A subject's last line: where the next one is chained, and a second witness of how many there are."""
 
-    __tablename__ = "heads"
+    __tablename__ = "chain_tips"
     subject: Mapped[str] = mapped_column(String(60), primary_key=True)
     n: Mapped[int]
     hash: Mapped[str] = mapped_column(String(64))
@@ -1023,7 +1024,7 @@ class Erasure(Base):
 class DailyRoot(Base):
     """One line a day over every subject that moved that day, chained to the day before."""
 
-    __tablename__ = "roots"
+    __tablename__ = "daily_roots"
     day: Mapped[date] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger)  # the last one covered
     prev: Mapped[str] = mapped_column(String(64))
@@ -1033,8 +1034,8 @@ class DailyRoot(Base):
 class DailyRootTip(Base):
     """A subject's last line as the root of a day saw it."""
 
-    __tablename__ = "root_heads"
-    day: Mapped[date] = mapped_column(ForeignKey("roots.day"), primary_key=True)
+    __tablename__ = "daily_root_tips"
+    day: Mapped[date] = mapped_column(ForeignKey("daily_roots.day"), primary_key=True)
     subject: Mapped[str] = mapped_column(String(60), primary_key=True)
     n: Mapped[int]
     hash: Mapped[str] = mapped_column(String(64))
@@ -1086,7 +1087,7 @@ class Webhook(Base):
 class Epoch(Base):
     """One row a server start: its id is the epoch that phones compare."""
 
-    __tablename__ = "boots"
+    __tablename__ = "epochs"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     first_seq: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime]
@@ -1105,7 +1106,7 @@ class Backup(Base):
 class SyncFeedRow(Base):
     """What a scope (`crew:7`) must know: one row a thing, moved to a new seq whenever it changes."""
 
-    __tablename__ = "feed"
+    __tablename__ = "sync_feed"
     scope: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(10), primary_key=True)
     ref: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -1114,13 +1115,13 @@ class SyncFeedRow(Base):
     why: Mapped[str | None] = mapped_column(String(20))
 
 
-Index("ix_feed_scope_seq", SyncFeedRow.scope, SyncFeedRow.seq)
+Index("ix_sync_feed_scope_seq", SyncFeedRow.scope, SyncFeedRow.seq)
 
 
 class SyncOperation(Base):
     """One intention of one phone, kept with its result so that a replay changes nothing."""
 
-    __tablename__ = "operations"
+    __tablename__ = "sync_operations"
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"), index=True)
     person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # None for a resident's
@@ -1140,8 +1141,18 @@ class SyncOperation(Base):
 
 # Few rows of very many: what is not done yet, and what a person must look at.
 _NOT_DONE, _TO_REVIEW = text("code IN ('held', 'deposited')"), text("review IS NOT NULL")
-Index("ix_operations_not_done", SyncOperation.received_at, sqlite_where=_NOT_DONE, postgresql_where=_NOT_DONE)
-Index("ix_operations_review", SyncOperation.received_at, sqlite_where=_TO_REVIEW, postgresql_where=_TO_REVIEW)
+Index(
+    "ix_sync_operations_not_done",
+    SyncOperation.received_at,
+    sqlite_where=_NOT_DONE,
+    postgresql_where=_NOT_DONE,
+)
+Index(
+    "ix_sync_operations_review",
+    SyncOperation.received_at,
+    sqlite_where=_TO_REVIEW,
+    postgresql_where=_TO_REVIEW,
+)
 
 
 class ExpectedPhoto(Base):
@@ -1150,8 +1161,8 @@ class ExpectedPhoto(Base):
     `case_id`, `cycle`, `closure_id` and `report_id` say what it belongs to, once the operation is done.
     """
 
-    __tablename__ = "declared_photos"
-    operation_id: Mapped[str] = mapped_column(ForeignKey("operations.id"), primary_key=True)
+    __tablename__ = "expected_photos"
+    operation_id: Mapped[str] = mapped_column(ForeignKey("sync_operations.id"), primary_key=True)
     id: Mapped[str] = mapped_column(String(36), primary_key=True)  # as the phone calls it
     device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"))
     sha256: Mapped[str] = mapped_column(String(64))
@@ -1167,9 +1178,9 @@ class ExpectedPhoto(Base):
     fault: Mapped[str | None] = mapped_column(String(20))
 
 
-Index("ix_declared_photos_device_id", ExpectedPhoto.device_id, ExpectedPhoto.id)
+Index("ix_expected_photos_device_id", ExpectedPhoto.device_id, ExpectedPhoto.id)
 _MISSING = text("photo_id IS NULL")
 Index(
-    "ix_declared_photos_missing", ExpectedPhoto.device_id, ExpectedPhoto.declared_at,
+    "ix_expected_photos_missing", ExpectedPhoto.device_id, ExpectedPhoto.declared_at,
     sqlite_where=_MISSING, postgresql_where=_MISSING,
 )  # fmt: skip

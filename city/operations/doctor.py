@@ -103,6 +103,8 @@ def unready(engine: Engine, store: Store, now: datetime) -> dict[str, str]:
 def _schema(s: Session) -> Finding:
     if db.is_current(s):
         return Finding("migrations", OK, "The schema is up to date.")
+    if db.is_before_first(s.connection()):
+        return Finding("migrations", WRONG, "The schema is from before 0.2.0 and can't be updated.")
     if db.is_newer(s.connection()):
         return Finding("migrations", WRONG, "The schema is from a newer release. Use that release.")
     # Visitors may read this too, so it does not say where the database is.

@@ -16,7 +16,7 @@ from city.cases import legal_holds
 from city.cases import numbers as case_numbers
 from city.config import city_file
 from city.db import engine as db
-from city.db.models import Backup, EnrolCode, Photo
+from city.db.models import Backup, EnrolmentCode, Photo
 from city.lifecycle import Refused
 from city.notifications import fan_out
 from city.operations import backup, dumps
@@ -197,7 +197,7 @@ def _hold_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) 
 
 def _shut_out_again(engine: Engine, var: Path, lines: Sequence[Line], at: datetime) -> int:
     with db.transaction(engine) as s:
-        s.execute(delete(EnrolCode).where(EnrolCode.used_at.is_(None)))  # it may have been used since
+        s.execute(delete(EnrolmentCode).where(EnrolmentCode.used_at.is_(None)))  # it may have been used since
         told = [line for line in lines if isinstance(line, ShutOut)]
         return sum(sessions.shut_out_again(s, line, var, at=at) for line in told)
 

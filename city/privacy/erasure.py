@@ -16,7 +16,7 @@ from city.cases import legal_holds, locks, queries
 from city.db.models import (
     AccountLetter,
     Device,
-    EnrolCode,
+    EnrolmentCode,
     LoginCode,
     Person,
     Report,
@@ -157,7 +157,7 @@ def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
         delete(LoginCode).where(LoginCode.email == person.email),
         delete(AccountLetter).where(AccountLetter.email == person.email),
         delete(LogIn).where(LogIn.person_id == person.id),
-        delete(EnrolCode).where(EnrolCode.person_id == person.id),
+        delete(EnrolmentCode).where(EnrolmentCode.person_id == person.id),
         delete(Viewer).where(Viewer.person_id == person.id),
         delete(SavedView).where(SavedView.person_id == person.id, SavedView.shared.is_(False)),
         theirs.where(Device.revoked_at.is_(None)).values(revoked_at=at),

@@ -63,7 +63,7 @@ SUBJECT: Final = "records"  # in the log, where no single case is meant
 SQUARE_M: Final = 500  # what is left of an exact place, with the street's name
 _SMALLER_M: Final = (SQUARE_M, 250, 125, 60)  # beside the edge of an area, so that it stays the same one
 # As the index of those that wait has it.
-_NOT_DONE: Final = literal_column("operations.code IN ('held', 'deposited')", Boolean)
+_NOT_DONE: Final = literal_column("sync_operations.code IN ('held', 'deposited')", Boolean)
 
 T = TypeVar("T")
 

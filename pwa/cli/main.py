@@ -120,6 +120,11 @@ class Commands(Renamed):
                 "The database was updated by a newer release of Cityline. Use that release, "
                 "or restore a backup from before the update."
             ) from fault
+        except db.BeforeFirst as fault:
+            raise click.ClickException(
+                "This database is from before Cityline 0.2.0, and can't be updated. Start a new city, or "
+                "keep the program that made it."
+            ) from fault
         except (OperationalError, ProgrammingError) as fault:
             where = make_url(read().database_url).render_as_string(hide_password=True)
             if re.match(r"no such (table|column)|(relation|column) .* does not exist", str(fault.orig)):

@@ -396,7 +396,7 @@ class City:
     def wanted(self, device: str) -> list[str]:
         """Photos that operations of this device declared and that are missing."""
         rows = self.raw.execute(
-            "SELECT id FROM declared_photos WHERE device_id = ? AND photo_id IS NULL"
+            "SELECT id FROM expected_photos WHERE device_id = ? AND photo_id IS NULL"
             " AND (fault IS NULL OR fault = 'late')",
             (device,),
         )
@@ -426,7 +426,7 @@ class City:
         for name in ("photos", "staging"):
             if (self.room / name).exists():
                 shutil.copytree(self.room / name, folder / name)
-        self.backed_up = int(self._sql("SELECT n FROM clock")[0][0])
+        self.backed_up = int(self._sql("SELECT n FROM event_sequence")[0][0])
         self._say_safe()
 
     def restore(self) -> None:
@@ -505,7 +505,7 @@ class City:
 
     def version(self) -> int:
         """Grows with everything that happens."""
-        return int(self._sql("SELECT n FROM clock")[0][0]) + 1_000_000 * self.restores
+        return int(self._sql("SELECT n FROM event_sequence")[0][0]) + 1_000_000 * self.restores
 
     def view(self, user: int, version: int) -> dict[str, Any]:
         """What a user's phone should hold: by crew, the live jobs, and those that the crew closed.

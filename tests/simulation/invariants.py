@@ -39,7 +39,7 @@ def _operations(
     rows = {
         id_: (person, hash_, json.loads(result))
         for id_, person, hash_, result in db.execute(
-            "SELECT id, person_id, body_hash, result FROM operations"
+            "SELECT id, person_id, body_hash, result FROM sync_operations"
         )
     }
     back = {known["op"]["data"]["op"] for known in ledger if known["op"]["t"] == "withdraw"}
@@ -112,7 +112,7 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
     declared = {
         (operation, photo): (sha, photo_id, case, fault)
         for operation, photo, sha, photo_id, case, fault in db.execute(
-            "SELECT operation_id, id, sha256, photo_id, case_id, fault FROM declared_photos"
+            "SELECT operation_id, id, sha256, photo_id, case_id, fault FROM expected_photos"
         )
     }
     rows = {
@@ -125,7 +125,7 @@ def _photos(db: sqlite3.Connection, ledger: list[dict[str, Any]], store: Path) -
     results = {
         id_: (result, why)
         for id_, result, why in db.execute(
-            "SELECT id, json_extract(result, '$.result'), json_extract(result, '$.why') FROM operations"
+            "SELECT id, json_extract(result, '$.result'), json_extract(result, '$.why') FROM sync_operations"
         )
     }
     for known in ledger:
@@ -177,7 +177,7 @@ def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[t
             (op["id"].replace("-", ""),),
         ).fetchall()
         told = db.execute(
-            "SELECT json_extract(result, '$.report'), json_extract(result, '$.to') FROM operations"
+            "SELECT json_extract(result, '$.report'), json_extract(result, '$.to') FROM sync_operations"
             " WHERE id = ? AND json_extract(result, '$.result') = 'applied'",
             (op["id"],),
         ).fetchall()
@@ -190,7 +190,10 @@ def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[t
 def _erased(db: sqlite3.Connection) -> set[str]:
     """The operations whose report somebody asked to forget."""
     keys = db.execute("SELECT key FROM reports WHERE erased_at IS NOT NULL").fetchall()
-    ids = {id_.replace("-", ""): id_ for (id_,) in db.execute("SELECT id FROM operations WHERE t = 'report'")}
+    ids = {
+        id_.replace("-", ""): id_
+        for (id_,) in db.execute("SELECT id FROM sync_operations WHERE t = 'report'")
+    }
     return {ids[key] for (key,) in keys if key in ids}
 
 

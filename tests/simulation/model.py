@@ -195,7 +195,7 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
             id_, hash_, result, why, device, person, raw, code, t, case_id, version, received, prev
         ) in db.execute(
             "SELECT id, body_hash, json_extract(result, '$.result'), json_extract(result, '$.why'),"
-            " device_id, person_id, raw, code, t, case_id, version, received_at, prev FROM operations"
+            " device_id, person_id, raw, code, t, case_id, version, received_at, prev FROM sync_operations"
         )
     }  # fmt: skip
     [numbered] = db.execute("SELECT max(n) FROM counters").fetchone()

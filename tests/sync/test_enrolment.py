@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from werkzeug.test import TestResponse
 
 from city.db.engine import read_session, transaction
-from city.db.models import Device, EnrolCode, Person, RateLimitHit
+from city.db.models import Device, EnrolmentCode, Person, RateLimitHit
 from city.lifecycle import DISPATCHER, Refused
 from city.people import accounts
 from sync import enrolment
@@ -145,7 +145,7 @@ def test_a_phone_that_has_its_token_keeps_it_and_may_ask_again_too(
 def test_only_a_hash_of_a_code_is_kept(engine: Engine, clock: Clock, app: Flask) -> None:
     code = code_for(engine, clock)
     with read_session(engine) as s:
-        assert code not in s.scalars(select(EnrolCode.code_hash)).one()
+        assert code not in s.scalars(select(EnrolmentCode.code_hash)).one()
 
 
 def test_whoever_guesses_is_made_to_wait_and_locks_out_nobody_else(

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, func, select
 
 from city.audit import events
 from city.db import engine as db
-from city.db.models import Device, EnrolCode, Photo, Report, SyncOperation
+from city.db.models import Device, EnrolmentCode, Photo, Report, SyncOperation
 from city.operations import backup, dumps, restore
 from city.people import accounts
 from city.photos import photos, storage
@@ -134,7 +134,7 @@ def test_a_phone_that_was_shut_out_since_the_backup_stays_so(
     assert luis.exchange()["auth"] == "revoked"
     with db.read_session(engine) as s:
         assert events.verify(s) == []
-        assert s.scalars(select(EnrolCode)).all() == [], "it may have been used since"
+        assert s.scalars(select(EnrolmentCode)).all() == [], "it may have been used since"
     again.extensions["cityline"].engine.dispose()
 
 

@@ -177,7 +177,7 @@ def test_the_feed_is_read_by_its_index_however_long_it_is(engine: Engine) -> Non
         asked = {"asked": '[{"n": 0, "scope": "crew:1", "cursor": 2900}]', "most": 251, "now": 3000}
         explain = "EXPLAIN " if engine.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
         plan = str(s.execute(text(explain + str(pull._NEWS[engine.dialect.name])), asked).all())
-    assert "ix_feed_scope_seq" in plan
+    assert "ix_sync_feed_scope_seq" in plan
     assert "Seq Scan" not in plan
     assert "SCAN feed" not in plan
     assert "SCAN news" not in plan

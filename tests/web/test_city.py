@@ -170,7 +170,7 @@ class TestVersions:
         client.get("/")
         apply(TEXT)
         with db.transaction(town.engine) as s:
-            s.execute(text("UPDATE policies SET text = 'name = ' WHERE number = 2"))
+            s.execute(text("UPDATE city_versions SET text = 'name = ' WHERE number = 2"))
         assert "Tern Bay" in words_of(client, "/")
         app.config["NOW"] += timedelta(seconds=4)
         assert "Tern Bay" in words_of(client, "/")

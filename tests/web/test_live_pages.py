@@ -436,9 +436,9 @@ class TestTwoAtOneCase:
         hear("dispatcher", lamp)
         asked.clear()
         hear("dispatcher", lamp, 5)
-        assert not [statement for statement in asked if "INTO looking" in statement]
+        assert not [statement for statement in asked if "INTO viewers" in statement]
         hear("dispatcher", lamp, 25)
-        assert len([statement for statement in asked if "INTO looking" in statement]) == 1
+        assert len([statement for statement in asked if "INTO viewers" in statement]) == 1
         with town.looking() as scene:
             story = events.of(scene.s, transitions.subject(scene.case(lamp)))
         assert [line.kind for line, _words in story] == ["open", "report"]

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 from factories import Scene, Town, statements
-from sqlalchemy import select
 
 from city.answers import articles
 from city.answers import search as article_search
 from city.answers.articles import Draft, Text
 from city.config import city_file
 from city.config import versions as config_versions
-from city.db.models import Article, ArticleWords
 from city.people import contacts
 from city.people.contacts import Conversation
 
@@ -148,20 +146,3 @@ def test_a_question_takes_five_short_statements_at_most(desk: Town) -> None:
     with statements(desk.engine) as sent:
         slugs(desk, "when is my trash picked up")
     assert len(sent) <= 5, sent
-
-
-def test_the_row_that_a_migration_fills_is_the_one_that_is_written(desk: Town) -> None:
-    """Migration 0031 does for what is there what search.write() does for what comes."""
-    from city.db.migrations.versions import __path__ as folder
-
-    source = (Path(next(iter(folder))) / "0031_what_answers_are_found_by.py").read_text()
-    migration: dict[str, object] = {"__name__": "migration"}
-    exec(compile(source, "0031", "exec"), migration)
-    with desk.at_work() as scene:
-        rows = select(ArticleWords.answer_id, ArticleWords.lang, ArticleWords.stems, ArticleWords.words)
-        rows = rows.order_by(ArticleWords.answer_id, ArticleWords.lang)
-        written = scene.s.execute(rows).all()
-        scene.s.query(ArticleWords).delete()
-        migration["_fill"](scene.s.connection(), ArticleWords.__table__)  # type: ignore[operator]
-        assert scene.s.execute(rows).all() == written
-        assert len(written) == 2 * len(list(scene.s.scalars(select(Article.id))))

@@ -107,11 +107,11 @@ def test_a_dropped_last_line_is_named_by_the_kept_root_even_when_its_head_was_me
             text("SELECT hash, seq FROM events WHERE subject = :s AND n = :n"), {"s": subject, "n": n - 1}
         ).one()
         connection.execute(
-            text("UPDATE heads SET n = :n, hash = :h, seq = :q WHERE subject = :s"),
+            text("UPDATE chain_tips SET n = :n, hash = :h, seq = :q WHERE subject = :s"),
             {"s": subject, "n": n - 1, "h": before.hash, "q": before.seq},
         )
-        connection.execute(text("DELETE FROM root_heads"))
-        connection.execute(text("DELETE FROM roots"))
+        connection.execute(text("DELETE FROM daily_root_tips"))
+        connection.execute(text("DELETE FROM daily_roots"))
     assert faults(town) == []
     found = faults(town, kept)
     assert f"{subject}: line {n} is missing, but it's in the stored root" in found
@@ -123,7 +123,7 @@ def test_a_dropped_case_is_named(town: Town) -> None:
     case_id = int(subject.partition(":")[2])
     with intruder(town) as connection:
         connection.execute(text("DELETE FROM events WHERE subject = :s"), {"s": subject})
-        connection.execute(text("DELETE FROM heads WHERE subject = :s"), {"s": subject})
+        connection.execute(text("DELETE FROM chain_tips WHERE subject = :s"), {"s": subject})
         connection.execute(
             text("DELETE FROM secret_links WHERE report_id IN (SELECT id FROM reports WHERE case_id = :c)"),
             {"c": case_id},
@@ -142,7 +142,7 @@ def test_a_dropped_case_row_is_named_without_any_root(town: Town) -> None:
     subject, *_ = lived(town)
     with intruder(town) as connection:
         connection.execute(text("DELETE FROM events WHERE subject = :s"), {"s": subject})
-        connection.execute(text("DELETE FROM heads WHERE subject = :s"), {"s": subject})
+        connection.execute(text("DELETE FROM chain_tips WHERE subject = :s"), {"s": subject})
     assert any(fault.startswith(f"{subject} ") for fault in faults(town))
 
 

@@ -191,5 +191,5 @@ def test_a_tile_of_many_open_cases_is_one_statement_that_reads_no_case(
         tiles.tile(scene.s, view, 10, x, y, now=strewn.now)
     asked = [statement for statement in sent if statement.startswith("SELECT")]
     assert len(asked) == 1
-    assert "FROM cell_counts" in asked[0]
+    assert "FROM map_cell_counts" in asked[0]
     assert "cases" not in asked[0]

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -133,18 +134,24 @@ def test_a_database_that_is_gone_is_said_and_not_made_anew(
 @pytest.mark.sqlite
 @pytest.mark.slow
 def test_no_table_is_changed_under_whoever_is_at_work(
-    unmigrated: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    unmigrated: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CITYLINE_VAR", str(settings.var))
     monkeypatch.setenv("CITYLINE_DATABASE_URL", unmigrated.url)
-    db.migrate(unmigrated.url, to="0038")
+    db.migrate(unmigrated.url)
+    later = shutil.copytree(db.MIGRATIONS, tmp_path / "migrations")
+    (later / "versions" / "0051_later.py").write_text(
+        'import sqlalchemy as sa\nfrom alembic import op\n\nrevision, down_revision = "0051", "0050"\n\n\n'
+        'def upgrade():\n    op.add_column("crews", sa.Column("van", sa.Text()))\n'
+    )
+    monkeypatch.setattr(db, "MIGRATIONS", later)
     engine = db.connect(unmigrated.url)
     with engine.connect() as c:
         c.execute(select(EventSequence.n))
     refused = CliRunner().invoke(cli, ["migrate"])
     assert getattr(refused.exception, "code", "") == "database_in_use"
     with engine.connect() as c:
-        assert c.scalar(text("SELECT version_num FROM alembic_version")) == "0038"
+        assert c.scalar(text("SELECT version_num FROM alembic_version")) == "0050"
     engine.dispose()
     for _ in range(2):  # the second time there is nothing to change
         assert CliRunner().invoke(cli, ["migrate"]).exit_code == 0

@@ -84,7 +84,7 @@ def test_one_that_changed_an_object_leaves_it_and_writes_nothing(engine: Engine)
 def test_whoever_only_looks_can_write_nothing(engine: Engine, town: Town) -> None:
     refused = InternalError if engine.dialect.name == "postgresql" else OperationalError
     with town.looking() as scene, pytest.raises(refused, match=READ_ONLY):
-        scene.s.execute(text("DELETE FROM clock"))
+        scene.s.execute(text("DELETE FROM event_sequence"))
     with town.looking() as scene:
         scene.s.scalars(select(EventSequence)).one().n = 311
         with pytest.raises(refused, match=READ_ONLY):
@@ -98,7 +98,7 @@ def test_whoever_takes_a_connection_after_a_look_may_write(engine: Engine) -> No
     with db.read_session(engine) as s:
         s.execute(select(EventSequence))
     with closing(engine.raw_connection()) as connection:
-        written = connection.cursor().execute("UPDATE clock SET n = n")
+        written = connection.cursor().execute("UPDATE event_sequence SET n = n")
         assert written.rowcount == 1
 
 

@@ -51,7 +51,7 @@ from city.places import lookup
 from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
 
-SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "heads.hash"}
+SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "chain_tips.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
 
 pytestmark = pytest.mark.both_databases

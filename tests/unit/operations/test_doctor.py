@@ -245,7 +245,7 @@ def test_a_log_that_somebody_changed_is_wrong(
     town: Town, found: Callable[..., dict[str, doctor.Finding]]
 ) -> None:
     with town.at_work() as scene:
-        scene.s.execute(text("UPDATE heads SET n = n + 1"))
+        scene.s.execute(text("UPDATE chain_tips SET n = n + 1"))
     assert marks(found()) == {"log": doctor.WRONG}
     assert marks(found(whole=True)) == {"log": doctor.WRONG}
 

@@ -26,7 +26,7 @@ from city.db import engine as db
 from city.db.models import (
     Contact,
     Device,
-    EnrolCode,
+    EnrolmentCode,
     Event,
     LoginCode,
     Message,
@@ -399,7 +399,7 @@ class TestErasing:
             person = accounts.add(scene.s, "canary@city.test", "Canary Doe", ["dispatcher"], by=by, at=at)
             own = {"person_id": person.id, "made_at": at}
             scene.s.add(SavedView(name="canary", args={"q": "canary"}, **own))
-            scene.s.add(EnrolCode(code_hash="x", **own))
+            scene.s.add(EnrolmentCode(code_hash="x", **own))
             scene.s.add(LoginCode(email=person.email, seed="x", made_at=at))
             scene.s.add(
                 Device(
