@@ -95,7 +95,7 @@ def serving(name: str, cases: int) -> Iterator[Site]:
 
 @contextmanager
 def running(var: Path, **settings: str) -> Iterator[Site]:
-    """The real server and worker over what lies in `var`; `settings` are those of docs/settings.md.
+    """The real server and worker over what lies in `var`; `settings` are those of docs/reference/settings.md.
 
     All who read sit at one address here, so that their network has no limit.
     """

@@ -3,8 +3,8 @@
     bin/bench sync-sim [--seeds N] [--steps 300] [--no-plants] [--plant=NAME ...] [--seed=N [--trace]]
 
 Says how many invariants were broken, which seed caught each planted bug, and how often every row of the
-conflict table, every result and every fault was met. `--seed` lives through one seed again. docs/sync.md
-tells how to read what it says.
+conflict table, every result and every fault was met. `--seed` lives through one seed again.
+docs/explanation/field-sync.md tells how to read what it says.
 """
 
 import argparse

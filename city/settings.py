@@ -33,7 +33,7 @@ class WrongSetting(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. Paths are absolute; `docs/settings.md` explains each field."""
+    """What the environment says. Paths are absolute; `docs/reference/settings.md` explains each field."""
 
     var: Path
     database_url: str

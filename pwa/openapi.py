@@ -165,7 +165,7 @@ def _board() -> Schema:
 
 
 def _phones() -> Schema:
-    """Field sync, as /docs/sync.md explains it; only our own pages may ask."""
+    """Field sync, as /docs/reference/sync.md explains it; only our own pages may ask."""
     phone: Schema = {"security": [{"phone": []}, {}]}
     ours = [_header("X-Cityline", {"const": "1"}), _header("Sec-Fetch-Site", {"const": "same-origin"})]
     photo = _path("photo_id", _UUID)

@@ -1,6 +1,6 @@
 """The conflict table: what an operation may still do when the city has moved on meanwhile. Pure.
 
-`decide()` reads the rows from above and takes the first that fits. The rows are those of `docs/sync.md`.
+`decide()` reads the rows from above and takes the first that fits. docs/reference/sync.md has the same rows.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The words of field sync: what a phone sends, what it hears back, and how both are read. Pure.
 
-`docs/sync.md` is the published form of this page. Names on the wire never change within a protocol number;
-new ones may be added, and what is not known is ignored.
+`docs/reference/sync.md` is the published form of this page. Names on the wire never change within a protocol
+number; new ones may be added, and what is not known is ignored.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Taking a phone's operations: each once, in order, by the same verbs as everybody else's.
 
-The numbers are those of `docs/sync.md`. group_commit.py begins (1) and ends (8, 9), routes.py asks who it is
-(2), reads the news (10) and answers (11).
+The numbers are those of `docs/explanation/field-sync.md`. group_commit.py begins (1) and ends (8, 9),
+routes.py asks who it is (2), reads the news (10) and answers (11).
 What cannot be done yet is stored all the same: what follows on something that is not here is `held` until
 that comes, and what nobody may do now is `deposited` until somebody signs in or a supervisor releases it.
 """

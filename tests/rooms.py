@@ -1,6 +1,6 @@
 """Names product files that lie in no room, rooms that grew too large, and scripts that import in a circle.
 
-docs/floorplan.md has the rooms; circles in Python are for import-linter.
+docs/explanation/floor-plan.md has the rooms; circles in Python are for import-linter.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Which open cases may be the problem that somebody tells of: what lies near, is alike and recent, scored.
 
-The score's numbers stand in duplicates.toml; docs/duplicates.md says how they were fitted and what they are
-worth. Only what was known at the moment of the telling is used.
+The score's numbers stand in duplicates.toml; docs/explanation/duplicates.md says how they were fitted and
+what they are worth. Only what was known at the moment of the telling is used.
 """
 
 import math

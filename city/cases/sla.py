@@ -3,7 +3,7 @@
 A promise is calendar days, which end with the city's day, or hours of a calendar's working time. A pause
 moves the first by the time that it lasts, the second by the working time in it: a case that waits over a
 weekend in which nobody would have come has lost nothing. `due_at` and `risk_at` on a case are caches of these
-functions and can be derived again at any time. docs/promises.md has the rules in words.
+functions and can be derived again at any time. docs/explanation/promises.md has the rules in words.
 """
 
 from collections.abc import Iterable, Iterator

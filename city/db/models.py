@@ -1,6 +1,6 @@
 """The whole database on one page: tables and their columns, no behaviour.
 
-Nouns are those of docs/glossary.md. All times are aware UTC; all positions are WGS 84 degrees.
+Nouns are those of docs/reference/glossary.md. All times are aware UTC; all positions are WGS 84 degrees.
 """
 
 from collections.abc import Callable, Sequence

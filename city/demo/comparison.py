@@ -51,7 +51,7 @@ def lines(s: Session) -> Iterator[Line]:
 
 
 def markdown(measured: Sequence[Line]) -> str:
-    """The table of docs/demo.md."""
+    """The table of docs/explanation/demo.md."""
     told = ["| measure | real | demo | tolerance |", "| --- | ---: | ---: | ---: |"]
     for line in measured:
         real, demo, by = (f"{value:.3g}" for value in (line.real, line.demo, line.tolerance))

@@ -31,7 +31,7 @@ from city.settings import Settings
 
 ARTICLES = Path(__file__).parent / "answers.toml"
 ANYTHING = "other"  # the topic
-DAYS = 120  # so far back conversations go, to the first of that month; docs/demo.md says why no further
+DAYS = 120  # so far back conversations go, to the first of that month: see docs/explanation/demo.md
 LOOKED_AT = 60  # days since an answer was last revised
 # How a conversation ends that becomes no case, and how long one takes: seconds, median and 90 %. Guesses.
 ENDINGS = {ANSWERED: 84, TRANSFERRED: 11, DROPPED: 5}

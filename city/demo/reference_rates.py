@@ -1,7 +1,7 @@
 """How real cities' 311 lines look in figures: the past of Larkhaven is drawn from them. Figures only.
 
 Unless another city is named, the source is Boston's open table of 2015 service requests (121,145 rows),
-counted by us. docs/demo.md sets the figures beside what the demo makes of them.
+counted by us. docs/explanation/demo.md sets the figures beside what the demo makes of them.
 """
 
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""How the table of another 311 system is read: mapping files, each key of which docs/imports.md explains."""
+"""How the table of another 311 system is read: mapping files, whose keys docs/how-to/imports.md explains."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ MORE_COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Mapping:
-    """How the table of another system is read; docs/imports.md explains each part.
+    """How the table of another system is read; docs/how-to/imports.md explains each part.
 
     `columns` are by our names, each a list. `default_points` are those that stand for "no place"; `bounds`
     (south, west, north, east) stand in for a boundary that the city has not got yet. `groups` and `private`

@@ -23,7 +23,7 @@ AT_ONCE = 100_000  # names a day: some seconds of a folder, half a minute of a b
 # older one than the store's, and what seems to be left over is what somebody will want back.
 FEW = 30  # names, however many there are
 # After a restore the database is an older one, and a newer backup may still be put back. So long the
-# nightly ones are kept (docs/operations.md, --keep 30).
+# nightly ones are kept (docs/how-to/operations.md, --keep 30).
 HOLD = timedelta(days=31)
 PLACE = "swept"  # in the var folder: the last name that was looked at
 RESTORED = "restored"  # there too, as old as the last restore

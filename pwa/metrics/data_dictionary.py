@@ -17,7 +17,8 @@ from city.people import contacts
 class Column(NamedTuple):
     """One column: `type` is text, number, time, month or shape; `values` are all that may stand there.
 
-    `source` names verbs of the log as `docs/glossary.md` has them, or another place where it comes from.
+    `source` names verbs of the log as `docs/reference/glossary.md` has them, or another place where it comes
+    from.
     """
 
     name: str

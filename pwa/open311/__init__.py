@@ -1,1 +1,1 @@
-"""GeoReport v2, the way in for other programs. Read routes.py first; docs/open311.md is what it keeps to."""
+"""GeoReport v2, the way in for other programs. Read docs/reference/open311.md first, then routes.py."""

@@ -1,7 +1,7 @@
 """What other programs ask for or send, read from their arguments; every fault is named. No database.
 
-Read leniently where clients of the standard are known to differ, as /docs/open311.md says; an argument
-without a value counts as absent.
+Read leniently where clients of the standard are known to differ, as docs/reference/open311.md says; an
+argument without a value counts as absent.
 """
 
 import math

@@ -39,7 +39,7 @@ CHECKS = [
 ]  # fmt: skip
 WITHOUT_ARGUMENTS = ("/discovery.json", "/v2/discovery.json", "/openapi.json")
 TRIES = 100 if os.environ.get("CITYLINE_FULL") else 25  # of each address
-EXAMPLES = Path(__file__).parents[2] / "docs" / "open311.md"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "reference" / "open311.md"
 
 
 def test_every_address_of_the_code_is_described_and_no_other(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""What ought to come of an operation: the table of docs/sync.md once more, written apart from sync/merge.py.
+"""What ought to come of an operation: the table of docs/reference/sync.md, written apart from sync/merge.py.
 
 Works on plain rows read from the database with its own SQL, so that a fault in the product's queries shows.
 """

@@ -32,7 +32,7 @@ def test_no_page_names_a_setting_that_is_not_there() -> None:
 
 
 def test_examples_of_settings_can_be_used(tmp_path: Path) -> None:
-    examples = {row[0].strip("`"): row[-1] for row in _table("settings.md", "variable")}
+    examples = {row[0].strip("`"): row[-1] for row in _table("reference/settings.md", "variable")}
     # Four name places of a server's own, and two are recipes.
     for name in ("VAR", "CITY", "POSTGRES_BIN", "TRANSLATIONS", "SECRET_KEY", "VAPID_KEY"):
         del examples[f"CITYLINE_{name}"]
@@ -41,7 +41,7 @@ def test_examples_of_settings_can_be_used(tmp_path: Path) -> None:
 
 
 def test_every_command_has_its_row() -> None:
-    rows = (CODE.match(row[0]) for row in _table("operations.md", "command"))
+    rows = (CODE.match(row[0]) for row in _table("reference/commands.md", "command"))
     told = {}
     for row in rows:
         assert row is not None
@@ -58,7 +58,7 @@ def test_one_file_alone_knows_htmx_as_the_floor_plan_says() -> None:
 
 
 def test_the_table_of_moves_is_the_codes() -> None:
-    told = [tuple(row) for row in _table("glossary.md", "move")]
+    told = [tuple(row) for row in _table("reference/glossary.md", "move")]
     assert told == [
         (
             move.name, ", ".join(move.sources), move.to or "the state it had", ", ".join(move.roles),
@@ -69,17 +69,17 @@ def test_the_table_of_moves_is_the_codes() -> None:
 
 
 def test_sync_names_every_kind_and_every_result() -> None:
-    assert [row[0].strip("`") for row in _table("sync.md", "kind")] == list(protocol.TYPES)
-    assert [row[0].strip("`") for row in _table("sync.md", "result")] == list(protocol.RESULTS)
+    assert [row[0].strip("`") for row in _table("reference/sync.md", "kind")] == list(protocol.TYPES)
+    assert [row[0].strip("`") for row in _table("reference/sync.md", "result")] == list(protocol.RESULTS)
 
 
 def test_the_conflict_table_is_the_codes() -> None:
-    told = [row[1].strip("`") for row in _table("sync.md", "meanwhile")]
+    told = [row[1].strip("`") for row in _table("reference/sync.md", "meanwhile")]
     assert told == [row.result for row in merge.TABLE]
 
 
 def test_every_column_and_part_of_a_mapping_has_its_row() -> None:
-    rows = {row[0].strip("`"): row[1] for row in _table("imports.md", "key")}
+    rows = {row[0].strip("`"): row[1] for row in _table("how-to/imports.md", "key")}
     named = [code for code in CODE.findall(rows["[columns]"]) if code.isalpha()]
     assert sorted(named) == sorted([*mapping.COLUMNS, *mapping.MORE_COLUMNS])
     assert set(CODE.findall(rows["[states]"])) == set(mapping.STATES)
@@ -98,7 +98,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def _variables() -> list[str]:
-    return [row[0].strip("`") for row in _table("settings.md", "variable")]
+    return [row[0].strip("`") for row in _table("reference/settings.md", "variable")]
 
 
 def _table(page: str, first: str) -> list[list[str]]:

@@ -33,8 +33,10 @@ HERE = {"lat": "41.5", "lon": "-87.5", "accuracy": "12"}  # in the middle of its
 
 @pytest.fixture
 def smallest(tmp_path: Path) -> Path:
-    """The file that docs/cityfile.md shows."""
-    (shown,) = re.findall(r"```toml\n(name = .*?)```", (DOCS / "cityfile.md").read_text(), re.DOTALL)
+    """The file that docs/reference/city-file.md shows."""
+    (shown,) = re.findall(
+        r"```toml\n(name = .*?)```", (DOCS / "reference" / "city-file.md").read_text(), re.DOTALL
+    )
     file = tmp_path / "tinyville.toml"
     file.write_text(shown)
     return file

@@ -21,7 +21,7 @@ from pwa.web.fragments import go, render
 
 bp = Blueprint("view", __name__, url_prefix="/dispatch")
 
-# The columns of the table, in their order; docs/operations.md explains them.
+# The columns of the table, in their order; docs/how-to/operations.md explains them.
 COLUMNS = (
     "number", "service", "service_name", "state", "standing", "urgent", "address", "lat", "lon", "asset",
     "crew", "opened_at", "due_at", "closed_at", "outcome", "reports", "priority", "tags",

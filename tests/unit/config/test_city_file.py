@@ -418,14 +418,14 @@ def test_the_page_about_the_city_file_names_every_key_and_no_other(
     path.write_text(path.read_text("utf-8").replace("# logo =", "logo ="), "utf-8")
     (tmp_path / "logo.svg").write_text(LOGO, "utf-8")
     city_file.load(path)
-    page = (ROOT / "docs" / "cityfile.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "city-file.md").read_text("utf-8")
     told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert sorted(told) == sorted(set(told))
     assert set(told) == {key for key in map(_general, asked) if not GROUPS.fullmatch(key)}
 
 
 def test_the_example_on_the_page_can_be_used() -> None:
-    page = (ROOT / "docs" / "cityfile.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "city-file.md").read_text("utf-8")
     for example in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
         city_file.parse(example, "cityfile.md")
 

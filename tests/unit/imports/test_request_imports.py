@@ -309,7 +309,7 @@ def test_a_mapping_that_is_not_there_is_told_with_those_that_are() -> None:
 def test_any_list_of_the_standard_is_taken_by_the_smallest_city_of_the_docs(
     town: Town, tmp_path: Path
 ) -> None:
-    docs = (Path(__file__).parents[3] / "docs" / "cityfile.md").read_text("utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "reference" / "city-file.md").read_text("utf-8")
     city = city_file.parse(docs.partition("```toml\n")[2].partition("```")[0], "smallest.toml")
     told = {
         "service_request_id": "7", "service_name": "Hydrant", "status": "open",

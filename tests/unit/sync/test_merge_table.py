@@ -1,4 +1,4 @@
-"""The conflict table of field sync, row by row as docs/sync.md has it."""
+"""The conflict table of field sync, row by row as docs/reference/sync.md has it."""
 
 from dataclasses import replace
 

@@ -1,5 +1,5 @@
 // A crew's phone: what was done on it, what the city holds, and how the two meet. No page, no network, no clock
-// of its own: store, net, clock, random and lock are handed in. `docs/sync.md` is the contract.
+// of its own: store, net, clock, random and lock are handed in. `docs/reference/sync.md` is the contract.
 //
 // sync/outbox.js keeps intentions, sync/photo_uploads.js photos and their bytes, sync/storage_reserve.js room for words, sync/mirror.js what the city
 // said, sync/exchange_round.js is one exchange. Here they are put together, with the view that screens show and the times at which

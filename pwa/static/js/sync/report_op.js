@@ -3,7 +3,7 @@
 /** @typedef {[string, string][]} Fields names and values as the form has them, in its order */
 
 /**
- * What was filled in, as `docs/sync.md` names it. An address goes before what the phone says of its place, and the
+ * What was filled in, as `docs/reference/sync.md` names it. An address goes before what the phone says of its place, and the
  * number of a pole that was chosen before both, as in the form; whoever called 911 just now need not say what to call it.
  * @param {Fields} fields
  * @param {string} lang
