@@ -1,1 +1,1 @@
-"""The simulation of field sync: phones in Node, the real city in Python, faults between. See field-sync.md."""
+"""The simulation of field sync: phones in Node, the real city in Python, faults between."""

@@ -1,7 +1,8 @@
 """Real cities' requests replayed under a policy of ours, against what the cities say of themselves.
 
 docs/explanation/promises.md explains the differences. Boston counts working days: its targets lie so many
-days of 8.5 hours ahead, weekends and Massachusetts' holidays left out. New Haven's table names no due dates at all.
+days of 8.5 hours ahead, weekends and Massachusetts' holidays left out. New Haven's table names no due
+dates at all.
 """
 
 import csv
