@@ -1,5 +1,6 @@
 """The documentation says what the code does: settings, commands, moves, links."""
 
+import importlib.util
 import re
 import tomllib
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+import sentences
 
 from city import lifecycle, settings
 from city.imports import mapping
@@ -123,3 +125,25 @@ def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, 
         else:
             options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
             yield " ".join((*path, name)), {o for o in options if o.startswith("--")}
+
+
+def test_the_diagrams_are_those_of_their_script() -> None:
+    spec = importlib.util.spec_from_file_location("diagrams", ROOT / "docs" / "diagrams.py")
+    assert spec is not None
+    assert spec.loader is not None
+    diagrams = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(diagrams)
+    drawn = {name: diagrams.svg(each) for name, each in diagrams.DIAGRAMS.items()}
+    assert drawn == {path.stem: path.read_text("utf-8") for path in diagrams.IMAGES.glob("*.svg")}
+
+
+@pytest.mark.parametrize("page", sentences.pages(), ids=lambda page: page.stem)
+def test_every_page_has_a_way_on(page: Path) -> None:
+    if page.parent != ROOT and page.name != "index.md":
+        assert re.search(r"^Next: .*\]\(", page.read_text("utf-8"), re.MULTILINE)
+
+
+def test_sentences_are_short() -> None:
+    every = [count for page in sentences.pages() for count in sentences.sentences(page.read_text("utf-8"))]
+    assert len(every) > 1000
+    assert sum(every) / len(every) < sentences.MOST
