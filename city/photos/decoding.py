@@ -6,7 +6,6 @@ No other file opens a picture, and only decoder.py calls this, in a process of i
 import hashlib
 import io
 import logging
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -21,7 +20,6 @@ from pillow_heif import options as heif_options
 from pillow_heif.as_plugin import HeifImageFile
 
 from city.photos import isobmff
-from city.photos.av1 import coded_sizes
 from city.photos.processing import SIZES, BadPhoto, Box, ProcessedPhoto
 
 # 8160 × 6120 is the largest that phones take by themselves. A JPEG shrinks while it is read; the others
@@ -50,20 +48,6 @@ GREEN = range(60, 256)
 # What the first box of a HEIF file says it can be read as; "mif1" alone means no coding at all.
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
 AVIF_BRANDS = {b"avif", b"avis"}
-
-# Each HEIC picture's size as it is coded, which its decoder holds it to.
-_HEIC_SIZE = re.compile(rb"ispe(?=\0.{3}(.{4})(.{4}))", re.DOTALL)
-
-
-def _heic_sizes(data: bytes) -> list[int]:
-    return [int.from_bytes(w, "big") * int.from_bytes(h, "big") for w, h in _HEIC_SIZE.findall(data)] or [0]
-
-
-# How many pixels are unpacked, whatever is cropped or shrunk away afterwards and not told before.
-CODED_SIZES: dict[type[ImageFile], Callable[[bytes], list[int]]] = {
-    HeifImageFile: _heic_sizes,
-    AvifImageFile: coded_sizes,
-}
 
 
 def _longer(data: bytes, fill: int) -> bytes:
@@ -242,15 +226,17 @@ def _chunks(png: bytes) -> Iterator[int]:
 
 
 def _opened(kind: type[ImageFile], data: bytes) -> ImageFile:
-    """The picture with its size looked at and nothing unpacked. Raises BadPhoto."""
+    """The picture with its size looked at and nothing unpacked. Raises BadPhoto.
+
+    A HEIC or AVIF may hold a picture far larger than it says, and crop or shrink it afterwards. What that
+    takes of memory and time is bounded in decoder.py.
+    """
     file = kind(io.BytesIO(data))
     if file.width * file.height > MAX_PIXELS[kind] or max(file.size) > MAX_EDGE:
         raise BadPhoto("too_many_pixels")
     # Where the picture that a HEIC calls its main one cannot be found, the only other one must be meant.
     if kind is HeifImageFile and not file.info["primary"] and getattr(file, "n_frames", 1) > 1:
         raise BadPhoto("broken")
-    if kind in CODED_SIZES and max(CODED_SIZES[kind](data)) > MAX_PIXELS[kind]:
-        raise BadPhoto("too_many_pixels")
     if kind is JpegImageFile:
         _skip_detail(file)
     return file

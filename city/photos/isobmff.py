@@ -1,4 +1,4 @@
-"""Where the pictures lie of which a HEIC or AVIF is put together, as its boxes say (ISO/IEC 14496-12, 8.11).
+"""Where the pictures lie of which a HEIC is put together, as its boxes say (ISO/IEC 14496-12, 8.11).
 
 The boxes are found by their names wherever they stand, so that none is passed over that a decoder would heed.
 """

@@ -32,8 +32,7 @@ def of_a_million_parts() -> Iterator[tuple[str, bytes]]:
     yield "restarts", jpeg[: jpeg.index(b"\xff\xda")] + b"\xff\xd0" * 7_500_000
     yield "scans", jpeg[:-2] + jpeg[jpeg.index(b"\xff\xda") :][:12] * 1_000_000
     yield "chunks", small[:33] + chunk(b"teXt", b"") * 1_250_000 + small[33:]
-    for kind in ("HEIF", "AVIF"):
-        yield f"boxes, {kind}", encoded(NOISE, kind) + b"iloc\0\0\0\0" * 2_000_000
+    yield "boxes", encoded(NOISE, "HEIF") + b"iloc\0\0\0\0" * 2_000_000
 
 
 def with_one_that_is_too_large() -> Iterator[tuple[str, bytes, str]]:
