@@ -268,8 +268,11 @@ def _schemas() -> Schema:
                 "protocol": {"const": PROTOCOL},
                 "nonce": {"type": "string", "minLength": 8, "maxLength": 64},
                 "device": _STRING, "release": _STRING, "epoch": _STRING, "limit": _COUNT,
-                "cursors": {"type": "object", "additionalProperties": _COUNT},
-                "heard": _object({"epoch": _STRING, "upto": _COUNT}), "waiting": _FREE, "pack": _FREE,
+                "cursors": {"type": "object", "additionalProperties": _COUNT}, "device_time": _STRING,
+                "heard": _object(
+                    {"epoch": _STRING, "upto": _COUNT, "mark": _STRING}, least=("epoch", "upto")
+                ),
+                "waiting": _FREE, "pack": _FREE,
                 "ops": _list(_object(operation, least=("id", "n", "t", "v", "case", "device_time")))
                 | {"maxItems": MAX_OPERATIONS},
             },
@@ -281,6 +284,7 @@ def _schemas() -> Schema:
                 "auth": _one_of("ok", "login", "disabled", "revoked"), "scopes": _list(_STRING),
                 "results": _list(result), "changes": _FREE, "reset": _list(_STRING), "want": _list(_STRING),
                 "safe": _COUNT, "lowest": _COUNT, "log": _COUNT, "back": _COUNT,
+                "mark": _STRING,
             },
             least=("protocol", "nonce", "epoch", "server_time", "auth", "results", "safe", "lowest"),
         ),

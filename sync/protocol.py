@@ -300,13 +300,13 @@ def _declared(told: Mapping[str, Any]) -> Declared:
 def _cursors(told: object) -> dict[str, int]:
     if not isinstance(told, dict):
         return {}
-    return {scope: _whole_number(seq) or 0 for scope, seq in told.items() if _text(scope) == scope}
+    return {scope: _whole_number(seq, ID) or 0 for scope, seq in told.items() if _text(scope) == scope}
 
 
 def _heard(told: object) -> Point | None:
     if not isinstance(told, dict):
         return None
-    return Point(_text(told.get("epoch")), _whole_number(told.get("upto")) or 0, _text(told.get("mark")))
+    return Point(_text(told.get("epoch")), _whole_number(told.get("upto"), ID) or 0, _text(told.get("mark")))
 
 
 def _whole_number(value: object, below: int = COLUMN) -> int | None:

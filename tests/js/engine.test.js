@@ -1813,6 +1813,18 @@ test("on a full phone what was done is taken back, and what was read is put away
   assert.equal((await engine.draftOf(LAMP.ref)).draft.ending, "fixed:dark");
 });
 
+for (const status of [408, 429, 503]) {
+  test(`a phone that is told ${status} comes when the city asked it to`, async () => {
+    const { engine, net, time } = phone();
+    await engine.add("close", LAMP, done);
+    net.reply = () => ({ status, json: null, retryAfter: 600 });
+    await engine.sync();
+    const { problem, outbox } = await engine.view();
+    assert.deepEqual([problem, outbox.length], ["busy", 1]);
+    assert.ok((await engine.due()) >= time.now + 600_000);
+  });
+}
+
 test("a try on a full phone gives up no reserve, and what came of it is shown all the same", async () => {
   const { engine, store, net, time } = phone();
   await engine.add("close", LAMP, done);

@@ -674,6 +674,12 @@ def test_a_job_says_what_the_crew_needs_and_nobodys_name(luis: Phone, lamp: str)
     assert len(json.dumps(job)) <= 900
 
 
+def test_a_job_on_the_meridian_keeps_its_place(engine: Engine, luis: Phone, lamp: str) -> None:
+    with transaction(engine) as s:
+        case_of(s, lamp).lon = 0.0
+    assert luis.job(lamp)["lon"] == 0.0
+
+
 def test_a_job_tells_what_people_said_in_the_citys_own_words(
     engine: Engine, luis: Phone, clock: Clock
 ) -> None:

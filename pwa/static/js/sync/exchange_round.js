@@ -266,7 +266,7 @@ export function createRound(parts, { outbox, pictures, mirror, signIn, remember 
   /** The answer, if the city itself gave it to this very request. @param {Reply} reply @param {string} nonce */
   function sound(reply, nonce) {
     if (reply.status === 401) throw new Stopped("login");
-    if (reply.status === 429 || reply.status === 503) throw new Stopped("busy", reply.retryAfter);
+    if ([408, 429, 503].includes(reply.status)) throw new Stopped("busy", reply.retryAfter);
     if (reply.status >= 500) throw new Stopped("server", reply.retryAfter);
     const answer = reply.json;
     const ours = reply.status === 200 && answer?.protocol === PROTOCOL && answer.nonce === nonce;

@@ -114,7 +114,7 @@ export function createPictures({ store, net, clock, random, digest, user }) {
       else if (reply.status === 413 && reply.fault === "too_large") shot.refused = "too_large";
       else if (reply.status === 422 && (await isSpoilt(shot))) shot.refused = "spoilt"; // no other waits for it
       else if (reply.status === 422) offset = 0;
-      else if (reply.status === 429 || reply.status === 503) throw new Stopped("busy", reply.retryAfter);
+      else if ([408, 429, 503].includes(reply.status)) throw new Stopped("busy", reply.retryAfter);
       else if (reply.status !== 200) throw new Stopped(reply.status >= 500 ? "server" : "portal");
       else if (reply.complete) shot.uploaded = true;
       else offset = reply.offset;
