@@ -72,7 +72,7 @@ def test_ids_and_codes_are_strings_flags_booleans_and_places_numbers_or_null(tow
         assert isinstance(each["service_request_id"], str)
         assert isinstance(each["service_code"], str)
     assert {each["metadata"] for each in get("/v2/services")} == {True, False}
-    [question] = get("/v2/services/pole-damaged")["attributes"]
+    question, *_more = get("/v2/services/pole-damaged")["attributes"]
     assert (question["required"], question["variable"]) == (False, True)
 
 
