@@ -79,7 +79,32 @@ REPORT = Diagram(
         ("proof", "heard", ""),
     ],
 )  # fmt: skip
-DIAGRAMS = {"context": CONTEXT, "report": REPORT}
+ROOMS = Diagram(
+    "The rooms, each above those that it may import",
+    {
+        "cli": Box((0, 0), "pwa: cli, worker, app"),
+        "pages": Box((0, 1), "pwa: pages, openapi"),
+        "views": Box((0, 2), "pwa: board, messages,|metrics, open311"),
+        "web": Box((0, 3), "pwa: web"),
+        "exchange": Box((1, 2), "sync: routes, push, pull"),
+        "work": Box((1, 3), "sync: operations, merge,|uploads"),
+        "demo": Box((2, 0), "city: demo"),
+        "answers": Box((2, 1), "city: answers, operations"),
+        "imports": Box((2, 2), "city: imports, privacy"),
+        "reports": Box((2, 3), "city: reports"),
+        "board": Box((3, 3), "city: board,|notifications, opendata"),
+        "cases": Box((3, 2), "city: cases, metrics"),
+        "places": Box((3, 1), "city: places, config,|people"),
+        "db": Box((3, 0), "city: audit, photos, db,|root"),
+    },
+    [
+        ("cli", "pages", ""), ("pages", "views", ""), ("views", "web", ""), ("web", "work", ""),
+        ("exchange", "work", ""), ("work", "reports", ""), ("demo", "answers", ""),
+        ("answers", "imports", ""), ("imports", "reports", ""), ("reports", "board", ""),
+        ("board", "cases", ""), ("cases", "places", ""), ("places", "db", ""),
+    ],
+)  # fmt: skip
+DIAGRAMS = {"context": CONTEXT, "report": REPORT, "rooms": ROOMS}
 FILL = {"person": "#fff4d6", "ours": "#e3effb", "other": "#eeeeee"}
 
 
