@@ -4,18 +4,17 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from itsdangerous import Signer
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
-from city.db.in_list import is_in
 from city.db.models import Device, Person
 from city.people import accounts, sessions
 from sync import uploads
@@ -36,10 +35,8 @@ SEEN_AGAIN = timedelta(minutes=5)
 
 
 # Asked at every exchange, so it is made once.
-_BY_TOKEN = (
-    select(Device)
-    .where(or_(is_in(Device.token_hash, "hashed"), is_in(Device.next_hash, "hashed")))
-    .order_by(Device.id)  # in one order, so nobody waits in a ring
+_BY_TOKEN = select(Device).where(
+    or_(Device.token_hash == bindparam("hashed"), Device.next_hash == bindparam("hashed"))
 )
 # "Key share": rows that name the phone are still written beside us.
 _BY_TOKEN_LOCKED = _BY_TOKEN.with_for_update(key_share=True)
@@ -107,21 +104,12 @@ def by_token(s: Session, token: str | None, at: datetime, *, locked: bool = Fals
     None once it is over, and for the token of a resident, which is residents.py's. Where `locked`, nobody can
     shut it out or sign it out before our transaction ends.
     """
-    return by_tokens(s, [token], at, locked=locked).get(token)
-
-
-def by_tokens(
-    s: Session, tokens: Collection[str | None], at: datetime, *, locked: bool = False
-) -> dict[str | None, Device]:
-    """The same for many tokens, in one statement: each with its device, if it has one."""
-    hashed = {_hashed(token): token for token in tokens if token}
-    if not hashed:
-        return {}
-    found: dict[str | None, Device] = {}
-    for device in s.scalars(_BY_TOKEN_LOCKED if locked else _BY_TOKEN, {"hashed": list(hashed)}):
-        if device.person_id is not None and at < device.seen_at + timedelta(days=TOKEN_DAYS):
-            found |= {hashed[of]: device for of in (device.token_hash, device.next_hash) if of in hashed}
-    return found
+    if not token:
+        return None
+    device = s.scalars(_BY_TOKEN_LOCKED if locked else _BY_TOKEN, {"hashed": _hashed(token)}).first()
+    if device is None or device.person_id is None:
+        return None
+    return device if at < device.seen_at + timedelta(days=TOKEN_DAYS) else None
 
 
 def is_ours(token: str | None, device_id: str, secret: str) -> bool:

@@ -3,15 +3,14 @@
 At any time each of them is here, wanted, or in review.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, func, or_, select, union, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from city.audit.events import Actor
 from city.cases import locks, transitions
-from city.db.in_list import is_in
 from city.db.models import Case, Device, ExpectedPhoto, Photo
 from city.lifecycle import EVIDENCE_HOURS, Refused
 from city.people.accounts import THE_SYSTEM
@@ -25,31 +24,14 @@ LATE = "late"
 _this = aliased(Device)
 _PERSON = select(_this.person_id).where(_this.id == bindparam("device")).scalar_subquery()
 _NAMES = select(Device.id).where(or_(Device.id == bindparam("device"), Device.person_id == _PERSON))
-# For many phones at once: `asked` is a phone, `name` a device that it is or that its person has. The bound is
-# for each phone, so it is a rank and no LIMIT.
-_ITS_NAMES = union(
-    select(Device.id.label("asked"), Device.id.label("name")).where(is_in(Device.id, "devices")),
-    select(_this.id, Device.id)
-    .join(Device, Device.person_id == _this.person_id)
-    .where(is_in(_this.id, "devices")),
-).subquery()
-_RANK = func.row_number().over(
-    partition_by=_ITS_NAMES.c.asked,
-    order_by=(
-        ExpectedPhoto.device_id != _ITS_NAMES.c.asked, ExpectedPhoto.declared_at, ExpectedPhoto.position
-    ),
-)  # fmt: skip
-_RANKED = (
-    select(_ITS_NAMES.c.asked, ExpectedPhoto.id, _RANK.label("rank"))
-    .join(ExpectedPhoto, ExpectedPhoto.device_id == _ITS_NAMES.c.name)
-    .where(ExpectedPhoto.photo_id.is_(None))
-    .where(or_(ExpectedPhoto.fault.is_(None), ExpectedPhoto.fault == LATE))
-    .subquery()
-)
 _WANTED = (
-    select(_RANKED.c.asked, _RANKED.c.id)
-    .where(_RANKED.c.rank <= MOST_WANTED)
-    .order_by(_RANKED.c.asked, _RANKED.c.rank)
+    select(ExpectedPhoto.id)
+    .where(ExpectedPhoto.device_id.in_(_NAMES), ExpectedPhoto.photo_id.is_(None))
+    .where(or_(ExpectedPhoto.fault.is_(None), ExpectedPhoto.fault == LATE))
+    .order_by(
+        ExpectedPhoto.device_id != bindparam("device"), ExpectedPhoto.declared_at, ExpectedPhoto.position
+    )
+    .limit(MOST_WANTED)
 )
 _EXPECTED = select(ExpectedPhoto).where(
     ExpectedPhoto.device_id.in_(_NAMES),
@@ -104,15 +86,10 @@ def arrived(s: Session, rows: Sequence[ExpectedPhoto]) -> list[Photo]:
     return [s.get_one(Photo, row.photo_id) for row in rows if row.photo_id]
 
 
-def wanted(s: Session, device_ids: Collection[str]) -> dict[str, list[str]]:
-    """What the city misses of each of these devices, the oldest first; then of its person's other ones."""
-    found: dict[str, list[str]] = {device_id: [] for device_id in device_ids}
-    if not found:
-        return {}
-    for device_id, photo_id in s.execute(_WANTED, {"devices": list(found)}):
-        if photo_id not in found[device_id]:  # two operations may have the same photo
-            found[device_id].append(photo_id)
-    return found
+def wanted(s: Session, device_id: str) -> list[str]:
+    """What the city misses of this device, the oldest first; then of its person's other ones."""
+    # Two operations may have the same photo.
+    return list(dict.fromkeys(s.scalars(_WANTED, {"device": device_id})))
 
 
 def expected(s: Session, device_id: str, photo_id: str) -> list[ExpectedPhoto]:

@@ -42,7 +42,7 @@ def import_file(
 
     `owner` is the address of whoever had the phone, where a restore has lost it.
     Raises Unreadable for a file that is none of ours, Refused `unknown_device` where the phone is not known
-    or somebody else's, `unknown_person`, and together.Busy. Taking the same file again changes nothing.
+    or somebody else's, `unknown_person`, and push.Busy. Taking the same file again changes nothing.
     """
     told = _read(file)
     person_id = _owned(engine, told["device"], owner, at) if owner else told["person"]

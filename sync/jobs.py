@@ -110,7 +110,9 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "told": [one for report, photos in told if (one := _telling(report, photos, service))],
         "done": _done(case),
     }
-    return {name: value for name, value in job.items() if value or (value == 0 and value is not False)}
+    return {
+        name: value for name, value in job.items() if value or (name in ("lat", "lon") and value is not None)
+    }
 
 
 def _telling(report: Row[Any], photos: list[str], service: Row[Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from sync import jobs
 
 # A job that the crew closed stays on its phone for the day.
 DONE_STAYS = timedelta(hours=24)
-# Of each scope its first rows, for any number of scopes in one text: to make one for each number took longer
-# than to ask. PostgreSQL takes what it is asked for to be a hundred scopes, and would rather read the feed
-# whole where LATERAL did not make it go by the index. SQLite knows no LATERAL, and joins in our order.
+# Of each scope its first rows, for any number of scopes in one text. PostgreSQL takes what it is asked for to
+# be a hundred scopes, and would rather read the feed whole where LATERAL did not make it go by the index.
+# SQLite knows no LATERAL, and joins in our order.
 _NEWS = {
     "postgresql": text("""SELECT asked.n, news.*
 FROM json_to_recordset(CAST(:asked AS json)) AS asked(n integer, scope varchar, cursor bigint)
@@ -74,19 +74,17 @@ class _News:
         return [(int(self.scope.removeprefix("crew:")), ref) for ref in refs]
 
 
-def changes(s: Session, readers: Sequence[Reader], *, now: int, at: datetime) -> list[dict[str, Any]]:
-    """Of each reader, for each scope with news: `set` (jobs), `gone` (kind, ref, why), `to` (the next
-    cursor), `more`.
+def changes(s: Session, reader: Reader, *, now: int, at: datetime) -> dict[str, Any]:
+    """For each scope with news: `set` (jobs), `gone` (kind, ref, why), `to` (the next cursor), `more`.
 
     `now` is how far the log went before this: whatever was committed up to it is seen, so the cursor may go
     there even where nothing changed, and what came later is told next time. A phone without a cursor hears of
-    present things only. Rows and jobs are read for all readers at once.
+    present things only.
     """
-    rows = _rows(s, readers, now)
-    news = [_news(reader, of_one, now) for reader, of_one in zip(readers, rows, strict=True)]
-    found = jobs.read(s, {job for of_one in news for each in of_one for job in each.jobs})
+    news = _news(reader, _rows(s, reader, now), now)
+    found = jobs.read(s, {job for each in news for job in each.jobs})
     old = (at - DONE_STAYS).timestamp()
-    return [{each.scope: _changes(s, each, found, old) for each in of_one} for of_one in news]
+    return {each.scope: _changes(s, each, found, old) for each in news}
 
 
 def _news(reader: Reader, rows: Mapping[str, Sequence[Row[Any]]], now: int) -> list[_News]:
@@ -107,22 +105,16 @@ def _news(reader: Reader, rows: Mapping[str, Sequence[Row[Any]]], now: int) -> l
     return found
 
 
-def _rows(s: Session, readers: Sequence[Reader], now: int) -> list[dict[str, list[Row[Any]]]]:
-    """What is new for each reader, by scope and in its order. Of each scope at least one row more than its
-    reader wants, where there are so many: as many as for the one who wants most."""
-    found: list[dict[str, list[Row[Any]]]] = [{scope: [] for scope in reader.scopes} for reader in readers]
-    places = [(reader, scope, rows) for reader, rows in zip(readers, found, strict=True) for scope in rows]
-    if not places:
-        return found
+def _rows(s: Session, reader: Reader, now: int) -> dict[str, list[Row[Any]]]:
+    """What is new, by scope and in its order: of each one row more than the reader wants, where there is."""
     asked = [
         {"n": n, "scope": scope, "cursor": reader.cursors.get(scope, 0)}
-        for n, (reader, scope, _) in enumerate(places)
+        for n, scope in enumerate(reader.scopes)
     ]
-    most = 1 + max(reader.limit for reader in readers)
+    found: dict[str, list[Row[Any]]] = {scope: [] for scope in reader.scopes}
     news = _NEWS[s.get_bind().dialect.name]
-    for row in s.execute(news, {"asked": json.dumps(asked), "most": most, "now": now}):
-        _, scope, rows = places[row.n]
-        rows[scope].append(row)
+    for row in s.execute(news, {"asked": json.dumps(asked), "most": 1 + reader.limit, "now": now}):
+        found[reader.scopes[row.n]].append(row)
     return found
 
 

@@ -1,7 +1,7 @@
 """Taking a phone's operations: each once, in order, by the same verbs as everybody else's.
 
-The numbers are those of `docs/explanation/field-sync.md`. group_commit.py begins (1) and ends (8, 9),
-routes.py asks who it is (2), reads the news (10) and answers (11).
+The numbers are those of `docs/explanation/field-sync.md`. routes.py asks who it is (2), reads the news (10)
+and answers (11).
 What cannot be done yet is stored all the same: what follows on something that is not here is `held` until
 that comes, and what nobody may do now is `deposited` until somebody signs in or a supervisor releases it.
 """
@@ -9,19 +9,19 @@ that comes, and what nobody may do now is `deposited` until somebody signs in or
 import json
 import logging
 import uuid
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, bindparam, func, or_, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks
+from city.db.engine import transaction
 from city.db.in_list import is_in
 from city.db.models import Case, ExpectedPhoto, Person
 from city.db.models import SyncOperation as Row
@@ -29,7 +29,7 @@ from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.photos import photos
 from city.reports import intake
-from sync import expected_photos, group_commit, operations, protocol, reporting, undo
+from sync import expected_photos, operations, protocol, reporting, undo
 from sync.merge import RECORD_RECEIPT_ONLY, RULES, Rules
 from sync.protocol import DEPOSITED, HELD, QUARANTINED, RECORDED, Malformed, Operation, result
 
@@ -43,12 +43,8 @@ TO_REVIEW = text("sync_operations.review IS NOT NULL")
 _ROWS = select(Row).where(is_in(Row.id, "ids"))
 _WAITING = select(Row).where(NOT_DONE, Row.device_id == bindparam("device")).order_by(Row.n, Row.id)
 _WAITING_LOCKED = _WAITING.with_for_update()
-_PUT_BY = select(Row.code, Row.device_id, Row.person_id, Row.prev, Row.case_ref).where(
-    NOT_DONE,
-    or_(
-        is_in(Row.device_id, "devices"),
-        is_in(Row.person_id, "persons"),
-    ),
+_PUT_BY = select(Row.code, Row.device_id, Row.prev, Row.case_ref).where(
+    NOT_DONE, or_(Row.device_id == bindparam("device"), Row.person_id == bindparam("person"))
 )
 _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw)), 0)).where(
     TO_REVIEW,
@@ -57,6 +53,8 @@ _IN_QUARANTINE = select(func.count(), func.coalesce(func.sum(func.length(Row.raw
     Row.review.in_((QUARANTINED, "revoked", "author")),
 )
 _DEPOSITED = select(func.count()).where(NOT_DONE, Row.device_id == bindparam("device"))
+TRIES = 3
+_Done = TypeVar("_Done")
 log = logging.getLogger(__name__)
 
 
@@ -99,11 +97,8 @@ class Taken:
     photos: list[str] = field(default_factory=list)
 
 
-Brought = tuple[Sender, Sequence[Operation | Malformed]]  # whose phone, and what it sends
-
-
 @dataclass(frozen=True)
-class Before:
+class _Before:
     """What is here already of a phone's work.
 
     Whether any of it is deposited, the ids that its person's held operations wait for (those too that came
@@ -115,32 +110,42 @@ class Before:
     known: dict[str, Row]
 
 
+class Busy(Exception):
+    """The database would not let us finish, three times. The phone comes back later."""
+
+
+def in_transaction(engine: Engine, work: Callable[[Session], _Done]) -> _Done:
+    """Does `work` in a transaction (1) and commits it (8, 9), again after a deadlock. Raises Busy, or what
+    the work raises.
+    """
+    for _ in range(TRIES):
+        try:
+            with transaction(engine) as s:
+                return work(s)
+        except OperationalError:  # a deadlock, or a lock that was waited for too long
+            continue
+    raise Busy
+
+
 def push(engine: Engine, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
-    """process() in a transaction of its own. Raises together.Busy as well."""
-    return group_commit.alone(engine, lambda s: process(s, sender, ops, at))
+    """process() in a transaction of its own. Raises Busy as well."""
+    return in_transaction(engine, lambda s: process(s, sender, ops, at))
 
 
-def process(
-    s: Session,
-    sender: Sender,
-    ops: Sequence[Operation | Malformed],
-    at: datetime,
-    before: Before | None = None,
-) -> Taken:
+def process(s: Session, sender: Sender, ops: Sequence[Operation | Malformed], at: datetime) -> Taken:
     """Takes the operations in the phone's own order, after what was deposited while nobody was signed in.
 
-    `before` is what known_before() found for it. Raises QuarantineFull, together.Alone where much that was
-    put by is done now, and together.Anew where something fails and nothing has a savepoint.
+    Raises QuarantineFull.
     """
     taken = Taken()
     if ops and sender.put_by:
         _check_deposited(s, sender, at)
-    before = before or _Found(s, [(sender, ops)]).of(sender, ops)
+    before = _before(s, sender, ops)
     known, held = dict(before.known), set(before.awaited)
     if before.deposited and not sender.deposit:
         for row in deposited_for_login(s, sender, locked=True):  # two requests at once would do it twice
             taken.photos += reapply(s, row, by=sender.by, at=at, rules=sender.rules)
-        held = _Found(s, [(sender, ())]).of(sender, ()).awaited
+        held = _before(s, sender).awaited
     for op in sorted(ops, key=lambda op: op.n):
         # A taking back was followed when it came first.
         over = {op.id} if op.id in known else _settled_by(op)
@@ -152,28 +157,9 @@ def process(
         elif told["result"] != DEPOSITED and over & held:
             for row in _followers(s, over & held, sender):
                 taken.photos += reapply(s, row, by=sender.by, at=at, rules=sender.rules)
-            held = _Found(s, [(sender, ())]).of(sender, ()).awaited  # some may wait for another one now
+            held = _before(s, sender).awaited  # some may wait for another one now
     taken.results = [_latest(s, told) for told in taken.results]
-    return taken  # 8 flush, clock, log, feed and 9 commit: engine.transaction() does both as it ends
-
-
-def known_before(
-    s: Session, brought: Sequence[tuple[Sender | None, Sequence[Operation | Malformed]]]
-) -> list[Before | None]:
-    """What is here already of the work of many phones: two statements for all, under the lock of their cases.
-
-    None for a phone that has to be asked for again at its turn, since what another one brings before it
-    matters: where both are one person's, or name the same operation. And None for none.
-    """
-    found = _Found(s, [(sender, ops) for sender, ops in brought if sender])
-    before, persons, named = list[Before | None](), set[int | None](), set[str]()
-    for sender, ops in brought:
-        names = _names(ops)
-        is_first = sender and sender.person_id not in persons and not names & named
-        before.append(found.of(sender, ops) if sender and is_first else None)
-        persons.add(sender.person_id if sender else None)
-        named |= names
-    return before
+    return taken
 
 
 def deposited_for_login(s: Session, sender: Sender, *, locked: bool = False) -> list[Row]:
@@ -193,7 +179,6 @@ def reapply(s: Session, row: Row, *, by: Actor, at: datetime, rules: Rules = RUL
         row = rows.pop(0)
         if row.code not in (HELD, DEPOSITED):
             continue  # done meanwhile, with one before it
-        group_commit.charge_extra_work(s)
         over = {row.id} | _settled_by(protocol.reread(row.raw or ""))
         _again(s, row, sender, at, taken)
         if row.code not in (HELD, DEPOSITED):
@@ -227,9 +212,10 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
         _set_aside(row, op.why)
     else:
         try:
-            with group_commit.savepoint_unless_shared(s):
+            with events.savepoint(s):
                 _settle(s, row, op, sender, at, taken)
-        except group_commit.ENDS_ALL:
+                s.flush()
+        except OperationalError:
             raise
         except Refused as refused:
             _set_aside(row, refused.code)
@@ -239,43 +225,20 @@ def _again(s: Session, row: Row, sender: Sender, at: datetime, taken: Taken) -> 
     notify_result_changed(s, row)
 
 
-class _Found:
-    """Locks the cases of these phones' work, and reads what is in the database of it.
+def _before(s: Session, sender: Sender, ops: Sequence[Operation | Malformed] = ()) -> _Before:
+    """Locks the cases of this phone's work, and reads what is in the database of it.
 
     In this order: whoever waited for a twin's case then finds what the twin stored.
     """
-
-    def __init__(self, s: Session, brought: Sequence[Brought]) -> None:
-        locks.lock_numbered(s, {number for _, ops in brought for number in protocol.cases(ops)})
-        names = {name for _, ops in brought for name in _names(ops)}
-        self._rows = {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(names)})} if names else {}
-        # A resident's reports follow on nothing.
-        crews = [sender for sender, _ in brought if sender.person_id]
-        whose = {
-            "devices": [sender.device_id for sender in crews],
-            "persons": [sender.person_id for sender in crews],
-        }
-        self._of_device = defaultdict[str, list[Any]](list)
-        self._of_person = defaultdict[int, list[Any]](list)
-        for row in s.execute(_PUT_BY, whose) if crews else ():
-            self._of_device[row.device_id].append(row)
-            self._of_person[row.person_id].append(row)
-
-    def of(self, sender: Sender, ops: Sequence[Operation | Malformed]) -> Before:
-        """What of it is one phone's."""
-        theirs = self._of_device[sender.device_id]
-        deposited = any(row.code == DEPOSITED for row in theirs)
-        if sender.person_id:
-            theirs = theirs + self._of_person[sender.person_id]
-        awaited = {name for row in theirs if row.code == HELD for name in (row.prev, row.case_ref) if name}
-        return Before(
-            deposited, awaited, {name: self._rows[name] for name in _names(ops) & self._rows.keys()}
-        )
-
-
-def _names(ops: Sequence[Operation | Malformed]) -> set[str]:
-    """The ids of operations, and of those that they follow on."""
-    return {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
+    locks.lock_numbered(s, protocol.cases(ops))
+    names = {name for op in ops if isinstance(op, Operation) for name in (op.id, op.prev) if name}
+    known = {row.id: row for row in s.scalars(_ROWS, {"ids": sorted(names)})} if names else {}
+    if sender.person_id is None:  # a resident's reports follow on nothing
+        return _Before(False, set(), known)
+    rows = s.execute(_PUT_BY, {"device": sender.device_id, "person": sender.person_id}).all()
+    deposited = any(row.code == DEPOSITED and row.device_id == sender.device_id for row in rows)
+    awaited = {name for row in rows if row.code == HELD for name in (row.prev, row.case_ref) if name}
+    return _Before(deposited, awaited, known)
 
 
 def _latest(s: Session, told: dict[str, Any]) -> dict[str, Any]:
@@ -311,17 +274,18 @@ def _one(
         return _replayed(s, op, known[op.id], sender, at)
     arrived = len(taken.photos)
     try:
-        with group_commit.savepoint_unless_shared(s):  # 3: one bug spoils one operation
+        with events.savepoint(s):  # 3: one bug spoils one operation
             row = _row(op, sender, at)
             _settle(s, row, op, sender, at, taken)  # 4, 5
             _store(s, row)  # 6; leaving here is 7
+            s.flush()
     except IntegrityError:
         del taken.photos[arrived:]
         if twin := s.get(Row, op.id, populate_existing=True):  # it came a moment before
             return _replayed(s, op, twin, sender, at)
         log.exception("operation %s of device %s", op.id, sender.device_id)
         return _quarantined(s, op, "fault", sender, at)
-    except group_commit.ENDS_ALL:
+    except OperationalError:
         raise
     except Refused as refused:
         del taken.photos[arrived:]

@@ -5,7 +5,7 @@ import binascii
 import json
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,7 +44,6 @@ from sync import (
     devices,
     enrolment,
     expected_photos,
-    group_commit,
     protocol,
     pull,
     push,
@@ -150,7 +149,7 @@ def exchange() -> Response:
     except server_epoch.WentBack:
         here.watch.went_back(seen)
         return _later(503, SOON_SECONDS)
-    except group_commit.Busy:
+    except push.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
@@ -162,21 +161,19 @@ def _exchange(visit: Visit) -> Response:
     # Whoever made their token up holds no case by naming it, and stands in nobody's way.
     if not asked.ops or not devices.is_ours(visit.token, asked.device, here.settings.secret_key):
         with read_session(here.engine) as s:
-            (caller,) = _callers(s, [visit])
+            caller = _caller(s, visit)
             if not _must_write(s, caller, visit):
-                (told,) = _answers(s, [visit], [caller])
-                told["results"] = _not_stored(asked)
+                told = _told(s, visit, caller) | {"results": _not_stored(asked)}
                 return _named(_json(_answer(asked, visit.at, **told)), _next_token(caller, visit))
-    written, tell = group_commit.run_grouped(
-        here.engine, TAKE_AND_TELL, visit, protocol.cases(asked.ops)
-    )  # 1 to 10
+    written = push.in_transaction(here.engine, partial(_written, visit=visit))  # 1 to 9
     if written.login:
         session["login"] = written.login
-    told = tell()
     taken = written.taken
+    with read_session(here.engine) as s:  # 10; who was shut out meanwhile hears no more
+        told = _told(s, visit, _caller(s, visit))
     if taken.photos:
         photos.move_staged_to_storage(here.engine, here.store, here.settings.var, visit.at, only=taken.photos)
-    return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 11 answer
+    return _named(_json(_answer(asked, visit.at, results=taken.results, **told)), written.token)  # 11
 
 
 def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
@@ -198,23 +195,11 @@ def _must_write(s: Session, caller: Caller, visit: Visit) -> bool:
     )
 
 
-def _taking(s: Session, visits: Sequence[Visit]) -> list[Callable[[], Written]]:
-    """Finds out who brings work (2), and returns the work of each.
-
-    Nobody shuts them out or signs them out before the transaction ends.
-    """
-    point, marks = _point(s, visits, server_epoch.now(s))
-    callers = _callers(s, visits, locked=True)
-    brought = [(caller.sender, visit.asked.ops) for visit, caller in zip(visits, callers, strict=True)]
-    before = push.known_before(s, brought)
-    return [partial(_written, s, *each, point, marks) for each in zip(visits, callers, before, strict=True)]
-
-
-def _written(
-    s: Session, visit: Visit, caller: Caller, before: push.Before | None, point: Point, marks: Marks
-) -> Written:
-    """Takes what a phone brings. `before` is what is here of it already, where that was read for all."""
+def _written(s: Session, visit: Visit) -> Written:
+    """Finds out who brings work (2), and takes it. Nobody shuts them out or signs them out before the end."""
     asked, at = visit.asked, visit.at
+    point, marks = _point(s, visit, server_epoch.now(s))
+    caller = _caller(s, visit, locked=True)
     if caller.sender is None:
         return Written(push.Taken(_not_stored(asked)))
     token, login = _next_token(caller, visit), _sign_in(s, caller, visit)
@@ -223,7 +208,7 @@ def _written(
         # What the phone sent before comes again, and comes first: its work takes effect in its order.
         taken = push.Taken([result(op.id, RETRY, "back") for op in asked.ops])
     else:
-        taken = push.process(s, caller.sender, asked.ops, at, before)
+        taken = push.process(s, caller.sender, asked.ops, at)
     if caller.device and not caller.device.revoked_at:
         devices.record_exchange(
             caller.device, asked, at, arrived=sum(r["result"] not in NOT_YET for r in taken.results)
@@ -254,7 +239,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
         taken = push.push(here.engine, sender, asked.ops, at)
     except residents.TooMany as many:
         return _later(429, many.seconds)
-    except group_commit.Busy:
+    except push.Busy:
         return _later(503, BUSY_SECONDS)
     except push.QuarantineFull:
         return _later(429, FULL_SECONDS)
@@ -264,7 +249,7 @@ def _reports(asked: Exchange, device: Device, at: datetime, seen: tuple[int, int
         if told.get("report"):  # worked out anew each time: a link is stored nowhere
             told["link"] = f"/s/{intake.token_for(settings.secret_key, key_of(told['id']))}"
     with read_session(here.engine) as s:
-        city_memory, want = server_epoch.read(s, at), expected_photos.wanted(s, [device.id])[device.id]
+        city_memory, want = server_epoch.read(s, at), expected_photos.wanted(s, device.id)
     _look_back(city_memory.point, seen)
     told = {
         "results": taken.results,
@@ -428,30 +413,18 @@ def _resident(asked: Exchange, at: datetime) -> Device | None:
     return device if device and device.id == asked.device else None
 
 
-def _callers(s: Session, visits: Sequence[Visit], *, locked: bool = False) -> list[Caller]:
-    """Who calls; where `locked`, nobody shuts their phones out or signs them out before the transaction ends.
-
-    The phones first, then the sessions: as everywhere.
-    """
-    at = _latest(visits)
-    phones = devices.by_tokens(s, [visit.token for visit in visits], at, locked=locked)
-    sessions = people_sessions.sessions_of(s, [visit.login for visit in visits], at, locked=locked)
-    return [
-        _caller(s, visit, phones.get(visit.token), *sessions.get(visit.login, (None, None)))
-        for visit in visits
-    ]
-
-
-def _caller(
-    s: Session, visit: Visit, device: Device | None, logged_in: Person | None, used_on: str | None
-) -> Caller:
-    """Who calls, by what their token and session say. `auth` is "ok", "disabled" or "revoked"; "login" where
-    nobody is signed in.
+def _caller(s: Session, visit: Visit, *, locked: bool = False) -> Caller:
+    """Who calls, by what their token and session say; where `locked`, nobody shuts the phone out or signs it
+    out before the transaction ends. `auth` is "ok", "disabled" or "revoked"; "login" where nobody is signed
+    in.
 
     Nothing may be sent under another user: the device in the body is the one whose outbox it is, the one
     in the cookie belongs to whoever signed in last, and neither helps somebody else who is logged in.
     """
     at, settings = visit.at, visit.settings
+    # The phone first, then the session: as everywhere.
+    device = devices.by_token(s, visit.token, at, locked=locked)
+    logged_in, used_on = people_sessions.session_of(s, visit.login, at, locked=locked)
     if device is None or device.person_id is None or device.id != visit.asked.device:
         return Caller("login")
     person = s.get_one(Person, device.person_id)
@@ -468,11 +441,6 @@ def _caller(
         return Caller(auth, device, person, sender, bool(logged_in), signs_in)
     deposit = "login" if may else "author"
     return Caller("login" if may else "disabled", device, person, push.Sender(device.id, by, deposit))
-
-
-def _latest(visits: Sequence[Visit]) -> datetime:
-    """The moment at which several are asked about that came within milliseconds."""
-    return max(visit.at for visit in visits)
 
 
 def _not_stored(asked: Exchange) -> list[dict[str, Any]]:
@@ -500,67 +468,43 @@ def _sign_in(s: Session, caller: Caller, visit: Visit) -> str | None:
     return None
 
 
-def _told_anew(s: Session, visits: Sequence[Visit]) -> list[dict[str, Any]]:
-    """What they hear whose work was taken: who was shut out meanwhile hears no more."""
-    return _answers(s, visits, _callers(s, visits))
-
-
-TAKE_AND_TELL = group_commit.Shared(_taking, _told_anew)  # of all who share a transaction
-
-
-def _answers(s: Session, visits: Sequence[Visit], callers: Sequence[Caller]) -> list[dict[str, Any]]:
-    """What each phone hears besides its results: missing photos, and what it may know."""
-    at = _latest(visits)
+def _told(s: Session, visit: Visit, caller: Caller) -> dict[str, Any]:
+    """What the phone hears besides its results: missing photos, and what it may know."""
+    asked, at = visit.asked, visit.at
     city_memory = server_epoch.read(s, at)
-    _, marks = _point(s, visits, city_memory.point)
-    want = expected_photos.wanted(
-        s, {caller.device.id for caller in callers if caller.sender and caller.device}
-    )
-    told = [_told_one(s, *each, city_memory, marks, want) for each in zip(visits, callers, strict=True)]
-    readers = [reader for _, reader in told if reader]
-    news = iter(pull.changes(s, readers, now=city_memory.log, at=at))
-    return [of_one | {"changes": next(news)} if reader else of_one for of_one, reader in told]
-
-
-def _told_one(
-    s: Session,
-    visit: Visit,
-    caller: Caller,
-    city_memory: server_epoch.Memory,
-    marks: Marks,
-    want: Mapping[str, Sequence[str]],
-) -> tuple[dict[str, Any], pull.Reader | None]:
-    """All of it but the changes, and who reads those: nobody where they may not be heard."""
-    asked = visit.asked
+    _, marks = _point(s, visit, city_memory.point)
     if caller.sender is None or caller.device is None or caller.person is None:
-        return {"auth": caller.auth, "epoch": city_memory.epoch}, None
+        return {"auth": caller.auth, "epoch": city_memory.epoch}
     reset, back = _went_back(s, asked, city_memory.point, marks)
     told = {
         # Also for a phone that may hear nothing else: by `log` it can say later that work was lost.
-        "want": want[caller.device.id], "safe": city_memory.safe, "log": city_memory.log,
-        "epoch": city_memory.epoch, "mark": city_memory.mark, "auth": caller.auth, "back": back,
+        "want": expected_photos.wanted(s, caller.device.id), "safe": city_memory.safe,
+        "log": city_memory.log, "epoch": city_memory.epoch, "mark": city_memory.mark, "auth": caller.auth,
+        "back": back,
     }  # fmt: skip
     if caller.auth != "ok":
-        return told, None
+        return told
     scopes = pull.scopes_of(list(accounts.actor(caller.person).crew_ids), caller.person.id)
     horizon = city_memory.horizon
     anew = [scope for scope in scopes if reset is not None or 0 < asked.cursors.get(scope, 0) < horizon]
     cursors = {scope: seq for scope, seq in asked.cursors.items() if scope not in anew}
-    return told | {"scopes": scopes, "reset": anew}, pull.Reader(scopes, cursors, asked.limit)
+    reader = pull.Reader(scopes, cursors, asked.limit)
+    changes = pull.changes(s, reader, now=city_memory.log, at=at)
+    return told | {"scopes": scopes, "reset": anew, "changes": changes}
 
 
-def _point(s: Session, visits: Sequence[Visit], point: Point) -> tuple[Point, Marks]:
-    """Where the log stands and what marks it has where these phones left it. Raises WentBack."""
-    _look_back(point, *(visit.seen for visit in visits))
-    heard = [visit.asked.heard for visit in visits if visit.asked.heard]
-    return point, server_epoch.marks(s, {each.upto for each in heard if each.mark})
+def _point(s: Session, visit: Visit, point: Point) -> tuple[Point, Marks]:
+    """Where the log stands and what mark it has where this phone left it. Raises WentBack."""
+    _look_back(point, visit.seen)
+    heard = visit.asked.heard
+    return point, server_epoch.marks(s, {heard.upto} if heard and heard.mark else ())
 
 
-def _look_back(point: Point, *seen: tuple[int, int]) -> None:
+def _look_back(point: Point, seen: tuple[int, int]) -> None:
     """Raises WentBack where the log ends before where we had seen it end, and else remembers its end."""
-    if any(upto > point.upto for _, upto in seen):
+    if seen[1] > point.upto:
         raise server_epoch.WentBack
-    _instance().watch.saw(min(seen), point.upto)
+    _instance().watch.saw(seen, point.upto)
 
 
 def _went_back(s: Session, asked: Exchange, point: Point, marks: Marks) -> tuple[int | None, int | None]:

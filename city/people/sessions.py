@@ -7,7 +7,7 @@ whoever has the database and not the city's secret: six digits are tried in a mo
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session, joinedload
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import ShutOut
 from city.audit.events import Actor
-from city.db.in_list import is_in
 from city.db.models import Device, Event, LoginCode, Person, PersonRole
 from city.db.models import Session as Row
 from city.lifecycle import ADMINISTRATOR, Refused
@@ -42,11 +41,10 @@ SESSION_HOURS = 12
 
 # Asked in nearly every request, so roles and crews come along in one statement.
 _WHOSE = (
-    select(Row.token_hash, Person, Row.device_id)
+    select(Person, Row.device_id)
     .join(Row, Row.person_id == Person.id)
-    .where(is_in(Row.token_hash, "tokens"), Row.until > bindparam("at"))
+    .where(Row.token_hash == bindparam("hashed"), Row.until > bindparam("at"))
     .options(joinedload(Person.roles), joinedload(Person.crews))
-    .order_by(Row.token_hash)  # in one order, so nobody waits in a ring
 )
 _WHOSE_LOCKED = _WHOSE.with_for_update(of=Row)
 
@@ -210,19 +208,9 @@ def session_of(
 
     Where `locked`, nobody can end the session before our transaction does.
     """
-    return sessions_of(s, [token], at, locked=locked).get(token, (None, None))
-
-
-def sessions_of(
-    s: Session, tokens: Collection[str | None], at: datetime, *, locked: bool = False
-) -> dict[str | None, tuple[Person, str | None]]:
-    """The same for many tokens, in one statement: of each that is open its person and phone."""
-    hashed = {_hashed(token): token for token in tokens if token}
-    if not hashed:
-        return {}
-    asked = {"tokens": list(hashed), "at": at}
-    found = s.execute(_WHOSE_LOCKED if locked else _WHOSE, asked).unique()
-    return {hashed[of]: (person, device_id) for of, person, device_id in found}
+    asked = {"hashed": _hashed(token or ""), "at": at}
+    found = s.execute(_WHOSE_LOCKED if locked else _WHOSE, asked).unique().one_or_none()
+    return (found[0], found[1]) if found else (None, None)
 
 
 def is_open(s: Session, token: str | None, at: datetime, *, locked: bool = False) -> bool:

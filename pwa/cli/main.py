@@ -360,7 +360,7 @@ def device_revoke(device_id: str) -> None:
 def device_import(file: Path, email: str) -> None:
     """Import the work a phone saved to FILE. Safe to run more than once."""
     from city.photos import processing, storage
-    from sync import file_import, group_commit, protocol
+    from sync import file_import, protocol, push
 
     settings = _settings()
     engine = _engine(settings)
@@ -381,7 +381,7 @@ def device_import(file: Path, email: str) -> None:
             else f"The phone that saved {file} isn't known here, or belongs to someone else. "
             "If a restore lost it, add --person with the user's email."
         ) from refused
-    except group_commit.Busy as busy:
+    except push.Busy as busy:
         raise click.ClickException(f"The database is busy. Import {file} again.") from busy
     except processing.Busy as busy:
         raise click.ClickException(f"There's no time for the photos now. Import {file} again.") from busy

@@ -40,8 +40,8 @@ class Share:
     each: int  # threads that one network may hold, so that the others have their turn
 
 
-# Of THREADS in all. Phones' requests share transactions (sync/group_commit.py), so many must be able to wait
-# for one; what is computed for pages only gets slower by more.
+# Of THREADS in all. Phones' requests wait for each other's transactions; what is computed for pages only gets
+# slower by more.
 SHARES: Final = {
     "sync": Share(36, 400, 36),
     "reads": Share(8, 200, 2),

@@ -15,7 +15,7 @@ from city.audit import events
 from city.db import engine as db
 from city.settings import read
 from pwa.app import create_app
-from sync import group_commit, push, uploads
+from sync import push, uploads
 
 
 def dies(whole: Any, name: str, *, after: bool) -> None:
@@ -47,7 +47,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "after the row": lambda: dies(push, "_store", after=True),
     "before the clock": lambda: dies(db, "next_sequence", after=False),
     "before the commit": lambda: dies(events, "_seal", after=True),
-    "after the commit": lambda: dies(group_commit, "run_grouped", after=True),
+    "after the commit": lambda: dies(push, "in_transaction", after=True),
     "after a piece": lambda: dies(uploads, "append", after=True),
     "before a photo is staged": lambda: dies(uploads, "finish", after=False),
     "before the rename": before_rename,

@@ -4,16 +4,14 @@ import base64
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session as Looking
 from werkzeug.test import TestResponse
 
 from city.audit import events
@@ -27,7 +25,6 @@ from city.lifecycle import CREW, DISPATCHER
 from city.people import accounts
 from city.places.lookup import Place
 from city.settings import DEFAULT_CITY
-from sync import group_commit
 
 T = TypeVar("T")
 OURS = {"X-Cityline": "1", "Origin": "http://localhost"}
@@ -240,20 +237,6 @@ def person(engine: Engine, email: str) -> int:
         found = accounts.by_email(s, email)
         assert isinstance(found, Person)
         return found.id
-
-
-def share(engine: Engine, work: Callable[[Looking], T], cases: Collection[str]) -> T:
-    """Does work in a transaction that it shares with what else comes this way."""
-    done, _ = group_commit.run_grouped(engine, EACH_BY_ITSELF, work, cases)
-    return done
-
-
-def each_by_itself(s: Looking, works: Sequence[Callable[[Looking], T]]) -> list[Callable[[], T]]:
-    """Nothing has to be found out for all at once."""
-    return [partial(work, s) for work in works]
-
-
-EACH_BY_ITSELF = group_commit.Shared(each_by_itself, lambda _s, works: works)  # what is told is thrown away
 
 
 def furnish(engine: Engine) -> None:

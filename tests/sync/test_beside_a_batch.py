@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from phones import Clock, Phone, actor, make_lamp, share
+from phones import Clock, Phone, actor, make_lamp
 from sqlalchemy import Engine, func, select
 
 from city.audit import events
@@ -15,7 +15,7 @@ from city.cases import batches, board_index, transitions
 from city.db.engine import read_session, transaction
 from city.db.models import Case, Event, Service
 from city.people import accounts
-from sync import group_commit, protocol, push
+from sync import protocol, push
 from sync.protocol import Operation
 
 pytestmark = pytest.mark.both_databases
@@ -43,10 +43,10 @@ def closed_by_phone(engine: Engine, luis: Phone, clock: Clock, jobs: list[dict[s
         while True:
             try:
                 work = partial(push.process, sender=sender, ops=[op], at=clock())
-                (told,) = share(engine, work, {op.case}).results
+                (told,) = push.in_transaction(engine, work).results
                 assert told["result"] == "applied"
                 return time.monotonic() - began
-            except group_commit.Busy:  # as the phone does: it comes back
+            except push.Busy:  # as the phone does: it comes back
                 continue
 
     with ThreadPoolExecutor(THREADS) as pool:

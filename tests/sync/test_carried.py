@@ -22,7 +22,7 @@ from city.lifecycle import DISPATCHER, SUPERVISOR, Refused
 from city.photos import storage
 from city.settings import Settings
 from pwa.cli.main import BECAME, cli
-from sync import file_import, group_commit, protocol, push, review
+from sync import file_import, protocol, push, review
 from sync.protocol import Unreadable
 
 pytestmark = pytest.mark.both_databases
@@ -262,7 +262,7 @@ def test_a_busy_database_is_said_and_the_file_can_be_taken_again(
     engine: Engine, luis: Phone, tmp_path: Path, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_: object, **__: object) -> None:
-        raise group_commit.Busy
+        raise push.Busy
 
     monkeypatch.setattr(file_import, "import_file", busy)
     path = tmp_path / "cityline-outbox.json"

@@ -38,7 +38,7 @@ from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
 from city.settings import Settings
-from sync import devices, group_commit, merge, operations, push
+from sync import devices, merge, operations, push
 from sync.protocol import TYPES
 
 pytestmark = pytest.mark.both_databases
@@ -572,28 +572,6 @@ def test_without_a_session_nothing_is_told_and_nothing_lost(luis: Phone, lamp: s
     assert answer["results"] == [{"id": op["id"], "result": "deposited", "why": "login"}]
 
 
-def test_much_that_waited_for_a_sign_in_is_done_beside_the_others(
-    engine: Engine, luis: Phone, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ops = [luis.op("close", luis.job(make_lamp(engine, clock)), outcome="not found") for _ in range(3)]
-    by_itself, alone = [], group_commit.alone
-    monkeypatch.setattr(group_commit, "MOST", 2)
-    monkeypatch.setattr(group_commit, "alone", lambda *given: by_itself.append(1) or alone(*given))
-    with luis.http.session_transaction() as session:
-        signed_in = session.pop("login")
-    with transaction(engine) as s:
-        s.get_one(Device, luis.device).signed_in_at = None
-    assert {told["result"] for told in luis.exchange(*ops)["results"]} == {"deposited"}
-    with luis.http.session_transaction() as session:
-        session["login"] = signed_in
-    assert luis.exchange(luis.op("note", {"ref": ops[0]["case"], "cycle": 1, "version": 1}, words="x"))
-    assert by_itself
-    with read_session(engine) as s:
-        assert [row.code for row in s.scalars(select(SyncOperation).order_by(SyncOperation.n))][:3] == [
-            "applied"
-        ] * 3
-
-
 def test_nothing_is_sent_under_another_user(engine: Engine, luis: Phone, lamp: str) -> None:
     op = luis.op("close", luis.job(lamp), outcome="not found")
     luis.sign_in(person(engine, "toni@city.test"))
@@ -932,7 +910,7 @@ def test_what_was_erased_leaves_the_phones_of_the_crew(
 
 
 def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone, clock: Clock) -> None:
-    """Nor does a further closing: the rows of all are written together."""
+    """Nor does a further closing, which writes its rows within a savepoint of its own."""
     jobs = [luis.job(make_lamp(engine, clock)) for _ in range(6)]
     closings = [luis.op("close", job, outcome="not found", words="Gone.") for job in jobs]
     luis.exchange()
@@ -952,8 +930,7 @@ def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone,
         again = {each for each in of_one if of_one.count(each) > 1}
         assert all("FROM devices" in each or "JOIN sessions" in each for each in again)
     wrote = [[each for each in sent if not each.startswith(("SELECT", "BEGIN"))] for sent in (one, five)]
-    # SQLite tells the ids that it gives to closures and pauses one row at a time.
-    assert len(wrote[1]) - len(wrote[0]) == (4 * 2 if engine.dialect.name == "sqlite" else 0)
+    assert len(wrote[1]) - len(wrote[0]) == 4 * 7
 
 
 def test_what_follows_on_itself_or_takes_itself_back_is_set_aside(luis: Phone, lamp: str) -> None:

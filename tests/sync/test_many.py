@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, person, picture, share, story
+from phones import OURS, Clock, Phone, actor, case_of, declare, make_lamp, person, picture, story
 from sqlalchemy import Engine, func, select
 
 from city.audit import events
 from city.db.engine import read_session
 from city.db.models import Event, ExpectedPhoto, Photo, SyncOperation
 from city.settings import Settings
-from sync import expected_photos, group_commit, protocol, push, uploads
+from sync import expected_photos, protocol, push, uploads
 
 pytestmark = pytest.mark.both_databases
 
@@ -43,9 +43,9 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
             while True:
                 try:
                     work = partial(push.process, sender=sender, ops=batch, at=clock())
-                    results += share(engine, work, protocol.cases(batch)).results
+                    results += push.in_transaction(engine, work).results
                     break
-                except group_commit.Busy:  # as the phone does: it comes back
+                except push.Busy:  # as the phone does: it comes back
                     continue
         return results
 
@@ -135,8 +135,8 @@ def test_a_forged_device_hears_nothing_and_does_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     op = toni.op("close", luis.job(lamp), outcome="not found")
-    # It takes no lock by naming a case, and no turn among those who have work.
-    monkeypatch.setattr(group_commit, "run_grouped", lambda *_: pytest.fail("it stood in the queue"))
+    # It takes no lock by naming a case.
+    monkeypatch.setattr(push, "in_transaction", lambda *_: pytest.fail("it began to write"))
     if forge != "body":
         made_up = "x" * 43 + ("." + "0" * 64 if forge == "signature" else "")
         toni.http.set_cookie("cl_device", made_up, path="/sync")

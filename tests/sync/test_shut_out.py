@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -10,14 +10,13 @@ import pytest
 from flask import Flask
 from phones import DANA, Clock, Phone, case_of, declare, person, picture
 from sqlalchemy import Engine, func, select
-from sqlalchemy.orm import Session as Looking
 
 from city.db.engine import read_session, transaction
 from city.db.models import Device, Person, Photo, Session
 from city.people import accounts
 from city.people import sessions as people_sessions
 from city.settings import Settings
-from sync import devices, group_commit, routes, uploads
+from sync import devices, routes, uploads
 
 pytestmark = pytest.mark.both_databases
 
@@ -47,32 +46,31 @@ def log_out(engine: Engine, luis: Phone) -> Do:
 def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
     """Lets something happen once, when an exchange that brings nothing has found out who calls, and writes
     nothing yet."""
-    look, left = routes._callers, [do]
+    look, left = routes._caller, [do]
 
-    def looked(*given: Any, **told: Any) -> list[routes.Caller]:
+    def looked(*given: Any, **told: Any) -> routes.Caller:
         found = look(*given, **told)
         if left:
             left.pop()()
         return found
 
-    monkeypatch.setattr(routes, "_callers", looked)
+    monkeypatch.setattr(routes, "_caller", looked)
 
 
 def while_work_is_taken(monkeypatch: pytest.MonkeyPatch, do: Do) -> None:
     """Lets something begin when an exchange has found out who brings work; it is over before the telling."""
-    how, other = routes.TAKE_AND_TELL, threading.Thread(target=do)
+    look, other = routes._caller, threading.Thread(target=do)
 
-    def begin(s: Looking, visits: Sequence[routes.Visit]) -> Sequence[Callable[[], routes.Written]]:
-        found = how.begin(s, visits)
-        other.start()
-        other.join(0.5)
+    def looked(*given: Any, locked: bool = False) -> routes.Caller:
+        if not locked and other.ident:  # the telling
+            other.join()
+        found = look(*given, locked=locked)
+        if locked:
+            other.start()
+            other.join(0.5)
         return found
 
-    def tell(s: Looking, visits: Sequence[routes.Visit]) -> Sequence[dict[str, Any]]:
-        other.join()
-        return how.tell(s, visits)
-
-    monkeypatch.setattr(routes, "TAKE_AND_TELL", group_commit.Shared(begin, tell))
+    monkeypatch.setattr(routes, "_caller", looked)
 
 
 def sessions(engine: Engine) -> int:

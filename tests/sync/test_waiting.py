@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from factories import statements
 from flask import Flask
 from phones import (
     DANA,
@@ -89,10 +88,10 @@ def test_a_photo_finds_its_closing_after_somebody_else_used_the_phone(
     luis.upload(picture(), photo["id"])
     with read_session(engine) as s:
         assert len(queries.evidence(s, case_of(s, lamp), 1)) == 1
-        assert expected_photos.wanted(s, [was]) == {was: []}
+        assert expected_photos.wanted(s, was) == []
 
 
-def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its_own(
+def test_each_phone_hears_what_it_and_its_persons_others_still_have_to_send(
     app: Flask, engine: Engine, luis: Phone, toni: Phone, clock: Clock
 ) -> None:
     """Its own first, the oldest first; then what its person's other phones declared."""
@@ -106,11 +105,8 @@ def test_what_many_phones_still_have_to_send_is_asked_at_once_and_each_hears_its
     mine, others, his = (sent[phone.device] for phone in (luis, other, toni))
     asked = [luis.device, toni.device, other.device]
     with read_session(engine) as s:
-        with statements(engine) as asking:
-            found = expected_photos.wanted(s, asked)
-        assert sum("declared_photos" in each for each in asking) == 1
-        assert found == {luis.device: mine + others, toni.device: his, other.device: others + mine}
-        assert {device: expected_photos.wanted(s, [device])[device] for device in asked} == found
+        found = {device: expected_photos.wanted(s, device) for device in asked}
+    assert found == {luis.device: mine + others, toni.device: his, other.device: others + mine}
     assert luis.exchange()["want"] == mine + others
 
 
@@ -134,7 +130,7 @@ def test_no_phone_is_asked_for_more_photos_than_fit_into_an_answer(
             for n in range(1, most + 1)
         )  # fmt: skip
     with read_session(engine) as s:
-        found = expected_photos.wanted(s, [luis.device, toni.device])
+        found = {phone.device: expected_photos.wanted(s, phone.device) for phone in (luis, toni)}
     first = [photos[luis.device], *(f"photo {n:04}" for n in range(1, most))]
     assert found == {luis.device: first, toni.device: [photos[toni.device]]}
 
@@ -147,10 +143,8 @@ def test_a_photo_under_somebody_elses_name_proves_nothing(
     toni.upload(picture(), photo["id"])
     with read_session(engine) as s:
         assert queries.evidence(s, case_of(s, lamp), 1) == []
-        assert expected_photos.wanted(s, [luis.device, toni.device]) == {
-            luis.device: [photo["id"]],
-            toni.device: [],
-        }
+        assert expected_photos.wanted(s, luis.device) == [photo["id"]]
+        assert expected_photos.wanted(s, toni.device) == []
 
 
 @pytest.mark.parametrize("meanwhile", ["reopened", "merged", "cancelled after reopening"])
