@@ -220,8 +220,6 @@ def _spans(pauses: Iterable[Pause], now: datetime) -> list[Span]:
 
 
 def _promised(began_at: datetime, days: int, zone: ZoneInfo) -> datetime:
+    """At the end of the day so many days later; `days` is at least 1."""
     day = began_at.astimezone(zone).date() + timedelta(days=days)
-    end = datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)
-    if end <= began_at:  # promised for today, told in the evening
-        end = datetime.combine(day + timedelta(days=1), END_OF_DAY, zone).astimezone(UTC)
-    return end
+    return datetime.combine(day, END_OF_DAY, zone).astimezone(UTC)

@@ -1,6 +1,6 @@
 """Promises in working hours: what counts, what a pause moves, and that a given word stays."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -70,6 +70,36 @@ def test_a_promise_shorter_than_a_days_notice_is_at_risk_at_once() -> None:
     began = at("2026-05-11 09:00")
     times = sla.due_and_risk(Terms(HERE, hours=4, calendar=office), began)
     assert (local(times.due), times.risk) == ("2026-05-11 13:00", began)
+
+
+@pytest.mark.parametrize(
+    ("days", "due", "risk"),
+    [(1, "2026-05-12 17:00", "2026-05-12 09:00"), (8, "2026-05-19 17:00", "2026-05-17 15:00")],
+)
+def test_of_calendar_days_a_quarter_is_left_at_risk_and_eight_hours_at_least(
+    days: int, due: str, risk: str
+) -> None:
+    times = sla.due_and_risk(Terms(HERE, days=days), at("2026-05-11 " + ("22:00" if days == 1 else "09:00")))
+    assert (local(times.due), local(times.risk)) == (due, risk)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (None, None), ("2026-05-14 00:00", "2026-05-14 17:00"), ("2026-05-14 00:01", "2026-05-14 00:01"),
+        ("2026-05-11 00:00", "2026-05-11 17:00"), ("2026-05-10 00:00", None), ("2026-05-11 09:00", None),
+    ],
+)  # fmt: skip
+def test_the_day_that_another_system_gave_ends_as_ours_do(given: str | None, taken: str | None) -> None:
+    due = sla.take_over_promise(at(given) if given else None, at("2026-05-11 09:00"), HERE)
+    assert (due and local(due)) == taken
+
+
+def test_a_margin_is_how_early_a_closing_was(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        assert sla.margin(case, case.due_at - timedelta(hours=2)) == timedelta(hours=2)
+        assert sla.margin(case, case.due_at + timedelta(hours=3)) == timedelta(hours=-3)
 
 
 @pytest.mark.parametrize(
