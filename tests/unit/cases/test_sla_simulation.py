@@ -195,7 +195,7 @@ def rows(town: Town) -> dict[str, list[tuple[object, ...]]]:
     with town.looking() as scene:
         tables = Base.metadata.sorted_tables
         return {
-            table.name: sorted(map(repr, scene.s.execute(select(table)))) if table.name in ("cases", "clock")
+            table.name: sorted(map(repr, scene.s.execute(select(table)))) if table.name in ("cases", "event_sequence")
             else [(scene.s.scalar(select(func.count()).select_from(table)),)]
             for table in tables
         }  # fmt: skip

@@ -112,14 +112,14 @@ def test_all_of_it_comes_back_on_a_new_machine(town: Town, to: Path, elsewhere: 
             scene.s, text_of_city, "city.toml", by=scene.actor("administrator"), at=town.now
         )
     folder, manifest = make(town, to)
-    before = everything(town.engine, "backups", "boots", "counters")
+    before = everything(town.engine, "backups", "epochs", "counters")
 
     done = put_back(elsewhere, to, town)
 
     assert (done.folder, done.lost, done.erased_again) == (folder, [], 0)
     assert (done.own_secret, done.other_city) == (False, False)
     restored = db.connect(elsewhere.database_url)
-    assert everything(restored, "backups", "boots", "counters") == before
+    assert everything(restored, "backups", "epochs", "counters") == before
     if restored.dialect.name == "postgresql":  # it plans for what came back
         with db.read_session(restored) as s:
             assert s.scalar(text("SELECT count(*) FROM pg_stats WHERE tablename = 'reports'"))
