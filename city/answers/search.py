@@ -46,7 +46,7 @@ ANEW_AFTER = 500  # and how many more there are until they are counted anew
 _BEGINNING = 2  # letters from which on the last word may be the beginning of one
 _MOST_BEGUN = 40
 _MISSPELT_FROM, _TWICE_FROM = 4, 7  # letters of a word that may have one or two wrong
-# The stems as PostgreSQL's index has them: a function of migration 0031's, which says what it costs.
+# The stems as PostgreSQL's index has them, by a function of the schema's own.
 _LEXEMES: Final[Any] = literal_column("article_lexemes(article_words.stems)")
 
 

@@ -345,7 +345,7 @@ def test_an_older_database_is_counted_as_it_is_migrated(asked: Town) -> None:
         before = set(scene.s.execute(held))
     with asked.at_work() as scene:
         scene.s.execute(delete(Tally))
-        counters.rebuild(scene.s)  # as migration 0032 does
+        counters.rebuild(scene.s)
     with asked.looking() as scene:
         assert set(scene.s.execute(held)) == before
         assert len(before) > 500
