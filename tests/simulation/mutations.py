@@ -44,10 +44,13 @@ class Plant:
 
 
 JS = "pwa/static/js/"
-ENGINE, OUTBOX, ROUND, MIRROR = (
+ENGINE, OUTBOX, ROWS, UNDO, ROUND, RESULTS, MIRROR = (
     JS + "sync/engine.js",
     JS + "sync/outbox.js",
+    JS + "sync/outbox_rows.js",
+    JS + "sync/undo.js",
     JS + "sync/exchange_round.js",
+    JS + "sync/exchange_results.js",
     JS + "sync/mirror.js",
 )
 NONE = Plant("")
@@ -133,7 +136,7 @@ def node() -> str:
     return found
 
 
-SOUND = "    const answer = sound(reply, nonce);\n"
+SOUND = "  const answer = sound(reply, nonce);\n"
 CLEAR = 'await store.write("outbox", batched.map(({ op }) => ["del", "ops", op.id]));\n'
 
 # What closes each of the ways by which a database is noticed that went back while the server is up.
@@ -146,18 +149,18 @@ PLANTS = {
     name: Plant(name, tuple(Change(*change) for change in changes))
     for name, changes in {
         # The phone takes something for an answer that is none.
-        "clear-on-500": [(ROUND, SOUND, f"    if (reply.status >= 500) {CLEAR}{SOUND}")],
-        "clear-on-401": [(ROUND, SOUND, f"    if (reply.status === 401) {CLEAR}{SOUND}")],
+        "clear-on-500": [(ROUND, SOUND, f"  if (reply.status >= 500) {CLEAR}{SOUND}")],
+        "clear-on-401": [(ROUND, SOUND, f"  if (reply.status === 401) {CLEAR}{SOUND}")],
         "clear-on-portal": [
-            (ROUND, SOUND, f"    if (reply.status === 200 && reply.json?.nonce !== nonce) {CLEAR}{SOUND}")
+            (ROUND, SOUND, f"  if (reply.status === 200 && reply.json?.nonce !== nonce) {CLEAR}{SOUND}")
         ],
         "clear-before-store": [
             (
-                ROUND,
-                "        changes.push(...answered(entry, result, upto));\n",
-                """        const [gone, kept] = answered(entry, result, upto);
-        await store.write("outbox", [gone]);
-        changes.push(kept);
+                RESULTS,
+                "  if (changes.length) await firm(store, decide);\n",
+                """  const gone = changes.filter(([what, name]) => what === "del" && name === "ops");
+  if (gone.length) await store.write("outbox", gone);
+  if (changes.length) await firm(store, decide);
 """,
             )
         ],
@@ -165,13 +168,13 @@ PLANTS = {
         "expire-unsent": [
             (
                 ROUND,
-                """    const all = await outbox.mine("ops");
+                """  const all = await outbox.mine("ops");
 """,
-                """    const week = clock() - 7 * 86_400_000;
-    for (const { op } of await outbox.mine("ops")) {
-      if (Date.parse(op.device_time) < week) await store.write("outbox", [["del", "ops", op.id]]);
-    }
-    const all = await outbox.mine("ops");
+                """  const week = clock() - 7 * 86_400_000;
+  for (const { op } of await outbox.mine("ops")) {
+    if (Date.parse(op.device_time) < week) await store.write("outbox", [["del", "ops", op.id]]);
+  }
+  const all = await outbox.mine("ops");
 """,
             )
         ],
@@ -180,11 +183,11 @@ PLANTS = {
                 ROUND,
                 SOUND,
                 # Unlike clear-on-401 the first does no harm: it only uses up the tries that the queue has.
-                """    if (reply.status === 401) {
-      const age = ((await store.get("outbox", "kv", "age")) ?? 0) + 1;
-      const gone = age > 1 ? batched.map(({ op }) => ["del", "ops", op.id]) : [];
-      await store.write("outbox", [["put", "kv", "age", age], ...gone]);
-    }
+                """  if (reply.status === 401) {
+    const age = ((await store.get("outbox", "kv", "age")) ?? 0) + 1;
+    const gone = age > 1 ? batched.map(({ op }) => ["del", "ops", op.id]) : [];
+    await store.write("outbox", [["put", "kv", "age", age], ...gone]);
+  }
 """
                 + SOUND,
             )
@@ -199,13 +202,13 @@ PLANTS = {
             )
         ],
         "counter-id": [
-            (OUTBOX, "    let { id = random.id() } = more;\n", ""),
+            (OUTBOX, "  let { id = random.id() } = more;\n", ""),
             (
                 OUTBOX,
-                "    const ref = own.case || id;\n",
-                """    const n = ((await store.get("outbox", "kv", "n")) ?? 0) + 1;
-    let id = `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
-    const ref = own.case || id;
+                "  const ref = own.case || id;\n",
+                """  const n = ((await store.get("outbox", "kv", "n")) ?? 0) + 1;
+  let id = `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+  const ref = own.case || id;
 """,
             ),
         ],
@@ -249,17 +252,17 @@ PLANTS = {
             )
         ],
         "wrong-user-queue": [
-            (OUTBOX, "    return rows.filter((entry) => entry.user === user).sort(", "    return rows.sort(")
+            (ROWS, "  return rows.filter((entry) => entry.user === user).sort(", "  return rows.sort(")
         ],
         "signout-wipes": [
             (
                 ROUND,
-                "    const known = await mirror.known();\n",
-                """    if ((await store.get("mirror", "kv", "user")) !== user) {
-      const rows = (await store.all("outbox", "ops")).filter(([, entry]) => entry.user !== user);
-      if (rows.length) await store.write("outbox", rows.map(([key]) => ["del", "ops", key]));
-    }
-    const known = await mirror.known();
+                "  const known = await mirror.known();\n",
+                """  if ((await store.get("mirror", "kv", "user")) !== user) {
+    const rows = (await store.all("outbox", "ops")).filter(([, entry]) => entry.user !== user);
+    if (rows.length) await store.write("outbox", rows.map(([key]) => ["del", "ops", key]));
+  }
+  const known = await mirror.known();
 """,
             )
         ],
@@ -320,27 +323,27 @@ PLANTS = {
         "upgrade-drops": [
             (
                 ROUND,
-                "    if (!fill || (await fill()) < FULL) await restock(store).catch(() => {});\n",
-                """    const before = await store.get("outbox", "kv", "release");
-    if (before !== release) {
-      const rows = before === undefined ? [] : await store.all("outbox", "ops");
-      const gone = rows.map(([key]) => ["del", "ops", key]);
-      await store.write("outbox", [...gone, ["put", "kv", "release", release]]);
-    }
+                "  if (!fill || (await fill()) < NEARLY_FULL) await restock(store).catch(() => {});\n",
+                """  const before = await store.get("outbox", "kv", "release");
+  if (before !== release) {
+    const rows = before === undefined ? [] : await store.all("outbox", "ops");
+    const gone = rows.map(([key]) => ["del", "ops", key]);
+    await store.write("outbox", [...gone, ["put", "kv", "release", release]]);
+  }
 """,
             )
         ],
         "undo-lost": [
             (
-                OUTBOX,
-                """      return [
-        ["del", "ops", id],
+                UNDO,
+                """    return [
+      ["del", "ops", id],
 """,
-                """      return [
+                """    return [
 """,
             )
         ],
-        "sent-unnoted": [(ROUND, "await outbox.leaving(fitting(ready))", "fitting(ready)")],
+        "sent-unnoted": [(ROUND, "await outbox.leaving(fitting(round, ready))", "fitting(round, ready)")],
         "undone-followed": [(OUTBOX, "await newest(get, earlier)", "earlier[0] ?? null")],
         # What is taken back.
         "withdrawn-late": [
@@ -389,8 +392,8 @@ PLANTS = {
         ],
         "undone-report-begun": [
             (
-                OUTBOX,
-                '        .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),\n',
+                UNDO,
+                '      .../** @type {Change[]} */ (own.map(({ op }) => ["del", "ops", op.id])),\n',
                 "",
             )
         ],
@@ -401,12 +404,13 @@ PLANTS = {
         "revocation-clears": [
             (
                 ROUND,
-                '    if (auth === "revoked" || auth === "disabled") await mirror.wipe();\n',
-                """    if (auth === "revoked" || auth === "disabled") await mirror.wipe();
-    if (auth === "revoked") {
-      const rows = [...(await outbox.mine("ops")), ...(await outbox.mine("sent"))];
-      await store.write("outbox", rows.flatMap(({ op }) => [["del", "ops", op.id], ["del", "sent", op.id]]));
-    }
+                '  if (auth === "revoked" || auth === "disabled") await round.mirror.wipe();\n',
+                """  if (auth === "revoked" || auth === "disabled") await round.mirror.wipe();
+  if (auth === "revoked") {
+    const { outbox, store } = round;
+    const rows = [...(await outbox.mine("ops")), ...(await outbox.mine("sent"))];
+    await store.write("outbox", rows.flatMap(({ op }) => [["del", "ops", op.id], ["del", "sent", op.id]]));
+  }
 """,
             )
         ],

@@ -5,8 +5,10 @@
 
 import { follow } from "./live.js";
 import { boardMap } from "./map.js";
+import { act, startBulkActs, undo } from "./bulk_acts.js";
 import { mindReplies } from "./canned_replies.js";
-import { selecting } from "./selection.js";
+import { clear, closePanel, count, recall, toggleCase } from "./selection.js";
+import { beside, cancelShape, inView, lasso, near, startAreas, useMap } from "./selection_by_area.js";
 import { turns } from "./request_queue.js";
 import { areOn, listen, turn } from "../lib/hotkeys.js";
 
@@ -209,7 +211,7 @@ function choose(digit) {
 function escape() {
   awaitsWords = null;
   const inside = document.activeElement;
-  if (selection.cancel() || selection.close()) return;
+  if (cancelShape() || closePanel()) return;
   const panel = /** @type {HTMLDetailsElement | null} */ (document.querySelector("#choose[open], #filter[open]"));
   if (panel) {
     panel.open = false;
@@ -218,8 +220,8 @@ function escape() {
   if (toggle()) drawer().focus();
   else if (inside === byId("q")) byId("q")?.blur();
   else if (!drawer().hidden) closeDrawer();
-  else if (selection.count()) {
-    selection.clear();
+  else if (count()) {
+    clear();
     (currentRow()?.querySelector("a") ?? byId("queue-title"))?.focus();
   }
 }
@@ -233,23 +235,23 @@ function help() {
 const COMMANDS = {
   j: (event) => move(1, event),
   k: (event) => move(-1, event),
-  x: () => selection.toggle((currentRow() ?? rows()[0])?.dataset.number ?? ""),
-  X: () => selection.toggle((currentRow() ?? rows()[0])?.dataset.number ?? "", true),
-  a: () => (selection.count() ? selection.act("assign") : openForm("assign")),
-  m: () => (selection.count() ? selection.act("merge") : openForm("merge")),
-  c: () => (selection.count() ? selection.act("close") : openForm("close")),
-  e: () => selection.count() && selection.act("accept"),
-  w: () => selection.count() && selection.act("wait"),
-  "!": () => selection.count() && selection.act("priority"),
-  u: () => selection.undo(),
-  i: () => selection.ways.view?.(),
-  r: () => inTurn(() => selection.ways.near?.()),
-  d: () => inTurn(() => selection.ways.beside?.()),
-  l: () => selection.ways.lasso?.(),
+  x: () => toggleCase((currentRow() ?? rows()[0])?.dataset.number ?? ""),
+  X: () => toggleCase((currentRow() ?? rows()[0])?.dataset.number ?? "", true),
+  a: () => (count() ? act("assign") : openForm("assign")),
+  m: () => (count() ? act("merge") : openForm("merge")),
+  c: () => (count() ? act("close") : openForm("close")),
+  e: () => count() && act("accept"),
+  w: () => count() && act("wait"),
+  "!": () => count() && act("priority"),
+  u: () => undo(),
+  i: () => inView(),
+  r: () => inTurn(() => near()),
+  d: () => inTurn(() => beside()),
+  l: () => lasso(),
   n: () => openForm("note"),
   p: () => inTurn(() => click(byId("public"))),
   t: () => {
-    if (selection.count()) return selection.act("tag");
+    if (count()) return act("tag");
     inTurn(() => click(byId("apart")));
   },
   ".": () => live.show(),
@@ -267,7 +269,7 @@ async function drawMap() {
   const box = byId("map");
   if (!box) return;
   map = await boardMap(box, openCase);
-  selection.on(map.leaflet);
+  useMap(map.leaflet);
   arrived();
 }
 
@@ -323,8 +325,10 @@ const underWay = turns({
   },
   lost: (number) => document.dispatchEvent(new CustomEvent("board:lost", { detail: number })),
 });
-const selection = selecting({ current: () => drawer().dataset.number ?? currentRow()?.dataset.number ?? "" });
-const live = follow(selection);
+startAreas(() => drawer().dataset.number ?? currentRow()?.dataset.number ?? "");
+startBulkActs();
+recall();
+const live = follow();
 mindReplies();
 listen(COMMANDS);
 drawMap().catch(() => {

@@ -1,0 +1,119 @@
+/** What is done with the selected cases: the panels of the bar, their keys, and what becomes of the selection after. */
+
+import { boxes, clear, closePanel, letGo, numbers, put, show, tick, toggleCase } from "./selection.js";
+import { beside, inView, lasso, near } from "./selection_by_area.js";
+import { isTyping } from "../lib/hotkeys.js";
+
+/** @type {Record<string, () => void>} */
+const WAYS = { lasso, view: inView, near, beside };
+
+/** @type {string[]} those that an act under way is about; others may be chosen meanwhile */
+let sent = [];
+
+/** @param {string} id */
+const byId = (id) => document.getElementById(id);
+
+/**
+ * Opens the panel of an act, or presses its button where it asks for nothing.
+ * @param {string} name
+ */
+export function act(name) {
+  const panel = byId(`bulk-${name}`);
+  if (panel instanceof HTMLButtonElement) return panel.click();
+  if (!(panel instanceof HTMLDetailsElement)) return;
+  const opens = !panel.open;
+  closePanel();
+  panel.open = opens;
+  if (!opens) return;
+  const first = panel.querySelector(".bulk__panel :is(button, input, textarea)");
+  if (first instanceof HTMLElement) first.focus();
+}
+
+/** Takes the last act back. */
+export function undo() {
+  /** @type {HTMLElement | null} */ (document.querySelector("#undo-batch button"))?.click();
+}
+
+/** The numbers of the rows that an answer must bring up to date. */
+const shown = () => [...document.querySelectorAll("#rows tr")].map((row) => /** @type {any} */ (row).dataset.number);
+
+/** Begins to mind the bar and its panels. */
+export function startBulkActs() {
+  document.addEventListener("click", onClick);
+  document.addEventListener("change", onChange);
+  byId("bulk-clear")?.addEventListener("click", clear);
+  byId("bulk")?.addEventListener("keydown", onKey);
+  document.body.addEventListener("htmx:configRequest", onRequest);
+  document.body.addEventListener("htmx:afterSettle", onAnswer);
+}
+
+/** A range of boxes, a way to choose many, "No", or another panel than the open one. @param {MouseEvent} event */
+function onClick(event) {
+  const target = event.target instanceof Element ? event.target : null;
+  const box = target instanceof HTMLInputElement && target.name === "case" ? target : null;
+  if (box && event.shiftKey) {
+    event.preventDefault();
+    // After this the browser puts the box back as it was before the click.
+    queueMicrotask(() => toggleCase(box.value, true));
+    setTimeout(show);
+  }
+  const way = target?.closest("[data-choose]");
+  if (way instanceof HTMLElement) WAYS[way.dataset["choose"] ?? ""]?.();
+  if (target?.closest("[data-no]")) {
+    event.preventDefault();
+    byId("told")?.replaceChildren();
+  }
+  const summary = target?.closest("#bulk summary");
+  for (const open of document.querySelectorAll("#bulk details[open]")) {
+    if (summary && open !== summary.parentElement) /** @type {HTMLDetailsElement} */ (open).open = false;
+  }
+}
+
+/** @param {Event} event */
+function onChange(event) {
+  const box = event.target instanceof HTMLInputElement ? event.target : null;
+  if (box?.id === "all") {
+    put([...boxes()].filter((each) => !each.disabled).map((each) => each.value), box.checked);
+  } else if (box?.name === "case") {
+    tick(box);
+  } else if (!box) show(); // the list was read anew
+}
+
+/** Enter in a field of a panel presses that panel's own button. @param {KeyboardEvent} event */
+function onKey(event) {
+  const field = /** @type {HTMLElement} */ (event.target);
+  if (event.key !== "Enter" || field.tagName !== "INPUT") return;
+  event.preventDefault();
+  const acts = [...(field.closest(".bulk__panel")?.querySelectorAll("button") ?? [])];
+  acts.find((act) => field.compareDocumentPosition(act) & Node.DOCUMENT_POSITION_FOLLOWING)?.click(); // its own
+}
+
+/** @param {Event} event */
+function onRequest(event) {
+  const { elt, parameters } = /** @type {CustomEvent} */ (event).detail;
+  if (elt.closest("#bulk, #told")) parameters["shown"] = shown().join(" ");
+  if (elt.closest("#bulk")) sent = numbers();
+}
+
+/** An act was done, or asks something first. @param {Event} event */
+function onAnswer(event) {
+  const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
+  if (requestConfig?.verb === "post" && elt.id === "told") {
+    const asks = byId("ask-batch") !== null;
+    const isDone = !asks && !document.querySelector("#told .told__no:first-child");
+    const at = document.activeElement;
+    const isHere = at === document.body || byId("bulk")?.contains(at) === true;
+    if (asks || isDone) closePanel(isHere);
+    if (isDone) {
+      letGo(sent);
+      sent = [];
+      document.dispatchEvent(new Event("board:acted"));
+    }
+    // Whoever writes elsewhere keeps the keyboard: the next space would press "Yes".
+    const next = asks ? "#told button.button--act" : "#rows [aria-current] a";
+    const goesOn = asks ? isHere || !isTyping(at) : isDone && isHere && byId("bulk")?.hidden;
+    if (goesOn) /** @type {HTMLElement | null} */ (document.querySelector(next))?.focus({ preventScroll: true });
+    document.dispatchEvent(new CustomEvent("board:changed", { detail: { numbers: [], many: true } }));
+  }
+  show();
+}
