@@ -1,6 +1,5 @@
 """create_app(): the table of contents of the web server."""
 
-import gc
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -15,7 +14,6 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map, MapAdapter
 
-from city import cpu_affinity
 from city.audit import epochs
 from city.db import engine as db
 from city.operations import restore
@@ -115,8 +113,6 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     held.looked_at = held.now()
     app.extensions["cityline"] = held
     app.url_map.converters["natural"] = Natural
-    # Nothing of ours is a coroutine (a test looks), and Flask would ask a dozen functions a request.
-    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     localization.init(app, city.languages[0])
@@ -179,19 +175,9 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
 
 
 def serve() -> Gate:
-    """create_app() behind its gate, for a process that does nothing else, as the web server's.
-
-    What is there by now stays: Python's collector need not walk through all of it in the middle of a request.
-    """
+    """create_app() behind its gate, for a process that does nothing else, as the web server's."""
     settings = read()
-    if settings.database_url.startswith("postgresql"):  # SQLite computes in this process, beside Python
-        cpu_affinity.keep_to_one()
     app = create_app(settings)
-    gc.collect()
-    gc.freeze()
-    # Nearly all that a request leaves behind goes by itself, and looking for circles as often as Python does
-    # cost a twentieth. To look through 20,000 objects at once kept everybody waiting for 10 ms.
-    gc.set_threshold(4_000, 20, 20)
     languages = app.extensions["cityline"].city.languages[1:]
     return Gate(
         app, partial(_refused, app, languages), languages=languages, proxies=settings.trusted_proxies,

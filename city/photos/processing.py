@@ -22,8 +22,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from city import cpu_affinity
-
 SIZES = {"full": 2048, "page": 1200, "thumb": 240}  # longest edge, px; largest first
 MAX_UPLOAD = 20_000_000  # bytes
 
@@ -223,7 +221,7 @@ class _Decoder:
         # Neither secrets nor the database are its business. Its threads share one heap: each heap more would
         # count as 64 MB of what it may take.
         ours = {name: value for name, value in os.environ.items() if not name.startswith("CITYLINE_")}
-        with theirs, cpu_affinity.on_others():
+        with theirs:
             self._process = subprocess.Popen(
                 COMMAND, stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
                 cwd=Path(__file__).parents[2], env=ours | {"MALLOC_ARENA_MAX": "1"},

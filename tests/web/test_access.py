@@ -1,6 +1,5 @@
 """The role matrix: every page for every role gives what the table says; and no foreign page gets in."""
 
-import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,14 +91,6 @@ def doors(app: Flask) -> list[tuple[str, str, str]]:
 def expected(endpoint: str) -> set[str] | None:
     """The roles that may open it; None for anybody."""
     return EXPECTED.get(endpoint) or EXPECTED.get(endpoint.partition(".")[0])
-
-
-def test_nothing_is_a_coroutine(app: Flask) -> None:
-    """The app does not ask at each request: see create_app()."""
-    steps = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
-    called = [*app.view_functions.values(), *(func for of in steps for some in of.values() for func in some)]
-    assert len(called) > 100
-    assert not [func for func in called if inspect.iscoroutinefunction(inspect.unwrap(func))]
 
 
 def test_every_page_stands_in_the_table(app: Flask) -> None:
