@@ -22,6 +22,8 @@ from city.cases import sla_sweep
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Area, Base, Case, Crew, Person, Service, Street
+from city.demo import by_verbs
+from city.demo.by_verbs import Act
 from city.demo.phrases import WORDS
 from city.geo import METRES_A_DEGREE
 from city.imports import history_writer
@@ -77,7 +79,7 @@ def _grow(base: Database, count: int) -> None:
     for start in range(0, count, AT_ONCE):
         with history_writer.gc_paused(), db.transaction(engine) as s:
             numbers = range(start, min(start + AT_ONCE, count))
-            history_writer.write(s, [teller.story(n, count) for n in numbers], now=teller.now)
+            by_verbs.tell(s, [teller.story(n, count) for n in numbers], now=teller.now)
     # What time has done to its promises meanwhile: a city is never found with years of that still to be said.
     sla_sweep.sweep(engine, datetime.now(UTC), city_file.load(DEFAULT_CITY).late_days)
     engine.dispose()
@@ -141,7 +143,7 @@ class _Teller:
             moves.append(Move("assign", at, self.dispatcher, crew=crew))
             moves += [Move("start", at, member)] if state == "start" else []
         if state == "wait":
-            moves.append(Move("wait", at, self.dispatcher, reason=self.chance.choice(("utility", "weather"))))
+            moves.append(Act("wait", at, self.dispatcher, reason=self.chance.choice(("utility", "weather"))))
         return moves
 
     def _words(self, n: int, code: str) -> str:

@@ -1,7 +1,7 @@
 """The cases of Larkhaven, all from one seed: what stands on the board now, and the two years before.
 
 The board is told by plots, so that every state occurs; the past follows the figures of real cities. Both
-are written in bulk in the order of time, with the origin `demo`, as if the verbs had been called.
+are written in bulk as far as that goes, and then by the verbs, with the origin `demo`.
 """
 
 import math
@@ -26,7 +26,8 @@ from city.audit.events import Actor
 from city.cases import board_index, sla
 from city.db.engine import transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
-from city.demo import offices, reference_rates
+from city.demo import by_verbs, offices, reference_rates
+from city.demo.by_verbs import Act
 from city.demo.photos import Album
 from city.demo.phrases import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
 from city.imports import history_writer
@@ -118,7 +119,8 @@ def tell(
         album.put(store)
         follow_ups = offices.stories(author.offices, author.desk, now, settings.secret_key, seed)
         step("what became of each case")
-        written = history_writer.write(s, [*(tale.story for tale in tales), *follow_ups])
+        stories = [*(tale.story for tale in tales), *follow_ups]
+        written = by_verbs.tell(s, stories)
         step("jobs of the crews")
         still_open = set(s.scalars(select(Case.number).where(Case.state.in_(OPEN))))
         for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last
@@ -201,7 +203,7 @@ class _Author:
             tale = _Tale(0, plot, service, place, opened, self._lang())
             self._tell(tale, tale.opened, bygone=True)
             at = self._between(tale.opened, first.opened + _open_for(first), 0.2, 0.8)
-            self._move(tale, "merge", at, self.dispatcher, into=first.story)
+            tale.moves.append(Act("merge", at.replace(microsecond=0), self.dispatcher, into=first.story))
             return tale
         kind = reference_rates.KINDS[service.code]
         delay = timedelta(days=self._delay(kind.median, kind.p90))
@@ -237,7 +239,7 @@ class _Author:
         until = min(self.now - A_MOMENT, closing.at + timedelta(days=9))
         again = self._between(closing.at, until, 0.1, 0.7)
         words = self.chance.choice(NOT_FIXED[tale.lang])
-        self._move(tale, "not fixed", again, None, words=words)
+        self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words)
         crew = self._crew(tale.service)
         self._move(
             tale, "assign", self._between(again, until, 0.1, 0.3), self.dispatcher, crew=self.crews[crew].id
@@ -276,7 +278,7 @@ class _Author:
         )  # fmt: skip
         self._tell(tale, tale.opened)
         at = self._between(tale.opened, until, 0.2, 0.8)
-        self._move(tale, "merge", at, self.dispatcher, into=first.story)
+        tale.moves.append(Act("merge", at.replace(microsecond=0), self.dispatcher, into=first.story))
         return tale
 
     def _worked(self, tale: _Tale, end: datetime) -> None:
@@ -302,7 +304,7 @@ class _Author:
             reason = chance.choice(WAITS.get(tale.service.department_code, ("weather",)))
             at = moment(0.5)
             if not tale.service.urgent:  # danger waits for nobody
-                self._move(tale, "wait", at, self.dispatcher, reason=reason)
+                self._act(tale, "wait", at, self.dispatcher, reason=reason)
             return
         self._move(tale, "assign", moment(0.3, 0.5), self.dispatcher, crew=self.crews[crew].id)
         if tale.plot == "assigned":
@@ -311,14 +313,14 @@ class _Author:
         self._move(tale, "start", at, hand, at_device=self._device(at))
         if tale.plot == "made safe":
             words = "Taped off. Comes back with the bucket truck."
-            self._move(tale, "make safe", moment(0.9), hand, words=words)
+            self._act(tale, "make safe", moment(0.9), hand, words=words)
         elif tale.plot != "underway":
             self._close(tale, hand, end)
 
     def _sent_back(self, tale: _Tale) -> None:
         words = self.chance.choice(NOT_FIXED[tale.lang])
         again = self._between(tale.ended, min(self.now, tale.ended + timedelta(days=9)), 0.2, 0.7)
-        self._move(tale, "not fixed", again, None, words=words)
+        self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words)
         if self.chance.random() < 0.6:
             at = self._between(again, self.now, 0.1, 0.5)
             crew = self.crews[self._crew(tale.service)].id
@@ -357,20 +359,20 @@ class _Author:
         tale: _Tale,
         name: str,
         at: datetime,
-        by: Actor | None,
+        by: Actor,
         *,
         crew: int | None = None,
         reason: str = "",
         words: str = "",
         at_device: datetime | None = None,
-        into: CaseHistory | None = None,
     ) -> None:
-        tale.moves.append(
-            Move(
-                name, at.replace(microsecond=0), by, crew, reason=reason, words=words, at_device=at_device,
-                into=into,
-            )
-        )  # fmt: skip
+        at = at.replace(microsecond=0)
+        tale.moves.append(Move(name, at, by, crew, reason=reason, words=words, at_device=at_device))
+
+    def _act(
+        self, tale: _Tale, name: str, at: datetime, by: Actor, *, reason: str = "", words: str = ""
+    ) -> None:
+        tale.moves.append(Act(name, at.replace(microsecond=0), by, reason=reason, words=words))
 
     def _accept(self, tale: _Tale, by: Actor, at: datetime) -> None:
         self._move(tale, "accept", at, by)

@@ -7,6 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from city.audit.events import Actor
+from city.demo.by_verbs import Act
 from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.reports import intake
 
@@ -86,5 +87,5 @@ def _moves(asked: _Asked, desk: Actor, opened: datetime) -> list[Move]:
         return [Move("accept", end, desk)]
     accepted = Move("accept", opened + timedelta(days=asked.took / 2), desk)
     if asked.plot == "waiting":
-        return [accepted, Move("wait", end, desk, reason="resident")]
+        return [accepted, Act("wait", end, desk, reason="resident")]
     return [accepted, Move("close", end, desk, outcome=asked.plot, words=asked.told)]

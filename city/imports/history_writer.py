@@ -1,15 +1,17 @@
-"""Writes many finished stories of cases at once, as if every verb had been called in the order of time.
+"""Writes many stories of cases at once, as if the verbs had been called in the order of time.
 
-The rows, the log and the feed are those that `reports.take` and the verbs of `cases` would have left, but for
-the priority that many reports raise, which no past needs; a test holds the two together. What a form asks
-about (boundary, answers, nearness) is the caller's to see to.
+It knows the eight moves that another system's table tells of (VERBS); whatever else happens to a case is the
+verbs' own, in `city/cases/transitions.py`, and they go on where a story ends here. The rows, the log and the
+feed are those that `intake.submit` and these verbs would have left, but for the priority that many reports
+raise, which no past needs; a test holds the two together. What a form asks about (boundary, answers,
+nearness) is the caller's to see to.
 """
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from operator import itemgetter
 from types import SimpleNamespace
@@ -27,14 +29,11 @@ from city.cases import search as case_search
 from city.channels import EMAIL
 from city.db import bulk_insert
 from city.db.models import (
-    Asset,
     Assignment,
     Base,
     Case,
     Closure,
     IdempotencyKey,
-    NotDuplicate,
-    NotFixed,
     Pause,
     Photo,
     Report,
@@ -52,22 +51,16 @@ from city.lifecycle import (
     CREW,
     DISPATCHER,
     MAX_WORDS,
-    MERGED,
     NEW,
     NO_PHOTO,
     OPEN,
     OUTCOMES,
-    REOPEN_DAYS,
-    REOPENINGS_BEFORE_SUPERVISOR,
     UNDERWAY,
-    WAIT_REASONS,
-    WAITING,
     Refused,
     allow,
     check,
     may,
     outcomes,
-    wait_reasons,
 )
 from city.people import accounts
 from city.photos import photos
@@ -78,11 +71,9 @@ from city.text import is_blank
 
 # In the order they are written: parents first.
 KINDS: tuple[type[Base], ...] = (
-    Case, Report, Assignment, Pause, Closure, Photo, IdempotencyKey, SecretLink, Subscription, NotFixed,
+    Case, Report, Assignment, Pause, Closure, Photo, IdempotencyKey, SecretLink, Subscription,
 )  # fmt: skip
-NUMBERED = (Case, Report, Assignment, Pause, Closure, Subscription, NotFixed)
-
-AT_ONCE = 500  # ids in one statement
+NUMBERED = (Case, Report, Assignment, Pause, Closure, Subscription)
 
 Row = TypeVar("Row", bound=Base)
 
@@ -123,15 +114,14 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A move of the table, or one of `note`, `show`, `not fixed`; the rest as the verb of that name has it.
+    """A move of VERBS; the rest as the verb of that name has it.
 
-    `by` is None for the reporter of report `report`, counted from 0 in the order of the story. `crew` is
-    the one assigned, or in a merge the one that goes on. `into` is another history of the same call.
+    `report` counts from 0 in the order of the story.
     """
 
     name: str
     at: datetime
-    by: Actor | None = None
+    by: Actor
     crew: int | None = None
     outcome: str = ""
     no_photo: str | None = None
@@ -139,7 +129,6 @@ class Move:
     words: str = ""
     pictures: Sequence[PhotoRow] = ()
     at_device: datetime | None = None
-    into: "CaseHistory | None" = None
     report: int = 0
 
 
@@ -172,9 +161,8 @@ def write(s: Session, stories: Iterable[CaseHistory], *, now: datetime | None = 
     All reports and moves of the call happen in the order of time; what happens at the same instant, in
     the order given. A move that changes nothing is passed over, as the verbs do. Raises Refused where a
     verb would: `unknown_service`, `words_too_long`, `wrong_state`, `not_allowed`, `not_your_job`,
-    `evidence_missing`, `unknown_value`, `merge_cycle`, `choose_crew`, `others_joined`, `empty_note`; and
-    `told_late` where a report joins what is no longer open, or "not fixed" comes so late that it is a story
-    of its own.
+    `evidence_missing`, `unknown_value`, `others_joined`, `empty_note`; and `told_late` where a report joins
+    what is no longer open.
     """
     writer = _Writer(s, list(stories), now)
     writer.tell()
@@ -206,20 +194,9 @@ class _Life:
     case: Case
     origin: str
     told: list[Report] = field(default_factory=list)  # what this case's next letter follows from
-    own: list[Report] = field(default_factory=list)  # those of its story, also where they joined its root
     held: Assignment | None = None
     last: Assignment | None = None
     done: Closure | None = None
-    into: "_Life | None" = None
-    merged: list["_Life"] = field(default_factory=list)
-
-    @property
-    def root(self) -> "_Life":
-        return self.into.root if self.into else self
-
-    @property
-    def depth(self) -> int:
-        return self.into.depth + 1 if self.into else 0
 
     @property
     def subject(self) -> str:
@@ -240,12 +217,9 @@ class _Writer:
             code: {question.code for question in service.questions} for code, service in self.services.items()
         }
         self.steps = self._in_order()
-        self.owners, self.ground = self._owners(), areas.known(s)
+        self.ground = areas.known(s)
         self.numbers = self._reserved()
         self.lives: dict[CaseHistory, _Life] = {}
-        self.by_id: dict[int, _Life] = {}
-        self.said: set[tuple[int, int, int]] = set()
-        self.apart: set[tuple[int, int]] = set()
         self.made: dict[type[Base], list[Base]] = {kind: [] for kind in KINDS}
         self.ids: dict[type[Base], Iterator[int]] = {
             kind: bulk_insert.fresh_ids(s, kind) for kind in NUMBERED
@@ -253,11 +227,8 @@ class _Writer:
         if now:
             self.ids[Assignment] = bulk_insert.dated_ids(s, Assignment, now)
         self.verbs: dict[str, Callable[[_Life, Move, Actor], None]] = {
-            "accept": self._accept, "assign": self._assign, "unassign": self._unassign,
-            "start": self._start, "pause": self._pause, "wait": self._wait, "resume": self._resume,
-            "make safe": self._make_safe, "needs parts": self._needs_parts, "close": self._close,
-            "reopen": self._reopen, "merge": self._merge, "unmerge": self._unmerge,
-            "cancel": self._cancel, "note": self._note, "show": self._show, "not fixed": self._not_fixed,
+            "accept": self._accept, "assign": self._assign, "start": self._start, "close": self._close,
+            "reopen": self._reopen, "cancel": self._cancel, "note": self._note, "show": self._show,
         }  # fmt: skip
 
     def tell(self) -> None:
@@ -269,11 +240,11 @@ class _Writer:
             if story not in self.lives:
                 raise Refused("told_late", move=step.name, at=at)
             life = self.lives[story]
-            self.verbs[step.name](life, step, step.by or accounts.reporter(life.own[step.report].id))
+            self.verbs[step.name](life, step, step.by)
 
     def put(self) -> None:
-        """Writes all rows; a case that was merged after the one it was merged into."""
-        for life in sorted(self.lives.values(), key=lambda life: life.depth):
+        """Writes all rows."""
+        for life in self.lives.values():
             self.made[Case].append(life.case)
             for pause in life.case.pauses:
                 self._add(
@@ -294,8 +265,6 @@ class _Writer:
         for kind in KINDS:
             bulk_insert.put(self.s, kind, [vars(row) for row in self.made[kind]])
         case_search.mark_changed(self.s, *(life.case.id for life in self.lives.values()))
-        apart = [{"case_id": first, "other_id": second} for first, second in sorted(self.apart)]
-        bulk_insert.put(self.s, NotDuplicate, apart)
 
     def _in_order(self) -> list[tuple[datetime, CaseHistory, ReportRow | Move]]:
         steps: list[tuple[datetime, CaseHistory, ReportRow | Move]] = []
@@ -303,21 +272,6 @@ class _Writer:
             steps += [(told.at, story, told) for told in story.reports]
             steps += [(move.at, story, move) for move in story.moves]
         return sorted(steps, key=itemgetter(0))
-
-    def _owners(self) -> dict[int, str]:
-        """Whose the assets of the stories are that wait for a utility."""
-        waiting = [
-            told.place.asset_id
-            for story in self.stories
-            if any(move.name == "wait" and move.reason == "utility" for move in story.moves)
-            for told in story.reports
-            if told.place and told.place.asset_id
-        ]
-        found: dict[int, str] = {}
-        for start in range(0, len(waiting), AT_ONCE):
-            asked = select(Asset.id, Asset.owner).where(Asset.id.in_(waiting[start : start + AT_ONCE]))
-            found |= dict(self.s.execute(asked).all())
-        return found
 
     def _reserved(self) -> dict[int, Iterator[int]]:
         """The case numbers of every year in which a story opens; taken in order, so that nobody deadlocks."""
@@ -338,7 +292,7 @@ class _Writer:
         if self.services[story.service].office:
             told = _placeless(told)
         joined = story in self.lives
-        life = self.lives[story].root if joined else self._opened(story, told)
+        life = self.lives[story] if joined else self._opened(story, told)
         case, place = life.case, told.place
         if joined and (case.state not in OPEN or case.service.private):
             raise Refused("told_late", number=case.number)
@@ -364,7 +318,6 @@ class _Writer:
             origin=story.origin,
         )
         life.told.append(report)
-        self.lives[story].own.append(report)
         self._add(IdempotencyKey, key=told.key)
         if told.token:
             self._add(SecretLink, token_hash=intake.hashed(told.token), report_id=report.id, made_at=told.at)
@@ -388,7 +341,7 @@ class _Writer:
                 self.s, life.subject, "subscribe", by=told.by, at=told.at, facts=facts, origin=story.origin
             )
         if joined and told.danger:
-            self._endanger(life, told.at)
+            sla.escalate_urgent(case, told.at)
         if joined:
             self._touched(life)
 
@@ -413,7 +366,7 @@ class _Writer:
             area_id=self.ground.of(place.point) if place else None,
         )  # fmt: skip
         sla.start_clock(case, told.at)
-        life = self.lives[story] = self.by_id[case.id] = _Life(case, story.origin)
+        life = self.lives[story] = _Life(case, story.origin)
         facts = {**sla.as_facts(case), "urgent": urgent, **board_index.measured(case, case.area_id)}
         events.record(
             self.s, life.subject, "open", by=told.by, at=told.at, now=NEW, facts=facts, origin=story.origin
@@ -431,17 +384,10 @@ class _Writer:
         same = held is not None and held.crew_id == crew and case.state in (ASSIGNED, UNDERWAY)
         if not self._may(life, move, by, done=same):
             return
-        if case.state == WAITING:
-            sla.resume_clock(case, move.at)
         self._end(life, "reassigned", move.at)
         given = self._give(life, crew, move.at)
         facts = {"crew": crew, "assignment": given.id, "cycle": case.cycle}
         self._moved(life, move, ASSIGNED, by, facts)
-
-    def _unassign(self, life: _Life, move: Move, by: Actor) -> None:
-        if self._may(life, move, by, done=life.case.state == ACCEPTED):
-            self._end(life, "unassigned", move.at)
-            self._moved(life, move, ACCEPTED, by)
 
     def _start(self, life: _Life, move: Move, by: Actor) -> None:
         if self._may(life, move, by, done=life.case.state == UNDERWAY):
@@ -449,52 +395,6 @@ class _Writer:
             if job and job.started_at is None:
                 job.started_at = move.at_device or move.at
             self._moved(life, move, UNDERWAY, by)
-
-    def _pause(self, life: _Life, move: Move, by: Actor) -> None:
-        if self._may(life, move, by, done=life.case.state == ASSIGNED):
-            _own_job(life, by)
-            self._moved(life, move, ASSIGNED, by)
-
-    def _wait(self, life: _Life, move: Move, by: Actor) -> None:
-        _one_of(move.reason, WAIT_REASONS, "wait_reason")
-        case = life.case
-        done = case.state == WAITING and sla.waits_for(case) == move.reason
-        if self._may(life, move, by, done=done):
-            _one_of(move.reason, wait_reasons(office=case.service.office), "wait_reason")
-            _own_job(life, by)
-            sla.pause_clock(case, move.reason, move.at)
-            owner = self.owners.get(case.asset_id or 0, "")
-            self._moved(life, move, WAITING, by, sla.wait_facts(move.reason, owner))
-
-    def _resume(self, life: _Life, move: Move, by: Actor) -> None:
-        if self._may(life, move, by, done=life.case.state in (ACCEPTED, ASSIGNED)):
-            _own_job(life, by)
-            sla.resume_clock(life.case, move.at)
-            self._moved(life, move, ASSIGNED if life.held else ACCEPTED, by)
-
-    def _endanger(self, life: _Life, at: datetime) -> None:
-        sla.escalate_urgent(life.case, at)
-        if life.case.state == WAITING and life.origin != "import":
-            self._resume(life, Move("resume", at), accounts.THE_SYSTEM)
-
-    def _make_safe(self, life: _Life, move: Move, by: Actor) -> None:
-        case = life.case
-        if self._may(life, move, by, done=case.state == ACCEPTED and case.follow_on):
-            _own_job(life, by)
-            self._end(life, "made safe", move.at)
-            case.follow_on = True
-            self._attach(life, move)
-            self._moved(life, move, ACCEPTED, by)
-
-    def _needs_parts(self, life: _Life, move: Move, by: Actor) -> None:
-        case = life.case
-        done = case.state == WAITING and sla.waits_for(case) == "parts" and not life.held
-        if self._may(life, move, by, done=done):
-            _own_job(life, by)
-            self._end(life, "needs parts", move.at)
-            sla.pause_clock(case, "parts", move.at)
-            self._attach(life, move)
-            self._moved(life, move, WAITING, by, {"reason": "parts"})
 
     def _close(self, life: _Life, move: Move, by: Actor) -> None:
         _one_of(move.outcome, OUTCOMES, "outcome")
@@ -547,67 +447,6 @@ class _Writer:
             self._feed(life, life.done.crew_id, present=False, why="reopened")
         self._moved(life, move, ACCEPTED, by, {"cycle": case.cycle})
 
-    def _merge(self, life: _Life, move: Move, by: Actor) -> None:
-        if move.into is None or move.into not in self.lives:
-            raise Refused("unknown_value", name="into", value=None)
-        allow("merge", by.roles)
-        case, root = life.case, self.lives[move.into].root
-        if root is life:
-            raise Refused("merge_cycle")
-        if not self._may(life, move, by, done=life.into is root):
-            return
-        if root.case.state == CANCELLED:
-            raise Refused("wrong_state", move="merge", state=root.case.state)
-        if root.case.service.private and not case.service.private:
-            raise Refused("merge_private")
-        if root.case.state == CLOSED and sla.in_danger(case) and life.origin != "import":
-            raise Refused("merge_danger")
-        if root.case.service.office != case.service.office:
-            raise Refused("merge_office")
-        if root.case.service.office:  # the log knows of no call that told of them
-            raise Refused("merge_caller")
-        crew = _surviving_crew(life.held, root.held, move.crew)
-        if case.state != MERGED:
-            case.merged_from = case.state
-            case.merged_crew_id = life.held.crew_id if life.held else None
-            case.merged_started_at = life.held.started_at if life.held else None
-        self.apart -= {_pair(life, root), _pair(life, self.lives[move.into])}
-        left = life.into
-        _lead(life, root)
-        self._end(life, "merged", move.at)
-        facts = {"into": root.case.number, "closed": root.case.state == CLOSED}
-        brings_danger = sla.in_danger(case) and not sla.in_danger(root.case)
-        self._moved(life, move, MERGED, by, facts)
-        came = {"case": case.number} | ({"danger": True} if brings_danger else {})
-        self._record(root, move, by, came, kind="merged in")
-        if crew and root.case.state in OPEN and (root.held is None or root.held.crew_id != crew):
-            self._take_over(root, crew, move, by)
-        else:
-            self._touched(root)
-        if left and left.root is not root:
-            self._touched(left.root)
-        for each in (left, root):
-            _take_after_family(each, move.at)
-        if brings_danger and root.case.state in OPEN:
-            self._endanger(root, move.at)
-
-    def _unmerge(self, life: _Life, move: Move, by: Actor) -> None:
-        case, parent, root = life.case, life.into, life.root
-        if not self._may(life, move, by, done=parent is None):
-            return
-        state = case.merged_from or ACCEPTED
-        if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
-            self._give(life, case.merged_crew_id, move.at).started_at = case.merged_started_at
-        case.merged_from = case.merged_crew_id = case.merged_started_at = None
-        _lead(life, None)
-        self._moved(life, move, state, by, {"from": root.case.number})
-        self._record(root, move, by, {"case": case.number}, kind="merged out")
-        self.apart.add(_pair(life, root))
-        self._touched(root)
-        _take_after_family(parent, move.at)
-        if state in OPEN:
-            sla.refresh(case, move.at)
-
     def _cancel(self, life: _Life, move: Move, by: Actor) -> None:
         _one_of(move.reason, CANCEL_REASONS, "cancel_reason")
         if not self._may(life, move, by, done=life.case.state == CANCELLED):
@@ -627,38 +466,10 @@ class _Writer:
 
     def _show(self, life: _Life, move: Move, by: Actor) -> None:
         may("show", by.roles)
-        report = life.own[move.report]
+        report = life.told[move.report]
         if report.shown_at is None:
             report.shown_at = move.at
-            self._record(self.by_id[report.case_id], move, by, {"report": report.number})
-
-    def _not_fixed(self, life: _Life, move: Move, by: Actor) -> None:
-        report = life.own[move.report]
-        own = self.by_id[report.case_id]
-        root = own.root
-        case, done = root.case, root.done
-        cycle = case.cycle if case.state == CLOSED else case.cycle - 1
-        about = (report.id, case.id, cycle)
-        if about in self.said:
-            return
-        was_closed = cycle > 0 or own.done is not None  # as closing_feedback.can_be_not_fixed()
-        if case.state != CLOSED and not (was_closed and case.state in OPEN):
-            raise Refused("wrong_state", move="reopen", state=case.state)
-        led_to = "joined"
-        if case.state == CLOSED:
-            if done is None or move.at > done.closed_at + timedelta(days=REOPEN_DAYS):
-                raise Refused("told_late", number=case.number)
-            led_to = "review" if case.cycle > REOPENINGS_BEFORE_SUPERVISOR else "reopened"
-        self.said.add(about)
-        self._add(NotFixed, case_id=case.id, report_id=report.id, cycle=cycle, said_at=move.at, led_to=led_to)
-        words = {"words": move.words} if move.words else None
-        self._record(root, move, by, {"report": report.number, "led_to": led_to}, words=words)
-        if led_to == "reopened":
-            self._reopen(root, replace(move, name="reopen"), by)
-        elif led_to == "review":
-            case.review = "sent back"
-            self._record(root, move, by, words=words, kind="review")
-            self._touched(root)
+            self._record(life, move, by, {"report": report.number})
 
     def _may(self, life: _Life, move: Move, by: Actor, *, done: bool) -> bool:
         """Whether there is anything to do; raises Refused where the table does not allow it."""
@@ -728,13 +539,6 @@ class _Writer:
             self.s, f"crew:{crew_id}", "job", life.case.number, present=present, why=why
         )
 
-    def _take_over(self, root: _Life, crew_id: int, move: Move, by: Actor) -> None:
-        self._end(root, "withdrawn", move.at)
-        given = self._give(root, crew_id, move.at)
-        facts = {"crew": crew_id, "assignment": given.id, "cycle": root.case.cycle}
-        to = WAITING if root.case.state == WAITING else ASSIGNED
-        self._moved(root, Move("assign", move.at), to, by, facts)
-
     def _attach(self, life: _Life, move: Move, closure: Closure | None = None) -> None:
         for position, picture in enumerate(move.pictures):
             self._picture(
@@ -787,38 +591,6 @@ def _own_job(life: _Life, by: Actor) -> Assignment | None:
 
 def _same_hand(done: Closure | None, by: Actor) -> bool:
     return done is not None and (done.person_id == by.person_id or done.crew_id in by.crew_ids)
-
-
-def _surviving_crew(ours: Assignment | None, theirs: Assignment | None, keep: int | None) -> int | None:
-    holding = {held.crew_id for held in (ours, theirs) if held}
-    if len(holding) == 2 and keep not in holding:
-        raise Refused("choose_crew", crews=sorted(holding))
-    return keep if len(holding) == 2 else next(iter(holding), None)
-
-
-def _pair(life: _Life, other: _Life) -> tuple[int, int]:
-    """Of two that were told apart the lower id stands first."""
-    return min(life.case.id, other.case.id), max(life.case.id, other.case.id)
-
-
-def _lead(life: _Life, root: _Life | None) -> None:
-    """Makes `life` a duplicate of `root`, or of nobody."""
-    if life.into:
-        life.into.merged.remove(life)
-    if root:
-        root.merged.append(life)
-    life.into, life.case.merged_into_id = root, root.case.id if root else None
-
-
-def _take_after_family(life: _Life | None, at: datetime) -> None:
-    while life:
-        case, merged = life.case, [each.case for each in life.merged]
-        case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])
-        itself = case.service.urgent or any(report.danger for report in life.told)
-        case.urgent = itself or any(each.urgent for each in merged)
-        if case.state in OPEN:
-            sla.refresh(case, at)
-        life = life.into
 
 
 def _one_of(value: str, choices: Sequence[str], name: str) -> None:

@@ -13,14 +13,14 @@ from factories import LAMP, SQUARE, Scene, Town, statements
 from sqlalchemy import select
 
 from city.audit import events
+from city.audit.events import Actor
 from city.cases import board_index, transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Area, Case, MapCellCount, Service
 from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, ReportRow
-from city.lifecycle import Refused
-from city.people import accounts
+from city.lifecycle import DISPATCHER, Refused
 
 pytestmark = pytest.mark.both_databases
 
@@ -148,14 +148,14 @@ def test_a_transaction_that_fails_counts_nothing(town: Town) -> None:
 
 
 def test_bulk_counts_what_it_writes(divided: Town) -> None:
-    office = accounts.THE_SYSTEM
+    office = Actor("system", frozenset({DISPATCHER}))
     with db.transaction(divided.engine) as s:
         told = [ReportRow(divided.now, uuid.uuid4().hex, place=place) for place in (LAMP, EAST_OF_LAMP, None)]
         stories = [CaseHistory("light-out", [each]) for each in told]
-        stories[0].moves = [Move("wait", divided.now, office, reason="weather")]
+        stories[0].moves = [Move("close", divided.now, office, outcome="not ours")]
         history_writer.write(s, stories)
     with divided.looking() as scene:
-        assert counts(scene, "all") == {"ok": 2, "wait": 1}
+        assert counts(scene, "all") == {"ok": 2}
         assert board_index.differences(scene.s) == []
 
 
