@@ -12,7 +12,7 @@ from city.cases.sla import Terms
 from city.cases.transitions import Closing
 from city.config import calendars, city_file
 from city.config import versions as config_versions
-from city.db.models import Calendar, Case
+from city.db.models import Asset, Calendar, Case, Pause
 from city.people import accounts
 from city.reports import intake
 from city.settings import DEFAULT_CITY
@@ -118,6 +118,59 @@ def test_a_pause_moves_the_promise_by_the_working_time_in_it(
         transitions.wait(scene.s, case, "weather", by=by, at=at(began))
         transitions.resume(scene.s, case, by=by, at=at(ended))
         assert local(case.due_at) == due
+
+
+def test_the_time_that_a_clock_stood_is_summed_and_an_open_pause_counts_to_now() -> None:
+    first = Pause(why="parts", began_at=FRIDAY, ended_at=FRIDAY + timedelta(hours=2))
+    still = Pause(why="weather", began_at=FRIDAY + timedelta(hours=3))
+    assert sla.paused_time([first, still], FRIDAY + timedelta(hours=5)) == timedelta(hours=4)
+    assert sla.paused_time([], FRIDAY) == timedelta()
+
+
+def test_whose_asset_is_waited_for_is_said_while_it_waits_for_its_owner_only(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        case.asset = Asset(kind="pole", number="1", owner="HECO", address="", lat=0, lon=0, cell="")
+        assert sla.owner_waited_for(case) == ""
+        sla.pause_clock(case, "weather", FRIDAY)
+        case.state = "waiting"
+        assert sla.owner_waited_for(case) == ""
+        case.pauses[0].why = "utility"
+        assert sla.owner_waited_for(case) == "HECO"
+        case.state = "accepted"
+        assert sla.owner_waited_for(case) == ""
+    told = {"reason": "utility", "owner": "HECO"}
+    assert sla.wait_facts("utility", "HECO") == told
+    assert sla.wait_facts("utility", "") == {"reason": "utility"}
+    for reason in ("weather", "parts", "zeal"):
+        assert sla.wait_facts(reason, "HECO") == {"reason": reason}
+
+
+def test_who_was_warned_is_warned_anew_only_where_there_was_time_again(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        case.warned = "risk"
+        sla.refresh(case, case.risk_at)
+        assert case.warned == "risk"
+        sla.refresh(case, case.risk_at - timedelta(seconds=1))
+        assert case.warned is None
+
+
+def test_what_is_due_this_moment_is_not_late_and_at_risk_from_its_moment_on(town: Town) -> None:
+    with town.at_work() as scene:
+        case = opened(scene)
+        second = timedelta(seconds=1)
+        moments = (
+            case.risk_at - second,
+            case.risk_at,
+            case.risk_at + second,
+            case.due_at,
+            case.due_at + second,
+        )
+        assert [sla.sla_status(case, moment) for moment in moments] == ["ok", "risk", "risk", "risk", "late"]
+        case.pauses.append(Pause(why="parts", began_at=case.due_at))
+        case.state = "waiting"
+        assert sla.sla_status(case, case.due_at + second) == "wait"
 
 
 def test_pauses_that_overlap_count_once() -> None:
