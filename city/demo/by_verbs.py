@@ -15,6 +15,7 @@ from city.cases.transitions import Closing
 from city.db.models import Case, Crew, Photo, Report
 from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
+from city.lifecycle import Refused
 from city.people import accounts
 from city.reports import closing_feedback, intake
 
@@ -64,7 +65,7 @@ def _cuts(stories: Sequence[CaseHistory]) -> dict[CaseHistory, datetime]:
 
 
 def _until(story: CaseHistory, cut: datetime) -> CaseHistory:
-    """A story as far as it is written in bulk."""
+    """A story as far as it is written in bulk: its first report at least."""
     reports = [told for told in story.reports if told.at < cut]
     return replace(story, reports=reports, moves=[move for move in story.moves if move.at < cut])
 
@@ -74,7 +75,7 @@ def _reports(s: Session, case_id: int) -> list[Report]:
 
 
 def join(s: Session, case: Case, told: ReportRow, origin: str) -> Report:
-    """One more report of a case."""
+    """One more report of a case. Nobody of the demo asks for news in it."""
     telling = intake.NewReport(
         told.key, case.service_code, told.channel, told.lang, told.words, told.place, told.answers,
         told.danger, join=case.number, at_device=told.at_device,
@@ -106,7 +107,7 @@ def make(
         "make safe": lambda: transitions.make_safe(s, case, photos_taken=taken, words=move.words, **phone),
         "close": lambda: transitions.close(s, case, closing, **phone),
         "reopen": lambda: transitions.reopen(s, case, words=move.words, **who),
-        "merge": lambda: transitions.merge(s, case, into, **who) if into else None,
+        "merge": lambda: _merge(s, case, into, who),
         "cancel": lambda: transitions.cancel(s, case, move.reason, **who),
         "note": lambda: transitions.note(s, case, move.words, **phone),
         "show": lambda: intake.show(s, report, **who),
@@ -128,6 +129,12 @@ def photos_of(s: Session, pictures: Sequence[PhotoRow], at: datetime) -> list[Ph
     s.add_all(rows)
     s.flush()
     return rows
+
+
+def _merge(s: Session, case: Case, into: Case | None, who: dict[str, Any]) -> None:
+    if into is None:
+        raise Refused("unknown_value", name="into", value=None)
+    transitions.merge(s, case, into, **who)
 
 
 def _not_fixed(s: Session, report: Report, move: Move, by: Actor, origin: str) -> None:

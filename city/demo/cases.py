@@ -120,7 +120,7 @@ def tell(
         follow_ups = offices.stories(author.offices, author.desk, now, settings.secret_key, seed)
         step("what became of each case")
         stories = [*(tale.story for tale in tales), *follow_ups]
-        written = by_verbs.tell(s, stories)
+        written = by_verbs.tell(s, stories, now=now)
         step("jobs of the crews")
         still_open = set(s.scalars(select(Case.number).where(Case.state.in_(OPEN))))
         for tale, (_, number) in zip(tales, written[: len(tales)], strict=True):  # office work comes last

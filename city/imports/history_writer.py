@@ -1,10 +1,10 @@
 """Writes many stories of cases at once, as if the verbs had been called in the order of time.
 
-It knows the eight moves that another system's table tells of (VERBS); whatever else happens to a case is the
-verbs' own, in `city/cases/transitions.py`, and they go on where a story ends here. The rows, the log and the
-feed are those that `intake.submit` and these verbs would have left, but for the priority that many reports
-raise, which no past needs; a test holds the two together. What a form asks about (boundary, answers,
-nearness) is the caller's to see to.
+It knows the eight moves that another system's table tells of (see _Writer); whatever else happens to a case
+is the verbs' own, in `city/cases/transitions.py`, and they go on where a story ends here. The rows, the log
+and the feed are those that `intake.submit` and these verbs would have left, but for the priority that many
+reports raise, and for the wait of what another owner has to mend; a test holds the two together. What a form
+asks about (boundary, answers, nearness) is the caller's to see to.
 """
 
 import gc
@@ -114,9 +114,9 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A move of VERBS; the rest as the verb of that name has it.
+    """One of the eight moves; the rest as the verb of that name has it.
 
-    `report` counts from 0 in the order of the story.
+    `report` counts from 0 in the order of time.
     """
 
     name: str
@@ -277,7 +277,7 @@ class _Writer:
         """The case numbers of every year in which a story opens; taken in order, so that nobody deadlocks."""
         needed: dict[int, int] = {}
         for story in self.stories:
-            year = self._year(story, story.reports[0])
+            year = self._year(story, min(story.reports, key=lambda told: told.at))
             needed[year] = needed.get(year, 0) + 1
         return {year: iter(case_numbers.reserve(self.s, year, needed[year])) for year in sorted(needed)}
 
@@ -393,7 +393,8 @@ class _Writer:
         if self._may(life, move, by, done=life.case.state == UNDERWAY):
             job = _own_job(life, by)
             if job and job.started_at is None:
-                job.started_at = move.at_device or move.at
+                begun = move.at_device or move.at
+                job.started_at = min(move.at, max(begun, job.given_at))
             self._moved(life, move, UNDERWAY, by)
 
     def _close(self, life: _Life, move: Move, by: Actor) -> None:
@@ -401,7 +402,8 @@ class _Writer:
         if move.no_photo is not None:
             _one_of(move.no_photo, NO_PHOTO, "no_photo")
         case, at, at_device = life.case, move.at, move.at_device
-        again = case.state == CLOSED and life.done is not None and life.done.outcome == move.outcome
+        said = (life.done.outcome, life.done.words) if life.done else ()
+        again = case.state == CLOSED and said == (move.outcome, move.words)
         if not self._may(life, move, by, done=again and _same_hand(life.done, by)):
             return
         if move.outcome not in outcomes(office=case.service.office):
@@ -460,6 +462,8 @@ class _Writer:
     def _note(self, life: _Life, move: Move, by: Actor) -> None:
         if is_blank(move.words):
             raise Refused("empty_note")
+        if len(move.words) > MAX_WORDS:
+            raise Refused("words_too_long", most=MAX_WORDS)
         may("note", by.roles)
         self._record(life, move, by, words={"note": move.words.strip()})
         self._touched(life)

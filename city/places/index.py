@@ -1,6 +1,6 @@
 """The city's layers in memory, on a plane in metres: streets with blocks, doors and corners, things, names.
 
-Filled by `places`; read by whoever looks a place up. Knows no database.
+Filled by `lookup.py`; read by whoever looks a place up. Knows no database.
 """
 
 import math

@@ -93,6 +93,7 @@ function onRequest(event) {
   const { elt, parameters } = /** @type {CustomEvent} */ (event).detail;
   if (elt.closest("#bulk, #told")) parameters["shown"] = shown().join(" ");
   if (elt.closest("#bulk")) sent = numbers();
+  if (elt.closest("#undo-batch")) sent = []; // of an act that never arrived: its cases stay chosen
 }
 
 /** An act was done, or asks something first. @param {Event} event */

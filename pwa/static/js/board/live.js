@@ -179,7 +179,7 @@ function say() {
   }
   if (failed && Date.now() - heardAt > PATIENCE && heardClock) parts.push(said(words["late"], heardClock));
   parts.push(...passing.map((line) => said(line)));
-  const now = parts.map((part) => part.textContent).join(" ");
+  const now = parts.map((part) => part.textContent).join("");
   if (place.textContent === now) return; // what is read aloud is read once
   place.replaceChildren(...parts);
 }
@@ -198,8 +198,7 @@ async function again() {
   const current = document.querySelector("#rows [aria-current]")?.id;
   const wasThere = document.activeElement?.closest("#rows, #live, #more") != null;
   for (const part of parts) part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
-  const rows = /** @type {HTMLElement} */ (byId("rows"));
-  /** @type {any} */ (window).htmx?.process(rows);
+  for (const part of parts) /** @type {any} */ (window).htmx?.process(part);
   if (current) byId(current)?.setAttribute("aria-current", "true");
   since = live.dataset["since"] ?? since;
   era += 1;

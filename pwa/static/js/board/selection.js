@@ -57,9 +57,11 @@ function asOf() {
 /** Puts boxes, bar and count in step with what is chosen. */
 export function show() {
   let shown = 0;
+  let open = 0; // those that can be chosen: a greyed row has left the view
   for (const box of boxes()) {
     box.checked = chosen.has(box.value);
     if (box.checked) shown += 1;
+    if (!box.disabled) open += 1;
     box.closest("tr")?.toggleAttribute("data-selected", box.checked);
   }
   const since = asOf();
@@ -77,7 +79,7 @@ export function show() {
   /** @type {HTMLInputElement} */ (byId("bulk-since")).value = since;
   const all = /** @type {HTMLInputElement | null} */ (byId("all"));
   if (!all) return;
-  all.checked = n > 0 && shown === boxes().length;
+  all.checked = n > 0 && shown === open;
   all.indeterminate = n > 0 && !all.checked;
 }
 
@@ -151,7 +153,7 @@ export function closePanel(goesOn = true) {
  * @param {string} to
  * @returns {string[]}
  */
-export function between(list, from, to) {
+function between(list, from, to) {
   const [a, b] = [list.indexOf(from), list.indexOf(to)];
   if (b < 0) return [];
   return a < 0 ? [to] : list.slice(Math.min(a, b), Math.max(a, b) + 1);

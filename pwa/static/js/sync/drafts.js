@@ -1,4 +1,5 @@
-// What was begun for a job and not saved yet. It lies beside the outbox, and is never sent.
+// What was begun for a job and not saved yet. It lies beside the outbox, and is never sent. The same store
+// holds two more kinds of row, see outbox_rows.js: which work may still be undone, and whose name is free or taken.
 
 import { draftKey, mine } from "./outbox_rows.js";
 import { firm } from "./storage_reserve.js";

@@ -19,7 +19,8 @@ const NOT_YET = ["held", "retry"];
 export const NEARLY_FULL = 0.8; // of the phone
 
 /**
- * A result takes its operation out of the outbox in the transaction that stores the result, and nothing else ever does.
+ * A result takes its operation out of the outbox in the transaction that stores the result. Besides it only Undo takes
+ * one out, which has not been sent.
  * @param {Round} round
  * @param {any} answer @param {Entry[]} batched @param {Map<string, number>} tried
  * @param {Heard | undefined} asked what we told the city that we had heard

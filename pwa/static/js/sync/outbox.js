@@ -1,5 +1,5 @@
-// The outbox: what was done on this phone, kept until the city has answered for each thing by name. It is keyed
-// by user: another neither sees nor sends it.
+// The outbox: what was done on this phone, kept until the city has answered for each thing by name. Each operation
+// bears its user: another neither sees nor sends it.
 
 import { draftOf, drafts, keepDraft, refsOf } from "./drafts.js";
 import { draftKey, FREE, mine, nameKey, newest, same, starts, TAKEN, undoKey } from "./outbox_rows.js";
