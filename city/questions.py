@@ -16,6 +16,7 @@ from city.lifecycle import Refused
 Words = Mapping[str, str]  # language → words
 
 MOST_OF_AN_ANSWER: Final = 500  # letters
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # what nobody types; lines and tabs are fine
 MOST_DEPENDENTS: Final = (
     6  # questions that hang on the choices of one: the sheet of the forms has as many rules
 )
@@ -41,7 +42,8 @@ def _moment(answer: str, zone: tzinfo) -> str:
     moment = datetime.fromisoformat(_PLUS.sub(r"+\1", answer) if "T" in answer else answer)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
     try:
-        return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        moment = moment.astimezone(UTC)
+        return f"{moment.year:04}{moment:-%m-%dT%H:%M:%SZ}"  # %Y alone does not fill up the years before 1000
     except OverflowError as error:
         raise ValueError(answer) from error
 
@@ -114,6 +116,8 @@ class Question:
 
         Raises Refused `answer_unknown` for no choice of it, `answer_wrong` for what its type does not take.
         """
+        if len(answer) > MOST_OF_AN_ANSWER or _CONTROL.search(answer):
+            raise Refused("answer_wrong", question=self.code, datatype=self.datatype)
         codes = {choice.code for choice in self.choices}
         if codes and not codes.issuperset(self.chosen(answer)):
             raise Refused("answer_unknown", question=self.code, choices=[each.code for each in self.choices])
@@ -146,7 +150,7 @@ def read(questions: Iterable[Question], answers: Mapping[str, str], zone: tzinfo
     """
     kept = {}
     for question in asked(questions, answers):
-        answer = answers.get(question.code)
+        answer = answers.get(question.code, "").strip()
         if answer:
             kept[question.code] = question.read(answer, zone)
         elif question.required:

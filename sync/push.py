@@ -452,17 +452,26 @@ def _quarantined(
     if op.id and intake.is_erased(s, reporting.key_of(op.id)):
         return answer  # the words that were erased, or some like them
     _check_quarantine(s, sender, at)
-    free = op.id and s.get(Row, op.id) is None
-    s.add(
-        Row(
-            id=op.id if free else str(uuid.uuid4()), device_id=sender.device_id, person_id=sender.person_id,
-            n=op.n, t=op.t if isinstance(op, Operation) else "", prev=op.prev, body_hash=op.hash,
-            case_ref=op.case, raw=_storable(op.raw), received_at=at,
-            result=answer, code=QUARANTINED, review=QUARANTINED,
-        )
+    there = s.get(Row, op.id) if op.id else None
+    if there and there.body_hash == op.hash:  # it came in the moment since we looked
+        return dict(there.result)
+    free = op.id and there is None
+    row = Row(
+        id=op.id if free else str(uuid.uuid4()), device_id=sender.device_id, person_id=sender.person_id,
+        n=op.n, t=op.t if isinstance(op, Operation) else "", prev=op.prev, body_hash=op.hash,
+        case_ref=op.case, raw=_storable(op.raw), received_at=at,
+        result=answer, code=QUARANTINED, review=QUARANTINED,
     )  # fmt: skip
+    try:
+        with events.savepoint(s):
+            s.add(row)
+            s.flush()
+    except IntegrityError:  # the same body came twice at once, and the other was first
+        twin = s.scalars(select(Row).where(own, Row.body_hash == op.hash).limit(1)).first()
+        if twin is None:
+            raise
+        return dict(twin.result)
     events.count(s)
-    s.flush()
     if isinstance(op, Operation) and free and _may_have_photos(op, sender):
         expected_photos.declare(s, op.id, sender.device_id, op.photos, at)
     return answer

@@ -83,8 +83,11 @@ def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
     answers = op.data.get("answers") or {}
     if not isinstance(answers, dict) or not all(_is_answer(value) for value in answers.values()):
         raise Refused("malformed")
-    answers = {
-        code: answer if isinstance(answer, str) else ",".join(answer) for code, answer in answers.items()
+    service = s.get(Service, operations.text(op, "service"))
+    kept = {
+        each.code: each.join([given] if isinstance(given := answers[each.code], str) else given)
+        for each in (service.questions if service else ())
+        if each.code in answers
     }
     # The city's own layers only: nobody waits for another server inside a transaction.
     place, about = resolve_unasked(s, _whereabouts(s, op))
@@ -95,7 +98,7 @@ def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
         lang=(operations.text(op, "lang") or "en")[:LANGUAGE],
         words=operations.words_of(op),
         place=place,
-        answers=answers,
+        answers=kept,
         danger=op.data.get("danger") is True,
         join=operations.text(op, "join") or None,
         at_device=op.device_time,

@@ -29,6 +29,7 @@ from city.questions import DATATYPES, MOST_DEPENDENTS, Choice, Condition, Questi
 from city.settings import PUBLISH
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
+MOST_DEPTH = 4  # questions, each asked within the other
 WORK = ("field", "office")
 # What a service says of a problem that lies somewhere, and why an office's does not.
 OF_THE_FIELD = {
@@ -442,9 +443,20 @@ def _condition(question: Table, earlier: Sequence[Question]) -> Condition:
     row.refuse_rest()
     if odd := [each for each in choices if each not in {choice.code for choice in on.choices}]:
         raise row.wrong("choices", f"{odd[0]!r} isn't a choice of {on.code}", example)
+    if _depth(earlier, on) == MOST_DEPTH:
+        raise row.wrong("question", f"leads through more than {MOST_DEPTH} questions to this one", example)
     if len(dependents(earlier, on)) == MOST_DEPENDENTS:
         raise row.wrong("question", f"{on.code} already leads to {MOST_DEPENDENTS} questions", example)
     return Condition(on.code, choices)
+
+
+def _depth(questions: Sequence[Question], question: Question) -> int:
+    """How many questions lead to an answer of this one, itself included."""
+    by_code = {each.code: each for each in questions}
+    depth = 1
+    while question.only_if:
+        question, depth = by_code[question.only_if.question], depth + 1
+    return depth
 
 
 def _topics(

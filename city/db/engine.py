@@ -66,6 +66,7 @@ def connect(url: str, *, create: bool = False) -> Engine:
     """
     how: dict[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
     how |= {"pool_size": 10, "max_overflow": CONNECTIONS - 10}
+    how["hide_parameters"] = True  # what people wrote must not get into a traceback, and so into the log
     if not url.startswith("sqlite"):
         # The last one used comes first: it knows our statements already.
         told = make_url(url).query

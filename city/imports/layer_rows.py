@@ -131,7 +131,8 @@ class Run:
         if not np.isfinite(shapely.get_coordinates(one.drawn)).all():
             return "has coordinates that aren't numbers"
         if _within(box, one.ground):
-            return ""
+            # One slip of a finger may lie among a thousand right corners, and no map can be drawn of it.
+            return "" if _on_earth(one.ground) else "has a corner that isn't on Earth: check its coordinates"
         corner = "{:.10g}, {:.10g}".format(*one.drawn.bounds)  # longitude or easting first
         if _within(box, self.to_degrees(projections.swapped(one.drawn))):
             return f"{corner} is outside the city, but inside it with latitude and longitude swapped"

@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -201,7 +202,7 @@ def _open_csv(path: Path, size: int, most: int, files: ExitStack) -> Source:
     reader = csv.reader(_counted(path, text, most))
     with _reading(path, lambda: reader.line_num):
         header = [name.strip() for name in next(reader, [])]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
     if twice:
         raise Unusable(f"{path.name} line 1", f"has the column {twice[0]!r} twice")
     if len(header) < 2:

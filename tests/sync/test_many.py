@@ -63,6 +63,23 @@ def test_many_threads_that_replay_the_same_work_leave_each_effect_once(
         assert notes == [f"note {n}" for n in range(0, WORK - 10, 10)]
 
 
+def test_one_body_that_is_set_aside_many_times_at_once_lies_there_once(engine: Engine, luis: Phone) -> None:
+    """A resident's phone has no row whose lock would let its requests go one by one."""
+    told = luis.op("report", {"ref": "", "cycle": None, "version": None}, lat=10, lon=10)
+    op = protocol.reread(json.dumps(told))
+    sender = push.Sender(luis.device, actor(engine, "luis@city.test"))
+
+    def send(_n: int) -> list[dict[str, Any]]:
+        return push.push(engine, sender, [op], datetime.now(UTC)).results
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    assert all(answer == answers[0] for answer in answers), answers
+    assert answers[0][0]["result"] == "quarantined"
+    with read_session(engine) as s:
+        assert s.scalar(select(func.count()).select_from(SyncOperation)) == 1
+
+
 def test_ten_thousand_operations_at_once_are_refused_whole(engine: Engine, luis: Phone, lamp: str) -> None:
     job = luis.job(lamp)
     many = [luis.op("note", job, words=str(n)) for n in range(10_000)]

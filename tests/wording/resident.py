@@ -56,7 +56,7 @@ LARGE_PLACE = Sentence("That's a large place. Add a house number or corner to he
 LAST_CHECKED = Sentence("Last checked: %(day)s.")
 LET_US_KNOW = Sentence("Let us know")
 LINK_TOO_LONG = Sentence("That link is too long")
-LISTED_OF = Sentence("%(first)d–%(last)d of %(num)d, newest first")
+LISTED_OF = Sentence("%(first)s–%(last)s of %(num)s, newest first")
 LOCATION_OFF_BY = Sentence("Your location may be off by %(distance)s.")
 LOCATION_SAVED = Sentence(
     "Your location is saved with this report. We'll look up the address when you have a signal."

@@ -402,11 +402,12 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
                 s, _telling(form, spot), at=access.now(), token=token,
                 taken=photos.staged(s, _staged_for(form.key)),
             )  # fmt: skip
-            number = taken.number
+            number, is_another = taken.number, _is_another(s, form, spot, taken)
             rate_limits.count_one(s, SENT, _sender(form.key), access.now())
     except Refused as refused:
         return _form(form, [_fault(form, refused)])
-    return _to_receipt(number, token)
+    # Another tab sent the same form with other words in this very moment: those were stored, not ours.
+    return _begin_another(form, number) if is_another else _to_receipt(number, token)
 
 
 def _to_receipt(number: str, token: str) -> Response:

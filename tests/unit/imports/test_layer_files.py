@@ -302,6 +302,16 @@ def test_a_shape_with_a_corner_that_is_no_number_is_rejected(town: Town, tmp_pat
     assert side_lines(file) == [("1", "has coordinates that aren't numbers")]
 
 
+@pytest.mark.parametrize("far", [200.0, 1e300])
+def test_a_shape_with_a_corner_that_is_not_on_earth_is_rejected(
+    town: Town, tmp_path: Path, far: float
+) -> None:
+    slip = [*PORT[:2], (far, 39.6), *PORT[2:]]
+    file = geojson(tmp_path, feature("Polygon", [slip], NAME="Slip"), feature("Polygon", [HILL], NAME="Hill"))
+    assert put(town, file, WARDS).rejected == 1
+    assert side_lines(file) == [("1", "has a corner that isn't on Earth: check its coordinates")]
+
+
 def test_what_crosses_itself_is_mended_and_counted(town: Town, tmp_path: Path) -> None:
     bow = [(-71.2, 39.6), (-71.19, 39.61), (-71.19, 39.6), (-71.2, 39.61), (-71.2, 39.6)]
     file = geojson(tmp_path, feature("Polygon", [bow], NAME="Bow"), feature("Polygon", [PORT], NAME="Port"))
