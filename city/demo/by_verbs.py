@@ -65,7 +65,7 @@ def _cuts(stories: Sequence[CaseHistory]) -> dict[CaseHistory, datetime]:
 
 
 def _until(story: CaseHistory, cut: datetime) -> CaseHistory:
-    """A story as far as it is written in bulk: its first report at least."""
+    """A story as far as it is written in bulk. Its first report must come before any Act."""
     reports = [told for told in story.reports if told.at < cut]
     return replace(story, reports=reports, moves=[move for move in story.moves if move.at < cut])
 

@@ -15,10 +15,12 @@ from filled import FAR, HERE, KEY, Fill
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 from wording import resident, shared, shown, staff
 
 from city.db.models import Address, Asset, Case, Event, Photo, RateLimitHit, Report
 from city.photos import photos, processing
+from city.reports import intake
 
 
 def photo(name: str = "p.jpg", colour: str = "navy") -> tuple[io.BytesIO, str]:
@@ -377,6 +379,24 @@ def test_a_wire_asks_to_call_first_and_keeps_everything(town: Town, post: Fill) 
         post(**{"service-streetlight": "wire-down", "words": "it sparks", "danger": "1"}).status_code == 303
     )
     assert len(the_report(town).photos) == 1
+
+
+def test_of_two_tabs_that_send_one_form_in_the_same_moment_neither_loses_its_words(
+    town: Town, post: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert post(words="from the first tab").status_code == 303
+    seen = intake.by_token
+    looks: list[object] = []
+
+    def by_token(s: Session, token: str) -> Report | None:
+        looks.append(token)
+        return None if len(looks) == 1 else seen(s, token)  # it looked before the first tab had written
+
+    monkeypatch.setattr(intake, "by_token", by_token)
+    second = post(words="from the second tab", seen="")
+    assert resident.FIRST_REPORT_SENT(number="26-000001-A") in shown(second)
+    assert "from the second tab" in second.text
+    assert the_report(town).words == "from the first tab"
 
 
 def test_every_language_has_its_own_form(town: Town, client: FlaskClient, token: Callable[[], str]) -> None:

@@ -258,7 +258,7 @@ class Walk:
         report = self.scene.report(
             service_code=service, place=place, key=key, at=told.at, channel=told.channel, lang="es",
             words=told.words, danger=told.danger,
-            at_device=told.at_device, 
+            at_device=told.at_device,
             taken=by_verbs.photos_of(self.scene.s, told.pictures, self.now),
             join=case.number if case else None,
         )  # fmt: skip
