@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
+
+from tests.voice import KEYWORDS
 
 ROOT: Final = Path(__file__).parents[1]
 CODE: Final = "ar"  # a locale that Babel and browsers know to run from right to left, with six plural forms
-KEYWORDS: Final = DEFAULT_KEYWORDS | {"lazy_gettext": None, "lazy_ngettext": (1, 2)}
 # What a translator leaves as it is: placeholders, markup, entities, what scripts fill in.
 KEPT: Final = re.compile(r"(%\(\w+\)[sd]|%%|<[^>]*>|&#?\w+;|\{\w+\}|\bNUMBER\b)")
 LETTERS: Final = dict(zip("abcdefghijklmnopqrstuvwxyz", "ابجدهوزحطيكلمنسعفصقرشتثخذض", strict=True))
@@ -33,12 +34,12 @@ def catalogue(folder: Path) -> Path:
     made = Catalog(locale=CODE)
     mappings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"]
     methods = [(each["pattern"], each["method"]) for each in mappings]
-    for _, _, message, _, _ in extract_from_dir(ROOT / "pwa", methods, keywords=KEYWORDS):
+    for _, _, message, _, context in extract_from_dir(ROOT / "pwa", methods, keywords=KEYWORDS):
         if isinstance(message, tuple):
             forms = [words(message[0]), *[words(message[1])] * (made.num_plurals - 1)]
-            made.add((message[0], message[1]), tuple(forms))
+            made.add((message[0], message[1]), tuple(forms), context=context)
         else:
-            made.add(message, words(message))
+            made.add(message, words(message), context=context)
     file = folder / CODE / "LC_MESSAGES" / "messages.mo"
     file.parent.mkdir(parents=True)
     with file.open("wb") as out:

@@ -19,7 +19,7 @@ from babel.messages.pofile import read_po
 ROOT = Path(__file__).parents[1]
 TERMS = ROOT / "docs" / "reference" / "voice.md"
 CATALOGUE = "pwa/translations/es/LC_MESSAGES/messages.po"
-KEYWORDS = DEFAULT_KEYWORDS | {"lazy_gettext": None, "lazy_ngettext": (1, 2)}
+KEYWORDS = DEFAULT_KEYWORDS | {"lazy_gettext": None, "lazy_ngettext": (1, 2), "lazy_pgettext": ((1, "c"), 2)}
 HEAD = "| say | for | never | wrong for |"
 WORD = re.compile(r"`([^`]+)`")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]")

@@ -107,6 +107,7 @@ class PublicCase:
     # In the system that it was imported from: only where one case was asked for, and its place is exact.
     old_number: str = ""
     cleared_at: datetime | None = None  # when its words went by the records schedule
+    crews: dict[int, str] = field(default_factory=dict)  # the names of those who had it, by id
 
     @property
     def thumb(self) -> str | None:
@@ -183,11 +184,18 @@ class Pin:
 
 
 def public_pins(
-    s: Session, *, now: datetime, states: Sequence[str] = OPEN, group: str = "", limit: int = 1000
+    s: Session,
+    *,
+    now: datetime,
+    states: Sequence[str] = OPEN,
+    group: str = "",
+    ids: Sequence[int] | None = None,
+    limit: int = 1000,
 ) -> list[Pin]:
-    """Where the newest cases that public() lists lie, each as exactly as strangers may know it."""
+    """Where the newest cases that public() lists lie, or `ids` of them, as exactly as strangers may know."""
+    asked = public_cases(states, group)
     rows = s.execute(
-        public_cases(states, group)
+        (asked if ids is None else asked.where(Case.id.in_(ids)))
         .with_only_columns(
             Case.number, Case.lat, Case.lon, standing_column(now), Service.names, Service.precision_m
         )
@@ -496,6 +504,7 @@ def _public_case(
         steps=[TimelineEntry(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
         merged_into=_merged_into(s, case),
         cleared_at=case.cleared_at,
+        crews={given.crew_id: given.crew.name for given in case.assignments if given.crew},
         metres=distance(near, seen) if near and seen else None,
     )
 

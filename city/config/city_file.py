@@ -139,6 +139,7 @@ class CityFile:
     bounds: Box
     look: Look
     publish: str
+    name_crews: bool  # whether residents read which crew and department has their case
     calendars: dict[str, Calendar]
     departments: tuple[Department, ...]
     groups: tuple[Group, ...]
@@ -247,6 +248,7 @@ def parse(text: str, name: str) -> CityFile:
         bounds=bounds,
         look=_look(top),
         publish=top.one_of("publish", PUBLISH) if top.has("publish") else PUBLISH[0],
+        name_crews=top.flag("name_crews", True),
         calendars=calendars,
         departments=departments,
         groups=groups,

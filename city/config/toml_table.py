@@ -104,9 +104,9 @@ class Table:
         table.refuse_rest()
         return words
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, default: bool = False) -> bool:
         if not self.has(name):
-            return False
+            return default
         value = self.take(name, "")
         if not isinstance(value, bool):
             raise self.wrong(name, f"{value!r} isn't true or false", f"{name} = true")

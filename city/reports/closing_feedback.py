@@ -1,5 +1,6 @@
 """What residents say of a closing: that it did mend it, or that it did not, and what that leads to."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -8,8 +9,9 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, transitions
-from city.db.models import Case, Event, Message, NotFixed, Report, Subscription
+from city.db.models import Case, Event, Message, NotFixed, Photo, Report, Subscription
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
+from city.photos import photos
 from city.places.lookup import Place
 from city.reports import intake
 
@@ -22,6 +24,7 @@ def not_fixed(
     by: Actor,
     at: datetime,
     words: str = "",
+    taken: Sequence[Photo] = (),
     key: str,
     token: str,
     origin: str = "live",
@@ -31,6 +34,7 @@ def not_fixed(
     `reopened` once within 14 days of that person's notice; `joined` where it lives again already;
     `review` from the third time on; `new case` later than that, linked to the old one. Said again of the same
     closing, what it led to the first time.
+    `taken` are the photos that show it: they stand with the report, up to as many as it may have.
     Raises Refused `wrong_state` where the case ended otherwise than closed, and `not_that_closing` where it
     was closed anew meanwhile: nobody sends back what they did not see.
     """
@@ -54,6 +58,7 @@ def not_fixed(
         by=by,
         at=at,
         facts={"report": report.number, "led_to": led_to},
+        photos=[photo.sha256 for photo in taken],
         words={"words": words} if words else None,
         origin=origin,
     )
@@ -61,8 +66,11 @@ def not_fixed(
         transitions.reopen(s, case, by=by, at=at, words=words, origin=origin)
     elif led_to == "review":
         transitions.ask_supervisor(s, case, by=by, at=at, words=words)
-    elif led_to == "new case":
-        _told_anew(s, report, case, by=by, at=at, words=words, key=key, token=token, origin=origin)
+    if led_to == "new case":
+        told = _told_anew(s, report, case, by=by, at=at, words=words, key=key, token=token, origin=origin)
+    else:
+        told = report
+    _attach(s, told, taken, at)
     return led_to
 
 
@@ -102,6 +110,18 @@ def confirmed(s: Session, report: Report, case: Case) -> bool:
         if line.facts == said:
             return True
     return False
+
+
+def unanswered(s: Session, reports: Sequence[Report], *, at: datetime) -> list[Report]:
+    """Those whose closing waits for its reporter's yes or no, the newest first: closed within REOPEN_DAYS."""
+    found = list[tuple[datetime, Report]]()
+    for report in reports:
+        case = transitions.root_of(s, report.case)
+        if case.state != CLOSED or not case.closed_at or at - case.closed_at > timedelta(days=REOPEN_DAYS):
+            continue
+        if not confirmed(s, report, case) and not answered(s, report, case):
+            found.append((case.closed_at, report))
+    return [report for _, report in sorted(found, key=lambda each: each[0], reverse=True)]
 
 
 def answered(s: Session, report: Report, case: Case) -> str:
@@ -194,7 +214,7 @@ def _told_anew(
     key: str,
     token: str,
     origin: str,
-) -> None:
+) -> Report:
     place = None
     if old.lat is not None and old.lon is not None:
         place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
@@ -207,3 +227,13 @@ def _told_anew(
                 lang=known.lang, asked_at=at, confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
             )
         )  # fmt: skip
+    return again
+
+
+def _attach(s: Session, report: Report, taken: Sequence[Photo], at: datetime) -> None:
+    """Gives the photos to the report, behind those that it has. Somebody looks before strangers see them."""
+    if taken:
+        intake.hide_until_reviewed(s, report, at=at)
+    first = len(report.photos)
+    for position, photo in enumerate(taken, start=first):
+        photos.attach(s, photo, case_id=report.case_id, report_id=report.id, position=position)

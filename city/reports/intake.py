@@ -64,7 +64,8 @@ class NewReport:
 
     `key` is chosen before anything is sent and makes a retry find its report. `join` is the number of a
     case that the person says is the same problem. `about_place` is what they said of the place and the city
-    does not know: it is kept with their words, and takes none of the room that those have.
+    does not know: it is kept with their words, and takes none of the room that those have. Of whoever is
+    `unasked` no answer is wanted: they only say that they have the same problem.
     """
 
     key: str
@@ -78,6 +79,7 @@ class NewReport:
     join: str | None = None
     at_device: datetime | None = None
     about_place: str = ""
+    unasked: bool = False
 
     @property
     def said(self) -> str:
@@ -113,7 +115,8 @@ def submit(
     if _was_erased(s, erasure_ledger.hashed(telling.key)):
         raise Refused("erased")
     service, telling = _checked(s, telling), _measured(telling)
-    if linked_to is None:  # whose answers are those of the report before it, asked when that was told
+    # What is linked to another has the answers of the report before it, asked when that was told.
+    if linked_to is None and not telling.unasked:
         telling = replace(telling, answers=answered(service, telling))
     if service.office:
         if linked_to is None and not _speaks(telling, by):
@@ -150,6 +153,30 @@ def submit(
     elif _is_anothers(s, case, telling):
         transitions.wait(s, case, "utility", by=accounts.THE_SYSTEM, at=at, origin=origin)
     return report
+
+
+def join(
+    s: Session, case: Case, *, key: str, token: str, lang: str, by: Actor = accounts.A_RESIDENT, at: datetime
+) -> Report:
+    """One more report of an open case, from somebody who says that they have the problem too: without words.
+
+    It lies where strangers see the case. Raises Refused `unknown_case` for a case that nobody joins so, as a
+    private one, and `wrong_state` for one that has ended.
+    """
+    root = transitions.root_of(s, case)
+    if root.service.private or root.service.office or root.lat is None or root.lon is None:
+        raise Refused("unknown_case", number=case.number)
+    locks.lock(s, root)
+    if root.state not in OPEN:
+        raise Refused("wrong_state", move="join", state=root.state)
+    coarse = root.service.precision_m
+    point = geo.rounded(geo.Point(root.lat, root.lon), coarse)
+    address = root.address if not coarse else ""
+    place = Place(*point, root.place_source, address, root.accuracy_m, None if coarse else root.asset_id)
+    telling = NewReport(
+        key, root.service_code, "web", lang, place=place, join=root.number, unasked=True
+    )  # fmt: skip
+    return submit(s, telling, by=by, at=at, token=token)
 
 
 def want_picture(s: Session, report: Report, url: str, *, at: datetime) -> None:
@@ -245,6 +272,15 @@ def show(s: Session, report: Report, *, by: Actor, at: datetime, origin: str = "
 def hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
     """Takes a report's words and photos back from the public."""
     may("show", by.roles)
+    return _hide(s, report, by=by, at=at)
+
+
+def hide_until_reviewed(s: Session, report: Report, *, at: datetime) -> bool:
+    """Takes them back since something was added that nobody at the city has looked at."""
+    return _hide(s, report, by=accounts.THE_SYSTEM, at=at)
+
+
+def _hide(s: Session, report: Report, *, by: Actor, at: datetime) -> bool:
     if report.shown_at is None:
         return False
     locks.lock(s, report.case)

@@ -119,7 +119,7 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     else:
         stands = states.of(sight.state).subject or formatting.promise(sight)
     subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
-    links = _links(message.subscription) | {"see": letters.link("resident.case", number=sight.number)}
+    links = _links(message.subscription) | {"see": letters.link("case.page", number=sight.number)}
     if sight.proof:
         news = sentences.ended(sight)
     elif message.kind == "reopened":
@@ -148,7 +148,7 @@ def _digest(s: Session, message: Message) -> Bulletin | None:
         "%(place)s: %(counts)s", place=message.subscription.place_name, counts=", ".join(filter(None, counts))
     )
     told_of = Bulletin(subject, opened, closed, more, links=_links(message.subscription))
-    see = ("resident.case", {"number": sights[0].number}) if told_of.only else ("cases.listed", {})
+    see = ("case.page", {"number": sights[0].number}) if told_of.only else ("cases.listed", {})
     told_of.links["see"] = letters.link(see[0], **see[1])
     return told_of
 

@@ -167,7 +167,7 @@ def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, str]) -
     publish = access.current_city().publish
     seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
     where = formatting.place(seen[0].address) if seen and seen[0].address else ""
-    page = letters.link("resident.case", number=sight.number) if seen else ""
+    page = letters.link("case.page", number=sight.number) if seen else ""
     return {"where": where, "links": links | {"public": page}}
 
 
@@ -190,7 +190,7 @@ def _note(s: Session, message: Message) -> Note:
         "reopened": sentences.reopened(sight),
     }[message.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
-    link = letters.link("resident.case", number=sight.number)
+    link = letters.link("case.page", number=sight.number)
     return envelopes.push_note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
 
 
@@ -217,7 +217,7 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
     code, token = intake.news_code(secret, row), intake.token_for(secret, report.key)
     return {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
-        "case": letters.link("resident.secret", token=token),
+        "case": letters.link("case.secret", token=token),
         "fixed": letters.link("verdict.ask_fixed", token=token),
         "not_fixed": letters.link("verdict.ask_not_fixed", token=token),
         "confirm": letters.link("news.news", subscription=row.id, code=code),

@@ -51,7 +51,7 @@ def written(feed: Feed, outlines: Sequence[Outline]) -> bytes:
 
 
 def _entry(root: Tree.Element, each: Outline, service: str, stage: str) -> None:
-    base, path = access.current_city().settings.base_url, url_for("resident.case", number=each.number)
+    base, path = access.current_city().settings.base_url, url_for("case.page", number=each.number)
     entry = _add(root, "entry")
     _add(entry, "id", f"{base}/case/{each.number}")
     _add(entry, "title", f"{service}, {each.address}" if each.address else service)

@@ -21,7 +21,7 @@ def open_secret_link(token: str, endpoint: str) -> Response:
     with access.reading() as s:
         mine = access.or_404(intake.by_token(s, token))
         # One browser may hold the links of several reports at one case.
-        number = mine.case.number if endpoint == "resident.case" else mine.number
+        number = mine.case.number if endpoint == "case.page" else mine.number
         own = mine.number
     return access.remember_link(go(url_for(endpoint, number=number)), own, token)
 

@@ -32,7 +32,7 @@ from city.config.branding import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.operations import doctor
 from city.places import basemap
 from city.settings import Settings
-from pwa.web import access, line_hours, localization
+from pwa.web import access, line_hours, localization, map_scene
 
 STATIC, TEMPLATES, TRANSLATIONS = (
     Path(__file__).parents[1] / name for name in ("static", "templates", "translations")
@@ -57,10 +57,10 @@ _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")
 # What each audience loads, in the order of the cascade. A component is listed where it is used.
 BUNDLES = {
-    "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "lines", "shutter", "rows", "dock",
-                                            "article")],
+    "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "places", "lines", "shutter", "near",
+                                            "rows", "dock", "article")],
                "screens/common", "screens/resident", "screens/small", "utilities"),
-    "figures": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "figure")],
+    "figures": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "places", "figure")],
                 "screens/common", "screens/resident", "screens/figures", "screens/small", "utilities"),
     "crew": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "job", "sync", "dock", "drawer")],
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
@@ -318,6 +318,19 @@ def basemap_part() -> Response:
     if file.stat().st_size <= SMALL_MAP:
         return send_from_directory(file.parent, file.name, mimetype="application/octet-stream", max_age=3600)
     return Response(basemap.part(file, corners), mimetype="application/octet-stream")
+
+
+@bp.get("/basemap/<at>/<natural:zoom>.svg")
+def map_picture_file(at: str, zoom: int) -> Response:
+    """The map around a place (`lat,lon` with five decimals), as map_scene.address() names it."""
+    drawn = map_scene.picture(at, zoom)
+    if drawn is None:
+        abort(404)
+    response = Response(drawn, mimetype="image/svg+xml")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    response.cache_control.public = True
+    response.cache_control.max_age = 86400
+    return response
 
 
 @bp.get("/healthz")

@@ -35,7 +35,7 @@ LIMITS: Final = {
 # Programs copy by these, a thousand rows at a time: a tenth of what a page may be asked for.
 LISTS: Final = ("open311.requests", "open311.bulk", "open311.updates")
 # Many of these belong to one page: ten times as often.
-PIECES: Final = ("photos.photo", "resident.staged_photo", "shell.basemap_file")
+PIECES: Final = ("photos.photo", "resident.staged_photo", "shell.basemap_file", "shell.map_picture_file")
 # Out of memory, and what whoever watches us asks. Neither costs more than to count it would.
 UNCOUNTED: Final = ("shell.static", "shell.healthz")
 # What call-takers ask of the same pages, many of them behind one address, is not counted.
@@ -59,6 +59,7 @@ def init(app: Flask, reports_an_hour: int, reads_a_minute: int) -> None:
     if reports_an_hour:
         limits["resident.send"] = f"{reports_an_hour * FORMS_A_REPORT}/hour"
         limits["resident.share"] = limits["resident.send"]
+        limits["case.join"] = f"{reports_an_hour}/hour"
         limits["resident.add_photo"] = f"{reports_an_hour * PHOTOS_A_REPORT}/hour"
     # All limits there are stand here: for others of a page, its blueprint or the whole app it need not look.
     limiter.request_filter(lambda: request.endpoint not in limits)

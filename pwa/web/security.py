@@ -23,7 +23,7 @@ BY_STATUS: Final = {
     429: "limit hit",
 }
 # Whose pages' addresses hold a secret: a link that is none may be a guess.
-LINKS: Final = ("resident", "verdict", "news", "follow", "account")
+LINKS: Final = ("resident", "case", "verdict", "news", "follow", "account")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 

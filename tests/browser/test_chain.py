@@ -63,10 +63,13 @@ def test_the_chain_on_an_emulated_phone(
 
     phone.goto(site.path(f"/case/{number}"))
     expect(phone.locator("h1")).to_contain_text(resident.FIXED_TITLE)
-    expect(phone.locator(".proof__after")).to_be_visible()
-    drawn = "() => document.querySelector('.proof__after').naturalWidth > 0"
+    expect(phone.locator(".twin > a:last-of-type img")).to_be_visible()
+    drawn = "() => document.querySelector('.twin > a:last-of-type img').naturalWidth > 0"
     phone.wait_for_function(drawn)  # the picture itself, not the box that is kept for it
-    phone.get_by_role("button", name=resident.LET_US_KNOW).click()
+    phone.get_by_role("link", name=resident.NOT_FIXED).click()
+    phone.get_by_role("button", name=resident.NO_NOT_FIXED_BUTTON).click()
+    expect(phone.locator("[data-undo]")).to_be_visible()
+    phone.wait_for_url("**/case/*said=reopened", timeout=20_000)
     wait_for_state(site, number, "accepted")
 
     assert_photos_are_clean(site, number)
@@ -101,8 +104,9 @@ def test_a_report_without_javascript(
 
     page.goto(site.path(f"/case/{number}"))
     expect(page.locator("h1")).to_contain_text(resident.FIXED_TITLE)
-    expect(page.locator(".proof__after")).to_be_visible()
-    page.get_by_role("button", name=resident.LET_US_KNOW).click()
+    expect(page.locator(".twin > a:last-of-type img")).to_be_visible()
+    page.get_by_role("link", name=resident.NOT_FIXED).click()
+    page.get_by_role("button", name=resident.NO_NOT_FIXED_BUTTON).click()
     wait_for_state(site, number, "accepted")
     assert_photos_are_clean(site, number)
 
@@ -134,8 +138,9 @@ def test_a_report_with_location_refused(
     close_on_the_phone(van, number, mended)
     wait_for_state(site, number, "closed")
     page.goto(site.path(f"/case/{number}"))
-    expect(page.locator(".proof__after")).to_be_visible()
-    page.get_by_role("button", name=resident.LET_US_KNOW).tap()
+    expect(page.locator(".twin > a:last-of-type img")).to_be_visible()
+    page.get_by_role("link", name=resident.NOT_FIXED).tap()
+    page.get_by_role("button", name=resident.NO_NOT_FIXED_BUTTON).tap()
     wait_for_state(site, number, "accepted")
 
 
@@ -168,7 +173,7 @@ def test_the_chain_by_keyboard_alone(
     close_by_keyboard(van, number, mended)
     wait_for_state(site, number, "closed")
     page.goto(site.path(f"/case/{number}"))
-    expect(page.locator(".proof__after")).to_be_visible()
+    expect(page.locator(".twin > a:last-of-type img")).to_be_visible()
     tab_to(page, "form[action$=not-fixed] button")
     page.keyboard.press("Enter")
     wait_for_state(site, number, "accepted")

@@ -11,7 +11,7 @@ from factories import Town
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
-from wording import resident, shared
+from wording import shared
 
 from city.config import city_file
 from city.config import versions as config_versions
@@ -72,17 +72,6 @@ class TestHours:
             foot = words_of(client, address, "footer")
             assert says in foot, address
             assert (shared.IN_AN_EMERGENCY(number=911) in foot) is not is_open
-
-    def test_the_home_page_says_by_night_that_it_does_not_sleep(
-        self, app: Flask, client: FlaskClient
-    ) -> None:
-        at(app, "2026-05-16 14:00")
-        main = words_of(client, "/", "main")
-        closed = shared.LINE_OPENS_ON(day="Monday", time="7 am")
-        assert f"{closed} {resident.REPORT_ANY_TIME(number=911)}" in main
-        assert client.get("/report").status_code == 200
-        at(app, "2026-05-12 09:30")
-        assert resident.REPORT_ANY_TIME(number=911) not in words_of(client, "/", "main")
 
     def test_while_nobody_answers_a_page_offers_to_call_once(self, app: Flask, client: FlaskClient) -> None:
         for when, calls in (("2026-05-12 09:30", 2), ("2026-05-16 14:00", 1)):

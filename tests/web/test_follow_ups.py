@@ -464,5 +464,5 @@ class TestStrangers:
         page = html_of(stranger.get(f"/case/{number}"))
         assert f"{shared.ANSWERED}." in page
         assert "We called you" in page
-        assert resident.NOT_ANSWERED_ASK in page
+        assert resident.IS_IT_ANSWERED in page
         assert SECRET not in page

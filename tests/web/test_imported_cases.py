@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from rivertown import MAPPING, put
 from sqlalchemy import select, update
-from wording import resident, shared, shown, staff
+from wording import shared, shown, staff
 
 from city.cases import transitions
 from city.cases.transitions import Closing
@@ -98,7 +98,7 @@ def test_residents_see_nothing_of_what_an_undone_run_had_told(
     client: FlaskClient, town: Town, tmp_path: Path, imported: str
 ) -> None:
     put(town, tmp_path, OLD | {"STATE": "Closed", "CLOSED": "2026-05-01"})
-    assert resident.FIXED_TITLE in shown(client.get(f"/case/{imported}"))
+    assert shared.FIXED in shown(client.get(f"/case/{imported}"))
     with town.at_work() as scene:
         import_runs.undo(scene.s, 2, at=town.now)
     page = client.get(f"/case/{imported}").text

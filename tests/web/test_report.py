@@ -416,13 +416,13 @@ def test_htmx_is_sent_on_by_a_header(client: FlaskClient, token: Callable[[], st
 def test_home_shows_the_nearest_as_page_and_as_fragment(town: Town, client: FlaskClient) -> None:
     with town.at_work() as scene:
         scene.report(place=LAMP)
-    assert resident.RECENT_REPORTS(city="Larkhaven") in client.get("/").get_data(as_text=True)
+    assert resident.RECENT_REPORTS in client.get("/").get_data(as_text=True)
     whole = client.get("/", query_string=HERE).get_data(as_text=True)
     part = client.get("/", query_string=HERE, headers={"HX-Request": "true"})
     assert resident.HOME_TITLE in whole
     assert resident.HOME_TITLE not in part.get_data(as_text=True)
     for page in (whole, part.get_data(as_text=True)):
-        assert resident.ALREADY_NEAR_YOU in page
+        assert resident.NEAR_YOU in page
         assert "4\u00a0ft" in page
     assert "HX-Request" in part.headers["Vary"]
 

@@ -135,7 +135,7 @@ def test_fixed_shows_how_the_promise_was_kept(town: Town, settings: Settings, op
     assert shared.DAYS_EARLY(3) in page
     assert "New lamp put in." in page
     assert resident.NO_PHOTO_DARK in page
-    assert resident.REOPEN_UNTIL(day="Tuesday, May\u00a026") in page
+    assert resident.SEND_BACK_UNTIL(day="Tuesday, May\u00a026") in page
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,8 @@ from city.questions import asked
 from city.reports import calls, service_matcher
 from city.reports.calls import Call
 from city.reports.intake import NewReport
-from city.reports.service_matcher import Kind
 from pwa.messages import sentences
-from pwa.web import access, errors, formatting, forms, localization
+from pwa.web import access, errors, formatting, forms, localization, problem_kinds
 from pwa.web.forms import CallForm, ReportForm
 from pwa.web.fragments import go, is_fragment, render
 
@@ -277,7 +276,7 @@ def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
     city = access.current_city().city
     offered = article_search.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
     by_code = {service.code: service for service in city.services}
-    likely = service_matcher.match_services(_kinds(), typed, 2 * KINDS)
+    likely = service_matcher.match_services(problem_kinds.called(city.services), typed, 2 * KINDS)
     codes = [*likely, *(code for answer in offered for code in answer.services)]
     lines = [
         (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code
@@ -291,19 +290,6 @@ def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
         "follow_ups": [line for line in lines if line[0].office][:KINDS],
         "departments": departments,
     }
-
-
-def _kinds() -> list[Kind]:
-    city = access.current_city().city
-    tiles = {group.code: group.names for group in city.groups}
-    return [
-        Kind(each.code, (each.names, each.chips, _together(tiles[each.group], each.chips, each.names)))
-        for each in city.services
-    ]
-
-
-def _together(*names: dict[str, str]) -> dict[str, str]:
-    return {lang: " ".join(each.get(lang, "") for each in names) for lang in names[0]}
 
 
 def _answer(s: Session, slug: str, lang: str) -> Found | None:

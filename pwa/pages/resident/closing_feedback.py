@@ -1,12 +1,17 @@
 """What a reporter says of a closing: fixed or not. Messages lead here, and only a button says it."""
 
+import uuid
+from collections.abc import Sequence
+
 from flask import Blueprint, Response, abort, request, url_for
 
 from city.cases import queries, transitions
 from city.lifecycle import Refused
 from city.people import accounts
+from city.photos import photos
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, forms, own_report
+from pwa.web import access, errors, form_photos, forms, own_report
+from pwa.web.form_photos import Fault
 from pwa.web.fragments import go, render
 
 bp = Blueprint("verdict", __name__)
@@ -40,7 +45,7 @@ def confirm_fixed(number: str) -> Response:
             by = accounts.reporter(mine.id)
             closing_feedback.fixed(s, mine, closing, by=by, at=access.now())
     except Refused as refused:
-        return _verdict(number, mended=True, fault=refused)
+        return _verdict(number, mended=True, faults=[("verdict", errors.words(refused))])
     return go(url_for("verdict.fixed", number=number))
 
 
@@ -58,6 +63,13 @@ def not_fixed(number: str) -> Response:
         forms.text(request.form, "words"),
         request.form.get("closing", ""),
     )
+    form_key = request.form.get("key", "")
+    if (
+        faults := form_photos.stage(request.files.getlist("photo"), form_key)
+        if forms.is_key(form_key)
+        else []
+    ):
+        return _verdict(number, mended=False, faults=faults, words=words, key=form_key)
     try:
         with access.writing() as s:
             mine = own_report.named(s, number)
@@ -66,30 +78,33 @@ def not_fixed(number: str) -> Response:
             token = intake.token_for(here.settings.secret_key, key)
             led_to = closing_feedback.not_fixed(
                 s, mine, closing, by=accounts.reporter(mine.id), at=access.now(), words=words,
-                key=key, token=token,
+                taken=form_photos.staged(s, form_key), key=key, token=token,
             )  # fmt: skip
             again = intake.by_token(s, token)
             goes_on, new = (again.case.number, again.number) if again else (mine.case.number, "")
     except Refused as refused:
-        return _verdict(number, mended=False, fault=refused, words=words)
-    response = go(url_for("resident.case", number=goes_on, said=led_to.replace(" ", "-")))
+        faults = [("words" if words else "verdict", errors.words(refused))]
+        return _verdict(number, mended=False, faults=faults, words=words, key=form_key)
+    response = go(url_for("case.page", number=goes_on, said=led_to.replace(" ", "-")))
     return access.remember_link(response, new, token) if again else response
 
 
-def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: str = "") -> Response:
-    """The page where a reporter says whether it is mended; `words` are kept where `fault` refuses them.
+def _verdict(
+    number: str, *, mended: bool, faults: Sequence[Fault] = (), words: str = "", key: str = ""
+) -> Response:
+    """The page where a reporter says whether it is mended; with `faults` its words and photos are kept.
 
     Without the report's link there is nobody to ask: then the case's own page says what strangers may know,
     and of a private one not even that there is such a number.
     """
-    refused = [("words" if words else "verdict", errors.words(fault))] if fault else []
+    key = key if forms.is_key(key) else uuid.uuid4().hex
     with access.reading() as s:
         found = access.or_404(queries.by_number(s, number))
         mine = own_report.report(s, found, number)
         if mine is None:
-            if fault or found.service.private:
+            if faults or found.service.private:
                 abort(404)
-            return go(url_for("resident.case", number=found.number))
+            return go(url_for("case.page", number=found.number))
         root = transitions.root_of(s, mine.case)
         sight = queries.reporter_view(s, mine, now=access.now(), publish=access.current_city().publish)
         response = render(
@@ -100,7 +115,8 @@ def _verdict(number: str, *, mended: bool, fault: Refused | None = None, words: 
             answered=own_report.flash_text(
                 closing_feedback.answered(s, mine, root).replace(" ", "-"), office=root.service.office
             ),
-            faults=refused, words=words,
+            faults=list(faults), words=words, key=key, photos=form_photos.staged(s, key),
+            most=photos.MAX_PHOTOS,
         )  # fmt: skip
-    response.status_code = 422 if refused else 200
+    response.status_code = 422 if faults else 200
     return response

@@ -6,37 +6,36 @@ import logging
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from io import SEEK_END
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from babel.dates import format_timedelta
 from flask import Blueprint, Response, abort, current_app, g, jsonify, request, session, url_for
 from flask.blueprints import BlueprintSetupState
-from flask_babel import get_locale, ngettext
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.orm import Session
-from werkzeug.datastructures import FileStorage
 
-from city import files as city_files
-from city.cases import duplicates, queries, transitions
-from city.cases.queries import PublicCase, TimelineEntry
+from city.cases import duplicates, queries
+from city.cases.queries import PublicCase
 from city.channels import EMAIL, SMS
 from city.config.city_file import Service
-from city.db.models import Case, Photo, Report
+from city.db.models import Photo, Report
 from city.geo import Point, distance
-from city.lifecycle import MAX_WORDS, NEW, Refused
+from city.lifecycle import MAX_WORDS, Refused
 from city.notifications import webpush
-from city.people import accounts, callers, rate_limits
+from city.people import callers, rate_limits
 from city.photos import photos, processing
-from city.photos.processing import BadPhoto, Busy
+from city.photos.processing import BadPhoto
 from city.places import nearby_assets
 from city.places.lookup import Place
 from city.places.resolve import Resolved, resolve
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, formatting, forms, localization, own_report, pwa_shell
+from pwa.web import access, errors, form_photos, forms, localization, own_report, pwa_shell
+from pwa.web.form_photos import Fault
 from pwa.web.forms import ReportForm
 from pwa.web.fragments import go, is_fragment, render
 from sync import refused_requests
@@ -45,22 +44,11 @@ bp = Blueprint("resident", __name__)
 log = logging.getLogger("cityline")
 
 NEAR_HOME_METRES = 1500.0
-ROWS_AT_HOME = 5
+ROWS_AT_HOME = 4  # two by two on a phone
 ROWS_OF_MINE = 50
+LOOKED_AT_HOME = 12  # of the newest reports, and of the own ones
 ANOTHER_METRES = 50.0  # a form that comes again from further away than phones err tells of something else
 SENT = "form sent"  # noted with what the sender is known again by
-
-LATE = timedelta(minutes=5)  # a closing that takes so long to the city was made without signal
-Fault = tuple[str, str]  # the field's id, and what to do in words
-
-
-@dataclass(frozen=True)
-class Stop:
-    """One line of "What happened"."""
-
-    title: str
-    at: datetime
-    more: str = ""
 
 
 @bp.record_once
@@ -74,17 +62,21 @@ def _mind_own_token(setup: BlueprintSetupState) -> None:
 def home() -> Response:
     """The camera, and what is reported already; with ?lat&lon the nearest, as page or as fragment."""
     if pwa_shell.to_keep():
-        return pwa_shell.of_release(render("resident/home.html", key="", rows=[], near=None, indexed=True))
+        return pwa_shell.of_release(
+            render("resident/home.html", key="", rows=[], near=None, indexed=True, unanswered=[])
+        )
     here, fix = access.current_city(), forms.fix(request.args)
     with access.reading() as s:
         near = fix.point if fix else None
         rows = queries.public(
             s, now=access.now(), publish=here.publish, near=near, metres=NEAR_HOME_METRES,
-            limit=ROWS_AT_HOME,
+            limit=ROWS_AT_HOME if near else LOOKED_AT_HOME,
         )  # fmt: skip
+        if near is None:  # all are as far: those first that show something
+            rows = sorted(rows, key=lambda sight: sight.thumb is None)[:ROWS_AT_HOME]
         return render(
             "resident/home.html", "resident/_rows.html" if fix else None,
-            rows=rows, near=near, key=_new_key(), indexed=True,
+            rows=rows, near=near, key=_new_key(), indexed=True, unanswered=_unanswered(s),
         )  # fmt: skip
 
 
@@ -111,11 +103,16 @@ def _sent_form() -> Response:
     form = forms.report(request.form, access.current_city().city)
     if not form.key or not _fresh_token():
         told = _("This page was open for a while. Check it, then press Send again.")
-        return _form(replace(form, key=form.key or _new_key()), [("send", told), *_gone(form)])
+        return _form(
+            replace(form, key=form.key or _new_key()),
+            [("send", told), *form_photos.gone(form.staged, form.key)],
+        )
     do, _space, photo_id = request.form.get("do", "send").partition(" ")
-    faults = _gone(form, but=photo_id) + _stage(request.files.getlist("photo"), form.key)
+    faults = form_photos.gone(form.staged, form.key, but=photo_id) + form_photos.stage(
+        request.files.getlist("photo"), form.key
+    )
     if do == "remove":
-        _unstage(photo_id, form.key)
+        form_photos.unstage(photo_id, form.key)
     if do == "find":
         return _form(form, faults, find=True)
     if do != "send":
@@ -135,7 +132,7 @@ def share() -> Response:
     if not access.by_browser():
         return go(url_for("resident.report"))
     form = ReportForm(_new_key(), words=forms.shared(request.form))
-    return pwa_shell.of_release(_form(form, _stage(request.files.getlist("photo"), form.key)))
+    return pwa_shell.of_release(_form(form, form_photos.stage(request.files.getlist("photo"), form.key)))
 
 
 @bp.get("/share")
@@ -166,7 +163,11 @@ def add_photo() -> tuple[Response, int]:
         new = processing.process(upload)
         with access.writing() as s:
             photo = photos.stage(
-                s, access.current_city().settings.var, new, staged_for=_staged_for(key), at=access.now()
+                s,
+                access.current_city().settings.var,
+                new,
+                staged_for=form_photos.staged_for(key),
+                at=access.now(),
             )
     except BadPhoto as bad:
         refused_requests.photo(bad.code)
@@ -206,7 +207,7 @@ def staged_photo(photo_id: str) -> Response:
 @bp.post("/report/photos/<photo_id>/remove")
 def remove_photo(photo_id: str) -> tuple[str, int]:
     """Takes a photo off the form. One that is gone, or was never there, is no fault."""
-    _unstage(photo_id, request.form.get("key", ""))
+    form_photos.unstage(photo_id, request.form.get("key", ""))
     return "", 204
 
 
@@ -254,27 +255,6 @@ def ask_news(number: str) -> Response:
     return go(url_for("resident.sent", number=number, asked=channel))
 
 
-@bp.get("/s/<token>")
-def secret(token: str) -> Response:
-    """Opens a secret link: the browser keeps the token, and the address forgets it."""
-    return own_report.open_secret_link(token, "resident.case")
-
-
-@bp.get("/case/<path:number>")  # an old system may have written "2024/00123"
-def case(number: str) -> Response:
-    """One case: the reporter's own view after the secret link, otherwise what is public, otherwise 404."""
-    return _case(number)
-
-
-@bp.post("/case/<number>/withdraw")
-def withdraw(number: str) -> Response:
-    """The reporter takes it back while nobody has acted on it."""
-    with access.writing() as s:
-        mine = own_report.named(s, number)
-        transitions.cancel(s, mine.case, "withdrawn", by=accounts.reporter(mine.id), at=access.now())
-    return go(url_for("resident.case", number=number))
-
-
 @bp.app_template_filter()
 def of_form(key: str) -> str:
     """What opens the photos of a form and nothing else of it: addresses stand in logs, the key must not."""
@@ -301,12 +281,17 @@ def group_icon(code: str) -> str:
     return next((group.icon for group in groups if group.code == code), groups[-1].icon)
 
 
+def _unanswered(s: Session) -> list[PublicCase]:
+    """The newest closing of the visitor's own reports that waits for their yes or no."""
+    held = access.own_reports(s, LOOKED_AT_HOME)
+    waiting = closing_feedback.unanswered(s, held, at=access.now())
+    g.personal = bool(waiting)  # for everybody else the page is the same
+    publish = access.current_city().publish
+    return queries.reporter_views(s, waiting[:1], now=access.now(), publish=publish)
+
+
 def _new_key() -> str:
     return uuid.uuid4().hex
-
-
-def _staged_for(key: str) -> str:
-    return f"{photos.FORM}{key}"
 
 
 def _fresh_token() -> bool:
@@ -315,63 +300,6 @@ def _fresh_token() -> bool:
     except CSRFError:
         return False
     return True
-
-
-def _stage(files: Sequence[FileStorage], key: str) -> list[Fault]:
-    """Stages what came with the form itself; a bad photo is told and holds up no good one."""
-    faults = []
-    with access.reading() as s:
-        room = photos.MAX_PHOTOS - len(photos.staged(s, _staged_for(key)))
-    given = [file for file in files if file.filename]
-    if len(given) > room:  # told before anything is opened: unpacking pictures is dear
-        faults.append(("photos", errors.words(BadPhoto("too_many"))))
-    for file in given[:room]:
-        try:
-            new = processing.process(cast(BinaryIO, file.stream))
-            with access.writing() as s:
-                photos.stage(
-                    s, access.current_city().settings.var, new, staged_for=_staged_for(key), at=access.now()
-                )
-        except Busy:
-            faults.append(
-                (
-                    "photos",
-                    _("We're getting a lot of photos right now, so yours isn't added yet. Send it again."),
-                )
-            )
-        except OSError as fault:
-            if not city_files.is_full(fault):
-                raise
-            log.warning("a photo wasn't staged: %s", fault)
-            faults.append(("photos", errors.words(BadPhoto("no_room"))))
-        except BadPhoto as bad:
-            refused_requests.photo(bad.code)
-            which = _("We couldn't add photo %(name)s.", name=(file.filename or "")[-60:])
-            told = errors.words(bad)
-            faults.append(("photos", f"{which} {told}" if len(given) > 1 else told))
-    return faults
-
-
-def _gone(form: ReportForm, but: str = "") -> list[Fault]:
-    """A fault where photos that the form shows are no more: what nobody sends is kept for a while only."""
-    with access.reading() as s:
-        shown = form.staged[: photos.MAX_PHOTOS]
-        if all(name == but or _held(s, name, form.key) for name in shown):
-            return []
-    return [("photos", _("Your photos are gone. Add them again."))]
-
-
-def _unstage(photo_id: str, key: str) -> None:
-    with access.writing() as s:
-        photo = _held(s, photo_id, key)
-        if photo and photo.case_id is None:
-            photos.unstage(s, access.current_city().settings.var, photo)
-
-
-def _held(s: Session, photo_id: str, key: str) -> Photo | None:
-    """A staged photo, for whoever knows the key of its form."""
-    photo = s.get(Photo, photo_id)
-    return photo if photo and forms.is_key(key) and photo.staged_for == _staged_for(key) else None
 
 
 def _answer(form: ReportForm, faults: list[Fault]) -> Response:
@@ -386,9 +314,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
             if not faults and _unasked(form) and spot.place and form.service:
                 found = _near(s, form.service, spot.place)
                 if found:
-                    kept = _kept() + [
-                        ("staged", photo.id) for photo in photos.staged(s, _staged_for(form.key))
-                    ]
+                    kept = _kept() + [("staged", photo.id) for photo in form_photos.staged(s, form.key)]
                     return render("resident/same.html", found=found, kept=kept, key=form.key)
         else:
             is_another = _is_another(s, form, spot, known) or not _sent_here(s, form.key, known)
@@ -400,7 +326,7 @@ def _answer(form: ReportForm, faults: list[Fault]) -> Response:
         with access.writing() as s:
             taken = intake.submit(
                 s, _telling(form, spot), at=access.now(), token=token,
-                taken=photos.staged(s, _staged_for(form.key)),
+                taken=form_photos.staged(s, form.key),
             )  # fmt: skip
             number, is_another = taken.number, _is_another(s, form, spot, taken)
             rate_limits.count_one(s, SENT, _sender(form.key), access.now())
@@ -443,7 +369,7 @@ def _is_another(s: Session, form: ReportForm, spot: Resolved, known: Report) -> 
     service = form.service.code if form.service else known.service_code
     answers_alike = intake.answers_alike(known, _telling(form, spot))
     told = known.service_code, known.words
-    if (service, form.words) != told or not answers_alike or photos.staged(s, _staged_for(form.key)):
+    if (service, form.words) != told or not answers_alike or form_photos.staged(s, form.key):
         return True
     if spot.place is None or known.lat is None or known.lon is None:
         return False
@@ -454,8 +380,8 @@ def _begin_another(form: ReportForm, number: str) -> Response:
     """The same form under a new key, its new photos with it: a second report is neither lost nor a copy."""
     another = replace(form, key=_new_key(), seen=None)
     with access.writing() as s:
-        for photo in photos.staged(s, _staged_for(form.key)):
-            photo.staged_for = _staged_for(another.key)
+        for photo in form_photos.staged(s, form.key):
+            photo.staged_for = form_photos.staged_for(another.key)
     told = _("Your first report was sent: %(number)s. Press Send to send this one too.", number=number)
     return _form(another, [("send", told)])
 
@@ -552,32 +478,11 @@ def _form(
         found = _near(s, form.service, spot.place) if form.service and spot.place and spot.known else []
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
-            photos=photos.staged(s, _staged_for(form.key)), summary=list(faults), faults=dict(faults),
+            photos=form_photos.staged(s, form.key), summary=list(faults), faults=dict(faults),
             most=photos.MAX_PHOTOS, tiles=access.current_city().settings.tiles,
         )  # fmt: skip
     response.status_code = 422 if faults else 200
     return response
-
-
-def _case(number: str) -> Response:
-    """The case's page."""
-    with access.reading() as s:
-        ours = queries.by_number(s, number)
-        found = access.or_404(ours or queries.by_old_number(s, number))
-        mine = access.own_report(s, found)
-        sight = access.or_404(_sight(s, found, mine))
-        if not (ours or sight.old_number):  # what the page does not tell leads nowhere either
-            abort(404)
-        if number != found.number:
-            return go(url_for("resident.case", number=found.number))
-        closing = closing_feedback.closing_of(transitions.root_of(s, mine.case)) if mine else ""
-        return render(
-            "resident/case.html", sight=sight, mine=mine, story=_story(sight, mine), closing=closing,
-            until=own_report.expires(s, sight, mine),
-            said=own_report.flash_text(request.args.get("said", ""), office=sight.service.office),
-            may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
-            push_key=webpush.public_key(access.current_city().settings) if mine else "",
-        )  # fmt: skip
 
 
 def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Response:
@@ -587,72 +492,9 @@ def _sent(number: str, typed: dict[str, str], refused: Refused | None) -> Respon
         sight = queries.reporter_view(s, mine, now=access.now(), publish=here.publish)
         response = render(
             "resident/sent.html", sight=sight, mine=mine, joined=mine.id != mine.case.reports[0].id,
-            link=here.settings.base_url + url_for("resident.secret", token=access.token_of(mine.number)),
+            link=here.settings.base_url + url_for("case.secret", token=access.token_of(mine.number)),
             typed=typed, fault=errors.words(refused) if refused else "", asked=request.args.get("asked", ""),
             push_key=webpush.public_key(here.settings), texts=bool(here.settings.sms_url),
         )  # fmt: skip
     response.status_code = 422 if refused else 200
     return response
-
-
-def _sight(s: Session, case: Case, mine: Report | None) -> PublicCase | None:
-    publish = access.current_city().publish
-    if mine:
-        return queries.reporter_view(s, mine, now=access.now(), publish=publish)
-    return next(iter(queries.public(s, now=access.now(), publish=publish, number=case.number)), None)
-
-
-def _story(sight: PublicCase, mine: Report | None) -> list[Stop]:
-    """What happened, newest first; neighbors who joined stand together, at the telling they joined."""
-    number = mine.number if mine else ""
-    stops: list[Stop] = []
-    joined, assigned = 0, False
-    last = next((step for step in reversed(sight.steps) if step.kind == "close"), None)
-    for step in sight.steps:
-        if step.kind == "clear":  # the page itself says so
-            continue
-        told_by_me = bool(number) and step.facts.get("report") == number
-        if step.kind == "join" and not told_by_me:
-            joined += 1
-            continue
-        title = _title(step.kind, step.facts, told_by_me, office=sight.service.office, mine=sight.mine)
-        if step.kind == "assign" and assigned:
-            title = _("Another crew assigned")
-        assigned = step.kind == "assign" or (assigned and step.kind not in ("reopen", "make safe"))
-        more = _of_closing(step, sight, is_last=step is last) if step.kind == "close" else ""
-        stops.append(Stop(title, step.at, more))
-    if stops:
-        first = stops[0]
-        mine_first = bool(mine) and number == f"{sight.number}-A"
-        if sight.service.office:
-            title = _("You asked") if mine_first else first.title
-        else:
-            title = _("You reported it") if mine_first else first.title
-        told = ngettext("1 neighbor joined", "%(num)d neighbors joined", joined) if joined else ""
-        stops[0] = Stop(title, first.at, told)
-    return stops[::-1]
-
-
-def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, mine: bool) -> str:
-    if kind == "close":
-        return formatting.outcome(facts.get("outcome"), office=office)
-    if kind == "join":
-        return _("You joined this report")
-    if kind == "not fixed" and told_by_me:
-        return _("You said it isn't answered") if office else _("You said it isn't fixed")
-    if kind == "fixed confirmed" and told_by_me:
-        return _("You said it's answered") if office else _("You said it's fixed")
-    if kind == "wait":
-        return formatting.waits_for(facts.get("reason"), facts.get("owner", ""), mine=mine)
-    return formatting.public_step(kind, office=office)
-
-
-def _of_closing(step: TimelineEntry, sight: PublicCase, *, is_last: bool) -> str:
-    """When the crew was done, where the city heard of it later; and whether a photo shows it."""
-    told, facts = list[str](), step.facts
-    done = datetime.fromisoformat(facts["done_at"]) if "done_at" in facts else step.at
-    if step.at - done > LATE and not facts.get("bounded"):
-        told.append(_("Crew finished: %(moment)s", moment=localization.moment(done)))
-    if is_last and sight.proof and sight.proof.photos:
-        told.append(_("with photo"))
-    return " · ".join(told)

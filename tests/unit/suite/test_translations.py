@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+
+from tests.voice import KEYWORDS
 
 ROOT = Path(__file__).parents[3]
 CATALOGUES = ROOT / "pwa" / "translations"
-KEYWORDS = DEFAULT_KEYWORDS | {"lazy_gettext": None, "lazy_ngettext": (1, 2)}
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%%")
 
 LANGUAGES = sorted(path.name for path in CATALOGUES.iterdir() if path.is_dir())

@@ -149,7 +149,7 @@ function keepTiles(map, template, draw) {
         y,
         isOld: false,
         pins: told.points.map(([number, ...rest]) => ({ number, point: [rest[0], rest[1]], standing: rest[2], title: rest[3] })),
-        clusters: told.clusters.map(([lat, lon, n, worst]) => ({ point: [lat, lon], n, worst })),
+        clusters: told.clusters.map(([lat, lon, , , shares]) => ({ point: [lat, lon], shares })),
       });
       drawSoon();
     } catch {

@@ -1,13 +1,14 @@
 /**
- * Cases on a map: near neighbours drawn as one shape with their number, by the city where they are many.
+ * Cases on a map: near neighbours drawn as one ring with their number, by the city where they are many.
  */
 
 import { casePin } from "./map.js";
 
 /** @typedef {import("./map.js").Standing} Standing */
 /** @typedef {{number: string, point: [number, number], standing: Standing, title: string}} Pin */
-/** @typedef {{point: [number, number], n: number, worst: Standing}} Cluster many cases that are known by number only */
-/** @typedef {{key: string, pins: Pin[], worst: Standing, point: [number, number]}} Group */
+/** @typedef {Partial<Record<Standing, number>>} Shares how many cases stand how */
+/** @typedef {{point: [number, number], shares: Shares}} Cluster many cases that are known by number only */
+/** @typedef {{key: string, pins: Pin[], shares: Shares, point: [number, number]}} Group */
 /**
  * @typedef {object} PinOptions
  * @property {(number: string) => string} href the address of a case
@@ -23,13 +24,10 @@ const A_FRAME = 10; // ms of drawing, then the page has a turn
 const AROUND = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => /** @type {[number, number]} */ ([dx, dy])));
 const WORST_FIRST = /** @type {Standing[]} */ (["late", "risk", "ok", "wait", "done"]);
 
-const SHAPES = /** @type {Record<Standing, string>} */ ({
-  late: '<path d="M0-27 27 0 0 27-27 0Z"/>',
-  risk: '<path d="M0-27 27 20H-27Z"/>',
-  ok: '<circle r="19"/>',
-  wait: '<rect x="-18" y="-18" width="36" height="36" rx="3"/>',
-  done: '<circle r="19"/>',
-});
+const RADIUS = 18; // px: of a ring's middle
+const ROUND = 100; // how long a ring is, in its own measure
+const MANY_LATE = 0.1; // from this share on a ring wears the diamond, so that it does not rest on colour alone
+const LATE_MARK = '<path class="ring__mark" data-promise="late" d="M16-23l8 8-8 8-8-8Z"/>';
 
 /**
  * Pins that would overlap, drawn together. A group stands where its first pin stands, so that two groups are
@@ -69,8 +67,37 @@ export function grouped(pins, project, reach) {
  */
 function asGroup(pins) {
   const [first] = /** @type {[Pin]} */ (/** @type {unknown} */ (pins));
-  const worst = WORST_FIRST.find((standing) => pins.some((pin) => pin.standing === standing)) ?? "ok";
-  return { key: `${first.number} ${pins.length} ${worst}`, pins, worst, point: first.point };
+  /** @type {Shares} */
+  const shares = {};
+  for (const { standing } of pins) shares[standing] = (shares[standing] ?? 0) + 1;
+  return { key: `${first.number} ${told(shares)}`, pins, shares, point: first.point };
+}
+
+/** @param {Shares} shares */
+function told(shares) {
+  return WORST_FIRST.map((standing) => shares[standing] ?? 0).join(" ");
+}
+
+/** @param {Shares} shares */
+function total(shares) {
+  return Object.values(shares).reduce((sum, n) => sum + n, 0);
+}
+
+/**
+ * A ring of shares, the worst at the top and on around the clock, as SVG.
+ * @param {Shares} shares
+ */
+export function ring(shares) {
+  const n = total(shares);
+  let begun = 0;
+  const parts = WORST_FIRST.filter((standing) => shares[standing]).map((standing) => {
+    const long = ((shares[standing] ?? 0) / n) * ROUND;
+    const drawn = `<circle class="ring__share" data-promise="${standing}" r="${RADIUS}" pathLength="${ROUND}" stroke-dasharray="${long} ${ROUND}" stroke-dashoffset="${-begun}" transform="rotate(-90)"/>`;
+    begun += long;
+    return drawn;
+  });
+  const mark = (shares.late ?? 0) / n > MANY_LATE ? LATE_MARK : "";
+  return `<svg viewBox="-30 -30 60 60" aria-hidden="true"><circle class="ring__face" r="21"/>${parts.join("")}${mark}</svg><b>${n}</b>`;
 }
 
 /**
@@ -100,7 +127,7 @@ export function pinLayer(map, L, options) {
     const wanted = new Map(groups.map((each) => [`${zoom} ${each.key}`, () => marker(each)]));
     for (const each of clusters) {
       if (!sight.contains(each.point)) continue;
-      wanted.set(`${each.point} ${each.n} ${each.worst}`, () => cluster(each.n, each.worst, each.point, () => closer(each.point)));
+      wanted.set(`${each.point} ${told(each.shares)}`, () => cluster(each.shares, each.point, () => closer(each.point)));
     }
     cancelAnimationFrame(frame);
     exchange(wanted);
@@ -156,7 +183,7 @@ export function pinLayer(map, L, options) {
   /** @param {Group} each */
   function marker(each) {
     const [only] = each.pins;
-    if (!only || each.pins.length > 1) return cluster(each.pins.length, each.worst, each.point, () => apart(each.pins));
+    if (!only || each.pins.length > 1) return cluster(each.shares, each.point, () => apart(each.pins));
     const label = `${only.number} ${only.title}, ${options.words[only.standing]}`;
     const pin = casePin(L, only.point, { promise: only.standing, label, href: options.href(only.number) });
     pin.on("add", () => {
@@ -174,21 +201,20 @@ export function pinLayer(map, L, options) {
   }
 
   /**
-   * @param {number} n
-   * @param {Standing} worst
+   * @param {Shares} shares
    * @param {[number, number]} point
    * @param {() => void} pressed
    */
-  function cluster(n, worst, point, pressed) {
-    const label = options.several.replace("NUMBER", String(n)).replace("WORST", options.words[worst]);
+  function cluster(shares, point, pressed) {
+    const worst = WORST_FIRST.find((standing) => shares[standing]) ?? "ok";
+    const label = options.several.replace("NUMBER", String(total(shares))).replace("WORST", options.words[worst]);
     const icon = L.divIcon({ className: "", iconSize: undefined });
     icon.createIcon = () => {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "clusterpin leaflet-marker-icon";
-      button.dataset.promise = worst;
       button.setAttribute("aria-label", label);
-      button.innerHTML = `<svg viewBox="-30 -30 60 60" aria-hidden="true">${SHAPES[worst]}</svg><b>${n}</b>`;
+      button.innerHTML = ring(shares);
       return button;
     };
     const marker = L.marker(point, { icon, keyboard: false, riseOnHover: true });

@@ -1,15 +1,18 @@
-// <case-map> on the public list: the button fetches the map and its pins, and nothing is fetched before.
+// <case-map> on the public list: the button fetches the map and its pins, and nothing is fetched before; where there
+// is room beside the list the map is there at once. <near-me> asks the phone where it is.
+
+import { once } from "../lib/geolocation.js";
 
 /** @typedef {import("../map/map.js").Standing} Standing */
 
 class CaseMap extends HTMLElement {
   connectedCallback() {
-    const button = /** @type {HTMLButtonElement} */ (this.querySelector("button"));
+    const button = /** @type {HTMLButtonElement} */ (document.querySelector("#show-map"));
     const box = /** @type {HTMLElement} */ (this.querySelector(".map"));
     const trouble = /** @type {HTMLElement} */ (this.querySelector("[role=alert]"));
     const shown = /** @type {HTMLElement | null} */ (this.querySelector("[data-shown]"));
     let isDrawn = false;
-    button.addEventListener("click", async () => {
+    const toggle = async () => {
       const opens = box.hidden;
       box.hidden = !opens;
       if (shown) shown.hidden = !opens;
@@ -25,7 +28,12 @@ class CaseMap extends HTMLElement {
         button.setAttribute("aria-expanded", "false");
         trouble.hidden = false;
       }
-    });
+    };
+    button.addEventListener("click", () => void toggle());
+    if (matchMedia("(min-width: 64em)").matches) {
+      button.hidden = true;
+      void toggle();
+    }
   }
 
   /** @param {HTMLElement} box */
@@ -54,7 +62,7 @@ class CaseMap extends HTMLElement {
       several: said.several,
     });
     const all = /** @type {[string, number, number, Standing, string][]} */ (answer.points);
-    if (all.length) {
+    if (this.dataset["near"] === undefined && all.length) {
       map.fitBounds(L.latLngBounds(all.map(([, y, x]) => [y, x])), { padding: [32, 32], maxZoom: 16, animate: false });
     }
     pins.set(all.map(([number, y, x, standing, title]) => ({ number, point: [y, x], standing, title })));
@@ -62,3 +70,21 @@ class CaseMap extends HTMLElement {
 }
 
 customElements.define("case-map", CaseMap);
+
+customElements.define(
+  "near-me",
+  class extends HTMLElement {
+    connectedCallback() {
+      const button = /** @type {HTMLButtonElement} */ (this.querySelector("button"));
+      const trouble = /** @type {HTMLElement} */ (document.querySelector("#no-fix"));
+      button.addEventListener("click", async () => {
+        trouble.textContent = "";
+        button.setAttribute("aria-busy", "true");
+        const fix = await once();
+        button.removeAttribute("aria-busy");
+        if (fix) location.assign((this.dataset["to"] ?? "").replace("PLACE", `${fix.lat.toFixed(5)},${fix.lon.toFixed(5)}`));
+        else trouble.textContent = this.dataset["refused"] ?? "";
+      });
+    }
+  },
+);

@@ -1,0 +1,87 @@
+"""Finding cases by what strangers may know of them: the kind of problem, the street, words that were shown.
+
+The board's search knows who told and what was hidden, so nothing here looks into it. The database
+only chooses candidates: a case counts where its public view holds what was looked for.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from city.cases import queries
+from city.cases.queries import PublicCase
+from city.db.models import Case, Report
+from city.places import lookup, streets
+from city.text import normalize
+
+MOST_WORDS = 6  # of what somebody types
+MOST_STREETS = 4  # that a name with a slip may mean
+LOOKED_AT = 20_000  # cases, the newest, where words are read one case after the other
+
+
+def find(
+    s: Session,
+    services: Sequence[str],
+    words: str,
+    *,
+    now: datetime,
+    states: Sequence[str],
+    publish: str,
+    limit: int,
+) -> list[PublicCase]:
+    """The newest cases of these services (of all where none are named) with these words.
+
+    Words that name a street choose it, a slip forgiven; all others must stand in what the case's page shows.
+    """
+    asked = queries.public_cases(states)
+    if services:
+        asked = asked.where(Case.service_code.in_(services))
+    named, sought = _streets(s, words), list(dict.fromkeys(normalize(words)))[:MOST_WORDS]
+    if named:
+        asked = asked.where(or_(*(_at(street) for street in named)))
+    elif sought:
+        newest = queries.public_cases(states).with_only_columns(Case.id).order_by(Case.id.desc())
+        asked = asked.where(Case.id.in_(newest.limit(LOOKED_AT)))
+        asked = asked.where(and_(*(_holds(word, publish) for word in sought)))
+    elif not services:
+        return []
+    found = list(s.scalars(asked.with_only_columns(Case.id).order_by(Case.id.desc()).limit(2 * limit)))
+    seen = queries.public(s, now=now, publish=publish, ids=found, limit=len(found)) if found else []
+    return [sight for sight in seen if not words or _fits(sight, named, sought)][:limit]
+
+
+def names_street(s: Session, words: str) -> bool:
+    """Whether the words are a street's name, as it is written or with its type and a slip."""
+    if not words.strip() or len(words) > lookup.MOST_LETTERS:
+        return False
+    match = lookup.gazetteer(s).atlas.directory.find(words)
+    return bool(match.streets) and (not match.slips or len(words.split()) > 1)
+
+
+def _streets(s: Session, words: str) -> list[tuple[str, ...]]:
+    """The names without type and direction of the streets that somebody means, each as its words."""
+    if not words.strip() or len(words) > lookup.MOST_LETTERS:
+        return []
+    match = lookup.gazetteer(s).atlas.directory.find(words)
+    names = (streets.parse(found.label).core for found in match.streets)
+    return list(dict.fromkeys(name for name in names if name))[:MOST_STREETS]
+
+
+def _at(street: Sequence[str]) -> ColumnElement[bool]:
+    return and_(*(Case.address.icontains(word, autoescape=True) for word in street))
+
+
+def _holds(word: str, publish: str) -> ColumnElement[bool]:
+    told = select(Report.id).where(Report.case_id == Case.id, queries.shown_column(publish))
+    said = told.where(Report.words.icontains(word, autoescape=True)).exists()
+    return or_(Case.address.icontains(word, autoescape=True), said)
+
+
+def _fits(sight: PublicCase, named: Sequence[Sequence[str]], sought: Sequence[str]) -> bool:
+    at = set(normalize(sight.address))
+    if named:
+        return any(at.issuperset(street) for street in named)
+    said = at.union(*(normalize(telling.words) for telling in sight.tellings))
+    return all(any(one.startswith(word) for one in said) for word in sought)
