@@ -132,7 +132,7 @@ def test_a_crew_s_day(abroad: Site, open_context: Open) -> None:
         page.wait_for_timeout(300)
         looked_at(page, wrong)
     page.goto(abroad.path("/ar/crew#today"))
-    page.locator("[data-view=map]").tap()
+    page.locator('#tabs a[href="#map"]').tap()
     page.wait_for_selector(".crewmap a.pin")
     looked_at(page, wrong)
     assert not wrong, "\n".join(wrong)

@@ -174,8 +174,14 @@ def test_the_chain_by_keyboard_alone(
     wait_for_state(site, number, "closed")
     page.goto(site.path(f"/case/{number}"))
     expect(page.locator(".twin > a:last-of-type img")).to_be_visible()
-    tab_to(page, "form[action$=not-fixed] button")
+    tab_to(page, ".verify a[href$=not-fixed]")
     page.keyboard.press("Enter")
+    page.wait_for_url("**/not-fixed")
+    tab_to(page, "form[action$=not-fixed] .button--act")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # the focus is on Undo
+    expect(page.locator("[data-undo]")).to_be_hidden()
+    page.keyboard.press("Enter")  # and back on the button
     wait_for_state(site, number, "accepted")
 
 

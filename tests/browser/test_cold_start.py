@@ -237,10 +237,10 @@ def test_jobs_photos_and_map_are_packed_and_shown_without_signal(van: Van, site:
 
     page = van.start(signal=False)
     page.wait_for_selector("a.job")
-    page.locator("[data-view=map]").tap()
+    page.locator('#tabs a[href="#map"]').tap()
     page.wait_for_selector(".crewmap a.pin")
     wait_for(lambda: page.evaluate(COLOURS) > 3)
-    page.locator("[data-view=list]").tap()
+    page.locator('#tabs a[href="#today"]').tap()
     ref = page.evaluate(WITH_PHOTO)
     page.goto(site.path(f"/crew#job/{ref}"))
     image = page.locator("[data-photos] img").first

@@ -369,7 +369,7 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
     expect(page.locator("[data-fill=refused]")).to_contain_text(refused)
     gloved(page, f"crew-setup-refused-{lang}", keep)
     page.locator('#tabs a[href="#today"]').tap()
-    page.locator("[data-view=map]").tap()
+    page.locator('#tabs a[href="#map"]').tap()
     page.wait_for_selector(".crewmap a.pin")
     gloved(page, f"crew-map-{lang}", keep)
     page.locator('a[href="#report"]').tap()

@@ -93,7 +93,7 @@ def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: 
     page = van.page
     log_in(page, site, CREW, "/crew")
     page.wait_for_selector(f'a.job[href="#job/{ref}"]')
-    page.locator("[data-view=map]").tap()
+    page.locator('#tabs a[href="#map"]').tap()
     page.locator(f'.crewmap a.pin[href="#job/{ref}"]').wait_for()
     page.evaluate("document.querySelector('.leaflet-map-pane').looked = true")
     [more] = give_jobs(site, 1)
@@ -109,7 +109,7 @@ def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: 
     page.evaluate("window.dispatchEvent(new Event('online'))")
     expect(page.locator(".crewmap a.pin")).to_have_count(0)
     assert page.locator("[data-fill=count]").inner_text() != before
-    page.locator("[data-view=list]").tap()
+    page.locator('#tabs a[href="#today"]').tap()
     expect(page.locator(".crewempty h2")).to_have_text(crew.NO_JOBS_ON_PHONE)
 
 

@@ -13,7 +13,7 @@ import { jobScreen } from "./screens/job.js";
 import { outbox } from "./screens/outbox.js";
 import { reportScreen } from "./screens/report.js";
 import { setup } from "./screens/setup.js";
-import { today, todayOnMap } from "./screens/today.js";
+import { mapAgain, onMap, today } from "./screens/today.js";
 import { mayWait, waitScreen } from "./screens/wait.js";
 import { keepShell, newer, restart } from "./service_worker_client.js";
 
@@ -133,8 +133,8 @@ async function draw(moved = true, body = true) {
   const view = await engine.view();
   await bar(view);
   // A map that is looked at stays where it is, with the jobs of now: drawn anew it would move under the finger.
-  const onMap = drawn === wanted() && main.querySelector(".leaflet-container");
-  if (body && !moved && onMap) return todayOnMap(main, view);
+  const isOnMap = drawn === wanted() && main.querySelector(".leaflet-container");
+  if (body && !moved && isOnMap) return mapAgain(main, view);
   if (!body) return;
   const key = wanted();
   const [asked = "today", ref = "", from] = parts(key);
@@ -145,6 +145,7 @@ async function draw(moved = true, body = true) {
   /** @type {Record<string, () => DocumentFragment | Promise<DocumentFragment>>} */
   const screens = {
     today: () => today(app, view),
+    map: () => onMap(view),
     job: () => (job ? jobScreen(app, job) : gone()),
     close: () => (job && !isDone(job) ? closeScreen(app, job, from === "report") : job ? jobScreen(app, job) : gone()),
     wait: () => (job && mayWait(job) ? waitScreen(app, job) : job ? jobScreen(app, job) : gone()),

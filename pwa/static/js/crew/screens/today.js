@@ -1,7 +1,7 @@
-// Today: the day's jobs in the order that the crew chose.
+// Today: the day's jobs in the order that the crew chose, danger first, what is done folded at the end. And their map.
 
 import "../../lib/install_hint.js";
-import { isDone, metres, ordered } from "../../sync/jobs.js";
+import { inDanger, isDone, metres, ordered } from "../../sync/jobs.js";
 import { all, clone, fill, part, when } from "../../lib/dom.js";
 import { crewNames, distance, many, named, place, say } from "../session.js";
 import { hazardsOf, promised } from "./job.js";
@@ -13,15 +13,16 @@ import { isBegun } from "./report.js";
 /** @typedef {import("../session.js").View} View */
 
 const AT_ONCE = 12; // rows: more than one screen shows
-const DONE_ROWS = 2; // so many done jobs are shown before they fold up
+
+const date = new Intl.DateTimeFormat("en-CA", { timeZone: document.body.dataset["zone"] ?? "UTC" });
 
 /** @type {"due" | "priority" | "nearest"} */
 let order = "due";
 /** @type {{ lat: number, lon: number } | null} */
 let here = null;
 let hint = "";
+let sought = "";
 let earlier = false;
-let mapped = false;
 /** What puts other jobs on the map that is looked at. @type {(jobs: Job[]) => void} */
 let showPins = () => {};
 
@@ -30,83 +31,134 @@ export function today(app, view) {
   const screen = clone("t-today");
   const now = Date.now();
   const { done, open } = ordered(view.jobs, order, now / 1000, here);
-  counted(screen, done.length, open.length);
+  counted(screen, open, now);
   fill(screen, "hint", hint);
   fill(screen, "report", say(isBegun(view) ? "report_begun" : "report_new"));
-  for (const button of all(screen, "[data-order]")) {
-    button.setAttribute("aria-pressed", String(button.dataset["order"] === order));
-    button.addEventListener("click", () => void reorder(app, button.dataset["order"] ?? "due"));
-  }
-  for (const button of all(screen, "[data-view]")) {
-    button.setAttribute("aria-pressed", String((button.dataset["view"] === "map") === mapped));
-    button.addEventListener("click", () => {
-      mapped = button.dataset["view"] === "map";
-      document.querySelector(".leaflet-container")?.remove();
-      void app.draw(false);
-    });
-  }
+  const chosen = /** @type {HTMLSelectElement} */ (part(screen, "[data-order]"));
+  chosen.value = order;
+  chosen.addEventListener("change", () => void reorder(app, chosen.value));
+  const search = /** @type {HTMLInputElement} */ (part(screen, "[data-search]"));
+  search.value = sought;
   // Nobody is asked to install what has not served them yet.
   if (!view.sent.some(({ op, at }) => op.t === "close" && at !== undefined)) part(screen, "[data-hint]").remove();
-  const box = part(screen, "[data-map]");
-  box.hidden = !mapped;
-  part(screen, "[data-rows]").hidden = mapped;
-  part(screen, "[data-orders]").hidden = mapped;
-  if (mapped) {
-    setTimeout(() => {
-      drawJobs(box, open).then((show) => (showPins = show)).catch(() => {
-        box.hidden = true;
-        const told = box.nextElementSibling;
-        if (told) told.textContent = say("no_map");
-      });
-    });
+  const list = part(screen, "[data-list]");
+  const barred = view.problem === "revoked" || view.problem === "disabled";
+  if (!done.length && !open.length) {
+    list.replaceWith(clone(barred ? "t-barred" : view.empty ? "t-loading" : "t-empty"));
     return screen;
   }
-  const list = part(screen, "[data-list]");
-  const folded = !earlier && done.length > DONE_ROWS ? done.splice(0, done.length - DONE_ROWS) : [];
-  if (folded.length) {
-    const row = clone("t-earlier");
-    fill(row, "title", many("earlier", folded.length));
-    part(row, "[data-earlier]").addEventListener("click", () => {
-      earlier = true;
-      void app.draw(false);
-    });
-    list.append(row);
-  }
-  const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
   const stands = document.querySelector("#main [data-list]"); // and may be scrolled
-  grow(list, [...done, ...open], (job) => row(job, job === current, now), stands ? Infinity : AT_ONCE);
-  const barred = view.problem === "revoked" || view.problem === "disabled";
-  if (!list.children.length) list.replaceWith(clone(barred ? "t-barred" : view.empty ? "t-loading" : "t-empty"));
+  const draw = () => rows(list, matching(open), matching(done), now, stands ? Infinity : AT_ONCE);
+  search.addEventListener("input", () => {
+    sought = search.value;
+    list.replaceChildren();
+    draw();
+  });
+  draw();
   return screen;
 }
 
-/** Today as it is now, while its map is looked at. @param {ParentNode} main @param {View} view */
-export function todayOnMap(main, view) {
-  const { done, open } = ordered(view.jobs, order, Date.now() / 1000, here);
-  counted(main, done.length, open.length);
+/** The map of the day's jobs. @param {View} view */
+export function onMap(view) {
+  const screen = clone("t-map");
+  const { open } = ordered(view.jobs, order, Date.now() / 1000, here);
+  counted(screen, open, Date.now());
+  const box = part(screen, "[data-map]");
+  setTimeout(() => {
+    drawJobs(box, open).then((show) => (showPins = show)).catch(() => {
+      box.hidden = true;
+      const told = box.nextElementSibling;
+      if (told) told.textContent = say("no_map");
+    });
+  });
+  return screen;
+}
+
+/** The same as it is now, while the map is looked at. @param {ParentNode} main @param {View} view */
+export function mapAgain(main, view) {
+  const { open } = ordered(view.jobs, order, Date.now() / 1000, here);
+  counted(main, open, Date.now());
   showPins(open);
 }
 
-/** Whose jobs these are, and how many. @param {ParentNode} head @param {number} done @param {number} open */
-function counted(head, done, open) {
-  const jobs = many("jobs", done + open);
+/** Whose jobs these are, and how many are due until tonight. @param {ParentNode} head @param {Job[]} open @param {number} now */
+function counted(head, open, now) {
+  const due = open.filter((job) => isForToday(job, now)).length;
   fill(head, "crews", crewNames());
-  fill(head, "count", done ? many("jobs_done", done, { jobs }) : jobs);
+  fill(head, "count", due < open.length ? say("for_today", { n: due, later: open.length - due }) : many("jobs", open.length));
+}
+
+/** @param {Job} job @param {number} now */
+function isForToday(job, now) {
+  return date.format(job.due * 1000) <= date.format(now) || inDanger(job) || job.state === "underway";
+}
+
+/** @param {HTMLElement} list @param {Job[]} open @param {Job[]} done @param {number} now @param {number} most at once */
+function rows(list, open, done, now, most) {
+  const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
+  const later = order === "due" ? open.filter((job) => !isForToday(job, now)) : [];
+  const first = open.filter((job) => !later.includes(job));
+  /** @type {(() => Node)[]} */
+  const drawn = first.map((job) => () => row(job, job === current, now));
+  if (later.length && first.length) drawn.push(() => heading(many("later", later.length)));
+  drawn.push(...later.map((job) => () => row(job, job === current, now)));
+  if (done.length) drawn.push(() => folded(list, done, now));
+  if (!drawn.length) drawn.push(() => clone("t-unmatched"));
+  grow(list, drawn, most);
+}
+
+/** What was searched for: every word stands in the title, the place or the number. @param {Job[]} jobs */
+function matching(jobs) {
+  const words = plain(sought).split(/\s+/).filter(Boolean);
+  return jobs.filter((job) => {
+    const told = plain(`${named(job.title)} ${place(job)} ${job.ref}`);
+    return words.every((word) => told.includes(word));
+  });
+}
+
+/** @param {string} words */
+function plain(words) {
+  return words.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
+}
+
+/** @param {string} title */
+function heading(title) {
+  const item = clone("t-later");
+  fill(item, "title", title);
+  return item;
+}
+
+/** What is done today, at the end: a tap shows it. @param {HTMLElement} list @param {Job[]} done @param {number} now */
+function folded(list, done, now) {
+  const item = clone("t-earlier");
+  fill(item, "title", many("done_today", done.length));
+  const button = part(item, "[data-earlier]");
+  /** @param {boolean} shown */
+  const show = (shown) => {
+    for (const old of all(list, "[data-shown]")) old.remove();
+    button.setAttribute("aria-expanded", String(shown));
+    if (shown) list.append(...done.map((job) => row(job, false, now, true)));
+  };
+  button.addEventListener("click", () => show((earlier = !earlier)));
+  if (earlier || sought) queueMicrotask(() => show(true)); // once this line stands in the list
+  return item;
 }
 
 /** First what is in sight: nobody waits for hundreds of rows to see that their work is saved.
- * @param {HTMLElement} list @param {Job[]} jobs @param {(job: Job) => Node} row @param {number} most at once */
-function grow(list, jobs, row, most) {
-  list.append(...jobs.slice(0, most).map(row));
-  const rest = jobs.slice(most);
+ * @param {HTMLElement} list @param {(() => Node)[]} drawn @param {number} most at once */
+function grow(list, drawn, most) {
+  list.append(...drawn.slice(0, most).map((make) => make()));
+  const rest = drawn.slice(most);
   if (!rest.length) return;
-  requestAnimationFrame(() => setTimeout(() => list.isConnected && grow(list, rest, row, most)));
+  requestAnimationFrame(() => setTimeout(() => list.isConnected && grow(list, rest, most)));
 }
 
-/** @param {Job} job @param {boolean} current @param {number} now */
-function row(job, current, now) {
-  const item = clone("t-row");
-  part(item, "li").dataset["stop"] = isDone(job) ? "done" : current ? "now" : "next";
+/** @param {Job} job @param {boolean} current @param {number} now @param {boolean} [shown] as one of those that are folded */
+function row(job, current, now, shown = false) {
+  const item = clone("t-row"), line = part(item, "li");
+  line.dataset["stop"] = isDone(job) ? "done" : current ? "now" : "next";
+  if (shown) line.dataset["shown"] = "";
+  line.classList.toggle("is-danger", !isDone(job) && inDanger(job));
   part(item, "a").setAttribute("href", `#job/${job.ref}`);
   fill(item, "title", named(job.title));
   const far = here && order === "nearest" && !isDone(job) ? metres(job, here) : Infinity;
