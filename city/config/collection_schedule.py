@@ -57,6 +57,17 @@ def next_pickup(round_: PickupRule, calendar: Calendar | None, today: date) -> N
     return next(coming for coming in _all_from(round_, calendar, today - WEEK) if coming.day >= today)
 
 
+def pickups_between(
+    round_: PickupRule, calendar: Calendar | None, first: date, last: date
+) -> Iterator[NextPickup]:
+    """All days of a round from `first` to `last`, both included, in their order."""
+    for coming in _all_from(round_, calendar, first - WEEK):
+        if coming.day > last + WEEK:  # a day may have been moved behind the next one
+            return
+        if first <= coming.day <= last:
+            yield coming
+
+
 def moved(calendar: Calendar, day: date) -> tuple[date, date | None]:
     """Where a day of collection goes, and the holiday that moved it.
 

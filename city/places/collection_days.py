@@ -6,7 +6,14 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city.config.collection_schedule import Collection, NextPickup, PickupRule, Zone, next_pickup
+from city.config.collection_schedule import (
+    Collection,
+    NextPickup,
+    PickupRule,
+    Zone,
+    next_pickup,
+    pickups_between,
+)
 from city.db.models import Area
 from city.geo import Point, inside
 
@@ -31,6 +38,28 @@ def next_days(s: Session, collection: Collection, point: Point, today: date) -> 
     return [
         Stream(what, round_, next_pickup(round_, collection.calendar, today))
         for what, round_ in (zone.rounds.items() if zone else ())
+    ]
+
+
+@dataclass(frozen=True)
+class Day:
+    """What is collected on one day, and the holiday that moved some of it there."""
+
+    day: date
+    streams: tuple[str, ...]
+    holiday: date | None
+
+
+def days_between(s: Session, collection: Collection, point: Point, first: date, last: date) -> list[Day]:
+    """The days of collection at a point from `first` to `last`, both included; none where no zone lies."""
+    zone = zone_at(s, collection, point)
+    found: dict[date, list[tuple[str, date | None]]] = {}
+    for what, round_ in zone.rounds.items() if zone else ():
+        for coming in pickups_between(round_, collection.calendar, first, last):
+            found.setdefault(coming.day, []).append((what, coming.holiday))
+    return [
+        Day(day, tuple(what for what, _ in told), next((holiday for _, holiday in told if holiday), None))
+        for day, told in sorted(found.items())
     ]
 
 

@@ -53,8 +53,8 @@ def init(app: Flask, first: str) -> None:
     # flask-babel takes the name of a domain only, and this is a class of our own.
     app.extensions["babel"].instance.domain_instance = _Sentences()  # type: ignore[no-untyped-call]
     app.jinja_env.filters.update(
-        t=said, day=day, long_day=long_day, date=full_date, clock=clock, moment=moment, distance=distance,
-        figure=figure, tongue=language_name, stopped=stopped,
+        t=said, day=day, long_day=long_day, long_date=long_date, date=full_date, clock=clock, moment=moment,
+        distance=distance, figure=figure, tongue=language_name, stopped=stopped,
     )  # fmt: skip
     app.jinja_env.globals |= {"_": _gettext, "ngettext": _ngettext}
 

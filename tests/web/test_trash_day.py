@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from factories import LAMP, Town
 from flask import Flask
 from flask.testing import FlaskClient
+from icalendar import Calendar
 from wording import resident, shared, shown
 
 from city.config.collection_schedule import Collection
@@ -174,3 +175,27 @@ def shifted(day: str, usual: str) -> str:
     """What is said of a pickup that Thanksgiving puts off to another day."""
     when = resident.PICKUP_ON(day=day)
     return resident.NEXT_PICKUP_HOLIDAY(holiday="Thanksgiving Day", when=when, usual=usual)
+
+
+@pytest.mark.usefixtures("zone")
+def test_the_coming_days_stand_as_cards_and_in_a_calendar(client: FlaskClient) -> None:
+    page = client.get("/trash-day?place=12+elm+street")
+    assert page.text.count('<li class="card">') >= 4
+    assert resident.MOVED_BY_HOLIDAY in page.text
+    answer = client.get("/trash-day.ics?place=12+elm+street")
+    assert (answer.mimetype, answer.headers["Cache-Control"]) == ("text/calendar", "no-store")
+    events = Calendar.from_ical(answer.data).walk("VEVENT")
+    first = events[0]
+    assert first.decoded("dtstart") == date(2026, 11, 27)  # Thanksgiving moved it
+    assert str(first["location"]) == "12 Elm Street"
+    assert first.walk("VALARM")[0].decoded("trigger") == timedelta(hours=-6)
+    assert len({str(each["uid"]) for each in events}) == len(events) > 26
+    again = Calendar.from_ical(client.get("/trash-day.ics?place=12+elm+street").data).walk("VEVENT")
+    assert [str(each["uid"]) for each in again] == [str(each["uid"]) for each in events]
+    assert "SUMMARY:La basura" in client.get("/es/trash-day.ics?place=12+elm+street").text
+
+
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize("query", ["", "?place=nowhere", "?place=9+far+street", "?lat=1&lon=1&accuracy=5"])
+def test_where_nobody_knows_there_is_no_calendar(client: FlaskClient, query: str) -> None:
+    assert client.get(f"/trash-day.ics{query}").status_code == 404

@@ -1,5 +1,7 @@
 """When is my trash day? By an address or from where one is, in sentences that can be read out."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -7,19 +9,24 @@ from babel.lists import format_list
 from flask import Blueprint, Response, abort, g, request
 from flask_babel import get_locale
 from flask_babel import gettext as _
+from icalendar import Alarm, Calendar, Event
 from sqlalchemy.orm import Session
 
 from city.config import business_hours
 from city.config.collection_schedule import NextPickup
 from city.lifecycle import Refused
 from city.places import collection_days, lookup
-from city.places.collection_days import Stream
+from city.places.collection_days import Day, Stream
 from city.places.lookup import Place
 from city.places.resolve import Fix
 from pwa.web import access, errors, forms, localization
 from pwa.web.fragments import render
 
 bp = Blueprint("collection", __name__)
+
+
+SHOWN, IN_CALENDAR = timedelta(days=21), timedelta(weeks=26)
+EVENING_BEFORE = timedelta(hours=-6)  # before the day begins: six in the evening
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,76 @@ def trash_day() -> Response:
         found = [] if not words and fix and fix.coarse else [place for place in told if not place.unsure]
         place = _chosen(found, request.args.get("pick", ""))
         streams = collection_days.next_days(s, here.city.collection, place.point, today) if place else []
+        days = (
+            collection_days.days_between(s, here.city.collection, place.point, today, today + SHOWN)
+            if place else []
+        )  # fmt: skip
         outside = place is not None and not streams and lookup.outside(s, place.point)
     fault = errors.words(_lacking(told)) if asked and not found else ""
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
         told=[_card(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
-        indexed=not asked,
+        indexed=not asked, days=days, kept_as=request.args.to_dict(), today=today,
     )  # fmt: skip
     response.status_code = 422 if fault else 200
     return response
+
+
+@bp.get("/trash-day.ics")
+def calendar() -> Response:
+    """One address's days of collection as a calendar file, each with a reminder the evening before.
+
+    404 where the address is not one that trash_day() answers for.
+    """
+    here = access.current_city()
+    words = " ".join(forms.text(request.args, "place").split())[: lookup.MOST_LETTERS]
+    g.personal = True
+    today = localization.local(access.now()).date()
+    with access.reading() as s:
+        found = [place for place in _places(s, words, forms.fix(request.args)) if not place.unsure]
+        place = _chosen(found, request.args.get("pick", ""))
+        if place is None or not here.city.collection.zones:
+            abort(404)
+        days = collection_days.days_between(s, here.city.collection, place.point, today, today + IN_CALENDAR)
+    if not days:
+        abort(404)
+    response = Response(_as_calendar(days, place.label), mimetype="text/calendar")
+    response.headers["Content-Disposition"] = 'attachment; filename="trash-day.ics"'
+    return response
+
+
+def _as_calendar(days: Sequence[Day], address: str) -> bytes:
+    """iCalendar (RFC 5545): an event of a whole day each, the same one whenever it is asked for."""
+    city = access.current_city()
+    told = Calendar()
+    told.add("prodid", "-//Cityline 311//trash day//")
+    told.add("version", "2.0")
+    told.add("x-wr-calname", _("Trash day"))
+    for each in days:
+        event = Event()
+        key = hashlib.sha256(f"{city.settings.base_url} {address} {each.day}".encode()).hexdigest()[:24]
+        event.add("uid", f"{key}@cityline")
+        event.add("dtstamp", access.now())
+        event.add("dtstart", each.day)
+        event.add("dtend", each.day + timedelta(days=1))
+        event.add("summary", picked_up(each))
+        if address:
+            event.add("location", address)
+        event.add("transp", "TRANSPARENT")
+        alarm = Alarm()
+        alarm.add("action", "DISPLAY")
+        alarm.add("description", picked_up(each))
+        alarm.add("trigger", EVENING_BEFORE)
+        event.add_component(alarm)
+        told.add_component(event)
+    return bytes(told.to_ical())
+
+
+@bp.app_template_filter()
+def picked_up(day: Day) -> str:
+    """ "Trash and recycling"."""
+    named = str(format_list([_what(each) for each in day.streams], locale=get_locale()))
+    return named[:1].upper() + named[1:]
 
 
 def _places(s: Session, words: str, fix: Fix | None) -> list[Place]:

@@ -118,7 +118,7 @@ function matching(jobs) {
 
 /** @param {string} words */
 function plain(words) {
-  return words.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "");
+  return words.toLowerCase().normalize("NFD").replace(/[\u0300-\u036f]/g, "");
 }
 
 /** @param {string} title */
