@@ -24,7 +24,7 @@ from pwa import openapi
 from pwa.open311 import routes as open311_routes
 from pwa.pages import account
 from pwa.pages import photos as photo_pages
-from pwa.pages.admin import admin, retention
+from pwa.pages.admin import admin, retention, stickers
 from pwa.pages.crew import shell
 from pwa.pages.desk import answer_editor, desk
 from pwa.pages.dispatch import batch, board, crews, fieldwork, live, map_tiles, phones, redaction, saved_views
@@ -167,6 +167,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(shell.bp)
     app.register_blueprint(admin.bp)
     app.register_blueprint(retention.bp)
+    app.register_blueprint(stickers.bp)
     app.register_blueprint(phones.bp)
     app.register_blueprint(fieldwork.bp)
     app.register_blueprint(open311_routes.bp)

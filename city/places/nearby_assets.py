@@ -57,6 +57,22 @@ def named(s: Session, number: str, kind: str | None, near: Point | None = None) 
     return best.asset if best and best.metres <= NAMED_METRES else None
 
 
+def kinds(s: Session) -> list[str]:
+    """The kinds of which the register has any."""
+    return list(
+        s.scalars(select(Asset.kind).where(Asset.retired_at.is_(None)).distinct().order_by(Asset.kind))
+    )
+
+
+def on_street(s: Session, kind: str, words: str, *, limit: int) -> list[Asset]:
+    """Those of a kind whose address or number has the words, by number; all where there are none."""
+    asked = select(Asset).where(Asset.kind == kind, Asset.retired_at.is_(None))
+    if words:
+        fits = Asset.address.icontains(words, autoescape=True)
+        asked = asked.where(fits | Asset.number.istartswith(words, autoescape=True))
+    return list(s.scalars(asked.order_by(Asset.number, Asset.id).limit(limit)))
+
+
 def by_ids(s: Session, ids: Collection[int]) -> dict[int, Asset]:
     """The things with these ids."""
     return {asset.id: asset for asset in s.scalars(select(Asset).where(Asset.id.in_(ids)))} if ids else {}

@@ -109,6 +109,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "fieldwork.count_as_done": (DISPATCHER,),
     "admin": (ADMINISTRATOR,),
     "records": ACTS["hold"],
+    "stickers": (ADMINISTRATOR,),
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.
     "phones": (ADMINISTRATOR, DISPATCHER, SUPERVISOR),
 }

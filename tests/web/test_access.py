@@ -65,6 +65,7 @@ EXPECTED = {
     "dispatch.hold": {MANAGER, "administrator"},
     "dispatch.lift_hold": {MANAGER, "administrator"},
     "records": {MANAGER, "administrator"},
+    "stickers": {"administrator"},
     "redaction": {DISPATCHER, SUPERVISOR},
 }
 # Answers of field sync, which knows phones, and of Open311, which knows keys; neither knows pages.

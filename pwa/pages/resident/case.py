@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import segno
 from flask import Blueprint, Response, abort, g, request, session, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from city.cases import queries, transitions
@@ -20,7 +18,7 @@ from city.lifecycle import NEW, OPEN, Refused
 from city.notifications import webpush
 from city.people import accounts
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, formatting, localization, own_report
+from pwa.web import access, errors, formatting, localization, own_report, qr_code
 from pwa.web.form_photos import Fault
 from pwa.web.fragments import go, render
 
@@ -83,7 +81,7 @@ def share(number: str) -> Response:
         if number != found.number:
             return go(url_for(".share", number=found.number))
         link = public_address(found.number)
-        return render("resident/share.html", sight=sight, link=link, code=qr_code(link))
+        return render("resident/share.html", sight=sight, link=link, code=qr_code.drawn(link))
 
 
 @bp.post("/case/<number>/withdraw")
@@ -98,14 +96,6 @@ def withdraw(number: str) -> Response:
 def public_address(number: str) -> str:
     """The whole address of a case's page for everybody, in the visitor's language."""
     return access.current_city().settings.base_url + url_for(".page", number=number)
-
-
-def qr_code(link: str) -> Markup:
-    """The link as a QR code, drawn as SVG with a white margin of four modules."""
-    drawn = segno.make(link, error="m", micro=False).svg_inline(
-        border=4, omitsize=True, dark="#000", light="#fff", svgclass="qr", lineclass=None
-    )
-    return Markup(drawn)  # noqa: S704 drawn by segno from modules alone: no letter of the link stands in it
 
 
 def _page(number: str, faults: list[Fault] | None = None) -> Response:

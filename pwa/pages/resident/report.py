@@ -30,7 +30,7 @@ from city.notifications import webpush
 from city.people import callers, rate_limits
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
-from city.places import nearby_assets
+from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from city.places.resolve import Resolved, resolve
 from city.reports import closing_feedback, intake
@@ -82,12 +82,23 @@ def home() -> Response:
 
 @bp.get("/report")
 def report() -> Response:
-    """The empty form; with ?service of that kind, as an answer leads to it."""
+    """The empty form; with ?service of that kind, as an answer leads to it; with ?place at that place."""
     if pwa_shell.to_keep():
         return pwa_shell.of_release(_form(ReportForm(""), indexed=True))
-    response = _form(_about(request.args.get("service", "")), indexed=True)
+    place = forms.text(request.args, "place")[: lookup.MOST_LETTERS]
+    response = _form(_about(request.args.get("service", ""), place), indexed=not place)
     response.headers["Cache-Control"] = "no-store"  # Back must bring a new key, not the one that was sent
     return response
+
+
+@bp.get("/a/<kind>/<path:number>")
+def at_asset(kind: str, number: str) -> Response:
+    """What a sticker leads to: the report with the kind and place of the thing that bears this number."""
+    with access.reading() as s:
+        place = access.or_404(nearby_assets.named(s, number, kind)).number
+    services = [each for each in access.current_city().city.for_residents if each.asset_kind == kind]
+    usual = next((each for each in services if each.is_default), services[0] if services else None)
+    return go(url_for("resident.report", service=usual.code if usual else None, place=place))
 
 
 @bp.post("/report")
@@ -446,12 +457,12 @@ def _kept() -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.form.items(multi=True) if name not in ours]
 
 
-def _about(code: str) -> ReportForm:
-    """A new form with the tile and chip of a service, where there is such a one."""
+def _about(code: str, place: str) -> ReportForm:
+    """A new form with the tile and chip of a service, where there is one, and a place that was named."""
     service = next((each for each in access.current_city().city.for_residents if each.code == code), None)
     if service is None:
-        return ReportForm(_new_key())
-    return ReportForm(_new_key(), service.group, service, {service.group: service.code})
+        return ReportForm(_new_key(), place=place)
+    return ReportForm(_new_key(), service.group, service, {service.group: service.code}, place=place)
 
 
 def _form(
