@@ -13,6 +13,7 @@ import { isBegun } from "./report.js";
 /** @typedef {import("../session.js").View} View */
 
 const AT_ONCE = 12; // rows: more than one screen shows
+const DONE_ROWS = 2; // the last jobs that were done are still shown: a crew looks whether they were sent
 
 const date = new Intl.DateTimeFormat("en-CA", { timeZone: document.body.dataset["zone"] ?? "UTC" });
 
@@ -102,7 +103,9 @@ function rows(list, open, done, now, most) {
   const drawn = first.map((job) => () => row(job, job === current, now));
   if (later.length && first.length) drawn.push(() => heading(many("later", later.length)));
   drawn.push(...later.map((job) => () => row(job, job === current, now)));
-  if (done.length) drawn.push(() => folded(list, done, now));
+  const hidden = done.slice(0, -DONE_ROWS);
+  drawn.push(...done.slice(-DONE_ROWS).map((job) => () => row(job, false, now)));
+  if (hidden.length) drawn.push(() => folded(list, hidden, now));
   if (!drawn.length) drawn.push(() => clone("t-unmatched"));
   grow(list, drawn, most);
 }
@@ -128,10 +131,10 @@ function heading(title) {
   return item;
 }
 
-/** What is done today, at the end: a tap shows it. @param {HTMLElement} list @param {Job[]} done @param {number} now */
+/** What was done before, at the end: a tap shows it. @param {HTMLElement} list @param {Job[]} done @param {number} now */
 function folded(list, done, now) {
   const item = clone("t-earlier");
-  fill(item, "title", many("done_today", done.length));
+  fill(item, "title", many("earlier", done.length));
   const button = part(item, "[data-earlier]");
   /** @param {boolean} shown */
   const show = (shown) => {
