@@ -611,5 +611,5 @@ def test_the_first_of_several_layers_says_once_to_redraw_the_map(
 
     assert [said(1), said(2), said(3)] == [True, False, False]
     town.settings.basemap.touch()
-    os.utime(town.settings.basemap, (time.time(),) * 2)  # a file system's own clock is some milliseconds behind
+    os.utime(town.settings.basemap, (time.time(),) * 2)  # a file system's clock is a little behind
     assert [said(4), said(5)] == [True, False]
