@@ -372,6 +372,7 @@ def test_what_crews_see(site: Site, open_context: Open, keep: Keep, faults: list
     page.locator('#tabs a[href="#map"]').tap()
     page.wait_for_selector(".crewmap a.pin")
     gloved(page, f"crew-map-{lang}", keep)
+    page.locator('#tabs a[href="#today"]').tap()
     page.locator('a[href="#report"]').tap()
     page.wait_for_selector('[data-if="here"]:not([hidden])')
     page.locator("form .button--act").tap()
