@@ -42,6 +42,7 @@ from pwa.pages.resident import (
     trash_day,
     value,
 )
+from pwa.resident import map_scene
 from pwa.web import (
     access,
     city_reload,
@@ -49,7 +50,6 @@ from pwa.web import (
     formatting,
     fragments,
     localization,
-    map_scene,
     navigation,
     pwa_shell,
     questions,

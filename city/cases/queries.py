@@ -189,13 +189,11 @@ def public_pins(
     now: datetime,
     states: Sequence[str] = OPEN,
     group: str = "",
-    ids: Sequence[int] | None = None,
     limit: int = 1000,
 ) -> list[Pin]:
-    """Where the newest cases that public() lists lie, or `ids` of them, as exactly as strangers may know."""
-    asked = public_cases(states, group)
+    """Where the newest cases that public() lists lie, each as exactly as strangers may know it."""
     rows = s.execute(
-        (asked if ids is None else asked.where(Case.id.in_(ids)))
+        public_cases(states, group)
         .with_only_columns(
             Case.number, Case.lat, Case.lon, standing_column(now), Service.names, Service.precision_m
         )

@@ -26,6 +26,7 @@ def find(
     services: Sequence[str],
     words: str,
     *,
+    group: str = "",
     now: datetime,
     states: Sequence[str],
     publish: str,
@@ -35,12 +36,13 @@ def find(
 
     Words that name a street choose it, a slip forgiven; all others must stand in what the case's page shows.
     """
-    asked = queries.public_cases(states)
+    asked = queries.public_cases(states, group)
     if services:
         asked = asked.where(Case.service_code.in_(services))
-    named, sought = _streets(s, words), list(dict.fromkeys(normalize(words)))[:MOST_WORDS]
+    named = _streets(s, words)
+    sought = {word: tuple(normalize(word)) for word in words.split()[:MOST_WORDS] if list(normalize(word))}
     if named:
-        asked = asked.where(or_(*(_at(street) for street in named)))
+        asked = asked.where(or_(*(_at(label) for label in named)))
     elif sought:
         newest = queries.public_cases(states).with_only_columns(Case.id).order_by(Case.id.desc())
         asked = asked.where(Case.id.in_(newest.limit(LOOKED_AT)))
@@ -49,7 +51,8 @@ def find(
         return []
     found = list(s.scalars(asked.with_only_columns(Case.id).order_by(Case.id.desc()).limit(2 * limit)))
     seen = queries.public(s, now=now, publish=publish, ids=found, limit=len(found)) if found else []
-    return [sight for sight in seen if not words or _fits(sight, named, sought)][:limit]
+    streets_named, said = list(named.values()), [part for parts in sought.values() for part in parts]
+    return [sight for sight in seen if not words or _fits(sight, streets_named, said)][:limit]
 
 
 def names_street(s: Session, words: str) -> bool:
@@ -60,17 +63,20 @@ def names_street(s: Session, words: str) -> bool:
     return bool(match.streets) and (not match.slips or len(words.split()) > 1)
 
 
-def _streets(s: Session, words: str) -> list[tuple[str, ...]]:
-    """The names without type and direction of the streets that somebody means, each as its words."""
+def _streets(s: Session, words: str) -> dict[str, tuple[str, ...]]:
+    """The streets that somebody means, by their labels: the words of each without type and direction."""
     if not words.strip() or len(words) > lookup.MOST_LETTERS:
-        return []
+        return {}
     match = lookup.gazetteer(s).atlas.directory.find(words)
-    names = (streets.parse(found.label).core for found in match.streets)
-    return list(dict.fromkeys(name for name in names if name))[:MOST_STREETS]
+    names = {found.label: streets.parse(found.label).core for found in match.streets[:MOST_STREETS]}
+    return {label: core for label, core in names.items() if core}
 
 
-def _at(street: Sequence[str]) -> ColumnElement[bool]:
-    return and_(*(Case.address.icontains(word, autoescape=True) for word in street))
+def _at(label: str) -> ColumnElement[bool]:
+    """Addresses with the street's words as they are written, accents included; types are left out."""
+    core = streets.parse(label).core
+    written = [word for word in label.split() if core and set(normalize(word)) & set(core)]
+    return and_(*(Case.address.icontains(word, autoescape=True) for word in written or label.split()))
 
 
 def _holds(word: str, publish: str) -> ColumnElement[bool]:

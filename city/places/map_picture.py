@@ -124,9 +124,9 @@ def _names(shapes: list[_Shape]) -> Iterator[str]:
     frame, taken = box(0, 0, WIDTH, HEIGHT), list[BaseGeometry]()
     for name, parts in sorted(whole.items(), key=lambda item: -sum(part.length for part in item[1])):
         seen = shapely.line_merge(shapely.union_all(parts)).intersection(frame)
-        longest = max(getattr(seen, "geoms", [seen]), key=lambda part: part.length)
-        room = ROOM_A_LETTER * len(name)
-        if longest.length < room * 1.2 or longest.geom_type != "LineString":
+        lines = [part for part in getattr(seen, "geoms", [seen]) if part.geom_type == "LineString"]
+        longest, room = max(lines, key=lambda part: part.length, default=None), ROOM_A_LETTER * len(name)
+        if longest is None or longest.length < room * 1.2:
             continue
         for share in (0.5, 0.3, 0.7):
             middle = longest.length * share

@@ -160,19 +160,19 @@ def join(
 ) -> Report:
     """One more report of an open case, from somebody who says that they have the problem too: without words.
 
-    It lies where strangers see the case. Raises Refused `unknown_case` for a case that nobody joins so, as a
-    private one, and `wrong_state` for one that has ended.
+    Raises Refused `unknown_case` for a case that nobody joins so: a private one, and one whose exact place
+    strangers do not know, since they cannot tell whether it is theirs. `wrong_state` for one that has ended.
     """
     root = transitions.root_of(s, case)
-    if root.service.private or root.service.office or root.lat is None or root.lon is None:
+    service = root.service
+    if service.private or service.office or service.precision_m or root.lat is None or root.lon is None:
         raise Refused("unknown_case", number=case.number)
     locks.lock(s, root)
     if root.state not in OPEN:
         raise Refused("wrong_state", move="join", state=root.state)
-    coarse = root.service.precision_m
-    point = geo.rounded(geo.Point(root.lat, root.lon), coarse)
-    address = root.address if not coarse else ""
-    place = Place(*point, root.place_source, address, root.accuracy_m, None if coarse else root.asset_id)
+    place = Place(
+        root.lat, root.lon, root.place_source, root.address, root.accuracy_m, root.asset_id
+    )  # fmt: skip
     telling = NewReport(
         key, root.service_code, "web", lang, place=place, join=root.number, unasked=True
     )  # fmt: skip

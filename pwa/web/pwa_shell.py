@@ -32,7 +32,7 @@ from city.config.branding import ACCENT, PRIMARY, TINT, Look, at_night, mixed
 from city.operations import doctor
 from city.places import basemap
 from city.settings import Settings
-from pwa.web import access, line_hours, localization, map_scene
+from pwa.web import access, line_hours, localization
 
 STATIC, TEMPLATES, TRANSLATIONS = (
     Path(__file__).parents[1] / name for name in ("static", "templates", "translations")
@@ -318,19 +318,6 @@ def basemap_part() -> Response:
     if file.stat().st_size <= SMALL_MAP:
         return send_from_directory(file.parent, file.name, mimetype="application/octet-stream", max_age=3600)
     return Response(basemap.part(file, corners), mimetype="application/octet-stream")
-
-
-@bp.get("/basemap/<at>/<natural:zoom>.svg")
-def map_picture_file(at: str, zoom: int) -> Response:
-    """The map around a place (`lat,lon` with five decimals), as map_scene.address() names it."""
-    drawn = map_scene.picture(at, zoom)
-    if drawn is None:
-        abort(404)
-    response = Response(drawn, mimetype="image/svg+xml")
-    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-    response.cache_control.public = True
-    response.cache_control.max_age = 86400
-    return response
 
 
 @bp.get("/healthz")

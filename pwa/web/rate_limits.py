@@ -35,7 +35,7 @@ LIMITS: Final = {
 # Programs copy by these, a thousand rows at a time: a tenth of what a page may be asked for.
 LISTS: Final = ("open311.requests", "open311.bulk", "open311.updates")
 # Many of these belong to one page: ten times as often.
-PIECES: Final = ("photos.photo", "resident.staged_photo", "shell.basemap_file", "shell.map_picture_file")
+PIECES: Final = ("photos.photo", "resident.staged_photo", "shell.basemap_file")
 # Out of memory, and what whoever watches us asks. Neither costs more than to count it would.
 UNCOUNTED: Final = ("shell.static", "shell.healthz")
 # What call-takers ask of the same pages, many of them behind one address, is not counted.

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from wording import resident
 
-from city.cases import queries, transitions
+from city.cases import transitions
 from city.cases.transitions import Closing
 from city.db.models import Photo, Report
 from city.reports import closing_feedback, intake
@@ -75,17 +75,29 @@ def test_nobody_joins_what_is_private_or_over(
         assert scene.s.scalar(select(func.count()).select_from(Report)) == 2
 
 
-def test_whoever_joins_learns_no_exact_place(
+def test_nobody_joins_with_a_tap_what_they_cannot_place(
     client: FlaskClient, town: Town, number: str, token: Callable[[], str]
 ) -> None:
     with town.at_work() as scene:
         scene.case(number).service.precision_m = 500
-    client.post(f"/case/{number}/join", data={"csrf_token": token()})
+    assert resident.HAVE_THIS_TOO not in client.get(f"/case/{number}").text
+    assert client.post(f"/case/{number}/join", data={"csrf_token": token()}).status_code == 404
+
+
+def test_a_photo_is_taken_off_again(
+    client: FlaskClient, town: Town, mine: Report, token: Callable[[], str]
+) -> None:
     with town.at_work() as scene:
-        first, second = scene.case(number).reports
-        sight = queries.reporter_view(scene.s, second, now=town.now)
-        assert (second.lat, second.lon) == tuple(sight.point or ()) != (first.lat, first.lon)
-        assert second.address == ""
+        closing = closing_feedback.closing_of(scene.case(mine.case.number))
+    told = {"csrf_token": token(), "closing": closing, "key": "a" * 32, "words": "x" * 5000}
+    page = client.post(f"/case/{mine.number}/not-fixed", data=told | {"photo": (BytesIO(jpeg()), "a.jpg")})
+    assert (page.status_code, page.text.count('id="words-e"')) == (422, 1)
+    photo = re.search(r'name="do" value="(remove [^"]+)"', page.text)
+    assert photo
+    after = client.post(f"/case/{mine.number}/not-fixed", data=told | {"do": photo[1], "words": "short"})
+    assert (after.status_code, "short" in after.text, photo[1] in after.text) == (200, True, False)
+    with town.at_work() as scene:
+        assert scene.case(mine.case.number).state == "closed"
 
 
 def test_a_shared_link_is_the_public_one(client: FlaskClient, mine: Report) -> None:

@@ -43,7 +43,8 @@ from city.reports import calls, service_matcher
 from city.reports.calls import Call
 from city.reports.intake import NewReport
 from pwa.messages import sentences
-from pwa.web import access, errors, formatting, forms, localization, problem_kinds
+from pwa.resident import problem_kinds
+from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.forms import CallForm, ReportForm
 from pwa.web.fragments import go, is_fragment, render
 

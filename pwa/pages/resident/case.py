@@ -18,8 +18,9 @@ from city.lifecycle import NEW, OPEN, Refused
 from city.notifications import webpush
 from city.people import accounts
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, formatting, localization, own_report, qr_code
-from pwa.web.form_photos import Fault
+from pwa.resident import own_report
+from pwa.resident.form_photos import Fault
+from pwa.web import access, errors, formatting, localization, qr_code
 from pwa.web.fragments import go, render
 
 bp = Blueprint("case", __name__)
@@ -124,7 +125,7 @@ def _page(number: str, faults: list[Fault] | None = None) -> Response:
             said=own_report.flash_text(request.args.get("said", ""), office=sight.service.office),
             share_url=public_address(found.number),
             may_join=mine is None and sight.state in OPEN and sight.point is not None
-            and not sight.service.office,
+            and not sight.service.office and not sight.service.precision_m,
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
             push_key=webpush.public_key(here.settings) if mine else "",
         )  # fmt: skip

@@ -15,7 +15,8 @@ from city.geo import Point
 from city.lifecycle import CLOSED, OPEN
 from city.opendata import case_summaries, public_search
 from city.reports.service_matcher import match_services
-from pwa.web import access, atom, errors, formatting, localization, problem_kinds
+from pwa.resident import problem_kinds
+from pwa.web import access, atom, errors, formatting, localization
 from pwa.web.atom import Feed
 from pwa.web.fragments import go, render
 
@@ -99,7 +100,8 @@ def _found(s: Session, asked: Asked) -> Response:
         )  # fmt: skip
     return render(
         "resident/cases.html", asked=asked, rows=rows, total=len(rows), earlier=0, more=None, counts={},
-        pins=PINS, map_words=formatting.map_words(), tiles=here.settings.tiles, full=len(rows) == FOUND,
+        status=422 if asked.unknown else 200, pins=PINS, map_words=formatting.map_words(),
+        tiles=here.settings.tiles, full=len(rows) == FOUND,
         canonical=here.settings.base_url + url_for(".listed"), indexed=False,
     )  # fmt: skip
 
@@ -108,8 +110,8 @@ def _matching(s: Session, asked: Asked) -> list[PublicCase]:
     """The newest that fit the words."""
     services, rest = _split(s, asked.words)
     return public_search.find(
-        s, services, rest, now=access.now(), states=asked.states, publish=access.current_city().publish,
-        limit=FOUND,
+        s, services, rest, now=access.now(), states=asked.states, group=asked.group,
+        publish=access.current_city().publish, limit=FOUND,
     )  # fmt: skip
 
 
@@ -150,11 +152,19 @@ def points() -> Response:
     if asked.unknown:
         return make_response(jsonify(error=unknown_kind(asked.unknown)), 422)
     with access.reading() as s:
-        found = [row.id for row in _matching(s, asked)] if asked.words else None
-        pins = queries.public_pins(
-            s, now=access.now(), states=asked.states, group=asked.group, ids=found, limit=PINS
-        )
-    return jsonify(points=[[p.number, p.lat, p.lon, p.standing, localization.said(p.names)] for p in pins])
+        if asked.words:
+            told = [
+                [row.number, *row.point, row.standing, localization.said(row.service.names)]
+                for row in _matching(s, asked) if row.point
+            ]  # fmt: skip
+        else:
+            pins = queries.public_pins(
+                s, now=access.now(), states=asked.states, group=asked.group, limit=PINS
+            )
+            told = [
+                [pin.number, pin.lat, pin.lon, pin.standing, localization.said(pin.names)] for pin in pins
+            ]
+    return jsonify(points=told)
 
 
 @bp.get("/cases.atom")

@@ -10,8 +10,9 @@ from city.lifecycle import Refused
 from city.people import accounts
 from city.photos import photos
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, form_photos, forms, own_report
-from pwa.web.form_photos import Fault
+from pwa.resident import form_photos, own_report
+from pwa.resident.form_photos import Fault
+from pwa.web import access, errors, forms
 from pwa.web.fragments import go, render
 
 bp = Blueprint("verdict", __name__)
@@ -64,6 +65,10 @@ def not_fixed(number: str) -> Response:
         request.form.get("closing", ""),
     )
     form_key = request.form.get("key", "")
+    do, _space, photo_id = request.form.get("do", "").partition(" ")
+    if do == "remove":
+        form_photos.unstage(photo_id, form_key)
+        return _verdict(number, mended=False, words=words, key=form_key)
     if (
         faults := form_photos.stage(request.files.getlist("photo"), form_key)
         if forms.is_key(form_key)

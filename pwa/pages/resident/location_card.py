@@ -1,12 +1,13 @@
 """The location card of a report as it is filled in: where that is, and what may be meant while one types."""
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, abort, g, jsonify, request
 
 from city.db.models import Asset
 from city.lifecycle import Refused
 from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from city.places.resolve import resolve
+from pwa.resident import map_scene
 from pwa.web import access, errors, formatting, forms
 from pwa.web.fragments import render
 
@@ -30,6 +31,19 @@ def card() -> Response:
         spot = resolve(s, form.whereabouts, geocoder=access.geocoder(), propose=True)
         faults = {"place": errors.words(spot.fault)} if spot.fault and _is_told(spot.fault) else {}
         return render("resident/_place.html", form=form, spot=spot, faults=faults)
+
+
+@bp.get("/basemap/<at>/<natural:zoom>.svg")
+def map_picture(at: str, zoom: int) -> Response:
+    """The map around a place (`lat,lon` with five decimals), as map_scene.address() names it."""
+    drawn = map_scene.picture(at, zoom)
+    if drawn is None:
+        abort(404)
+    response = Response(drawn, mimetype="image/svg+xml")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    response.cache_control.public = True
+    response.cache_control.max_age = 86400
+    return response
 
 
 @bp.get("/report/suggest")

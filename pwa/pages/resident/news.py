@@ -12,7 +12,8 @@ from city.db.models import Subscription
 from city.lifecycle import Refused
 from city.notifications import subscriptions, webpush
 from city.reports import intake
-from pwa.web import access, errors, localization, own_report
+from pwa.resident import own_report
+from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
 
 bp = Blueprint("news", __name__)

@@ -34,8 +34,9 @@ from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from city.places.resolve import Resolved, resolve
 from city.reports import closing_feedback, intake
-from pwa.web import access, errors, form_photos, forms, localization, own_report, pwa_shell
-from pwa.web.form_photos import Fault
+from pwa.resident import form_photos, own_report
+from pwa.resident.form_photos import Fault
+from pwa.web import access, errors, forms, localization, pwa_shell
 from pwa.web.forms import ReportForm
 from pwa.web.fragments import go, is_fragment, render
 from sync import refused_requests

@@ -25,6 +25,7 @@ from pwa.web.fragments import render
 bp = Blueprint("collection", __name__)
 
 
+KEPT = ("place", "pick", "lat", "lon", "accuracy")  # of an address, for its calendar
 SHOWN, IN_CALENDAR = timedelta(days=21), timedelta(weeks=26)
 EVENING_BEFORE = timedelta(hours=-6)  # before the day begins: six in the evening
 
@@ -64,7 +65,8 @@ def trash_day() -> Response:
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
         told=[_card(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
-        indexed=not asked, days=days, kept_as=request.args.to_dict(), today=today,
+        indexed=not asked, days=days,
+        kept_as={name: request.args[name] for name in KEPT if name in request.args},
     )  # fmt: skip
     response.status_code = 422 if fault else 200
     return response
@@ -81,7 +83,9 @@ def calendar() -> Response:
     g.personal = True
     today = localization.local(access.now()).date()
     with access.reading() as s:
-        found = [place for place in _places(s, words, forms.fix(request.args)) if not place.unsure]
+        fix = forms.fix(request.args)
+        told = [] if not words and fix and fix.coarse else _places(s, words, fix)
+        found = [place for place in told if not place.unsure]
         place = _chosen(found, request.args.get("pick", ""))
         if place is None or not here.city.collection.zones:
             abort(404)

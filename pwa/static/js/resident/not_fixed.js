@@ -1,20 +1,25 @@
 // <not-fixed> around the form that sends a closing back: the photo goes ahead, and for ten seconds it can be undone.
 
-import { part } from "../lib/dom.js";
+import { all, part } from "../lib/dom.js";
 import { shrink } from "../lib/image_resize.js";
 
 const SECONDS = 10;
 
 class NotFixed extends HTMLElement {
   /** @type {number | undefined} */ #timer;
-  #isAhead = false; // whether the server has the photo already
+  /** The photo that was chosen last goes ahead; it ends with the id that the server gave, "" where it has none.
+   * @type {Promise<string>} */ #ahead = Promise.resolve("");
 
   connectedCallback() {
     const form = /** @type {HTMLFormElement} */ (part(this, "form"));
     const input = /** @type {HTMLInputElement} */ (part(this, "#photo"));
     const bar = part(this, ".undo-bar");
-    input.addEventListener("change", () => void this.#sendAhead(form, input));
+    input.addEventListener("change", () => {
+      const before = this.#ahead;
+      this.#ahead = before.then((id) => this.#replace(form, input.files?.[0], id));
+    });
     form.addEventListener("submit", (event) => {
+      if (event.submitter?.getAttribute("name") === "do") return; // "Remove" beside a photo
       event.preventDefault();
       if (this.#timer === undefined) this.#countDown(form, bar);
     });
@@ -22,28 +27,32 @@ class NotFixed extends HTMLElement {
       this.#stop(bar);
       part(form, "button.button--act").focus();
     });
-    // Whoever leaves meant it: only Undo takes it back. What is too large for the way out stays in the form.
+    // Who goes on by a link of this page has changed their mind; who closes it or goes elsewhere meant it.
+    for (const link of all(document, "a")) link.addEventListener("click", () => this.#stop(bar));
     addEventListener("pagehide", () => {
       if (this.#timer === undefined) return;
-      clearInterval(this.#timer);
-      navigator.sendBeacon(form.action, this.#body(form));
+      this.#stop(bar);
+      const body = new FormData(form);
+      if (navigator.sendBeacon(form.action, body)) return;
+      body.delete("photo"); // too large for the way out: the words go
+      navigator.sendBeacon(form.action, body);
     });
   }
 
   /** @param {HTMLFormElement} form @param {HTMLElement} bar */
   #countDown(form, bar) {
     let left = SECONDS;
-    const tell = () => (part(bar, "[data-count]").textContent = (this.dataset["count"] ?? "").replace("#", String(left)));
-    tell();
+    const tell = () => (this.dataset["count"] ?? "").replace("#", String(left));
+    const shown = part(bar, "[data-count]");
+    shown.textContent = part(bar, "[data-said]").textContent = tell();
     bar.hidden = false;
     part(bar, "[data-undo]").focus();
     this.#timer = setInterval(() => {
       left -= 1;
-      tell();
+      shown.textContent = tell();
       if (left > 0) return;
       this.#stop(bar);
-      if (this.#isAhead) part(form, "#photo").removeAttribute("name");
-      form.submit();
+      void this.#ahead.then(() => form.submit());
     }, 1000);
   }
 
@@ -54,31 +63,28 @@ class NotFixed extends HTMLElement {
     bar.hidden = true;
   }
 
-  /** @param {HTMLFormElement} form */
-  #body(form) {
-    const body = new FormData(form);
-    if (this.#isAhead) body.delete("photo");
-    return body;
-  }
-
-  /** @param {HTMLFormElement} form @param {HTMLInputElement} input */
-  async #sendAhead(form, input) {
-    const file = input.files?.[0], says = part(this, "[data-says]");
-    this.#isAhead = false;
-    if (!file) return;
-    says.textContent = this.dataset["uploading"] ?? "";
+  /**
+   * Sends the photo ahead in place of the one before. What the server has does not go along with the form.
+   * @param {HTMLFormElement} form @param {File | undefined} file @param {string} before
+   */
+  async #replace(form, file, before) {
+    const says = part(this, "[data-says]"), input = /** @type {HTMLInputElement} */ (part(this, "#photo"));
+    const to = this.dataset["photos"] ?? "", told = new FormData(form);
     const body = new FormData();
-    body.set("key", String(new FormData(form).get("key")));
-    body.set("csrf_token", String(new FormData(form).get("csrf_token")));
-    body.set("photo", await shrink(file));
+    for (const name of ["key", "csrf_token"]) body.set(name, String(told.get(name)));
     try {
-      const answer = await fetch(this.dataset["photos"] ?? "", { method: "POST", body });
-      const told = await answer.json();
-      this.#isAhead = answer.ok;
-      says.textContent = answer.ok ? `${this.dataset["there"]} · ${told.words}` : told.fault;
-      if (!answer.ok) input.value = "";
+      if (before) await fetch(`${to}/${before}/remove`, { method: "POST", body });
+      if (!file) return "";
+      says.textContent = this.dataset["uploading"] ?? "";
+      body.set("photo", await shrink(file));
+      const answer = await fetch(to, { method: "POST", body });
+      const { id, words, fault } = await answer.json();
+      says.textContent = answer.ok ? `${this.dataset["there"]} · ${words}` : fault;
+      if (input.files?.[0] === file) input.value = ""; // the next choice is another photo
+      return answer.ok ? id : "";
     } catch {
       says.textContent = this.dataset["kept"] ?? "";
+      return "";
     }
   }
 }

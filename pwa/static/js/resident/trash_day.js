@@ -25,7 +25,7 @@ class TrashDay extends HTMLElement {
       const saved = String(localStorage[SAVED] ?? ""), link = form.querySelector("a[data-saved]");
       if (known || !saved || !(link instanceof HTMLAnchorElement)) return;
       link.href = `${form.action}?${new URLSearchParams({ place: saved })}`;
-      /** @type {HTMLElement} */ (link.querySelector("span")).textContent = saved;
+      link.append(saved);
       link.hidden = false;
     } catch {
       // a browser that keeps nothing

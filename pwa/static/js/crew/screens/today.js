@@ -24,6 +24,7 @@ let here = null;
 let hint = "";
 let sought = "";
 let earlier = false;
+let drawing = 0; // rows of a list that was drawn anew meanwhile come no more
 /** What puts other jobs on the map that is looked at. @type {(jobs: Job[]) => void} */
 let showPins = () => {};
 
@@ -49,7 +50,8 @@ export function today(app, view) {
     return screen;
   }
   const stands = document.querySelector("#main [data-list]"); // and may be scrolled
-  const draw = () => rows(list, matching(open), matching(done), now, stands ? Infinity : AT_ONCE);
+  const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
+  const draw = () => rows(list, matching(open), current, matching(done), now, stands ? Infinity : AT_ONCE);
   search.addEventListener("input", () => {
     sought = search.value;
     list.replaceChildren();
@@ -94,9 +96,9 @@ function isForToday(job, now) {
   return date.format(job.due * 1000) <= date.format(now) || inDanger(job) || job.state === "underway";
 }
 
-/** @param {HTMLElement} list @param {Job[]} open @param {Job[]} done @param {number} now @param {number} most at once */
-function rows(list, open, done, now, most) {
-  const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
+/** @param {HTMLElement} list @param {Job[]} open @param {Job | undefined} current
+ * @param {Job[]} done @param {number} now @param {number} most at once */
+function rows(list, open, current, done, now, most) {
   const later = order === "due" ? open.filter((job) => !isForToday(job, now)) : [];
   const first = open.filter((job) => !later.includes(job));
   /** @type {(() => Node)[]} */
@@ -107,7 +109,7 @@ function rows(list, open, done, now, most) {
   drawn.push(...done.slice(-DONE_ROWS).map((job) => () => row(job, false, now)));
   if (hidden.length) drawn.push(() => folded(list, hidden, now));
   if (!drawn.length) drawn.push(() => clone("t-unmatched"));
-  grow(list, drawn, most);
+  grow(list, drawn, most, (drawing += 1));
 }
 
 /** What was searched for: every word stands in the title, the place or the number. @param {Job[]} jobs */
@@ -148,12 +150,12 @@ function folded(list, done, now) {
 }
 
 /** First what is in sight: nobody waits for hundreds of rows to see that their work is saved.
- * @param {HTMLElement} list @param {(() => Node)[]} drawn @param {number} most at once */
-function grow(list, drawn, most) {
+ * @param {HTMLElement} list @param {(() => Node)[]} drawn @param {number} most at once @param {number} turn */
+function grow(list, drawn, most, turn) {
   list.append(...drawn.slice(0, most).map((make) => make()));
   const rest = drawn.slice(most);
   if (!rest.length) return;
-  requestAnimationFrame(() => setTimeout(() => list.isConnected && grow(list, rest, most)));
+  requestAnimationFrame(() => setTimeout(() => list.isConnected && turn === drawing && grow(list, rest, most, turn)));
 }
 
 /** @param {Job} job @param {boolean} current @param {number} now @param {boolean} [shown] as one of those that are folded */

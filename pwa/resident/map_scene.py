@@ -26,7 +26,7 @@ def address(point: Point | None, zoom: int = NEAR) -> str:
     if point is None or not access.current_city().settings.basemap.is_file():
         return ""
     at = f"{point.lat:.{PRECISION}f},{point.lon:.{PRECISION}f}"
-    return url_for("shell.map_picture_file", at=at, zoom=zoom)
+    return url_for("place.map_picture", at=at, zoom=zoom)
 
 
 def picture(at: str, zoom: int) -> str | None:
