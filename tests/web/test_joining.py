@@ -8,12 +8,13 @@ from io import BytesIO
 
 import pytest
 from factories import LAMP, Town, jpeg
-from flask import Flask
+from flask import Flask, render_template
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from wording import resident
 
 from city.cases import transitions
+from city.cases.queries import ClosingEvidence
 from city.cases.transitions import Closing
 from city.db.models import Photo, Report
 from city.reports import closing_feedback, intake
@@ -170,3 +171,17 @@ def test_the_story_says_which_crew_unless_the_city_keeps_it(
     held = app.extensions["cityline"]
     held.city = replace(held.city, name_crews=False)
     assert name not in client.get(f"/case/{number}").text
+
+
+def test_letters_keep_to_it_too(app: Flask, town: Town) -> None:
+    proof = ClosingEvidence("fixed", town.now, 60.0, None, "New lamp put in.", crew="Lights 2")
+    held = app.extensions["cityline"]
+    for named in (True, False):
+        held.city = replace(held.city, name_crews=named)
+        with app.test_request_context("/"):
+            plain = render_template("email/_closing.txt", proof=proof, excuse="")
+            pretty = app.jinja_env.from_string(
+                '{% from "email/_parts.html" import closing with context %}{{ closing(proof, "") }}'
+            ).render(proof=proof, city=held.city)
+        for letter in (plain, pretty):
+            assert ("Lights 2" in letter, "New lamp put in." in letter) == (named, True)

@@ -56,9 +56,9 @@ def join(number: str) -> Response:
     here = access.current_city()
     # The same browser and case have the same key, so that a second tap finds the first report.
     told = f"{session.get('csrf_token', '')}:{number}"
-    secret = here.settings.secret_key
-    key = hmac.new(secret.encode(), b"join:" + told.encode(), hashlib.sha256).hexdigest()[:32]
-    token = intake.token_for(secret, key)
+    ours = here.settings.secret_key
+    key = hmac.new(ours.encode(), b"join:" + told.encode(), hashlib.sha256).hexdigest()[:32]
+    token = intake.token_for(ours, key)
     try:
         with access.writing() as s:
             found = access.or_404(queries.by_number(s, number))
