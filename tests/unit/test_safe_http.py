@@ -235,7 +235,8 @@ def server() -> Iterator[Callable[[bytes], tuple[int, list[bytes]]]]:
                     if told := _whole(there):
                         heard.append(told)
                     try:
-                        there.sendall(answer)
+                        # It ends here: who kept the connection could ask again on it just before it closes.
+                        there.sendall(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
                     except OSError:
                         continue
 
