@@ -127,8 +127,13 @@ MOVES: Final = {
         # What a crew met in the field and reported itself, and what it closed by mistake a moment ago.
         Move("take on", (NEW, ACCEPTED), ASSIGNED, (CREW,), NO_ROLE),
         Move("take back", (ACCEPTED, WAITING, CLOSED), None, (CREW,), NO_ROLE),
-        # Several cases were changed at once, and nothing else happened since: see batches.py.
-        Move("undo batch", (ACCEPTED, ASSIGNED, WAITING, CLOSED), None, (DISPATCHER, SUPERVISOR, CALL_TAKER)),
+        # What staff did to one case or to many, and nothing else happened since: see batches.py.
+        Move(
+            "undo batch",
+            (ACCEPTED, ASSIGNED, WAITING, CLOSED, CANCELLED),
+            None,
+            (DISPATCHER, SUPERVISOR, CALL_TAKER),
+        ),
         Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),
         # A resident may withdraw only while nobody has acted on it: see check().
         Move("cancel", OPEN, CANCELLED, (DISPATCHER, RESIDENT)),

@@ -40,7 +40,7 @@ FEW = 3_000
 _ENDED: Final = literal(ENDED, literal_execute=True)
 _NO_CELL: Final = literal(0, literal_execute=True)
 STANDINGS = ("late", "risk", "ok", "wait")
-SORTS = ("pressing", "newest", "oldest", "number", "street")
+SORTS = ("pressing", "newest", "oldest", "number", "street", "kind")
 
 
 @dataclass(frozen=True)
@@ -455,6 +455,7 @@ _SORTS: Final = {
         _Sort("oldest", (Case.opened_at, Case.id)),
         _Sort("number", (Case.number, Case.id)),
         _Sort("street", (CaseWords.street, Case.id)),
+        _Sort("kind", (Case.service_code, Case.id)),
     )
 }
 _LAST_CLOSED: Final = _Sort("closed", (Case.closed_at, Case.id), down=True, by_danger=False)

@@ -11,9 +11,10 @@ from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from city.db.in_list import is_in
-from city.db.models import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Report, Service
+from city.db.models import Asset, Assignment, Case, CaseTag, Crew, Department, Pause, Photo, Report, Service
 from city.lifecycle import OPEN
 
+FIRST_WORDS = 160  # letters of what was told: as many as a wide row has room for
 _Key = TypeVar("_Key", int, str)
 
 
@@ -41,6 +42,8 @@ class Row(NamedTuple):
     closed_at: datetime | None
     outcome: str | None
     reports: int
+    words: str | None  # the beginning of what was told first
+    photo: str | None  # the id of the first photo that was sent with it
     twin: str | None  # the number of the open case that it probably repeats
     office: dict[str, str] | None  # the names of the department whose desk does it; None for field work
     tags: list[str]
@@ -79,12 +82,18 @@ def _shown() -> Select[Any]:
     last = last.where(Assignment.case_id == Case.id).order_by(Assignment.id.desc()).limit(1)
     why = select(Pause.why).where(Pause.case_id == Case.id, Pause.ended_at.is_(None)).limit(1)
     told = select(func.count()).select_from(Report).where(Report.case_id == Case.id)
+    words = select(func.substr(Report.words, 1, FIRST_WORDS)).where(
+        Report.case_id == Case.id, Report.words != ""
+    )
+    photo = select(Photo.id).join(Report, Photo.report_id == Report.id).where(Report.case_id == Case.id)
     return (
         select(
             Case.id, Case.number, Case.service_code, Service.names, Case.state, Case.standing, Case.urgent,
             Case.raised, Case.cycle, Case.address, Case.lat, Case.lon, Asset.number, Crew.name,
             last.scalar_subquery(), why.scalar_subquery(), Case.opened_at, Case.due_at, Case.closed_at,
-            Case.outcome, told.scalar_subquery(), twin.number, Department.names, CaseTag.tag,
+            Case.outcome, told.scalar_subquery(), words.order_by(Report.id).limit(1).scalar_subquery(),
+            photo.order_by(Report.id, Photo.position).limit(1).scalar_subquery(), twin.number,
+            Department.names, CaseTag.tag,
         )
         .join(Service, Service.code == Case.service_code)
         .outerjoin(Department, and_(Department.code == Service.department_code, Service.office))

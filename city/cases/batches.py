@@ -6,9 +6,10 @@ only the many.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -46,6 +47,9 @@ UNDO_FOR: Final = timedelta(minutes=30)
 KEPT_FOR: Final = timedelta(days=1)
 
 ACTS: Final = ("assign", "accept", "wait", "raise", "lower", "close", "tag", "untag", "merge")
+# What is done to one case alone and can be taken back like a batch of it.
+SINGLE: Final = ("assign", "unassign", "accept", "wait", "resume", "close", "cancel")
+USUAL: Final = "usual"  # instead of a crew's id: each case to the crew to which it would go anyway
 # What somebody would do otherwise had they known of a report of danger, or of another's assignment.
 MOVES: Final = ("assign", "accept", "wait", "close", "merge")
 
@@ -78,14 +82,16 @@ def act(
     mode: str = "rest",
     reply: Callable[[Case], dict[str, Any]] | None = None,
     overtaken: Callable[[Collection[Case]], Collection[int]] | None = None,
+    usual: Callable[[Collection[Case]], Mapping[int, Crew]] | None = None,
 ) -> Batch:
     """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
 
-    `what` holds what the act asks for: `crew`; `reason`; `outcome`, `no_photo` and `words`; `tag`; `into`, a
-    number, or "" for the oldest of them. `reply` gives what a case's residents read of a closing, as
-    canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they were
+    `what` holds what the act asks for: `crew`, an id or USUAL; `reason`; `outcome`, `no_photo` and `words`;
+    `tag`; `into`, a number, or "" for the oldest of them. `reply` gives what a case's residents read of a
+    closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they were
     chosen, which stay out where the act is one of MOVES; all do where the survivor of a merge is among them.
-    `sent` is the form's digest().
+    `usual` gives the crew to which each would go anyway, by a case's id: such an assigning leaves alone what
+    a crew has already. `sent` is the form's digest().
 
     Cases that may not move stay out, and stand in the batch's `refused`; with `mode` "all" nothing is done at
     all where there are any.
@@ -119,7 +125,8 @@ def act(
     if into and into.id in changed:  # then they would go where nobody meant them to
         changed = {case.id for case in chosen}
     going = [case for case in chosen if case.id not in changed]
-    verb = _verb(s, name, what, going, into, by, at, reply)
+    crews = usual(going) if usual and what.get("crew") == USUAL else None
+    verb = _verb(s, name, what, going, into, by, at, reply, crews)
     refused: list[list[Any]] = [
         [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
     ]
@@ -150,6 +157,23 @@ def act(
     return batch
 
 
+def keep_single(
+    s: Session, case: Case, name: str, what: dict[str, Any], was: dict[str, Any], *, by: Actor, at: datetime
+) -> Batch:
+    """Keeps what was just done to one case, so that undo() takes it back as it does with many.
+
+    `name` is one of SINGLE, `what` as act() has it, `was` the case's transitions.snapshot() before.
+    """
+    batch = Batch(
+        digest=uuid4().hex, person_id=by.person_id, at=at, act=name, what=what, done=1, same=0,
+        refused=[], left=[],
+    )  # fmt: skip
+    s.add(batch)
+    s.flush()
+    s.add(BatchItem(batch_id=batch.id, case_id=case.id, version=case.version, was=was))
+    return batch
+
+
 def not_too_many(name: str, count: int) -> None:
     """Raises Refused `too_many_cases` or, for the act "merge", `too_many_to_merge`."""
     if name == "merge" and count > MOST_MERGED:
@@ -167,7 +191,7 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
     batch = s.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).first()
     if batch is None:
         raise Refused("unknown_batch")
-    _may_undo(batch.act, by)
+    _may_undo(batch, by)
     if batch.undone_at:
         raise Refused("undone_already")
     if at - batch.at > UNDO_FOR:
@@ -215,7 +239,7 @@ def last(s: Session, by: Actor, now: datetime) -> Batch | None:
 def may_undo(batch: Batch, by: Actor, now: datetime) -> bool:
     """Whether this person can still put the batch's cases back."""
     try:
-        _may_undo(batch.act, by)
+        _may_undo(batch, by)
     except Refused:
         return False
     return batch.done > 0 and batch.undone_at is None and now - batch.at <= UNDO_FOR
@@ -225,6 +249,12 @@ def among(s: Session, batch: Batch, numbers: Collection[str]) -> list[str]:
     """Those of these numbers whose cases the batch changed."""
     asked = select(Case.number).join(BatchItem, BatchItem.case_id == Case.id)
     return list(s.scalars(asked.where(BatchItem.batch_id == batch.id, Case.number.in_(numbers))))
+
+
+def number_of(s: Session, batch: Batch) -> str:
+    """The number of the case that it changed, where that is one."""
+    asked = select(Case.number).join(BatchItem, BatchItem.case_id == Case.id)
+    return s.scalars(asked.where(BatchItem.batch_id == batch.id).order_by(Case.id).limit(1)).first() or ""
 
 
 def is_office(s: Session, batch: Batch) -> bool:
@@ -271,9 +301,13 @@ def _may(name: str, by: Actor) -> None:
         raise Refused("not_allowed", move=name)  # a crew's own are on its phone, one by one
 
 
-def _may_undo(name: str, by: Actor) -> None:
-    _may(name, by)
-    if name == "merge":
+def _may_undo(batch: Batch, by: Actor) -> None:
+    if batch.act in SINGLE and batch.done == 1:
+        allow(batch.act, by.roles)
+        allow("undo batch", by.roles)
+        return
+    _may(batch.act, by)
+    if batch.act == "merge":
         allow("unmerge", by.roles)
 
 
@@ -323,13 +357,16 @@ def _verb(
     by: Actor,
     at: datetime,
     reply: Callable[[Case], dict[str, Any]] | None,
+    usual: Mapping[int, Crew] | None,
 ) -> Verb:
     """The verb of one case. Raises Refused where what the act asks for is not there, or makes no sense."""
     _prepare(s, name, chosen, at)
     if name == "accept":
         return lambda case: transitions.accept(s, case, by=by, at=at)
+    if name == "assign" and usual is not None:
+        return lambda case: _to_usual_crew(s, case, usual, by, at)
     if name == "assign":
-        crew = s.get(Crew, what["crew"]) if what.get("crew") else None
+        crew = s.get(Crew, what["crew"]) if isinstance(what.get("crew"), int) else None
         if crew is None:
             raise Refused("unknown_value", name="crew", value=what.get("crew"))
         transitions.end_assignments(
@@ -368,6 +405,14 @@ def _merge(s: Session, case: Case, into: Case, by: Actor, at: datetime) -> bool:
         # Undoing knows the state before all merging only; and its own root is not among the locked.
         raise Refused("wrong_state", move="merge", state=MERGED)
     return transitions.merge(s, case, into, by=by, at=at)
+
+
+def _to_usual_crew(s: Session, case: Case, usual: Mapping[int, Crew], by: Actor, at: datetime) -> bool:
+    if transitions.live(case):
+        return False
+    if case.id not in usual:
+        raise Refused("no_usual_crew")
+    return transitions.assign(s, case, usual[case.id], by=by, at=at)
 
 
 def _changes_hands(case: Case, crew: Crew) -> bool:

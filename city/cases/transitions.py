@@ -646,7 +646,7 @@ def snapshot(case: Case) -> dict[str, Any]:
 def undo_batch(
     s: Session, case: Case, what: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
 ) -> bool:
-    """Puts the case back as as_it_is() said before the batch's act `what`: assign, accept, wait or close.
+    """Puts the case back as snapshot() said before the act `what`: one of batches.SINGLE.
 
     The caller has seen that nothing else happened since. The promise clock is as if it had neither stopped
     nor run on meanwhile; a closing is forgotten, and is no reopening: the caller has asked free_closings().
@@ -662,11 +662,12 @@ def undo_batch(
             pause.ended_at = None
     if what == "close":
         _take_away_closure(s, case)
+    if what in ("close", "cancel"):
         for job in case.assignments:
             if job.id == was["job"]:
                 job.ended_at = job.ended_why = None
         case.follow_on, case.review = was["follow_on"], was["review"]
-    elif what == "assign":
+    elif what in ("assign", "unassign"):
         _end(s, case, "unassigned", at)
         if was["crew"]:
             started = was["started"]

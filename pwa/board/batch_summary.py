@@ -1,6 +1,7 @@
 """What became of a batch in words: what went, what did not and why, and what an undoing left."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from flask import g
@@ -13,6 +14,8 @@ from city.db.models import Batch
 from city.lifecycle import Refused
 from pwa.web import access, errors, formatting
 
+SHOWN_FOR = timedelta(minutes=3)
+
 
 def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
     """One line of what was done, "1,000 cases given to Crew 2"; empty where nothing was. `crews` by id.
@@ -23,6 +26,13 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
     if not n:
         return ""
     facts: dict[str, Any] = {"n": n}
+    if batch.act == "assign" and what.get("crew") == batches.USUAL:
+        return ngettext(
+            "%(n)s case assigned to its usual crew",
+            "%(n)s cases assigned, each to its usual crew",
+            n,
+            **facts,
+        )
     if batch.act == "assign":
         facts["crew"] = crews.get(what.get("crew", 0), "")
         return ngettext("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", n, **facts)
@@ -52,12 +62,37 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
 
 
 def offered(s: Session) -> dict[str, Any]:
-    """What the board says of its reader's newest batch as long as it can be undone: a line, and which."""
+    """What the board says of its reader's newest act as long as it can be undone: a line, and which.
+
+    What was done to one case is said for SHOWN_FOR: its Undo stands over the list, and was meant for at once.
+    """
     batch = batches.last(s, g.actor, access.now())
-    if batch is None:
+    if batch is None or (batch.done == 1 and access.now() - batch.at > SHOWN_FOR):
         return {}
-    line = done(batch, queries.crew_names(s), office=batches.is_office(s, batch))
+    crews = queries.crew_names(s)
+    office = batches.is_office(s, batch)
+    line = _single(s, batch, crews, office=office) if batch.done == 1 else done(batch, crews, office=office)
     return {"just_done": line, "undo": batch.id}
+
+
+def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
+    number, what = batches.number_of(s, batch), batch.what
+    if batch.act == "assign" and what.get("crew") in crews:
+        return _("%(number)s assigned to %(crew)s", number=number, crew=crews[what["crew"]])
+    if batch.act == "wait":
+        return _(
+            "%(number)s put on hold: %(reason)s", number=number, reason=formatting.reason(what["reason"])
+        )
+    if batch.act == "close":
+        outcome = formatting.outcome(what.get("outcome"), office=office)
+        return _("%(number)s closed: %(outcome)s", number=number, outcome=outcome)
+    words = {
+        "accept": _("%(number)s accepted", number=number),
+        "unassign": _("%(number)s unassigned", number=number),
+        "resume": _("%(number)s resumed", number=number),
+        "cancel": _("%(number)s canceled", number=number),
+    }
+    return words.get(batch.act) or f"{number}: {done(batch, crews, office=office)}"
 
 
 def same(batch: Batch) -> str:

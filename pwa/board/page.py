@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from city.board import queries as board_queries
 from city.board import saved_views
 from city.board.queries import SORTS, STANDINGS, Tally, Total, View
+from city.board.rows import Row
 from city.cases import batches, sla
 from city.config import canned_replies, routing
 from city.config.canned_replies import Reply
@@ -22,6 +23,7 @@ from city.lifecycle import (
     CLOSED,
     MERGED,
     MOVES,
+    NEW,
     NO_PHOTO,
     OPEN,
     STATES,
@@ -31,8 +33,8 @@ from city.lifecycle import (
     wait_reasons,
 )
 from city.text import normalize
-from pwa.board import batch_summary
-from pwa.board.view_url import args_of, is_id, new_key, revision, row_facts, strayed, view_of
+from pwa.board import batch_summary, row_context
+from pwa.board.view_url import args_of, is_id, new_key, revision, strayed, view_of
 from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
 from sync import review
@@ -76,7 +78,7 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
     ground = Ground(board_queries.services(s), board_queries.crews(s), *board_queries.areas_and_tags(s))
     known = _known(view, ground)
     page = board_queries.queue(s, known, now=access.now())
-    around = _around(s, known, ground)
+    around = _around(s, known, ground, page.rows)
     return {
         **batch_summary.offered(s),
         **around,
@@ -94,17 +96,17 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
     }
 
 
-def sides(s: Session, view: View) -> dict[str, Any]:
-    """What stands around the queue whatever it shows, and what rows and forms need to know."""
+def sides(s: Session, view: View, rows: Sequence[Row] = ()) -> dict[str, Any]:
+    """What stands around the queue whatever it shows, and what these rows and the forms need to know."""
     ground = Ground(
         board_queries.services(s),
         board_queries.crews(s),
         board_queries.areas_and_tags(s)[0] if view.area else {},
     )
-    return _around(s, _known(view, ground), ground)
+    return _around(s, _known(view, ground), ground, rows)
 
 
-def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
+def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict[str, Any]:
     kept = board_queries.tally(s, ground.services)
     theirs = saved_views.of(s, g.person.id)
     # Of words the map itself says how many have no place: it counts all of them anyway.
@@ -152,7 +154,8 @@ def _around(s: Session, view: View, ground: Ground) -> dict[str, Any]:
         "may_unmerge": bool(g.actor.roles.intersection(MOVES["unmerge"].roles)),
         "tiles": access.current_city().settings.tiles,
         "map_words": formatting.map_words(),
-        **row_facts(view),
+        "heads": _heads(view),
+        **row_context.of_rows(s, view, rows, ground.services, ground.crews),
     }
 
 
@@ -226,11 +229,30 @@ def _sorts(view: View) -> list[tuple[str, str]]:
         "oldest": _("Oldest first"),
         "number": _("By case number"),
         "street": _("By street"),
+        "kind": _("By type"),
     }
     if view.live is False:
         own = _("Recently closed first") if view.state == CLOSED else _("Newest first")
         return [("", own), *((name, words[name]) for name in SORTS if name != "pressing")]
     return [("" if name == "pressing" else name, words[name]) for name in SORTS]
+
+
+def _heads(view: View) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What each column's head says of the order (aria-sort, "" for none) and the view that it leads to.
+
+    The newest come first by the first press, the oldest by the second; danger stays on top of each.
+    """
+
+    def leads(sort: str) -> dict[str, Any]:
+        return args_of(replace(view, sort=sort, after=""))
+
+    age = {"newest": "descending", "oldest": "ascending"}.get(view.sort, "")
+    return {
+        "kind": ("ascending" if view.sort == "kind" else "", leads("kind")),
+        "street": ("ascending" if view.sort == "street" else "", leads("street")),
+        "age": (age, leads("oldest" if view.sort == "newest" else "newest")),
+        "due": ("ascending" if not view.sort else "", leads("")),
+    }
 
 
 def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list[tuple[str, list[Saved]]]:
@@ -247,10 +269,13 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
     ]
     has_offices = any(service.office for service in ground.services)
     follow_ups = [counted(_("Office work"), "phone-call", work="office")] if has_offices else []
+    inbox = [
+        counted(_("New"), "inbox", state=NEW),
+        Saved(_("Needs review"), {"review": "yes"}, marked, icon="eye"),
+    ]
     in_city = [
         counted(_("All open"), "layers"),
-        Saved(_("Needs review"), {"review": "yes"}, marked, icon="eye"),
-        counted(_("Unassigned"), "inbox", crew="none"),
+        counted(_("Unassigned"), "users", crew="none"),
         *groups,
         counted(_("No location"), "map-pin", place="none"),
         *follow_ups,
@@ -261,7 +286,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
         Saved(_("Merged"), {"state": MERGED}, icon="merge"),
     ]
     return [
-        *([(_("Saved"), own)] if own else []),
+        (_("This shift's inbox"), inbox), *([(_("Saved"), own)] if own else []),
         (_("By due date"), by_promise), (_("City"), in_city), (_("Crews"), by_crew), (_("Finished"), ended),
     ]  # fmt: skip
 

@@ -6,14 +6,12 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import uuid4
 
-from flask import g, request
+from flask import request
 from sqlalchemy.orm import Session
 
-from city.board import area_selection
 from city.board.queries import SORTS, STANDINGS, View
-from city.cases import batches, transitions
 from city.cases.tags import MOST_LETTERS
-from city.lifecycle import OPEN, STATES
+from city.lifecycle import STATES
 from pwa.web import access
 from sync import server_epoch
 from sync.protocol import Point
@@ -50,17 +48,6 @@ def view_of(args: Mapping[str, Any]) -> View:
 def args_of(view: View) -> dict[str, Any]:
     """The view as the address carries it."""
     return {name: value for name, value in asdict(view).items() if value}
-
-
-def row_facts(view: View) -> dict[str, Any]:
-    """What a row of the queue needs beside its case, wherever it is drawn."""
-    return {
-        "args": args_of(view),
-        "live": transitions.live,
-        "may_choose": bool(batches.acts_of(g.actor)),
-        "near_metres": area_selection.NEAR_METRES,
-        "open_states": OPEN,
-    }
 
 
 def revision(s: Session) -> str:

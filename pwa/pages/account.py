@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city.db.models import LoginCode, Person
-from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, SUPERVISOR, Refused
+from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, NEW, SUPERVISOR, Refused
 from city.people import accounts, rate_limits, sessions
 from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
@@ -159,7 +159,7 @@ def _first_page(person: Person) -> str:
     if CALL_TAKER in roles and not roles.intersection((DISPATCHER, SUPERVISOR)):
         return url_for("desk.desk")
     if roles.intersection(access.BOARD):
-        return url_for("dispatch.board")
+        return url_for("dispatch.board", state=NEW)  # the inbox of the shift
     return url_for("crew.shell") if CREW in roles else url_for("account.me")
 
 

@@ -205,6 +205,7 @@ def words(refused: Refused | BadPhoto) -> str:
         "changed_meanwhile": _(
             "Someone else changed this while you were working. Check the new version, then save again."
         ),
+        "no_usual_crew": _("No rule says which crew usually does this. Choose one."),
         "changed_since_chosen": _("Changed after you selected it. Check it, then try again."),
         "overtaken": _("No changes made. This case changed while you had it open."),
         "shut_out": _("Restore this person's access first."),

@@ -14,10 +14,12 @@ from flask_babel import ngettext
 from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import Subscription
-from city.lifecycle import CANCELLED, CLOSED, MERGED, WAITING
+from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN, WAITING
 from city.places import reverse_geocoder
 from pwa.web import access, states
 from pwa.web.localization import apart, clock, day, distance, local, long_day, once_a_language
+
+HOUR, DAY, YEAR = 60, 24 * 60, 365  # in minutes, and a year in days
 
 
 def init(app: Flask) -> None:
@@ -26,7 +28,7 @@ def init(app: Flask) -> None:
         promise, promised_day, first_promised, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, role_does, letter, followed, hook_fault,
+        waits_for, role_does, letter, followed, hook_fault, due_detail, age,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.filters |= {"state": states.label, "stage": states.stage}
@@ -57,7 +59,7 @@ def _late(case: Any, at: datetime) -> str:
     if late < timedelta(days=1):
         hours = max(1, int(late.total_seconds() // 3600))
         return ngettext("%(num)d hour late", "%(num)d hours late", hours)
-    return ngettext("%(num)d day late", "%(num)d days late", late.days)
+    return _days_late(late.days)
 
 
 def promised_day(case: Any) -> str:
@@ -118,14 +120,50 @@ def time_left(case: Any) -> str:
 
 def _time_left(case: Any) -> str:
     span = case.due_at - access.now()
-    hours = int(abs(span).total_seconds() // 3600)
+    minutes = max(1, int(abs(span).total_seconds() // 60))
     if span < timedelta():
-        if hours < 24:
-            return ngettext("%(num)d hr late", "%(num)d hr late", max(hours, 1))
-        return ngettext("%(num)d day late", "%(num)d days late", hours // 24)
-    if hours < 24:
-        return ngettext("%(num)d hr left", "%(num)d hr left", max(hours, 1))
+        if minutes < HOUR:
+            return ngettext("%(num)d min late", "%(num)d min late", minutes)
+        if minutes < DAY:
+            return ngettext("%(num)d hr late", "%(num)d hr late", minutes // HOUR)
+        return _days_late(minutes // DAY)
+    if minutes < HOUR:
+        return ngettext("%(num)d min left", "%(num)d min left", minutes)
+    if minutes < DAY:
+        return ngettext("%(num)d hr left", "%(num)d hr left", minutes // HOUR)
     return day(case.due_at)
+
+
+def _days_late(days: int) -> str:
+    if days >= YEAR:
+        return ngettext("%(num)d year late", "%(num)d years late", days // YEAR)
+    return ngettext("%(num)d day late", "%(num)d days late", days)
+
+
+def due_detail(case: Any) -> str:
+    """What time_left() does not say of the promise: the day where it tells a span, the span where a day."""
+    if case.state not in OPEN:
+        return day(case.closed_at) if case.closed_at else ""
+    left = case.due_at - access.now()
+    if case.state == WAITING:
+        return _("Due %(day)s", day=day(case.due_at))
+    if timedelta() <= left < timedelta(days=1):
+        return _("By %(time)s", time=clock(case.due_at))
+    if left < timedelta():
+        return _("Due %(day)s", day=day(case.due_at))
+    return ngettext("%(num)d day left", "%(num)d days left", left.days)
+
+
+def age(at: datetime) -> str:
+    """How long ago that was, short, for a list: "11 min", "15 hr", "3 days", "2 yr"."""
+    minutes = max(0, int((access.now() - at).total_seconds() // 60))
+    if minutes < HOUR:
+        return ngettext("%(num)d min", "%(num)d min", minutes)
+    if minutes < DAY:
+        return ngettext("%(num)d hr", "%(num)d hr", minutes // HOUR)
+    if minutes < YEAR * DAY:
+        return ngettext("%(num)d day", "%(num)d days", minutes // DAY)
+    return ngettext("%(num)d yr", "%(num)d yr", minutes // DAY // YEAR)
 
 
 def how_kept(seconds: float) -> str:
@@ -169,7 +207,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "merged out": _("A merged case was separated"),
         "tell apart": _("Marked as not a duplicate"),
         "one again": _("Possible duplicate of a similar case"),
-        "undo batch": _("Bulk change undone"),
+        "undo batch": _("Undone"),
         "raise priority": _("Set to high priority"),
         "lower priority": _("Set to normal priority"),
         "tag": _("Tag added"),

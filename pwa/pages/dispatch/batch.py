@@ -11,15 +11,16 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from city.board import area_selection, changes
+from city.board import queries as board_queries
 from city.board import rows as queue_rows
 from city.board.queries import View
-from city.cases import batches, queries
+from city.cases import batches, queries, usual_crews
 from city.config import canned_replies
-from city.db.models import Batch, Case
+from city.db.models import Batch, Case, Crew
 from city.geo import Box, Point
 from city.lifecycle import Refused
-from pwa.board import batch_summary
-from pwa.board.view_url import args_of, is_id, log_seen, new_key, row_facts, view_asked
+from pwa.board import batch_summary, row_context
+from pwa.board.view_url import args_of, is_id, log_seen, new_key, view_asked
 from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.fragments import go, is_fragment, render
 from sync import server_epoch
@@ -98,6 +99,7 @@ def do() -> Response:
                 known = batches.act(
                     s, numbers, order.act, order.what, by=g.actor, at=access.now(), sent=sent,
                     mode=order.mode, reply=_reply(order), overtaken=_overtaken(s, order.since),
+                    usual=_usual(s),
                 )  # fmt: skip
     except Refused as fault:
         return _refused(fault)
@@ -130,7 +132,8 @@ def _order(form: MultiDict[str, str]) -> Order:
     act, _space, argument = form.get("act", "assign" if "crew" in form else "").partition(" ")
     what: dict[str, Any] = {}
     if act == "assign":
-        what = {"crew": int(form["crew"]) if is_id(form.get("crew", "")) else None}
+        crew = form.get("crew", "")
+        what = {"crew": crew if crew == batches.USUAL else int(crew) if is_id(crew) else None}
     elif act == "wait":
         what = {"reason": argument or form.get("reason", "")}
     elif act == "close":
@@ -169,6 +172,12 @@ def _overtaken(s: Session, since: str) -> Callable[[Collection[Case]], Collectio
         return changes.overtaken(s, cases, seq, g.actor)
 
     return changed
+
+
+def _usual(s: Session) -> Callable[[Collection[Case]], dict[int, Crew]]:
+    """To which crew each case would go anyway."""
+    rules = access.current_city().city.routing
+    return lambda cases: usual_crews.of(s, rules, board_queries.services(s), board_queries.crews(s), cases)
 
 
 def _reply(order: Order) -> Callable[[Case], dict[str, Any]] | None:
@@ -242,7 +251,7 @@ def _answer(batch_id: int) -> Response:
         return render(
             "dispatch/batch.html", "dispatch/_batch_done.html",
             **_context(s, batch), rows=there, key=new_key(),
-            **row_facts(view),
+            **row_context.of_rows(s, view, there),
         )  # fmt: skip
 
 

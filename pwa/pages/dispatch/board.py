@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from city.board import changes
 from city.board import rows as queue_rows
-from city.cases import duplicates, legal_holds, not_duplicates, queries, sla, transitions
+from city.cases import batches, duplicates, legal_holds, locks, not_duplicates, queries, sla, transitions
 from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
@@ -23,7 +23,7 @@ from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.reports import closing_feedback, intake
-from pwa.board import conflicts
+from pwa.board import batch_summary, conflicts
 from pwa.board import page as around
 from pwa.board.conflicts import Conflict
 from pwa.board.view_url import args_of, is_id, view_asked
@@ -112,7 +112,10 @@ def case(number: str) -> Response:
 @bp.post("/cases/<number>/acceptance")
 def accept(number: str) -> Response:
     """A person at the city has read it."""
-    return _do(number, lambda s, c: transitions.accept(s, c, by=g.actor, at=access.now()), _("Accepted."))
+    return _do(
+        number, lambda s, c: transitions.accept(s, c, by=g.actor, at=access.now()), _("Accepted."),
+        act="accept",
+    )  # fmt: skip
 
 
 @bp.post("/cases/<number>/assignment")
@@ -125,14 +128,19 @@ def assign(number: str) -> Response:
             raise Refused("unknown_value")
         return transitions.assign(s, c, crew, by=g.actor, at=access.now())
 
-    return _do(number, verb, _("Assigned to %(crew)s.", crew=crew.name if crew else ""), doing="assign")
+    return _do(
+        number, verb, _("Assigned to %(crew)s.", crew=crew.name if crew else ""), doing="assign",
+        act="assign", what={"crew": crew.id if crew else None},
+    )  # fmt: skip
 
 
 @bp.post("/cases/<number>/assignment/end")
 def unassign(number: str) -> Response:
     """Takes the case back from its crew."""
     said = _("Unassigned. No crew has this case now.")
-    return _do(number, lambda s, c: transitions.unassign(s, c, by=g.actor, at=access.now()), said)
+    return _do(
+        number, lambda s, c: transitions.unassign(s, c, by=g.actor, at=access.now()), said, act="unassign"
+    )
 
 
 @bp.post("/cases/<number>/wait")
@@ -141,15 +149,16 @@ def wait(number: str) -> Response:
     reason = request.form.get("reason", "")
     said = _("On hold. The clock has stopped.")
     return _do(
-        number, lambda s, c: transitions.wait(s, c, reason, by=g.actor, at=access.now()), said, doing="wait"
-    )
+        number, lambda s, c: transitions.wait(s, c, reason, by=g.actor, at=access.now()), said, doing="wait",
+        act="wait", what={"reason": reason},
+    )  # fmt: skip
 
 
 @bp.post("/cases/<number>/resume")
 def resume(number: str) -> Response:
     """The wait is over."""
     said = _("Resumed. The clock is running again.")
-    return _do(number, lambda s, c: transitions.resume(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: transitions.resume(s, c, by=g.actor, at=access.now()), said, act="resume")
 
 
 @bp.post("/cases/<number>/closure")
@@ -187,8 +196,9 @@ def close(number: str) -> Response:
         refused_requests.photo(fault.code)
         return _opened(number, doing="close", fault=fault)
     answer = _do(
-        number, verb, _("Case closed. We'll let everyone who asked for updates know."), doing="close"
-    )
+        number, verb, _("Case closed. We'll let everyone who asked for updates know."), doing="close",
+        act="close", what={"outcome": outcome, "no_photo": no_photo},
+    )  # fmt: skip
     if taken and answer.status_code < 400:
         photos.move_staged_to_storage(
             here.engine, here.store, here.settings.var, at, only=[p.id for p in taken]
@@ -255,6 +265,8 @@ def cancel(number: str) -> Response:
         lambda s, c: transitions.cancel(s, c, reason, by=g.actor, at=access.now()),
         _("Case canceled."),
         doing="cancel",
+        act="cancel",
+        what={"reason": reason},
     )
 
 
@@ -353,13 +365,30 @@ def _pair(number: str, verb: Callable[..., bool], said: str) -> Response:
 
 
 def _do(
-    number: str, verb: Verb, said: str, *, doing: str = "", shown: str = "", also: Sequence[str] = ()
+    number: str,
+    verb: Verb,
+    said: str,
+    *,
+    doing: str = "",
+    shown: str = "",
+    also: Sequence[str] = (),
+    act: str = "",
+    what: dict[str, Any] | None = None,
 ) -> Response:
-    """Runs one verb in its transaction and shows the case: `shown` afterwards, `open` where refused."""
+    """Runs one verb in its transaction and shows the case: `shown` afterwards, `open` where refused.
+
+    With `act`, one of batches.SINGLE, and `what` was asked, it can be undone for a while.
+    """
     opened = request.form.get("open", number)
     try:
         with access.writing() as s:
-            conflicts.unless_overtaken(s, verb, access.or_404(queries.by_number(s, number)), opened)
+            found = access.or_404(queries.by_number(s, number))
+            if act:
+                locks.lock(s, found)
+            was, version = transitions.snapshot(found), found.version
+            conflicts.unless_overtaken(s, verb, found, opened)
+            if act and found.version != version:
+                batches.keep_single(s, found, act, what or {}, was, by=g.actor, at=access.now())
     except (Refused, BadPhoto) as fault:
         return _opened(opened, doing=doing, fault=fault, merging=number)
     shown = shown or opened
@@ -391,7 +420,7 @@ def _opened(
         changed = queue_rows.of_numbers(s, [number, *touched]) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
-            **around.sides(s, view),
+            **around.sides(s, view, changed), **batch_summary.offered(s),
         )  # fmt: skip
 
 

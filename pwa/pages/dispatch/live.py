@@ -11,7 +11,8 @@ from city.board import rows as queue_rows
 from city.board.changes import Changed
 from city.cases import queries
 from city.db.models import Event
-from pwa.board.view_url import log_seen, row_facts, view_asked
+from pwa.board import row_context
+from pwa.board.view_url import log_seen, view_asked
 from pwa.web import access, formatting, localization
 from sync import server_epoch
 
@@ -54,9 +55,10 @@ def _as_json(s: Session, changed: Changed) -> dict[str, Any]:
         return {}
     actors = {line.actor for _number, line in changed.gone if line}
     names, crews = queries.names(s, actors), queries.crew_names(s)
+    rows = queue_rows.of_numbers(s, changed.here)
     return {
         "rows": render_template(
-            "dispatch/_rows.html", rows=queue_rows.of_numbers(s, changed.here), **row_facts(view_asked())
+            "dispatch/_rows.html", rows=rows, **row_context.of_rows(s, view_asked(), rows)
         ),
         "fresh": changed.fresh,
         "gone": {number: _why(line, names, crews) for number, line in changed.gone},

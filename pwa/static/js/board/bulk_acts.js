@@ -16,22 +16,25 @@ const byId = (id) => document.getElementById(id);
 /**
  * Opens the panel of an act, or presses its button where it asks for nothing.
  * @param {string} name
+ * @returns {boolean} whether there is such an act
  */
 export function act(name) {
   const panel = byId(`bulk-${name}`);
-  if (panel instanceof HTMLButtonElement) return panel.click();
-  if (!(panel instanceof HTMLDetailsElement)) return;
+  if (panel instanceof HTMLButtonElement) panel.click();
+  if (!(panel instanceof HTMLDetailsElement)) return panel !== null;
   const opens = !panel.open;
   closePanel();
   panel.open = opens;
-  if (!opens) return;
-  const first = panel.querySelector(".bulk__panel :is(button, input, textarea)");
+  const first = opens ? panel.querySelector(".bulk__panel :is(button, input, textarea)") : null;
   if (first instanceof HTMLElement) first.focus();
+  return true;
 }
 
-/** Takes the last act back. */
+/** Takes the last act back. @returns {boolean} whether there is one */
 export function undo() {
-  /** @type {HTMLElement | null} */ (document.querySelector("#undo-batch button"))?.click();
+  const button = /** @type {HTMLElement | null} */ (document.querySelector("#undo-batch button"));
+  button?.click();
+  return button !== null;
 }
 
 /** The numbers of the rows that an answer must bring up to date. */

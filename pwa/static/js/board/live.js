@@ -71,6 +71,7 @@ export function follow() {
   document.addEventListener("board:lost", (event) => {
     mention((words["undone"] ?? "").replace("#", /** @type {CustomEvent} */ (event).detail));
   });
+  document.addEventListener("board:refused", () => mention(words["refused"] ?? ""));
   document.addEventListener("board:opened", () => next(SOON));
   document.addEventListener("board:acted", () => {
     acted = true;

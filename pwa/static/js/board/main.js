@@ -7,10 +7,12 @@ import { follow } from "./live.js";
 import { boardMap } from "./map.js";
 import { act, startBulkActs, undo } from "./bulk_acts.js";
 import { mindReplies } from "./canned_replies.js";
+import { startListControls } from "./list_controls.js";
 import { clear, closePanel, count, recall, toggleCase } from "./selection.js";
 import { beside, cancelShape, inView, lasso, near, startAreas, useMap } from "./selection_by_area.js";
 import { turns } from "./request_queue.js";
-import { areOn, listen, turn } from "../lib/hotkeys.js";
+import { lowNote, typedAhead } from "./typed_ahead.js";
+import { areOn, isTyping, listen, turn } from "../lib/hotkeys.js";
 
 const htmx = /** @type {any} */ (window).htmx;
 const WORDS_MS = 1_000; // so long nothing that is typed is a command, where the form for it did not come
@@ -18,15 +20,17 @@ const HELD_MS = 150; // while j is held down, only the row it comes to rest on i
 
 /** @type {Awaited<ReturnType<typeof boardMap>> | undefined} */
 let map;
-/** What was asked before: a key pressed meanwhile waits for it. @type {Promise<unknown>} */
+/** The case that was chosen is on its way. @type {Promise<unknown>} */
 let ready = Promise.resolve();
+/** Ends the waiting for a case that nobody wants any more. @type {(nothing?: unknown) => void} */
+let letGo = () => {};
 /** The case that is about to be fetched; 0 where none is. */
 let timer = 0;
-/** Grows whenever somebody chooses another case, or none. A key is meant for the choice that it was pressed after. */
+/** Grows whenever somebody chooses another case, or none. */
 let choice = 0;
 /** The choice that the drawer shows, however often its own forms and links have drawn it anew. */
 let here = 0;
-/** A form for words is on its way: what is typed until it is here is no command. @type {object | null} */
+/** A form for words is on its way: what is typed until it is here belongs into it. @type {{ typed: string } | null} */
 let awaitsWords = null;
 /** Whether the focus was in the drawer that is being replaced. */
 let wasInside = false;
@@ -65,11 +69,12 @@ function move(step, event) {
   const here = currentRow();
   const row = here ? all[all.indexOf(here) + step] : all[0];
   const link = row?.querySelector("a");
-  if (!row || !link) return;
+  if (!row || !link) return event.repeat; // whoever holds the key down at the end of the list knows it
   mark(row.dataset.number ?? "");
   link.focus({ preventScroll: true });
   row.scrollIntoView({ block: "nearest" });
   fetchCase(link.href, event.repeat ? HELD_MS : 0);
+  return true;
 }
 
 /** Another case is chosen, or none: what was meant for the one before is not done any more. */
@@ -78,6 +83,7 @@ function chooseAnew() {
   timer = 0;
   choice += 1;
   awaitsWords = null;
+  letGo();
   ready = Promise.resolve();
 }
 
@@ -89,6 +95,7 @@ function chooseAnew() {
 function fetchCase(url, wait = 0) {
   chooseAnew();
   ready = new Promise((resolve) => {
+    letGo = resolve;
     timer = setTimeout(() => {
       timer = 0;
       const source = byId("rows") ?? document.body;
@@ -100,6 +107,7 @@ function fetchCase(url, wait = 0) {
 /** @param {string} number */
 function openCase(number) {
   const row = rowOf(number);
+  typed.drop(); // it was meant for the case before
   mark(number);
   row?.scrollIntoView({ block: "nearest" });
   fetchCase((byId("map")?.dataset.case ?? "").replace("NUMBER", number));
@@ -136,6 +144,7 @@ function openPin() {
 function closeDrawer() {
   const link = /** @type {HTMLAnchorElement | null} */ (drawer().querySelector("[data-close]"));
   if (!link) return;
+  typed.drop();
   chooseAnew();
   here = choice;
   const list = byId("rows");
@@ -172,40 +181,56 @@ function toggle(name) {
   return wasOpen;
 }
 
-/**
- * Does it to the case that was chosen, once that is here and what was pressed before is done; to no other.
- * @param {() => void} work
- */
-function inTurn(work) {
-  const mine = choice;
-  ready = ready.then(underWay.settled).then(() => {
-    if (mine === choice && (here === choice || drawer().hidden)) work();
-  });
-  return ready;
+/** Until the case that was chosen is here, and nothing is under way for it. */
+async function settled() {
+  for (let awaited; awaited !== ready;) await (awaited = ready);
+  await underWay.settled();
 }
 
-/** @param {string} name */
+/** Whether the drawer shows the case that was chosen, or none was. */
+const isHere = () => here === choice || drawer().hidden;
+
+function refuse() {
+  lowNote();
+  document.dispatchEvent(new Event("board:refused"));
+}
+
+/**
+ * Opens a form of the case, and puts into it what was typed until it came.
+ * @param {string} name
+ */
 function openForm(name) {
-  const section = () => byId(`do-${name}`);
-  const over = inTurn(() => {
-    if (section()?.hidden) toggle(name);
-  });
-  if (!["note", "merge"].includes(name)) return;
-  const mine = (awaitsWords = {});
-  void over.then(() => {
-    // Where the form did not come somebody may still be typing.
-    const isHere = section()?.hidden === false;
-    setTimeout(() => mine === awaitsWords && (awaitsWords = null), isHere ? 0 : WORDS_MS);
-  });
+  const section = byId(`do-${name}`);
+  const words = awaitsWords?.typed ?? "";
+  if (!isHere() || !section) {
+    setTimeout(() => (awaitsWords = null), awaitsWords ? WORDS_MS : 0); // somebody may still be typing
+    return false;
+  }
+  awaitsWords = null;
+  if (section.hidden) toggle(name);
+  const field = /** @type {HTMLInputElement | null} */ (section.querySelector("textarea, input:not([type=hidden])"));
+  if (field && words) field.value += words;
+  return true;
+}
+
+/** @param {string} selector what stands for a verb in the drawer: a link that opens its form, or a button */
+function press(selector) {
+  const control = isHere() ? drawer().querySelector(selector) : null;
+  click(control);
+  return control !== null;
 }
 
 /** @param {string} digit */
 function choose(digit) {
-  const press = (/** @type {Element | null | undefined} */ list) =>
-    click(list?.querySelector(`[data-digit="${digit}"]:not([disabled])`));
   const panel = document.querySelector("#bulk details[open]");
-  if (panel) return press(panel);
-  return inTurn(() => press([byId("do-assign"), byId("do-close")].find((each) => each?.offsetParent)));
+  const form = panel ?? ["assign", "close", "wait", "cancel"].map((name) => byId(`do-${name}`)).find((one) => one?.offsetParent);
+  const control = form?.querySelector(`[data-digit="${digit}"]:not([disabled])`);
+  click(control);
+  if (control?.matches("input")) {
+    const send = /** @type {HTMLElement | null} */ (control.closest("form, .bulk__panel")?.querySelector("button:not([hidden])"));
+    send?.focus();
+  }
+  return control != null;
 }
 
 function escape() {
@@ -231,39 +256,72 @@ function help() {
   dialog.showModal();
 }
 
-/** @type {Record<string, (event: KeyboardEvent) => void>} */
-const COMMANDS = {
+/**
+ * What a key does: to the selected cases where there are any, otherwise to the case that is open.
+ * @param {string} name of the act on many @param {() => unknown} single
+ * @returns {() => unknown}
+ */
+const each = (name, single) => () => (count() ? act(name) : single());
+
+/** What each key does to the case that is open, or the selected ones; false where it can do nothing.
+ * @type {Record<string, () => unknown>} */
+const VERBS = {
+  a: each("assign", () => openForm("assign")),
+  A: () => count() > 0 && act("usual"),
+  c: each("close", () => openForm("close")),
+  h: each("wait", () => press("[data-verb=resume]") || openForm("wait")),
+  m: each("merge", () => openForm("merge")),
+  n: () => openForm("note"),
+  o: () => openForm("reopen"),
+  p: () => press("#public"),
+  t: each("tag", () => press("#apart")),
+  v: () => openForm("cancel"),
+  w: () => press("[data-verb=reviewed]"),
+  y: each("accept", () => press("[data-verb=accept]")),
+  "!": () => count() > 0 && act("priority"),
+  u: () => undo(),
+  r: () => near(),
+  d: () => beside(),
+};
+for (const digit of "1234567890") VERBS[digit] = () => choose(digit);
+
+/** What a key does at once, in its turn: it needs no case. @type {Record<string, (event: KeyboardEvent) => unknown>} */
+const MOVES = {
   j: (event) => move(1, event),
   k: (event) => move(-1, event),
   x: () => toggleCase((currentRow() ?? rows()[0])?.dataset.number ?? ""),
   X: () => toggleCase((currentRow() ?? rows()[0])?.dataset.number ?? "", true),
-  a: () => (count() ? act("assign") : openForm("assign")),
-  m: () => (count() ? act("merge") : openForm("merge")),
-  c: () => (count() ? act("close") : openForm("close")),
-  e: () => count() && act("accept"),
-  w: () => count() && act("wait"),
-  "!": () => count() && act("priority"),
-  u: () => undo(),
+  f: () => click(document.querySelector("#filter > summary")),
   i: () => inView(),
-  r: () => inTurn(() => near()),
-  d: () => inTurn(() => beside()),
   l: () => lasso(),
-  n: () => openForm("note"),
-  p: () => inTurn(() => click(byId("public"))),
-  t: () => {
-    if (count()) return act("tag");
-    inTurn(() => click(byId("apart")));
-  },
   ".": () => live.show(),
+};
+
+/** @type {Record<string, (event: KeyboardEvent) => void>} */
+const COMMANDS = {
   "/": () => /** @type {HTMLInputElement | null} */ (byId("q"))?.select(),
   "g v": () => /** @type {HTMLElement | null} */ (document.querySelector("#views [aria-current], #views a"))?.focus(),
+  "g n": () => click(document.querySelector("#views a")),
   "?": help,
   Escape: escape,
 };
-for (const digit of "123456789") COMMANDS[digit] = () => choose(digit);
-for (const [key, command] of Object.entries(COMMANDS)) {
-  if (key !== "Escape") COMMANDS[key] = (event) => awaitsWords || command(event);
+for (const [key, run] of Object.entries(VERBS)) {
+  COMMANDS[key] = () => {
+    if (["n", "m"].includes(key) && !count()) awaitsWords = { typed: "" };
+    typed.push({ needsCase: true, run });
+  };
 }
+for (const [key, run] of Object.entries(MOVES)) {
+  COMMANDS[key] = (event) => typed.push({ needsCase: false, run: () => run(event) });
+}
+// Before the commands hear of it: these letters are the beginning of a note.
+document.addEventListener("keydown", (event) => {
+  if (!awaitsWords || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (event.key.length !== 1) return;
+  awaitsWords.typed += event.key;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+});
 
 async function drawMap() {
   const box = byId("map");
@@ -279,7 +337,7 @@ document.addEventListener("click", (event) => {
   if (opener) {
     event.preventDefault();
     const seen = here;
-    ready = ready.then(underWay.settled).then(() => here === seen && toggle(opener.dataset.do));
+    void settled().then(() => here === seen && toggle(opener.dataset.do));
   }
   if (target?.closest("[data-close]")) {
     event.preventDefault();
@@ -317,9 +375,15 @@ const keysOn = /** @type {HTMLInputElement} */ (byId("keys-on"));
 keysOn.checked = areOn();
 keysOn.addEventListener("change", () => turn(keysOn.checked));
 
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  const { failed, requestConfig } = /** @type {CustomEvent} */ (event).detail;
+  if (failed && requestConfig?.verb === "post") typed.drop(); // it was meant for what did not come to be
+});
+const typed = typedAhead({ settled, refuse });
 const underWay = turns({
   drawer,
   chosen: (number) => {
+    typed.drop();
     chooseAnew();
     mark(number);
   },
@@ -330,6 +394,7 @@ startBulkActs();
 recall();
 const live = follow();
 mindReplies();
+startListControls();
 listen(COMMANDS);
 drawMap().catch(() => {
   const note = byId("map-fault");
