@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 
 from city.board import queries as board_queries
 from city.board.queries import View
-from city.cases.board_index import CELL_NO_LOCATION, CELL_SHIFT, CELL_ZOOM
+from city.cases.board_index import CELL_NO_LOCATION, CELL_SHIFT, CELL_ZOOM, URGENT
 from city.db.models import Case, MapCellCount, Service
 from city.geo import QUAD_ZOOM, Box, quadkeys_covering
 from city.lifecycle import OPEN
 
 MOST_PLACED: Final = 5000  # of a view that needs a look at every case
 MOST_POINTS: Final = 300  # of one tile that are told one by one: half of the 40 KB that it may weigh
+MOST_DANGERS: Final = 100
 ALL_APART: Final = 18  # from this zoom on every case is told, so that all can be reached
 GRID: Final = 3  # zooms between a tile and its clusters: eight by eight
 WORST_FIRST: Final = ("late", "risk", "ok", "wait", "done")
@@ -115,6 +116,21 @@ def extent(s: Session, view: View, *, now: datetime) -> Extent:
     hidden = 0 if _is_quick(view) else max(0, located - MOST_PLACED)
     corners = Box(*(float(edge or 0) for edge in box)) if located else None
     return Extent(total, total - located, hidden, corners)
+
+
+def dangers(s: Session, view: View, *, now: datetime) -> list[Spot]:
+    """The open cases of a view in which somebody can be hurt, so that no cluster hides one: MOST_DANGERS at most."""
+    asked = (
+        select(Case.number, Case.lat, Case.lon, Case.standing, Service.names)
+        .join(Service, Service.code == Case.service_code)
+        .where(
+            *board_queries.conditions(s, view, now, in_order=True),
+            Case.rank == URGENT,
+            Case.quad.is_not(None),
+        )
+        .order_by(Case.due_at, Case.id)
+    )
+    return [Spot(*row) for row in s.execute(asked.limit(MOST_DANGERS))]
 
 
 def _is_quick(view: View) -> bool:

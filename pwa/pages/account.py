@@ -158,8 +158,10 @@ def _first_page(person: Person) -> str:
         return url_for("admin.people_list")
     if CALL_TAKER in roles and not roles.intersection((DISPATCHER, SUPERVISOR)):
         return url_for("desk.desk")
-    if roles.intersection(access.BOARD):
+    if roles.intersection((DISPATCHER, SUPERVISOR)):
         return url_for("dispatch.board", state=NEW)  # the inbox of the shift
+    if roles.intersection(access.BOARD):
+        return url_for("dispatch.board")
     return url_for("crew.shell") if CREW in roles else url_for("account.me")
 
 

@@ -130,7 +130,7 @@ def test_a_row_is_brought_up_to_date_where_it_stands(site: Site, desk: Callable[
         by = somebody(s, "supervisor@demo.test")
         transitions.assign(s, a_case(s, number), crew, by=by, at=datetime.now(UTC))
         name = crew.name
-    expect(row.locator("td").last).to_have_text(name)
+    expect(row.locator(".queue__state small")).to_have_text(name)
     assert number_of(page, 5) == number
     expect(row.locator("a")).to_be_focused()
 

@@ -76,12 +76,46 @@ def test_a_key_for_a_case_that_was_left_is_not_done_to_the_next(site: Site, page
     verb.wait()
     page.keyboard.press("a")  # once more, for which the answer is waited for
     page.keyboard.press("j")
+    verb.go()
     expect(page.locator(".drawer")).to_have_attribute("data-number", second)
-    with page.expect_response("**/assign**"):
-        verb.go()
     page.wait_for_timeout(300)
     expect(page.locator("#do-assign")).to_be_hidden()
     assert crew_of(site, second) is None
+
+
+def test_every_key_that_is_typed_ahead_is_served(site: Site, page: Page) -> None:
+    numbers = [number_of(page, nth) for nth in range(4)]
+    for key in ("a", "1", "j") * 3 + ("a", "1"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(60)
+    expect(page.locator("#told")).to_contain_text(numbers[-1])
+    assert all(crew_of(site, number) for number in numbers)
+
+
+def test_a_key_that_can_do_nothing_says_so_and_what_was_typed_after_it_is_not_done(
+    site: Site, page: Page
+) -> None:
+    first = number_of(page, 0)
+    verb = Slow(page, "**/assign**")
+    give(page)
+    verb.wait()
+    for key in ("o", "c", "1"):  # an open case cannot be reopened
+        page.keyboard.press(key)
+    verb.go()
+    expect(page.locator("#live")).to_contain_text(staff.KEY_CANT)
+    expect(page.locator("#do-close")).to_be_hidden()
+    assert crew_of(site, first) is not None
+
+
+def test_undo_takes_back_the_last_act_though_another_case_is_open(site: Site, page: Page) -> None:
+    first, second = number_of(page, 0), number_of(page, 1)
+    give(page)
+    page.keyboard.press("j")
+    expect(page.locator(".drawer")).to_have_attribute("data-number", second)
+    assert crew_of(site, first) is not None
+    page.keyboard.press("u")
+    expect(page.locator("#told")).to_contain_text(shared.CASES_PUT_BACK(1))
+    assert crew_of(site, first) is None
 
 
 def test_words_that_are_typed_before_their_form_is_here_are_no_commands(site: Site, page: Page) -> None:
@@ -94,6 +128,7 @@ def test_words_that_are_typed_before_their_form_is_here_are_no_commands(site: Si
     verb.go()
     page.locator("#do-note textarea").wait_for()
     expect(page.locator("#do-note textarea")).to_be_focused()
+    expect(page.locator("#do-note textarea")).to_have_value("a 1")
     assert crew_of(site, first) is None
 
 

@@ -20,7 +20,7 @@ merge | new, accepted, assigned, underway, waiting, closed, merged | merged | di
 unmerge | merged | - | dispatcher
 take on | new, accepted | assigned | crew
 take back | accepted, waiting, closed | - | crew
-undo batch | accepted, assigned, waiting, closed | - | dispatcher, supervisor, call-taker
+undo batch | accepted, assigned, waiting, closed, cancelled | - | dispatcher, supervisor, call-taker
 restore | cancelled | accepted | dispatcher, system
 cancel | new, accepted, assigned, underway, waiting | cancelled | dispatcher, resident
 """

@@ -334,7 +334,7 @@ def test_logging_in_leads_to_no_other_site(client: FlaskClient, town: Town, want
             scene.s, scene.s.get_one(Person, town.ids["dispatcher"]), town.now, by=accounts.THE_SYSTEM
         )
     form = {"csrf_token": token(client), "next": wanted, "email": "dispatcher@town.test"}
-    assert client.post(f"/login/link/{link}", data=form).headers["Location"] == "/dispatch"
+    assert client.post(f"/login/link/{link}", data=form).headers["Location"] == "/dispatch?state=new"
 
 
 def test_a_code_goes_to_the_address_that_is_kept(town: Town, client: FlaskClient) -> None:

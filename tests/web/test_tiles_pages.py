@@ -41,7 +41,22 @@ def test_a_tile_has_the_cases_of_the_view(board: FlaskClient, town: Town) -> Non
     assert board.get(f"/es{TILE}").get_json()["points"][0][4] == city.STREETLIGHT_OUT_ES
     assert board.get(f"{TILE}?group=tree").get_json()["points"] == []
     told = board.get("/tiles/cases/count").get_json()
-    assert told == {"total": 2, "unlocated": 1, "hidden": 0, "box": [LAMP.lat, LAMP.lon, LAMP.lat, LAMP.lon]}
+    assert told == {
+        "total": 2, "unlocated": 1, "hidden": 0, "box": [LAMP.lat, LAMP.lon, LAMP.lat, LAMP.lon],
+        "dangers": [],
+    }  # fmt: skip
+
+
+def test_no_cluster_hides_where_somebody_can_be_hurt(board: FlaskClient, town: Town) -> None:
+    with town.at_work() as scene:
+        scene.report()
+        wire = scene.report(service_code="limb-down", danger=True, place=LAMP).case.number
+        nowhere = scene.report(service_code="limb-down", danger=True, place=None).case.number
+    told = board.get("/tiles/cases/count").get_json()
+    assert [each[0] for each in told["dangers"]] == [wire]
+    assert nowhere not in str(told)
+    assert board.get("/tiles/cases/count?group=streetlight").get_json()["dangers"] == []
+    assert board.get("/tiles/cases/count?state=closed").get_json()["dangers"] == []
     assert board.get("/tiles/cases/count?group=other").get_json()["box"] is None
 
 

@@ -420,7 +420,7 @@ def _opened(
         changed = queue_rows.of_numbers(s, [number, *touched]) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
-            **around.sides(s, view, changed), **batch_summary.offered(s),
+            **around.sides(s, view, changed), **(batch_summary.offered(s) if touched else {}),
         )  # fmt: skip
 
 

@@ -1,13 +1,13 @@
 """The map of the board, tile by tile: what a view has there, as JSON that a browser may keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, request
 from sqlalchemy.orm import Session
 
 from city.board import tiles
-from city.board.tiles import Tile
+from city.board.tiles import Spot, Tile
 from pwa.board.view_url import revision, view_asked
 from pwa.web import access, localization
 
@@ -37,13 +37,18 @@ def count() -> Response:
     """How many cases a view has, how many of them have no place, how many the map hides, and where they lie.
 
     `box` is [south, west, north, east] in degrees, around what a map of all would draw: a lone case at the
-    edge of its cell may lie a little outside. Null where no case has a place.
+    edge of its cell may lie a little outside. Null where no case has a place. `dangers` are the points of
+    those in which somebody can be hurt.
     """
 
     def read(s: Session) -> dict[str, Any]:
-        found = tiles.extent(s, view_asked(), now=access.now())
+        view, now = view_asked(), access.now()
+        found = tiles.extent(s, view, now=now)
         box = [round(edge, 6) for edge in found.box] if found.box else None
-        return {"total": found.total, "unlocated": found.unlocated, "hidden": found.hidden, "box": box}
+        return {
+            "total": found.total, "unlocated": found.unlocated, "hidden": found.hidden, "box": box,
+            "dangers": _points(tiles.dangers(s, view, now=now)) if found.total else [],
+        }  # fmt: skip
 
     return _unless_known(read)
 
@@ -51,19 +56,17 @@ def count() -> Response:
 def _as_json(found: Tile) -> dict[str, Any]:
     return {
         "clusters": [list(cluster) for cluster in found.clusters],
-        "points": [
-            [
-                spot.number,
-                round(spot.lat, 6),
-                round(spot.lon, 6),
-                spot.standing,
-                localization.said(spot.names),
-            ]
-            for spot in found.points
-        ],
+        "points": _points(found.points),
         "total": found.placed,
         "placed": found.placed,
     }
+
+
+def _points(spots: Iterable[Spot]) -> list[list[Any]]:
+    return [
+        [spot.number, round(spot.lat, 6), round(spot.lon, 6), spot.standing, localization.said(spot.names)]
+        for spot in spots
+    ]
 
 
 def _unless_known(read: Callable[[Session], dict[str, Any]]) -> Response:

@@ -1,7 +1,7 @@
 """Acting on many cases at once: one transaction, an event each, one Undo, and nothing half done."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases import batches, board_index, duplicates, locks, sla, sla_sweep, tags, transitions
+from city.cases.transitions import Closing
 from city.db.models import Batch, BatchItem, Case, Event
 from city.lifecycle import Refused
 
@@ -404,3 +405,80 @@ def test_old_batches_are_forgotten_and_the_log_is_not(town: Town) -> None:
     with town.looking() as scene:
         assert scene.s.scalar(select(func.count()).select_from(BatchItem)) == 0
         assert scene.s.scalar(select(func.count()).select_from(Event).where(Event.kind == "accept")) == 2
+
+
+SINGLE: list[tuple[str, Callable[..., bool], dict[str, Any]]] = [
+    ("assign", lambda s, case, by, at, crew: transitions.assign(s, case, crew, by=by, at=at), {}),
+    ("unassign", lambda s, case, by, at, _crew: transitions.unassign(s, case, by=by, at=at), {}),
+    ("accept", lambda s, case, by, at, _crew: transitions.accept(s, case, by=by, at=at), {}),
+    ("wait", lambda s, case, by, at, _crew: transitions.wait(s, case, "weather", by=by, at=at), {}),
+    ("resume", lambda s, case, by, at, _crew: transitions.resume(s, case, by=by, at=at), {}),
+    (
+        "close",
+        lambda s, case, by, at, _crew: transitions.close(s, case, Closing("not found"), by=by, at=at),
+        {"outcome": "not found"},
+    ),
+    ("cancel", lambda s, case, by, at, _crew: transitions.cancel(s, case, "test", by=by, at=at), {}),
+]
+
+
+@pytest.mark.parametrize(("name", "verb", "what"), SINGLE, ids=[name for name, _, _ in SINGLE])
+def test_what_was_done_to_one_case_is_put_back(
+    town: Town, states: list[str], name: str, verb: Callable[..., bool], what: dict[str, Any]
+) -> None:
+    before = everything(town, states)
+    kept = {}
+    for number in states:
+        with town.at_work() as scene:
+            case, by = scene.case(number), scene.actor("dispatcher")
+            was = transitions.snapshot(case)
+            try:
+                if verb(scene.s, case, by, town.now, scene.crew("trees")):
+                    kept[number] = batches.keep_single(scene.s, case, name, what, was, by=by, at=town.now)
+            except Refused:
+                continue
+    assert kept
+    after = everything(town, states)
+    assert {number for number in states if after[number] != before[number]} == set(kept)
+    for batch in kept.values():
+        assert undone(town, batch).left == []
+    assert everything(town, states) == before
+    with town.looking() as scene:
+        assert events.verify(scene.s) == []
+        assert board_index.differences(scene.s) == []
+
+
+def test_what_moved_on_since_is_not_put_back(town: Town) -> None:
+    (number,) = many(town, 1)
+    with town.at_work() as scene:
+        case, by = scene.case(number), scene.actor("dispatcher")
+        was = transitions.snapshot(case)
+        transitions.cancel(scene.s, case, "test", by=by, at=town.now)
+        batch = batches.keep_single(scene.s, case, "cancel", {}, was, by=by, at=town.now)
+    with town.at_work() as scene:
+        transitions.restore(scene.s, scene.case(number), by=scene.actor("dispatcher"), at=town.now)
+    assert undone(town, batch).left == [number]
+
+
+def test_each_case_goes_to_its_usual_crew_and_what_has_one_stays(town: Town) -> None:
+    with town.at_work() as scene:
+        lamp, held = (scene.report().case.number for _ in range(2))
+        limb = scene.report(service_code="limb-down").case.number
+        transitions.assign(
+            scene.s, scene.case(held), scene.crew("trees"), by=scene.actor("dispatcher"), at=town.now
+        )
+    with town.at_work() as scene:
+        by, lights = scene.actor("dispatcher"), scene.crew("lights")
+        lit = scene.case(lamp).id
+        batch = batches.act(
+            scene.s, [lamp, held, limb], "assign", {"crew": batches.USUAL}, by=by, at=town.now,
+            sent="usual", usual=lambda _cases: {lit: lights},
+        )  # fmt: skip
+        assert (batch.done, batch.same) == (1, 1)
+        assert [(number, code) for number, code, _ in batch.refused] == [(limb, "no_usual_crew")]
+    with town.looking() as scene:
+        assert scene.case(lamp).crew_id == town.ids["lights"]
+        assert scene.case(held).crew_id == town.ids["trees"]
+    assert undone(town, batch).left == []
+    with town.looking() as scene:
+        assert scene.case(lamp).crew_id is None

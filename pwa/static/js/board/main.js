@@ -308,11 +308,11 @@ const COMMANDS = {
 for (const [key, run] of Object.entries(VERBS)) {
   COMMANDS[key] = () => {
     if (["n", "m"].includes(key) && !count()) awaitsWords = { typed: "" };
-    typed.push({ needsCase: true, run });
+    typed.push({ after: key === "u" ? underWay.over : settled, run });
   };
 }
 for (const [key, run] of Object.entries(MOVES)) {
-  COMMANDS[key] = (event) => typed.push({ needsCase: false, run: () => run(event) });
+  COMMANDS[key] = (event) => typed.push({ run: () => run(event) });
 }
 // Before the commands hear of it: these letters are the beginning of a note.
 document.addEventListener("keydown", (event) => {
@@ -379,7 +379,7 @@ document.body.addEventListener("htmx:afterRequest", (event) => {
   const { failed, requestConfig } = /** @type {CustomEvent} */ (event).detail;
   if (failed && requestConfig?.verb === "post") typed.drop(); // it was meant for what did not come to be
 });
-const typed = typedAhead({ settled, refuse });
+const typed = typedAhead(refuse);
 const underWay = turns({
   drawer,
   chosen: (number) => {

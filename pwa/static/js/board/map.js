@@ -54,14 +54,35 @@ export async function boardMap(box, open) {
     map.fitBounds([[bottom, left], [top, right]], { padding: WHOLE, maxZoom: 16, animate: false });
   }
   say(whole, said);
+  const dangers = L.layerGroup().addTo(map);
+  markDangers(L, dangers, whole.dangers);
   const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
   const again = () => {
     keeper.again();
-    json(extent).then((now) => say(now, said), () => {}); // until the city answers again, what it said last stands
+    json(extent).then((now) => {
+      say(now, said);
+      markDangers(L, dangers, now.dangers);
+    }, () => {}); // until the city answers again, what it said last stands
   };
   document.addEventListener("board:changed", again);
+  document.addEventListener("board:selected", (event) => pins.select(/** @type {CustomEvent} */ (event).detail));
   return { leaflet: map, mark: pins.mark, again };
+}
+
+/**
+ * Marks where somebody can be hurt, over whatever else lies there: no ring hides it.
+ * @param {typeof import("leaflet")} L
+ * @param {import("leaflet").LayerGroup} layer
+ * @param {Told["points"]} [dangers]
+ */
+function markDangers(L, layer, dangers = []) {
+  layer.clearLayers();
+  for (const [, lat, lon] of dangers) {
+    const html = '<svg viewBox="-1 -1 18 18" aria-hidden="true"><use href="#m-danger"/></svg>';
+    const icon = L.divIcon({ className: "dangermark", html, iconSize: [20, 20], iconAnchor: [-2, 24] });
+    L.marker([lat, lon], { icon, keyboard: false, interactive: false, zIndexOffset: 500 }).addTo(layer);
+  }
 }
 
 /**

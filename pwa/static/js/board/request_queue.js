@@ -15,7 +15,7 @@
  * @param {() => HTMLElement} board.drawer the one that stands there now
  * @param {(number: string) => void} board.chosen a row's case was asked for
  * @param {(number: string) => void} board.lost a verb came to nothing, and its case is not open any more to say so
- * @returns {{ settled: () => Promise<void>, isOpening: () => boolean }}
+ * @returns {{ settled: () => Promise<void>, over: () => Promise<void>, isOpening: () => boolean }}
  */
 export function turns({ drawer, chosen, lost }) {
   /** @type {Set<Going>} */
@@ -70,5 +70,10 @@ export function turns({ drawer, chosen, lost }) {
     while ([...going].some(({ target, isOpening }) => isOpening || target.isConnected)) await change;
   }
 
-  return { settled, isOpening: () => [...going].some((one) => one.isOpening) };
+  /** Until nothing at all is under way, also of a case that was left. */
+  async function over() {
+    while (going.size) await change;
+  }
+
+  return { settled, over, isOpening: () => [...going].some((one) => one.isOpening) };
 }

@@ -64,6 +64,7 @@ export function show() {
     if (!box.disabled) open += 1;
     box.closest("tr")?.toggleAttribute("data-selected", box.checked);
   }
+  document.dispatchEvent(new CustomEvent("board:selected", { detail: numbers() }));
   const since = asOf();
   remember(numbers(), since);
   const bulk = byId("bulk");

@@ -7,16 +7,12 @@ const MOST = 40; // keys that wait; more than that nobody types ahead on purpose
 
 /**
  * @typedef {object} Work
- * @property {boolean} needsCase whether it must wait for the case that was chosen
+ * @property {() => Promise<unknown>} [after] what it must wait for, when its turn has come
  * @property {() => unknown} run false where there is nothing that it could do
  */
 
-/**
- * @param {object} board
- * @param {() => Promise<unknown>} board.settled until the case that was chosen is here and nothing is under way for it
- * @param {() => void} board.refuse says that a key came to nothing
- */
-export function typedAhead({ settled, refuse }) {
+/** @param {() => void} refuse says that a key came to nothing */
+export function typedAhead(refuse) {
   /** @type {Work[]} */
   let queue = [];
   let isWaiting = false;
@@ -30,13 +26,14 @@ export function typedAhead({ settled, refuse }) {
 
   function run() {
     if (isWaiting) return;
-    for (let first = queue[0]; first && !first.needsCase; first = queue[0]) {
+    let first = queue[0];
+    for (; first && !first.after; first = queue[0]) {
       queue.shift();
       serve(first);
     }
-    if (!queue.length) return;
+    if (!first?.after) return;
     isWaiting = true;
-    void settled().then(() => {
+    void first.after().then(() => {
       isWaiting = false;
       const next = queue.shift();
       if (next) serve(next);

@@ -115,6 +115,8 @@ export function pinLayer(map, L, options) {
   const drawn = new Map();
   /** The case that is open: drawn alone, so that its halo can be seen. @type {Pin | undefined} */
   let current;
+  /** @type {Set<string>} */
+  let selected = new Set();
   let frame = 0;
 
   function draw() {
@@ -247,6 +249,7 @@ export function pinLayer(map, L, options) {
     const isCurrent = element.dataset.number === current?.number;
     if (isCurrent) element.setAttribute("aria-current", "true");
     else element.removeAttribute("aria-current");
+    element.toggleAttribute("data-selected", selected.has(element.dataset.number));
     marker.setZIndexOffset(isCurrent ? 1000 : 0);
   }
 
@@ -260,6 +263,11 @@ export function pinLayer(map, L, options) {
       pins = all;
       clusters = many;
       draw();
+    },
+    /** Marks those that are selected. @param {Iterable<string>} numbers */
+    select(numbers) {
+      selected = new Set(numbers);
+      for (const marker of drawn.values()) halo(marker);
     },
     /**
      * Marks the case that is open and brings it out from under the drawer.
