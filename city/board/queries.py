@@ -4,13 +4,14 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import String, UnaryExpression, and_, bindparam, cast, func, literal, select, tuple_
 from sqlalchemy import case as when
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.sql.operators import custom_op
 
 from city.board import rows as queue_rows
@@ -25,6 +26,7 @@ from city.db.models import (
     CaseWords,
     Crew,
     MapCellCount,
+    Report,
     Service,
     UtcDateTime,
 )
@@ -57,10 +59,17 @@ class View:
     work: str = ""  # "office": only what is no field work
     review: str = ""  # "yes": only cases that somebody must look at, ended ones too
     age: str = ""  # opened at least so many days ago
+    since: str = ""  # opened on this day of the city or later, as 2026-11-30
+    until: str = ""  # opened on this day or before
+    department: str = ""  # a department's code
+    channel: str = ""  # some report came by it: "web", "phone", …
     tag: str = ""  # a word that staff put on it
     words: str = ""  # number, street, pole, people or words
     sort: str = ""  # one of SORTS, danger first in each; "" is pressing, of ended cases the last that ended
     after: str = ""  # where the page begins, as Page.next says it
+    zone: str = field(
+        default="UTC", compare=False
+    )  # in which its days begin: the city's, no part of the question
 
     @property
     def live(self) -> bool | None:
@@ -228,11 +237,27 @@ def conditions(
         met.append(of_offices())
     if view.age:
         met.append(Case.opened_at <= now - timedelta(days=int(view.age)))
+    if view.since:
+        met.append(Case.opened_at >= _begins(view.since, view.zone))
+    if view.until:
+        met.append(Case.opened_at < _begins(view.until, view.zone, after=1))
+    if view.department:
+        theirs = select(Service.code).where(Service.department_code == view.department)
+        met.append(Case.service_code.in_(theirs))
+    if view.channel:
+        told = select(Report.id).where(Report.case_id == Case.id, Report.channel == view.channel)
+        met.append(told.exists())
     if view.tag:
         met.append(select(CaseTag.tag).where(CaseTag.case_id == Case.id, CaseTag.tag == view.tag).exists())
     if view.words:
         met.append((found or _found(s, view)).condition(in_order=in_order))
     return met
+
+
+def _begins(day: str, zone: str, *, after: int = 0) -> datetime:
+    """When a day begins on the city's clocks, or one so many days later."""
+    begins = datetime.combine(date.fromisoformat(day) + timedelta(days=after), time(), ZoneInfo(zone))
+    return begins.astimezone(UTC)
 
 
 def of_offices() -> Any:
@@ -269,7 +294,8 @@ class Tally:
             )
             if value
         ]  # fmt: skip
-        if not view.live or view.age or view.tag or view.words or view.review or len(asked) > 1:
+        counted = ("age", "tag", "words", "review", "since", "until", "department", "channel")
+        if not view.live or any(getattr(view, name) for name in counted) or len(asked) > 1:
             return None
         if view.place and view.work:
             return 0
@@ -312,7 +338,9 @@ def areas_and_tags(s: Session) -> tuple[dict[str, str], list[str]]:
 
 
 # Asked for every page, so they are made once.
-_SERVICES: Final = select(Service).order_by(Service.position, Service.code)
+_SERVICES: Final = (
+    select(Service).options(joinedload(Service.department)).order_by(Service.position, Service.code)
+)
 _CREWS: Final = select(Crew).order_by(Crew.name)
 _TALLY: Final = (
     select(MapCellCount.facet, MapCellCount.value, MapCellCount.quad, MapCellCount.standing, MapCellCount.n)

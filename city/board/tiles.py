@@ -119,7 +119,7 @@ def extent(s: Session, view: View, *, now: datetime) -> Extent:
 
 
 def dangers(s: Session, view: View, *, now: datetime) -> list[Spot]:
-    """The open cases of a view in which somebody can be hurt, so that no cluster hides one: MOST_DANGERS at most."""
+    """The open cases of a view in which somebody can be hurt, so that no cluster hides one; MOST_DANGERS."""
     asked = (
         select(Case.number, Case.lat, Case.lon, Case.standing, Service.names)
         .join(Service, Service.code == Case.service_code)
@@ -135,7 +135,7 @@ def dangers(s: Session, view: View, *, now: datetime) -> list[Spot]:
 
 def _is_quick(view: View) -> bool:
     """Whether the indexes of open cases answer it."""
-    slow = ("words", "review", "tag", "age", "place")
+    slow = ("words", "review", "tag", "age", "place", "since", "until", "department", "channel")
     return (not view.state or view.state in OPEN) and not any(getattr(view, name, "") for name in slow)
 
 

@@ -88,8 +88,8 @@ def act(
 
     `what` holds what the act asks for: `crew`, an id or USUAL; `reason`; `outcome`, `no_photo` and `words`;
     `tag`; `into`, a number, or "" for the oldest of them. `reply` gives what a case's residents read of a
-    closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they were
-    chosen, which stay out where the act is one of MOVES; all do where the survivor of a merge is among them.
+    closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they
+    were chosen, which stay out where the act is one of MOVES; all do where a merge's survivor is among them.
     `usual` gives the crew to which each would go anyway, by a case's id: such an assigning leaves alone what
     a crew has already. `sent` is the form's digest().
 

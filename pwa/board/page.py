@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -32,9 +33,10 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
+from city.places import lookup
 from city.text import normalize
 from pwa.board import batch_summary, row_context
-from pwa.board.view_url import args_of, is_id, new_key, revision, strayed, view_of
+from pwa.board.view_url import CHANNELS, args_of, is_id, new_key, revision, strayed, view_of
 from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
 from sync import review
@@ -86,6 +88,7 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
         "page": page,
         "first": (first := _first(page)),
         "shown": _shown(page, first, around["total"]),
+        "streets": [] if page.rows else _streets(s, view.words),
         "next": args_of(replace(known, after=page.next)) if page.next else None,
         "previous": args_of(replace(known, after=page.previous)) if page.previous else None,
         "left_out": strayed() or known != view or page.strayed,
@@ -127,6 +130,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "bulk_replies": _bulk_replies(view),
         "bulk_acts": batches.acts_of(g.actor),
         "bulk_key": new_key(),
+        "bulk_most": batches.MOST,
         "total": here,
         "saved": _saved(kept, marked, ground, own),
         "crews": ground.crews,
@@ -171,6 +175,9 @@ def _known(view: View, ground: Ground) -> View:
     return replace(
         view,
         service=view.service if view.service in {service.code for service in ground.services} else "",
+        department=view.department
+        if view.department in {each.department_code for each in ground.services}
+        else "",
         crew=view.crew if view.crew in crews else "",
         area=view.area if view.area in ground.areas else "",
     )
@@ -184,6 +191,12 @@ def _choices(ground: Ground) -> dict[str, list[tuple[str, str]]]:
         "service_choices": [(service.code, localization.said(service.names)) for service in ground.services],
         "crew_choices": [("none", _("None")), *((str(crew.id), crew.name) for crew in ground.crews)],
         "area_choices": list(ground.areas.items()),
+        "department_choices": list(
+            {
+                each.department_code: localization.said(each.department.names) for each in ground.services
+            }.items()
+        ),
+        "channel_choices": [(name, formatting.channel(name)) for name in CHANNELS],
         "tag_choices": [(word, word) for word in ground.tags],
         "age_choices": [(str(n), ngettext("%(num)d day", "%(num)d days", n)) for n in AGES],
     }
@@ -201,6 +214,16 @@ def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
 
     named = [(service.code, localization.said(service.names)) for service in ground.services]
     return [(code, said) for code, said in named if names_it(said)][:MOST_MEANT]
+
+
+def _streets(s: Session, words: str) -> list[str]:
+    """The streets that somebody may have meant, where no case has the words as they were typed."""
+    if not words.strip() or len(words) > lookup.MOST_LETTERS:
+        return []
+    match = lookup.gazetteer(s).atlas.directory.find(words)
+    return [
+        street.label for street in match.streets[:MOST_MEANT] if street.label.casefold() != words.casefold()
+    ]
 
 
 def _first(page: board_queries.Page) -> int:
@@ -303,6 +326,7 @@ def _title(view: View, ground: Ground) -> str:
     groups = {group.code: localization.said(group.names) for group in access.current_city().city.groups}
     names = {str(crew.id): crew.name for crew in ground.crews} | {"none": _("Unassigned")}
     services = {service.code: localization.said(service.names) for service in ground.services}
+    departments = {each.department_code: localization.said(each.department.names) for each in ground.services}
     days = int(view.age or 0)
     parts = [
         _("Needs review") if view.review else "",
@@ -314,11 +338,26 @@ def _title(view: View, ground: Ground) -> str:
         ground.areas.get(view.area, ""),
         _("No location") if view.place else "",
         _("Office work") if view.work else "",
+        departments.get(view.department, ""),
+        formatting.channel(view.channel) if view.channel else "",
+        _opened(view),
         _("tagged “%(word)s”", word=view.tag) if view.tag else "",
         ngettext("Open %(num)d day or more", "Open %(num)d days or more", days) if days else "",
         _("“%(words)s”", words=view.words) if view.words else "",
     ]
     return " · ".join(part for part in parts if part) or _("All open")
+
+
+def _opened(view: View) -> str:
+    """The days on which its cases were opened, in words; empty where it asks for none."""
+    first, last = (
+        localization.short_day(date.fromisoformat(day)) if day else "" for day in (view.since, view.until)
+    )
+    if first and last:
+        return _("Opened %(first)s to %(last)s", first=first, last=last)
+    if first:
+        return _("Opened since %(day)s", day=first)
+    return _("Opened up to %(day)s", day=last) if last else ""
 
 
 def _promised(case: Case) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ from sync.server_epoch import Memory
 
 MOST_DAYS = 3650  # "open for at least": ten years
 LONGEST = 200  # letters to look for
+FIRST_DAY, LAST_DAY = "1000-01-01", "9000-12-31"  # what every database and every zone can hold
+CHANNELS = ("web", "phone", "voicemail", "counter", "crew", "api")  # by which a report comes
 _CODE = re.compile(r"[\w:.-]{1,40}", re.ASCII)
 _PLACE = re.compile(r"[\w-]{1,400}", re.ASCII)
 # What an address of the board may say beside the view.
@@ -47,7 +50,7 @@ def view_of(args: Mapping[str, Any]) -> View:
 
 def args_of(view: View) -> dict[str, Any]:
     """The view as the address carries it."""
-    return {name: value for name, value in asdict(view).items() if value}
+    return {name: value for name, value in asdict(view).items() if value and name != "zone"}
 
 
 def revision(s: Session) -> str:
@@ -89,6 +92,13 @@ def _read(args: Mapping[str, str]) -> View:
         value = args.get(name, "")
         return value if shape.fullmatch(value) else ""
 
+    def day(name: str) -> str:
+        value = args.get(name, "").strip()
+        try:
+            return value if FIRST_DAY <= date.fromisoformat(value).isoformat() == value <= LAST_DAY else ""
+        except ValueError:
+            return ""
+
     crew, area, age = (args.get(name, "") for name in ("crew", "area", "age"))
     return View(
         state=known("state", STATES),
@@ -101,8 +111,13 @@ def _read(args: Mapping[str, str]) -> View:
         work=known("work", ("office",)),
         review=known("review", ("yes",)),
         age=str(int(age)) if is_id(age) and 0 < int(age) <= MOST_DAYS else "",
+        since=day("since"),
+        until=day("until"),
+        department=shaped("department", _CODE),
+        channel=known("channel", CHANNELS),
         tag=args.get("tag", "").strip()[:MOST_LETTERS],
         words=args.get("words", "").strip()[:LONGEST],
         sort=known("sort", SORTS),
         after=shaped("after", _PLACE),
+        zone=access.current_city().city.time_zone.key,
     )

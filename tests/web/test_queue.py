@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -21,10 +21,10 @@ from city.board import saved_views
 from city.board.queries import Total, View
 from city.cases import priorities, sla, tags, transitions
 from city.cases.transitions import Closing
-from city.db.models import Case
+from city.db.models import Case, Department, Service, Street
 from city.lifecycle import OPEN, STATES
 from city.reports import intake
-from pwa.board.view_url import is_id
+from pwa.board.view_url import is_id, view_asked
 
 pytestmark = pytest.mark.both_databases
 
@@ -189,6 +189,11 @@ def test_a_place_that_is_none_is_the_beginning_and_said_once(
         "area=5",
         "service=nothing",
         "age=0",
+        "since=2026-02-30",
+        "until=20261130",
+        "since=0999-12-31",
+        "channel=pigeon",
+        "department=nobody",
         "age=1e9",
         "sort=best",
         "rows=500",
@@ -552,3 +557,65 @@ def test_a_row_says_what_its_case_does(town: Town) -> None:
 def test_an_id_is_known_as_we_write_it_only(told: str) -> None:
     assert not is_id(told)
     assert is_id("7")
+
+
+def test_days_department_and_channel_narrow_queue_map_and_counts_alike(
+    board: FlaskClient, town: Town
+) -> None:
+    """The town's day ends five hours after UTC's."""
+    late = datetime(2026, 5, 4, 3, 30, tzinfo=UTC)  # half past eleven on May 3
+    with town.at_work() as scene:
+        scene.s.add(Department(code="parks", names={"en": "Parks"}, time_zone="America/New_York"))
+        scene.s.flush()
+        scene.s.get_one(Service, "limb-down").department_code = "parks"
+        evening = scene.report(at=late, channel="phone").case.number
+        morning = scene.report(at=late + timedelta(hours=1), service_code="limb-down").case.number
+        scene.report(join=evening, channel="web")
+    for asked, expected in (
+        ("since=2026-05-03&until=2026-05-03", [evening]),
+        ("since=2026-05-04", [morning]),
+        ("until=2026-05-03", [evening]),
+        ("since=2026-05-05&until=2026-05-04", []),
+        ("department=parks", [morning]),
+        ("channel=phone", [evening]),
+        ("channel=web", [evening, morning]),
+        ("channel=phone&department=parks", []),
+    ):
+        assert sorted(numbers(html_of(board.get(f"/dispatch?{asked}")))) == sorted(expected), asked
+        told = board.get(f"/tiles/cases/count?{asked}").get_json()
+        assert told["total"] == len(expected), asked
+        with town.looking() as scene, board.application.test_request_context(f"/dispatch?{asked}"):
+            kept = city_board.tally(scene.s, city_board.services(scene.s))
+            view = view_asked()
+            assert kept.of(view) is None, asked
+            assert city_board.count(scene.s, view, now=town.now) == len(expected)
+
+
+@pytest.mark.parametrize("sort", ["kind", "newest", "oldest"])
+def test_a_head_leads_to_its_order_and_says_that_it_is_so(board: FlaskClient, town: Town, sort: str) -> None:
+    made = fill(town)
+    page = html_of(board.get(f"/dispatch?sort={sort}&crew=none"))
+    assert set(numbers(page)) <= set(made)
+    (head,) = re.findall(r'<th [^>]*aria-sort="(\w+)"><a class="sort" href="([^"]+)"', page)
+    assert head[0] == ("descending" if sort == "newest" else "ascending")
+    leads = {"newest": "sort=oldest", "oldest": "sort=newest", "kind": "sort=kind"}[sort]
+    assert leads in head[1]
+    assert "crew=none" in head[1]
+
+
+def test_a_row_tells_words_photo_and_usual_crew(board: FlaskClient, town: Town, app: Flask) -> None:
+    with town.at_work() as scene:
+        first = scene.report(words="Dark since Sunday", taken=[scene.photo("navy", "form:one")])
+        scene.report(join=first.case.number, words="Me too", taken=[scene.photo("gold", "form:two")])
+        photo = first.photos[0].id
+    row = html_of(board.get("/dispatch"))
+    assert "“Dark since Sunday”" in row
+    assert "Me too" not in row
+    assert f"/photos/{photo}" in row
+
+
+def test_a_street_with_a_slip_is_offered(board: FlaskClient, town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.add(Street(name="Weir Walk", line=[[-71.2, 39.6], [-71.2, 39.61]]))
+    page = html_of(board.get("/dispatch?words=wier+walk"))
+    assert re.search(r'href="[^"]*words=Weir[+ %20]*Walk"', page)
