@@ -6,7 +6,7 @@ somebody is about to do.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import String, cast, literal, select
@@ -165,21 +165,21 @@ def _brings(line: Event, view: View) -> bool:
     """Whether this line may have brought its case into the view."""
     if line.kind == "open" or (line.was is not None and line.was not in OPEN):
         return True
-    may_grow = bool(view.words or view.standing or view.area)
+    may_grow = bool(view.words or view.standing or view.area or view.channel)
     return (_moves_lists(line) and not _passes(line, view)) or (may_grow and line.kind in ADDS)
 
 
 def _passes(line: Event, view: View) -> bool:
     """Whether the line changes nothing that the view asks of an open case: before it was as much in there."""
-    asked = {name for name, value in asdict(view).items() if value} - {"sort", "after"}
-    if asked - {"state", "crew", "group", "service", "age"}:
+    asked = view.asked.keys() - {"sort", "after"}
+    if asked - {"state", "crew", "group", "service", "age", "since", "until"}:
         return False  # of these a line does not say all that they hang on
     touched = {
         "state": line.now != line.was,
         "crew": line.now is not None and line.kind not in KEEPS_THE_JOB,
         "group": line.kind == "service",
         "service": line.kind == "service",
-        "age": False,
+        **dict.fromkeys(("age", "since", "until"), False),
     }
     return not any(touched[name] for name in asked)
 

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -77,6 +77,11 @@ class View:
         if self.state:
             return self.state in OPEN
         return None if self.review else True
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What it asks, by its fields' names, and where its page begins."""
+        return {name: value for name, value in asdict(self).items() if value and name != "zone"}
 
     @property
     def whole(self) -> "View":

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -50,7 +50,7 @@ def view_of(args: Mapping[str, Any]) -> View:
 
 def args_of(view: View) -> dict[str, Any]:
     """The view as the address carries it."""
-    return {name: value for name, value in asdict(view).items() if value and name != "zone"}
+    return dict(view.asked)
 
 
 def revision(s: Session) -> str:
