@@ -12,6 +12,7 @@ from wording import city
 from city import geo
 from city.audit import epochs
 from city.cases import transitions
+from city.db.models import Address, Asset
 from pwa.web import access
 
 pytestmark = pytest.mark.both_databases
@@ -114,3 +115,26 @@ def test_how_long_a_case_has_been_open_is_read_anew_as_time_goes_by(
     monkeypatch.setattr(access, "now", lambda: later)
     asked = {"If-None-Match": old.headers["ETag"]}
     assert board.get(f"{TILE}?age=1", headers=asked).get_json()["total"] == 1
+
+
+def test_a_close_look_shows_poles_and_doors(board: FlaskClient, town: Town) -> None:
+    stands = LAMP.point
+    near, far = geo.Point(stands.lat + 0.0005, stands.lon), geo.Point(stands.lat + 0.02, stands.lon)
+    with town.at_work() as scene:
+        pole = Asset(
+            kind="pole", number="20-118", lat=stands.lat, lon=stands.lon, cell=geo.cell(stands), address=""
+        )
+        gone = Asset(
+            kind="pole", number="20-119", lat=near.lat, lon=near.lon, cell=geo.cell(near), address="",
+            retired_at=town.now,
+        )  # fmt: skip
+        scene.s.add_all([pole, gone])
+        for label, at in (("12 Elm Street", near), ("90 Elm Street", far), ("Elm House", near)):
+            scene.s.add(Address(label=label, lat=at.lat, lon=at.lon, cell=geo.cell(at)))
+    told = board.get(f"/tiles/cases/ground?lat={stands.lat}&lon={stands.lon}&metres=300").get_json()
+    assert [thing[0] for thing in told["things"]] == ["20-118"]
+    assert [door[0] for door in told["doors"]] == ["12"]
+    for nonsense in ("", "?lat=x&lon=1", "?lat=91&lon=0", "?lat=nan&lon=0"):
+        assert board.get(f"/tiles/cases/ground{nonsense}").status_code == 404
+    whole = board.get(f"/tiles/cases/ground?lat={stands.lat}&lon={stands.lon}&metres=inf").get_json()
+    assert [door[0] for door in whole["doors"]] == ["12"]

@@ -1,5 +1,6 @@
 """The map of the board, tile by tile: what a view has there, as JSON that a browser may keep."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from city.board import tiles
 from city.board.tiles import Spot, Tile
+from city.geo import Point
+from city.places import ground as around
 from pwa.board.view_url import revision, view_asked
-from pwa.web import access, localization
+from pwa.web import access, formatting, localization
 
 bp = Blueprint("tiles", __name__, url_prefix="/tiles/cases")
 
@@ -51,6 +54,26 @@ def count() -> Response:
         }  # fmt: skip
 
     return _unless_known(read)
+
+
+@bp.get("/ground")
+def ground() -> Response:
+    """What stands within `metres` of ?lat&lon, which a close look at the map shows under the cases.
+
+    A thing is [number, lat, lon, kind and number in words], a door [house number, lat, lon].
+    """
+    g.personal = False
+    lat, lon, metres = (request.args.get(name, type=float) for name in ("lat", "lon", "metres"))
+    if lat is None or lon is None or not (-90 <= lat <= 90 and -180 <= lon <= 180):
+        abort(404)
+    reach = metres if metres and math.isfinite(metres) and metres > 0 else around.MOST_METRES
+    with access.reading() as s:
+        found = around.around(s, Point(lat, lon), reach)
+        doors = ((door.label.split(" ", 1)[0], door) for door in found.doors)
+        return jsonify(
+            things=[[each.number, each.lat, each.lon, formatting.asset(each)] for each in found.things],
+            doors=[[number, door.lat, door.lon] for number, door in doors if number[:1].isdecimal()],
+        )
 
 
 def _as_json(found: Tile) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import { pinLayer } from "../map/pins.js";
 
 const SIZE = 512; // px of a tile, as the city counts them: one zoom less than the map's own
 const MOST_KEPT = 60; // tiles out of sight that are kept, for a way back
+const CLOSE = 17; // the zoom from which a house number has room beside its house
 const AGAIN = 4_000; // ms until a tile that did not come is asked for once more
 const WHOLE = /** @type {[number, number]} */ ([32, 32]); // px between the cases and the edge
 
@@ -56,6 +57,7 @@ export async function boardMap(box, open) {
   say(whole, said);
   const dangers = L.layerGroup().addTo(map);
   markDangers(L, dangers, whole.dangers);
+  drawGround(map, L, box.dataset["ground"] ?? "");
   const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
   const again = () => {
@@ -83,6 +85,37 @@ function markDangers(L, layer, dangers = []) {
     const icon = L.divIcon({ className: "dangermark", html, iconSize: [20, 20], iconAnchor: [-2, 24] });
     L.marker([lat, lon], { icon, keyboard: false, interactive: false, zIndexOffset: 500 }).addTo(layer);
   }
+}
+
+/**
+ * Draws poles, trees and house numbers under the cases, as long as the map is close enough to tell them apart.
+ * @param {import("leaflet").Map} map
+ * @param {typeof import("leaflet")} L
+ * @param {string} address of what stands around a point
+ */
+function drawGround(map, L, address) {
+  const layer = L.layerGroup().addTo(map);
+  let latest = 0;
+  const look = async () => {
+    const mine = (latest += 1);
+    if (map.getZoom() < CLOSE) return layer.clearLayers();
+    const centre = map.getCenter();
+    const metres = centre.distanceTo(map.getBounds().getNorthEast());
+    const asked = `${address}?lat=${centre.lat.toFixed(5)}&lon=${centre.lng.toFixed(5)}&metres=${Math.ceil(metres)}`;
+    const told = await json(asked).catch(() => null);
+    if (mine !== latest || !told) return;
+    layer.clearLayers();
+    const put = (/** @type {[string, number, number]} */ [words, lat, lon], /** @type {string} */ className) => {
+      const label = document.createElement("span");
+      label.textContent = words;
+      const icon = L.divIcon({ className, html: label, iconSize: [0, 0] });
+      L.marker([lat, lon], { icon, keyboard: false, interactive: false, zIndexOffset: -1000 }).addTo(layer);
+    };
+    for (const door of told.doors) put(door, "doormark");
+    for (const thing of told.things) put(thing, "thingmark");
+  };
+  map.on("moveend", () => void look());
+  void look();
 }
 
 /**
