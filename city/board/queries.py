@@ -30,7 +30,7 @@ from city.db.models import (
     Service,
     UtcDateTime,
 )
-from city.lifecycle import CLOSED, OPEN, STATES
+from city.lifecycle import CLOSED, MERGED, OPEN, STATES
 from city.places.areas import KINDS
 
 ROWS = 50  # a page of the queue
@@ -41,6 +41,8 @@ FEW = 3_000
 # Written into the statement: an index over open cases alone is used where it says that it asks for those.
 _ENDED: Final = literal(ENDED, literal_execute=True)
 _NO_CELL: Final = literal(0, literal_execute=True)
+# What was merged is looked at with the case that it went into.
+_TO_LOOK_AT: Final = and_(Case.review.is_not(None), Case.state != MERGED)
 STANDINGS = ("late", "risk", "ok", "wait")
 SORTS = ("pressing", "newest", "oldest", "number", "street", "kind")
 
@@ -221,7 +223,7 @@ def conditions(
     elif view.live is False and by_rank:
         met.append(Case.rank == _ENDED)
     if view.review:
-        met.append(Case.review.is_not(None))
+        met.append(_TO_LOOK_AT)
     if view.standing:
         met.append(Case.standing == view.standing)
     if view.group:
@@ -352,7 +354,7 @@ _TALLY: Final = (
     .where(MapCellCount.quad < _NO_CELL, MapCellCount.n > 0)
     .union_all(
         select(literal("marked"), literal(""), literal(CELL_ALL), literal(""), func.count()).select_from(
-            select(Case.id).where(Case.review.is_not(None)).limit(bindparam("most")).subquery()
+            select(Case.id).where(_TO_LOOK_AT).limit(bindparam("most")).subquery()
         )
     )
 )

@@ -109,6 +109,7 @@ function onAnswer(event) {
     const isHere = at === document.body || byId("bulk")?.contains(at) === true;
     if (asks || isDone) closePanel(isHere);
     if (isDone) {
+      /** @type {HTMLFormElement | null} */ (byId("bulk"))?.reset(); // the next act begins with empty fields
       letGo(sent);
       sent = [];
       document.dispatchEvent(new Event("board:acted"));
