@@ -10,7 +10,7 @@ from sqlalchemy import select
 from wording import shared, staff
 
 from city.db import engine as db
-from city.db.models import Case
+from city.db.models import Case, Crew
 
 Open = Callable[..., BrowserContext]
 
@@ -256,3 +256,45 @@ def test_a_batch_that_asks_takes_the_keyboard_from_nobody_who_writes(page: Page)
     asked = staff.CLOSE_CASES(2, outcome=shared.NOT_FOUND)
     expect(page.locator("#told")).to_contain_text(asked)
     expect(page.locator("#q")).to_be_focused()
+
+
+def test_among_many_crews_the_name_is_typed(site: Site, page: Page) -> None:
+    with db.transaction(site.engine) as s:
+        s.add_all(Crew(name=f"Harbor {n}") for n in range(1, 12))
+    first = number_of(page, 0)
+    page.reload()
+    page.keyboard.press("a")
+    field = page.locator("#do-assign input[data-crews]")
+    expect(field).to_be_focused()
+    field.type("harbor 7")
+    expect(page.locator("#do-assign .crews li:visible")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator(".drawer .said")).to_have_text(staff.ASSIGNED_TO(crew="Harbor 7"))
+    with db.read_session(site.engine) as s:
+        assert s.scalars(select(Crew.name).where(Crew.id == crew_of(site, first))).one() == "Harbor 7"
+
+
+def test_rows_stay_as_dense_as_they_were_chosen(page: Page) -> None:
+    row = page.locator("#rows tr").nth(3)
+    before = row.bounding_box()
+    page.locator("#density").click()
+    after = row.bounding_box()
+    assert before and after  # noqa: PT018
+    assert after["height"] <= 36 < before["height"]
+    page.reload()
+    expect(page.locator("#density")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".queue[data-compact]")).to_be_visible()
+
+
+def test_each_selected_case_goes_to_its_usual_crew(site: Site, page: Page) -> None:
+    chosen = [page.locator("#rows tr").nth(nth) for nth in range(3)]
+    numbers = [row.get_attribute("data-number") or "" for row in chosen]
+    for row in chosen:
+        row.locator("input[name=case]").check()
+    page.keyboard.press("A")
+    expect(page.locator("#told")).to_contain_text("usual")
+    given = [crew_of(site, number) for number in numbers]
+    page.keyboard.press("u")
+    expect(page.locator("#told")).to_contain_text(re.compile("put back"))
+    assert any(given)
+    assert not any(crew_of(site, number) for number in numbers)
