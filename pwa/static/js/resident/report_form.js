@@ -115,8 +115,7 @@ class ReportForm extends HTMLElement {
       this.#placed((card) => card.locate(true));
     }
     if (target.closest("[value=find]")) this.#find(event);
-    const opens = /** @type {HTMLElement | null} */ (target.closest("[aria-controls=place-map]"));
-    if (opens) this.#placed((card) => void card.map(opens));
+    if (target.closest("[data-map]")) this.#placed((card) => void card.map());
     const row = /** @type {HTMLElement | null} */ (target.closest(".shot"));
     if (!row || !target.closest("button")) return;
     event.preventDefault();
