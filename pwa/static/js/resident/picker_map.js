@@ -203,6 +203,7 @@ class PickerMap {
     });
     const icon = this.#L.divIcon({ className: "", iconSize: undefined });
     icon.createIcon = () => button;
-    this.#L.marker([lat, lon], { icon, keyboard: false, riseOnHover: true }).addTo(this.#numbers);
+    const below = -1000; // the shapes of cases, which are smaller
+    this.#L.marker([lat, lon], { icon, keyboard: false, riseOnHover: true, zIndexOffset: below }).addTo(this.#numbers);
   }
 }

@@ -153,9 +153,9 @@ class ReportForm extends HTMLElement {
 
   /** A chip like "Wire down" opens "Stay back" before anything is sent. */
   #warn() {
-    const danger = /** @type {HTMLDetailsElement | null} */ (this.#one("details.danger"));
-    if (!danger || this.#chip()?.dataset["urgent"] === undefined) return;
-    danger.open = true;
+    const yes = /** @type {HTMLInputElement | null} */ (this.#one("[name=hurt]"));
+    if (!yes || this.#chip()?.dataset["urgent"] === undefined) return;
+    yes.checked = true;
     this.#set("warned", "1");
   }
 
