@@ -86,7 +86,10 @@ class MapPicker {
   async #drawn() {
     this.#drawing ??= pickerMap(this.#one(".map"), this.#dialog.dataset, {
       moving: () => this.#isMoving(true),
-      stopped: () => this.#isMoving(false),
+      stopped: () => {
+        this.#isMoving(false);
+        void this.#lookAround();
+      },
       moved: () => {
         this.#pin();
         this.#soon();
@@ -153,6 +156,9 @@ class MapPicker {
       this.#isMoving(false);
       if (answer === null) this.#write(this.#dialog.dataset["pinned"], this.#dialog.dataset["lost"]);
       else if (answer.dataset["known"] !== undefined) this.#inside = this.#map?.middle ?? null;
+    } else {
+      this.#write(this.#dialog.getAttribute("aria-label") ?? "");
+      this.#one("[data-do=use]").hidden = true;
     }
     await this.#lookAround();
   }
@@ -197,10 +203,12 @@ class MapPicker {
   /** Cases and numbers around the middle, if it has gone far or the kind of problem is another. */
   async #lookAround() {
     const map = this.#map;
+    if (!map) return;
     const { group = "", ...values } = this.#card.values;
     const service = values[`service-${group}`] ?? "";
-    if (!map || (!map.isElsewhere && service === this.#kind)) return;
     const { lat, lon } = map.middle;
+    for (const [name, value] of Object.entries({ lat, lon })) this.#one(`.ask [name=${name}]`).setAttribute("value", String(value));
+    if (!map.isClose || (!map.isElsewhere && service === this.#kind)) return;
     const query = new URLSearchParams({ group, [`service-${group}`]: service, lat: String(lat), lon: String(lon) });
     try {
       const answer = await fetch(`${this.#form.action}/around?${query}`);

@@ -16,6 +16,7 @@ import { pinLayer } from "../map/pins.js";
  */
 
 const CLOSE = 18; // zoom: the next poles are in sight
+const STREET = 16;
 const FAR = 14;
 const STEP = 80; // px, of an arrow
 const STILL = 2; // px: so far the middle wanders when a phone is turned
@@ -103,6 +104,7 @@ class PickerMap {
       if (this.#hasMoved()) told.moving();
     });
     map.on("moveend", () => {
+      if (this.#isOurs) return;
       if (!this.#hasMoved()) return told.stopped();
       this.#middle = map.getCenter();
       told.moved();
@@ -114,6 +116,11 @@ class PickerMap {
   get middle() {
     const { lat, lng } = this.#map.getCenter();
     return { lat, lon: lng };
+  }
+
+  /** Whether one street is in sight, and not the city. */
+  get isClose() {
+    return this.#map.getZoom() >= STREET;
   }
 
   /** Whether other things may be in sight than those that were drawn last. */
