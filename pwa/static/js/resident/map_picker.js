@@ -142,6 +142,7 @@ class MapPicker {
   }
 
   #soon() {
+    this.#asked += 1; // what is on its way is about another place
     clearTimeout(this.#resting);
     this.#resting = window.setTimeout(() => void this.#look(), REST_MS);
   }
