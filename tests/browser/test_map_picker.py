@@ -18,7 +18,8 @@ Open = Callable[..., BrowserContext]
 SHOWN = """() => {
   window.shown = [];
   const spot = document.querySelector("#spot");
-  new MutationObserver(() => window.shown.push(spot.firstElementChild?.dataset.lon)).observe(spot, { childList: true });
+  const note = () => window.shown.push(spot.firstElementChild?.dataset.lon);
+  new MutationObserver(note).observe(spot, { childList: true });
 }"""
 
 

@@ -3,9 +3,7 @@
 import io
 import re
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow, send_without_script, wait_until_begun
 from PIL import Image
 from places import at, begun, moved, send, the_case
@@ -15,9 +13,7 @@ from wording import resident, shared
 from wording.city import STREETLIGHT
 
 from city.db import engine as db
-from city.db.models import Asset, Case, Report
-from city.geo import METRES_A_DEGREE, Point
-from city.places import nearby_assets
+from city.db.models import Asset, Report
 
 Open = Callable[..., BrowserContext]
 

@@ -1,4 +1,4 @@
-"""The map picker of the report form: what stands around a place, and what the place under its pin is called."""
+"""The map picker of the report form: what the place under its pin is called, and what stands around it."""
 
 from typing import Any
 
@@ -35,7 +35,10 @@ def picker() -> Response:
 
 @bp.get("/report/spot")
 def spot() -> Response:
-    """What the place is called that the form's fields tell, and the nearest open report; ?case is the chosen one."""
+    """What the place is called that the form's fields tell, and the nearest open report.
+
+    ?case is the number of the one that was chosen.
+    """
     g.personal = True
     form = forms.report(request.args, access.current_city().city)
     with access.reading() as s:
@@ -55,7 +58,7 @@ def spot() -> Response:
 def around() -> Response:
     """What is drawn around ?lat&lon: {cases, things}, the nearest first; nothing where no place is named.
 
-    A case is number, lat, lon, standing and title, as in /cases/points. A thing is number, lat, lon and label.
+    A case is number, lat, lon, standing, title, as in /cases/points; a thing is number, lat, lon, label.
     The things are those that ?group and its service are about.
     """
     g.personal = True
@@ -91,7 +94,10 @@ def _nearest(s: Session, near: Point, chosen: str) -> PublicCase | None:
 
 
 def _cases(s: Session, near: Point, metres: float, limit: int) -> list[PublicCase]:
-    """Open cases whose exact place strangers know, the nearest first: no others can be told from one's own."""
+    """Open cases whose exact place strangers know, the nearest first.
+
+    Of no others can anybody say whether they are their own.
+    """
     found = queries.public(
         s, now=access.now(), publish=access.current_city().publish, states=OPEN, near=near, metres=metres,
         limit=limit,
