@@ -38,7 +38,8 @@ class MapPicker {
   /** @type {Thing[]} */ #things = [];
   /** @type {{lat: number, lon: number} | null} the last place inside the city */ #inside = null;
   #isSeeking = false;
-  #kind = "";
+  /** the kind of problem that things are drawn for */ #shown = "";
+  /** what was asked for last of what stands around */ #around = "";
   #case = "";
   #sought = "";
   #asked = 0;
@@ -205,22 +206,30 @@ class MapPicker {
   async #lookAround() {
     const map = this.#map;
     if (!map) return;
-    const { group = "", ...values } = this.#card.values;
-    const service = values[`service-${group}`] ?? "";
-    const { lat, lon } = map.middle;
-    for (const [name, value] of Object.entries({ lat, lon })) this.#one(`.ask [name=${name}]`).setAttribute("value", String(value));
-    if (!map.isClose || (!map.isElsewhere && service === this.#kind)) return;
-    const query = new URLSearchParams({ group, [`service-${group}`]: service, lat: String(lat), lon: String(lon) });
+    const lat = map.middle.lat.toFixed(6);
+    const lon = map.middle.lon.toFixed(6);
+    for (const [name, value] of Object.entries({ lat, lon })) this.#one(`.ask [name=${name}]`).setAttribute("value", value);
+    const query = `${new URLSearchParams({ ...this.#kind, lat, lon })}`;
+    const isSeen = !map.isElsewhere && JSON.stringify(this.#kind) === this.#shown;
+    if (!map.isClose || isSeen || query === this.#around) return;
+    this.#around = query;
     try {
       const answer = await fetch(`${this.#form.action}/around?${query}`);
       const { cases, things } = await answer.json();
-      this.#kind = service;
+      if (query !== this.#around) return;
+      this.#shown = JSON.stringify(this.#kind);
       this.#things = things;
       map.show(cases, things);
       map.press(this.#card.values["asset"]);
     } catch {
-      // no signal: what is drawn stays
+      this.#around = ""; // no signal: what is drawn stays, and the same may be asked again
     }
+  }
+
+  /** What the form says of the kind of problem, as the city reads it. @returns {Record<string, string>} */
+  get #kind() {
+    const { group, ...values } = this.#card.values;
+    return group ? { group, [`service-${group}`]: values[`service-${group}`] ?? "" } : {};
   }
 
   /**
@@ -235,8 +244,7 @@ class MapPicker {
     this.#isSeeking = false;
     const inSight = pick ? undefined : this.#things.find(([number]) => number.toUpperCase() === place.toUpperCase());
     if (inSight) return this.#take(inSight);
-    const { group = "", ...values } = this.#card.values;
-    const found = await this.#ask({ group, [`service-${group}`]: values[`service-${group}`] ?? "", place, pick });
+    const found = await this.#ask({ ...this.#kind, place, pick });
     if (found === null) this.#write(place, this.#dialog.dataset["unfound"]);
     const { lat, lon, known } = found?.dataset ?? {};
     if (!lat) return;
