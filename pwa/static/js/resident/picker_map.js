@@ -201,7 +201,8 @@ class PickerMap {
   #put(thing) {
     const [number, lat, lon, label] = thing;
     const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "numberpin leaflet-marker-icon", ariaLabel: label });
+    Object.assign(button, { type: "button", className: "numberpin leaflet-marker-icon" });
+    button.setAttribute("aria-label", label);
     button.dataset["thing"] = number;
     button.append(Object.assign(document.createElement("span"), { textContent: number }));
     button.addEventListener("click", ({ detail }) => {
