@@ -35,6 +35,7 @@ from pwa.pages.resident import (
     closing_feedback,
     follow,
     location_card,
+    map_picker,
     news,
     open_data,
     performance,
@@ -147,6 +148,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(follow.bp)
     app.register_blueprint(closing_feedback.bp)
     app.register_blueprint(location_card.bp)
+    app.register_blueprint(map_picker.bp)
     app.register_blueprint(cases.bp)
     app.register_blueprint(trash_day.bp)
     app.register_blueprint(answers.bp)

@@ -100,6 +100,7 @@ def _pages() -> Schema:
         "/readyz": {"get": _does("ready", _answers((200, "Readiness"), (503, "Readiness"), 429))},
         "/cases/points": {"get": _does("points", _answers((200, "Points"), (422, "Error"), 429), listed)},
         "/report/suggest": {"get": _read("suggest", "Suggestions", [_query("q"), *where], 429)},
+        "/report/around": {"get": _read("around", "Around", [*where, _query("group")], 429)},
         "/report/photos": {
             "post": _does("addPhoto", _answers((200, "StagedPhoto"), (422, "Fault"), *FORM, 429))
             | _body("multipart/form-data", {"key": _SOME, "photo": _BYTES})
@@ -224,8 +225,9 @@ def _schemas() -> Schema:
         "data": _FREE, "photos": _list(_FREE),
     }  # fmt: skip
     result = _object({"id": _STRING, "result": _one_of(*RESULTS)}) | {"additionalProperties": True}
-    cluster = _five("latitude, longitude, how many, worst standing, {standing: how many}")
-    point = _five("number, latitude, longitude, standing, service")
+    cluster = _row("latitude, longitude, how many, worst standing, {standing: how many}", 5)
+    point = _row("number, latitude, longitude, standing, service", 5)
+    thing = _row("number, latitude, longitude, label", 4)
     suggestion = _object({"words": _STRING, "place": _STRING, "pick": _STRING, "vague": {"type": "boolean"}})
     crew = _object({"id": _COUNT, "name": _STRING})
     return {
@@ -244,6 +246,7 @@ def _schemas() -> Schema:
         ),
         "Points": _object({"points": _list(point)}),
         "Suggestions": _object({"places": _list(suggestion)}),
+        "Around": _object({"cases": _list(point), "things": _list(thing)}),
         "StagedPhoto": _object({"id": _UUID, "url": _STRING, "words": _STRING}),
         "Changes": _object(
             {
@@ -376,9 +379,9 @@ def _object(properties: Schema, *, least: tuple[str, ...] | None = None) -> Sche
     }
 
 
-def _five(words: str) -> Schema:
+def _row(words: str, long: int) -> Schema:
     """A row of a map: many of them go over the wire, so they have no names."""
-    return {"type": "array", "minItems": 5, "maxItems": 5, "description": words}
+    return {"type": "array", "minItems": long, "maxItems": long, "description": words}
 
 
 def _list(items: Schema) -> Schema:

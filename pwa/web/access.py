@@ -59,6 +59,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "news": PUBLIC,  # by the code in a message, or the report's own link
     "verdict": PUBLIC,  # by the report's own link
     "place": PUBLIC,
+    "picker": PUBLIC,
     "cases": PUBLIC,
     "collection": PUBLIC,
     "answers": PUBLIC,

@@ -51,7 +51,7 @@ MAP_FILES = (
 )  # fmt: skip
 
 KEPT_PAGES = ("/", "/report", "/mine")  # of residents, for a phone without signal
-MAP_SCRIPTS = ("js/map/map.js", "js/map/theme.js", "js/resident/location_map.js")
+MAP_SCRIPTS = ("js/map/map.js", "js/map/pins.js", "js/map/theme.js", "js/resident/map_picker.js")
 
 _SHARED = ("tokens", "reset", "base")
 _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise", "line", "notice")

@@ -16,12 +16,14 @@ import pytest
 from live import PATIENCE, Site
 from phone import Van
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from city import settings as city_settings
 from city.db import engine as db
+from city.db.models import Asset
 from city.demo import fill as demo_fill
-from city.places import basemap
+from city.geo import Point
+from city.places import basemap, nearby_assets
 from city.settings import Settings
 
 ARGUMENTS = [
@@ -142,6 +144,17 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=without_windows(chromium), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def pole(site: Site) -> Asset:
+    """A pole of the demo's with two others near it, but not so near that a good fix could mean them."""
+    with db.read_session(site.engine) as s:
+        for asset in s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)):
+            near = nearby_assets.nearest(s, "pole", Point(asset.lat, asset.lon))
+            if len(near) > 2 and near[1].metres > 28 and near[2].metres < 60:
+                return asset
+    raise AssertionError("no such pole in Larkhaven")
 
 
 @pytest.fixture

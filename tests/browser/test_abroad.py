@@ -57,7 +57,7 @@ FAULTS = """() => {
     const turned = getComputedStyle(icon).transform.startsWith("matrix(-1");
     if (seen(icon) && !turned) found.push("an icon does not turn");
   }
-  for (const control of document.querySelectorAll(".leaflet-control-zoom a, [data-pan], [data-pin]")) {
+  for (const control of document.querySelectorAll("#picker .knobs button, #picker .pad button")) {
     if (!seen(control)) continue;
     control.scrollIntoView({ block: "center" });
     const { left, top, width, height } = control.getBoundingClientRect();
@@ -105,9 +105,11 @@ def test_everything_has_its_place(abroad: Site, open_context: Open) -> None:
     page.locator("label.tile").first.tap()
     page.wait_for_selector("#place-card b")
     looked_at(page, wrong)
-    page.locator("[aria-controls=place-map]").tap()
-    page.wait_for_selector(".leaflet-control-zoom")
+    page.locator("[data-map]").tap()
+    page.wait_for_selector(".numberpin")
+    page.locator("[data-do=pad]").tap()
     looked_at(page, wrong)
+    page.locator("[data-do=close]").tap()
     page.locator("#send").tap()
     page.wait_for_url(re.compile("/sent/"))
     looked_at(page, wrong)

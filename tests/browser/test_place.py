@@ -3,76 +3,19 @@
 import io
 import re
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 from live import PHONE, PHONE_WITHOUT_WORKER, Site, Slow, send_without_script, wait_until_begun
 from PIL import Image
+from places import at, begun, moved, send, the_case
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from wording import resident, shared
 from wording.city import STREETLIGHT
 
 from city.db import engine as db
-from city.db.models import Asset, Case, Report
-from city.geo import METRES_A_DEGREE, Point
-from city.places import nearby_assets
+from city.db.models import Asset, Report
 
 Open = Callable[..., BrowserContext]
-
-
-@pytest.fixture
-def pole(site: Site) -> Asset:
-    """A pole of the demo's with two others near it, but not so near that a good fix could mean them."""
-    with db.read_session(site.engine) as s:
-        for asset in s.scalars(select(Asset).where(Asset.kind == "pole").order_by(Asset.id)):
-            near = nearby_assets.nearest(s, "pole", Point(asset.lat, asset.lon))
-            if len(near) > 2 and near[1].metres > 28 and near[2].metres < 60:
-                return asset
-    raise AssertionError("no such pole in Larkhaven")
-
-
-def at(pole: Asset, accuracy: float, north: float = 3) -> Any:
-    """Where a phone says it is: so many metres north of a pole."""
-    lat = pole.lat + north / METRES_A_DEGREE
-    return {"latitude": lat, "longitude": pole.lon, "accuracy": accuracy}
-
-
-def begun(open_context: Open, site: Site, where: Any, path: str = "/report") -> Page:
-    """The form with a streetlight chosen, on a phone that is `where`."""
-    context = open_context(**PHONE_WITHOUT_WORKER, geolocation=where, permissions=["geolocation"])
-    page = context.new_page()
-    page.goto(site.path(path))
-    page.locator("label.tile").first.tap()
-    return page
-
-
-def moved(page: Page, where: Any) -> None:
-    """Moves the phone, and waits until this page was told: a watch of ours hears it with the form's own."""
-    page.evaluate(
-        """(metres) => {
-          window.heard = new Promise((done) => {
-            navigator.geolocation.watchPosition(({ coords }) => coords.accuracy === metres && done());
-          });
-        }""",
-        where["accuracy"],
-    )
-    page.context.set_geolocation(where)
-    page.evaluate("() => window.heard")
-
-
-def the_case(site: Site, page: Page) -> tuple[str, float | None, str]:
-    """Source, accuracy and asset of the case that was sent."""
-    page.wait_for_url(re.compile("/sent/"))
-    number = page.url.rpartition("/")[2].rpartition("-")[0]
-    with db.read_session(site.engine) as s:
-        case = s.scalars(select(Case).where(Case.number == number)).one()
-        return case.place_source, case.accuracy_m, case.asset.number if case.asset else ""
-
-
-def send(page: Page) -> None:
-    page.wait_for_selector("#near-cases [name=seen]", state="attached")
-    page.locator("#send").tap()
 
 
 def begun_again(open_context: Open, site: Site, pole: Asset) -> Page:
@@ -346,121 +289,6 @@ def test_a_place_is_chosen_from_the_list_by_finger(site: Site, open_context: Ope
     page.locator("#place").press_sequentially("214 ta")
     page.get_by_role("option", name="214 Tansy Street").first.tap()
     expect(page.locator("#place-change")).to_contain_text("214 Tansy Street")
-
-
-def test_a_number_is_chosen_on_the_map_by_keyboard_and_a_cross_put_anywhere(
-    site: Site, open_context: Open, pole: Asset
-) -> None:
-    page = begun(open_context, site, at(pole, 90))
-    expect(page.locator("#things label")).to_have_count(4)
-    opens = page.get_by_role("button", name=resident.CHOOSE_ON_MAP)
-    opens.focus()
-    page.keyboard.press("Enter")
-    numbers = page.locator(".numberpin")
-    expect(numbers).to_have_count(3)
-    expect(opens).to_have_attribute("aria-expanded", "true")
-    on_the_map = page.get_by_role("region", name=shared.MAP).get_by_role("button", name=pole.number)
-    on_the_map.focus()
-    page.keyboard.press("Enter")
-    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
-    expect(on_the_map).to_have_attribute("aria-pressed", "true")
-    expect(on_the_map).to_be_focused()
-    page.get_by_text(resident.MOVE_WITH_BUTTONS).press("Enter")
-    page.get_by_role("button", name=resident.RIGHT).press("Enter")
-    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
-    page.get_by_role("button", name=resident.USE_SPOT).press("Enter")
-    expect(opens).to_be_focused()
-    expect(page.locator("#things :checked")).to_have_count(0)
-    assert float(page.input_value("[name=lon]")) > pole.lon
-    send(page)
-    assert the_case(site, page) == ("pin", None, "")
-
-
-def drag(page: Page, east: float, south: float) -> None:
-    """The map by so many pixels: its middle goes the other way."""
-    page.locator("#place-map .map").scroll_into_view_if_needed()
-    box = page.locator("#place-map .map").bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + east, y + south, steps=8)
-    page.mouse.up()
-
-
-def test_the_middle_of_the_map_is_the_place_as_soon_as_it_was_dragged(
-    site: Site, open_context: Open, pole: Asset
-) -> None:
-    page = begun(open_context, site, at(pole, 90))
-    expect(page.locator("#things label")).to_have_count(4)
-    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
-    expect(page.locator(".numberpin")).to_have_count(3)
-    said = page.locator("#place-map > .lh b")
-    expect(said).to_have_text(page.locator("#place-change b").inner_text())
-    before = said.inner_text()
-    drag(page, -120, 60)
-    assert page.input_value("[name=pinned]") == "1", "at once, whatever the city's answer takes"
-    assert float(page.input_value("[name=lon]")) > pole.lon
-    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
-    expect(said).not_to_have_text(before)
-    expect(said).to_have_text(page.locator("#place-change b").inner_text())
-    lat, lon = page.input_value("[name=lat]"), page.input_value("[name=lon]")
-    send(page)
-    assert the_case(site, page) == ("pin", None, "")
-    with db.read_session(site.engine) as s:
-        case = s.scalars(select(Case).order_by(Case.id.desc()).limit(1)).one()
-        assert (case.lat, case.lon) == (float(lat), float(lon))
-
-
-def test_the_map_stays_where_it_was_put_while_the_city_answers_and_zooming_moves_no_place(
-    site: Site, open_context: Open, pole: Asset
-) -> None:
-    page = begun(open_context, site, at(pole, 90))
-    expect(page.locator("#things label")).to_have_count(4)
-    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
-    expect(page.locator(".numberpin")).to_have_count(3)
-    page.locator("#place-map .leaflet-control-zoom-out").click()
-    page.wait_for_timeout(500)  # so that a place would have been taken by now
-    assert page.input_value("[name=pinned]") == ""
-    slow = Slow(page, "**/report/place**", "GET")
-    drag(page, -120, 60)
-    slow.wait()
-    first = page.input_value("[name=lon]")
-    slow.go()
-    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
-    drag(page, -60, 0)
-    assert float(page.input_value("[name=lon]")) > float(first)
-    page.get_by_role("button", name=resident.USE_SPOT).tap()
-    expect(page.locator("#place-map")).to_be_hidden()
-    expect(page.get_by_role("button", name=resident.CHOOSE_ON_MAP)).to_be_focused()
-
-
-def test_a_spot_that_was_put_on_the_map_is_there_again_when_the_form_is(
-    site: Site, open_context: Open, pole: Asset
-) -> None:
-    page = begun(open_context, site, at(pole, 90))
-    expect(page.locator("#things label")).to_have_count(4)  # what is above the map has its height now
-    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
-    expect(page.locator(".numberpin")).to_have_count(3)
-    drag(page, -120, 60)
-    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
-    lon = page.input_value("[name=lon]")
-    wait_until_begun(page, lon)
-    page.reload()
-    expect(page.locator("#begun")).to_be_visible()
-    expect(page.locator("#place-change")).to_contain_text(resident.CHOSEN_ON_MAP)
-    assert page.input_value("[name=lon]") == lon
-
-
-def test_the_map_shows_more_numbers_when_the_place_is_another(
-    site: Site, open_context: Open, pole: Asset
-) -> None:
-    page = begun(open_context, site, at(pole, 90))
-    expect(page.locator("#things label")).to_have_count(4)
-    page.get_by_role("button", name=resident.CHOOSE_ON_MAP).tap()
-    expect(page.locator(".numberpin")).to_have_count(3)
-    page.locator("label.tile").nth(3).tap()
-    expect(page.locator(".numberpin")).to_have_count(0)
 
 
 def test_without_script_the_numbers_are_a_step_of_the_form(

@@ -189,8 +189,8 @@ def test_what_only_its_author_can_say_is_asked_for_without_signal_too(phone: Van
     page.locator("#send").tap()
     expect(page.locator("#trouble")).to_contain_text(shared.PLACE_MISSING.es)
     page.fill("#place", "Heron y Mill, junto a la escuela")
-    page.locator("details.danger summary").tap()
-    page.locator("details.danger > button").tap()
+    page.locator(".danger label").first.tap()
+    page.locator(".danger > button").tap()
     expect(page.locator("main .stop-back")).to_be_visible()
     expect(page.locator("main .stop-back")).to_contain_text("911")
     expect(page.locator("main .stop-back [data-age]")).to_contain_text(

@@ -5,6 +5,7 @@ import { afterEach, mock, test } from "node:test";
 
 import { isNews, listen } from "../../pwa/static/js/lib/geolocation_watch.js";
 import { led } from "../../pwa/static/js/lib/address_autocomplete.js";
+import { apart } from "../../pwa/static/js/resident/picker_map.js";
 
 /** @param {number} metres */
 const fix = (metres) => ({ lat: 39.6, lon: -71.2, metres });
@@ -85,4 +86,9 @@ test("arrows lead through the list and round again; other keys belong to the box
   assert.deepEqual(["ArrowDown", "ArrowUp"].map((key) => led(key, 0, 3)), [1, 2]);
   assert.deepEqual(["Home", "a", "Enter"].map((key) => led(key, 0, 3)), [null, null, null]);
   assert.equal(led("ArrowDown", -1, 0), null);
+});
+
+test("numbers on the map lie over no other: the nearest goes first, and what is hidden hides nothing", () => {
+  const things = [{ x: 0, y: 0 }, { x: 40, y: 10 }, { x: 80, y: 20 }, { x: 0, y: 33 }, { x: 10, y: -31 }];
+  assert.deepEqual(apart(things, (each) => each), [things[0], things[2], things[3]]);
 });

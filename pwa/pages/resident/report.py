@@ -491,7 +491,7 @@ def _form(
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
             photos=form_photos.staged(s, form.key), summary=list(faults), faults=dict(faults),
-            most=photos.MAX_PHOTOS, tiles=access.current_city().settings.tiles,
+            most=photos.MAX_PHOTOS,
         )  # fmt: skip
     response.status_code = 422 if faults else 200
     return response

@@ -19,25 +19,27 @@ export function led(key, at, count) {
 }
 
 /**
- * Offers places under the form's place box, whichever element that is by then: the server draws it anew.
+ * Offers places under the form's place box, whichever element that is by then: the server draws it anew. The box is
+ * #place, or has the id that the form's data-box says.
  * @param {HTMLFormElement} form
  * @param {string} several how many there are, in words, with # for the number
  * @param {(pick: string) => void} chosen called when one stands in the box, with what tells it from others of that name
  */
 export function suggestions(form, several, chosen) {
+  const id = form.dataset["box"] ?? "place";
   /** @type {Place[]} */ let places = [];
   let at = -1;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ let pause;
   /** @type {AbortController | null} */ let asking = null;
 
   /** @param {Event} event @returns {HTMLInputElement | null} */
-  const boxOf = ({ target }) => (target instanceof HTMLInputElement && target.id === "place" ? target : null);
+  const boxOf = ({ target }) => (target instanceof HTMLInputElement && target.id === id ? target : null);
 
   const close = () => {
     clearTimeout(pause);
     asking?.abort();
     places = [];
-    show(form.querySelector("#place"));
+    show(form.querySelector(`#${id}`));
   };
 
   /** @param {HTMLInputElement | null} box */
@@ -48,8 +50,8 @@ export function suggestions(form, several, chosen) {
     box.removeAttribute("aria-activedescendant");
     box.setAttribute("aria-expanded", String(places.length > 0));
     list.hidden = !places.length;
-    list.replaceChildren(...places.map(({ words }, i) => lineOf(words, i)));
-    const said = form.querySelector("#place-said");
+    list.replaceChildren(...places.map(({ words }, i) => lineOf(words, `${id}-${i}`, i)));
+    const said = form.querySelector(`#${id}-said`);
     if (said && places.length) said.textContent = several.replace("#", String(places.length));
   };
 
@@ -61,7 +63,7 @@ export function suggestions(form, several, chosen) {
       if (i === at) each.scrollIntoView({ block: "nearest" });
     });
     if (at < 0) box.removeAttribute("aria-activedescendant");
-    else box.setAttribute("aria-activedescendant", `place-${at}`);
+    else box.setAttribute("aria-activedescendant", `${id}-${at}`);
   };
 
   /** @param {HTMLInputElement} box @param {number} line */
@@ -124,14 +126,14 @@ export function suggestions(form, several, chosen) {
   });
   form.addEventListener("click", (event) => {
     const line = lineUnder(event);
-    const box = /** @type {HTMLInputElement | null} */ (form.querySelector("#place"));
+    const box = /** @type {HTMLInputElement | null} */ (form.querySelector(`#${id}`));
     if (line && box) choose(box, Number(line.dataset["line"]));
   });
   form.addEventListener("focusout", (event) => {
     if (boxOf(event)) close();
   });
   // What was typed while this was fetched.
-  const box = form.querySelector("#place:focus");
+  const box = form.querySelector(`#${id}:focus`);
   if (box instanceof HTMLInputElement) {
     listOf(box);
     typed(box);
@@ -143,7 +145,7 @@ function listOf(box) {
   const known = box.parentElement?.querySelector("ul");
   if (known) return known;
   const list = document.createElement("ul");
-  Object.assign(list, { id: "place-lines", className: "lines", hidden: true });
+  Object.assign(list, { id: `${box.id}-lines`, className: "lines", hidden: true });
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", box.labels?.[0]?.textContent ?? "");
   box.after(list);
@@ -154,10 +156,10 @@ function listOf(box) {
   return list;
 }
 
-/** @param {string} words @param {number} i */
-function lineOf(words, i) {
+/** @param {string} words @param {string} id @param {number} i */
+function lineOf(words, id, i) {
   const line = document.createElement("li");
-  Object.assign(line, { id: `place-${i}`, textContent: words });
+  Object.assign(line, { id, textContent: words });
   line.setAttribute("role", "option");
   line.setAttribute("aria-selected", "false");
   line.dataset["line"] = String(i);

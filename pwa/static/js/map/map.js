@@ -17,6 +17,7 @@ import { rules } from "./theme.js";
  * @property {string} [attribution] what the makers of the tiles want to be said
  * @property {"light" | "dark" | "sun"} [theme] only where the map differs from its page
  * @property {{zoomIn?: string, zoomOut?: string}} [words] in the page's language
+ * @property {boolean} [isBare] without buttons: the page has its own
  */
 
 const MAX_ZOOM = 19;
@@ -58,11 +59,13 @@ export async function showMap(element, options) {
     map.setMaxBounds(city.pad(0.5));
     map.setMinZoom(map.getBoundsZoom(city) - 1);
   }
-  L.control.zoom({
-    position: "bottomright",
-    zoomInTitle: options.words?.zoomIn ?? "Zoom in",
-    zoomOutTitle: options.words?.zoomOut ?? "Zoom out",
-  }).addTo(map);
+  if (!options.isBare) {
+    L.control.zoom({
+      position: "bottomright",
+      zoomInTitle: options.words?.zoomIn ?? "Zoom in",
+      zoomOutTitle: options.words?.zoomOut ?? "Zoom out",
+    }).addTo(map);
+  }
   if (options.basemapData) {
     paint(map, protomaps, kept(protomaps, options.basemapData), options.attribution ?? "");
   } else if (options.rasterUrl) {
@@ -141,8 +144,8 @@ async function fetchLibrary() {
   return { L, protomaps: protomapsL };
 }
 
-/** @param {string} path */
-function here(path) {
+/** The address of a file beside this one. @param {string} path */
+export function here(path) {
   return new URL(path, import.meta.url).href;
 }
 
@@ -152,7 +155,7 @@ function here(path) {
  * @param {Record<string, string>} properties
  * @returns {Promise<void>}
  */
-function attached(tag, properties) {
+export function attached(tag, properties) {
   return new Promise((resolve, reject) => {
     const element = Object.assign(document.createElement(tag), properties);
     element.addEventListener("load", () => resolve());

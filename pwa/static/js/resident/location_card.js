@@ -8,7 +8,7 @@ import { suggestions } from "../lib/address_autocomplete.js";
 /** @typedef {import("../lib/photo_metadata.js").Taken} Taken */
 /** @typedef {(what: string, values: Record<string, string>, target: string, swap: string, wanted: () => boolean) => Promise<boolean>} Draw */
 
-/** @typedef {Awaited<ReturnType<typeof import("./location_map.js").placeMap>>} ShowOnMap */
+/** @typedef {Awaited<ReturnType<typeof import("./map_picker.js").mapPicker>>} Picker */
 
 /** What says where it is, or what stands there. */
 const ASKED = ["place", "pick", "lat", "lon", "accuracy", "pinned", "sure"];
@@ -20,14 +20,16 @@ export class PlaceCard {
   #drawn;
   #stop = () => {};
   #asked = "";
-  /** @type {Promise<ShowOnMap> | null} */ #onMap = null;
+  /** @type {Promise<Picker> | null} */ #picker = null;
+  /** @type {Fix | null} where the phone was last */ fix = null;
+  /** @type {(fix: Fix | null) => void} called with each fix, null where there is none */ onFix = () => {};
   /** @type {Fix | null} the fix that the card was last drawn for */ #shown = null;
   /** @type {Taken[]} where and when the form's photos were taken */ #photos = [];
   #seeking = false;
 
   /**
    * @param {HTMLFormElement} form
-   * @param {DOMStringMap} words what to say: `seeking`, `refused`, `several`, `pinned`, `unplaced`
+   * @param {DOMStringMap} words what to say: `seeking`, `refused`, `several`, `unplaced`
    * @param {Draw} draw puts a fragment of the server into the form; true where it did
    * @param {() => void} drawn called when the card is another one
    */
@@ -70,6 +72,7 @@ export class PlaceCard {
       () => {
         this.#seeking = false;
         this.#news(this.#words["refused"]);
+        this.onFix(null);
         const box = this.#one("#place");
         box?.setAttribute("aria-describedby", "place-news");
         // Nobody is disturbed while writing.
@@ -120,9 +123,8 @@ export class PlaceCard {
 
   /** One of the suggestions is meant, and no other of that name. @param {string} pick */
   #take(pick) {
-    const picked = { type: "checkbox", name: "pick", value: pick, checked: true, hidden: true };
     this.#letGo("pick");
-    this.#one("#place-card")?.append(Object.assign(document.createElement("input"), picked));
+    this.#hold("pick", pick);
     this.find();
   }
 
@@ -137,37 +139,58 @@ export class PlaceCard {
     const { lat, kind } = this.#one("#place-card")?.dataset ?? {};
     const isOnItsWay = !lat && (this.#value("lat") || this.#value("place"));
     if (!isOnItsWay && (!lat || kind === this.#kind())) return this.#drawn();
-    this.#letGo("asset");
+    if (kind) this.#letGo("asset"); // a pole may be chosen before what is wrong with it
     void this.show();
   }
 
-  /** Opens the map, or closes it. @param {HTMLElement} button */
-  async map(button) {
-    const room = this.#one("#place-map");
-    if (!room) return;
-    room.hidden = !room.hidden;
-    button.setAttribute("aria-expanded", String(!room.hidden));
-    if (room.hidden) return;
-    this.#onMap ??= import("./location_map.js").then(({ placeMap }) =>
-      placeMap(room, (number) => this.#choose(number), (lat, lon) => this.#pin(lat, lon), (lat, lon) => {
-        if (!this.#value("asset")) this.#pin(lat, lon); // a number that was chosen is more than its point
-        void this.map(button).then(() => button.focus());
-      }),
-    );
-    const trouble = this.#one("#place-map [role=alert]");
+  /** Opens the map picker over the form. */
+  async map() {
+    const trouble = this.#one("#map-trouble");
     try {
-      this.#mapped(await this.#onMap);
-      this.#onMapSay(this.#one("#place-change b")?.innerText);
+      this.#picker ??= import("./map_picker.js").then(({ mapPicker }) => mapPicker(this.#form, this));
+      const picker = await this.#picker;
       if (trouble) trouble.hidden = true;
+      await picker.open();
     } catch {
-      this.#onMap = null;
+      this.#picker = null;
       if (trouble) trouble.hidden = false;
     }
   }
 
+  /** Where the place is that the form says, as far as it is known. */
+  get spot() {
+    const { lat, lon } = this.#one("#place-card")?.dataset ?? {};
+    const isFix = !this.#value("place").trim() && this.#value("lat");
+    const at = isFix ? [this.#value("lat"), this.#value("lon")] : [lat, lon];
+    return at[0] ? { lat: Number(at[0]), lon: Number(at[1]) } : null;
+  }
+
+  /**
+   * A point was chosen on the map. It counts at once; show() draws the card.
+   * @param {number} lat
+   * @param {number} lon
+   * @param {string} number of the pole, tree or basket that stands there, "" for none
+   */
+  pin(lat, lon, number) {
+    this.#stop();
+    this.#letGo("pick", "asset", "sure");
+    this.#news("");
+    this.#hold("asset", number);
+    this.#say({ place: "", lat: lat.toFixed(6), lon: lon.toFixed(6), accuracy: "", pinned: "1" });
+  }
+
+  /** A place was named. @param {string} place @param {string} pick what tells it from others of that name */
+  name(place, pick) {
+    this.#stop();
+    this.#letGo("pick", "asset", "sure");
+    this.#news("");
+    this.#hold("pick", pick);
+    this.#say({ place });
+  }
+
   /** Draws the card for what the form says. */
   async show() {
-    const values = this.#values();
+    const values = this.values;
     const asked = JSON.stringify(values);
     if (asked === this.#asked) return;
     this.#asked = asked;
@@ -186,49 +209,12 @@ export class PlaceCard {
     if (held) held.hidden = isDrawn || !values["lat"] || Boolean(values["place"]);
     if (isInside && document.activeElement === document.body) this.#one("#place-change")?.focus();
     this.#drawn();
-    void this.#onMap?.then((show) => this.#mapped(show)).catch(() => {});
-  }
-
-  /** @param {ShowOnMap} show */
-  #mapped(show) {
-    const { lat, lon } = this.#one("#place-card")?.dataset ?? {};
-    const things = [...this.#form.querySelectorAll("#things [data-lat]")].map((each) => {
-      const { value, checked, dataset } = /** @type {HTMLInputElement} */ (each);
-      return { number: value, lat: Number(dataset["lat"]), lon: Number(dataset["lon"]), isChosen: checked };
-    });
-    const isFix = !this.#value("place").trim() && this.#value("lat");
-    const at = isFix ? [this.#value("lat"), this.#value("lon")] : [lat, lon];
-    const metres = isFix ? Number(this.#value("accuracy")) : 0;
-    show(at[0] ? { lat: Number(at[0]), lon: Number(at[1]), metres } : null, things);
-  }
-
-  /** The number was pressed on the map. @param {string} number */
-  #choose(number) {
-    for (const field of this.#form.querySelectorAll("#things input")) {
-      if (field instanceof HTMLInputElement && field.value === number) field.click();
-    }
-  }
-
-  /** The cross was put on the place. @param {number} lat @param {number} lon */
-  #pin(lat, lon) {
-    this.#stop();
-    this.#letGo("pick", "asset", "sure");
-    this.#news("");
-    this.#say({ place: "", lat: lat.toFixed(6), lon: lon.toFixed(6), accuracy: "", pinned: "1" });
-    this.#onMapSay(this.#words["pinned"]); // an older address is none of this spot's
-    void this.show();
   }
 
   /** What its author has said is kept, as what was typed is. @param {Record<string, string>} values */
   #say(values) {
     this.#put(values);
     this.#one("[name=pinned]")?.dispatchEvent(new Event("input", { bubbles: true }));
-  }
-
-  /** Under the map: what the place is called. @param {string | undefined} words */
-  #onMapSay(words) {
-    const said = this.#one("#map-said");
-    if (said) said.textContent = words ?? "";
   }
 
   /** @param {HTMLInputElement} field */
@@ -240,6 +226,13 @@ export class PlaceCard {
     void this.show();
   }
 
+  /** Until the card is drawn for it, an answer stands in it unseen. @param {string} name @param {string} value "" for none */
+  #hold(name, value) {
+    if (!value) return;
+    const held = { type: "checkbox", name, value, checked: true, hidden: true };
+    this.#one("#place-card")?.append(Object.assign(document.createElement("input"), held));
+  }
+
   /** Whether somebody is about to say where it is: the card that holds the box is not to be drawn anew. */
   #isTyping() {
     return document.activeElement?.id === "place";
@@ -248,19 +241,21 @@ export class PlaceCard {
   /** @param {Fix} fix */
   #found(fix) {
     this.#seeking = false;
+    this.fix = fix;
     if (this.#value("place")) return; // what was typed meanwhile goes before the phone
     this.#put({ lat: String(fix.lat), lon: String(fix.lon), accuracy: String(fix.metres) });
     this.#ask();
+    this.onFix(fix);
     // Nothing moves under a finger that types or is about to, or that moves the map.
-    const isBusy = this.#shown && this.#one(".place[open], #place-map:not([hidden])");
+    const isBusy = this.#form.parentElement?.querySelector("dialog[open]") || (this.#shown && this.#one(".place[open]"));
     if (isBusy || this.#isTyping() || !isNews(fix, this.#shown)) return;
     this.#shown = fix;
     this.#news("");
     void this.show();
   }
 
-  /** @returns {Record<string, string>} */
-  #values() {
+  /** What the form says of the place and of the kind of problem. @returns {Record<string, string>} */
+  get values() {
     const fields = new FormData(this.#form);
     const group = String(fields.get("group") ?? "");
     const names = [...ASKED, "group", `service-${group}`];
@@ -286,7 +281,6 @@ export class PlaceCard {
     const said = this.#one("#place-said");
     const fault = this.#one("#place-e");
     if (said) said.textContent = (fault ?? this.#one("#place-change .lh"))?.innerText ?? "";
-    this.#onMapSay((fault ?? this.#one("#place-change b"))?.innerText);
   }
 
   /** @param {string | undefined} words */

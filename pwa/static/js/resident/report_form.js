@@ -115,8 +115,7 @@ class ReportForm extends HTMLElement {
       this.#placed((card) => card.locate(true));
     }
     if (target.closest("[value=find]")) this.#find(event);
-    const opens = /** @type {HTMLElement | null} */ (target.closest("[aria-controls=place-map]"));
-    if (opens) this.#placed((card) => void card.map(opens));
+    if (target.closest("[data-map]")) this.#placed((card) => void card.map());
     const row = /** @type {HTMLElement | null} */ (target.closest(".shot"));
     if (!row || !target.closest("button")) return;
     event.preventDefault();
@@ -154,9 +153,9 @@ class ReportForm extends HTMLElement {
 
   /** A chip like "Wire down" opens "Stay back" before anything is sent. */
   #warn() {
-    const danger = /** @type {HTMLDetailsElement | null} */ (this.#one("details.danger"));
-    if (!danger || this.#chip()?.dataset["urgent"] === undefined) return;
-    danger.open = true;
+    const yes = /** @type {HTMLInputElement | null} */ (this.#one("[name=hurt]"));
+    if (!yes || this.#chip()?.dataset["urgent"] === undefined) return;
+    yes.checked = true;
     this.#set("warned", "1");
   }
 

@@ -1,0 +1,217 @@
+// What the map picker draws: the map whose middle is the place, the numbers and open cases on it, and where the phone is.
+
+import { showMap } from "../map/map.js";
+import { pinLayer } from "../map/pins.js";
+
+/** @typedef {import("../lib/geolocation.js").Fix} Fix */
+/** @typedef {[number: string, lat: number, lon: number, label: string]} Thing */
+/** @typedef {[number: string, lat: number, lon: number, standing: import("../map/map.js").Standing, title: string]} Case */
+/**
+ * @typedef {object} Told
+ * @property {() => void} moving the middle leaves the place
+ * @property {() => void} stopped the middle has come back to it
+ * @property {() => void} moved the middle is somewhere else now
+ * @property {(thing: Thing) => void} took a number was pressed
+ * @property {(case_: Case) => void} chose a case was pressed
+ */
+
+const CLOSE = 18; // zoom: the next poles are in sight
+const STREET = 16;
+const FAR = 14;
+const STEP = 80; // px, of an arrow
+const STILL = 2; // px: so far the middle wanders when a phone is turned
+const GONE = 120; // px: the middle has gone so far that other things may be in sight
+const PILL = { x: 72, y: 32 }; // px: what a number covers
+
+/**
+ * Those of `things`, the first first, whose numbers lie over no other's.
+ * @template T
+ * @param {T[]} things
+ * @param {(thing: T) => {x: number, y: number}} at where it lies on the screen, in pixels
+ * @returns {T[]}
+ */
+export function apart(things, at) {
+  /** @type {{x: number, y: number}[]} */
+  const taken = [];
+  return things.filter((thing) => {
+    const { x, y } = at(thing);
+    const isFree = taken.every((each) => Math.abs(each.x - x) >= PILL.x || Math.abs(each.y - y) >= PILL.y);
+    if (isFree) taken.push({ x, y });
+    return isFree;
+  });
+}
+
+/**
+ * Draws into the box. Rejects where the map cannot be fetched.
+ * @param {HTMLElement} box
+ * @param {DOMStringMap} city its centre, bounds and map, and the words for cases
+ * @param {Told} told
+ */
+export async function pickerMap(box, { lat, lon, bounds, basemap, raster, case: address, words }, told) {
+  const [south = 0, west = 0, north = 0, east = 0] = (bounds ?? "").split(",").map(Number);
+  const { map, L } = await showMap(box, {
+    centre: [Number(lat), Number(lon)],
+    zoom: FAR,
+    bounds: [[south, west], [north, east]],
+    basemapUrl: basemap || undefined,
+    rasterUrl: raster || undefined,
+    isBare: true,
+  });
+  // Who zooms moves nothing; and where the finger lets go the map stands, so that it counts at once.
+  Object.assign(map.options, { scrollWheelZoom: "center", touchZoom: "center", doubleClickZoom: "center", inertia: false });
+  map.keyboard.disable(); // the picker's keys move it wherever the focus is
+  return new PickerMap(map, L, told, address ?? "", JSON.parse(words ?? "{}"));
+}
+
+/** @typedef {PickerMap} PickersMap */
+class PickerMap {
+  #map;
+  #L;
+  #told;
+  #pins;
+  #numbers;
+  #self;
+  #middle;
+  /** @type {Case[]} */ #cases = [];
+  /** @type {Thing[]} */ #things = [];
+  /** @type {import("leaflet").LatLng | null} where was looked around last */ #looked = null;
+  #isOurs = false;
+
+  /**
+   * @param {import("leaflet").Map} map
+   * @param {typeof import("leaflet")} L
+   * @param {Told} told
+   * @param {string} address of a case, with NUMBER in its place
+   * @param {any} words
+   */
+  constructor(map, L, told, address, words) {
+    this.#map = map;
+    this.#L = L;
+    this.#told = told;
+    this.#self = L.layerGroup().addTo(map);
+    this.#numbers = L.layerGroup().addTo(map);
+    this.#pins = pinLayer(map, L, {
+      href: (number) => address.replace("NUMBER", number),
+      open: (number) => {
+        const found = this.#cases.find(([each]) => each === number);
+        if (found) told.chose(found);
+      },
+      words,
+      several: words.several,
+    });
+    this.#middle = map.getCenter();
+    map.on("move", () => {
+      if (this.#hasMoved()) told.moving();
+    });
+    map.on("moveend", () => {
+      if (this.#isOurs) return;
+      if (!this.#hasMoved()) return told.stopped();
+      this.#middle = map.getCenter();
+      told.moved();
+    });
+    map.on("zoomend", () => this.#draw());
+    new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(map.getContainer());
+  }
+
+  get middle() {
+    const { lat, lng } = this.#map.getCenter();
+    return { lat, lon: lng };
+  }
+
+  /** Whether one street is in sight, and not the city. */
+  get isClose() {
+    return this.#map.getZoom() >= STREET;
+  }
+
+  /** Whether other things may be in sight than those that were drawn last. */
+  get isElsewhere() {
+    return !this.#looked || this.#apart(this.#looked) > GONE;
+  }
+
+  /** Moves the map without anything being chosen. @param {number} lat @param {number} lon */
+  lead(lat, lon) {
+    this.#isOurs = true;
+    this.#map.setView([lat, lon], Math.max(this.#map.getZoom(), CLOSE), { animate: false });
+    this.#isOurs = false;
+    this.#middle = this.#map.getCenter();
+  }
+
+  /** By so many steps to the east and south, as somebody's own move. @param {number} x @param {number} y */
+  pan(x, y) {
+    this.#map.panBy([x * STEP, y * STEP], { animate: false }); // the pin is where the next key finds it
+  }
+
+  /** @param {number} steps */
+  zoom(steps) {
+    this.#map.setZoom(this.#map.getZoom() + steps);
+  }
+
+  /** Draws what stands around the middle. @param {Case[]} cases @param {Thing[]} things the nearest first */
+  show(cases, things) {
+    this.#looked = this.#map.getCenter();
+    this.#cases = cases;
+    this.#things = things;
+    this.#pins.set(cases.map(([number, lat, lon, standing, title]) => ({ number, point: [lat, lon], standing, title })));
+    this.#draw();
+  }
+
+  /** Which number is chosen. @param {string | undefined} number */
+  press(number) {
+    for (const button of this.#buttons) button.setAttribute("aria-pressed", String(button.dataset["thing"] === number));
+  }
+
+  /** Where the phone is, and how sure it is of that. @param {Fix | null} fix */
+  self(fix) {
+    this.#self.clearLayers();
+    if (!fix) return;
+    const { circle, circleMarker } = this.#L;
+    circle([fix.lat, fix.lon], { radius: fix.metres, className: "fixring", interactive: false }).addTo(this.#self);
+    circleMarker([fix.lat, fix.lon], { radius: 8, className: "youdot", interactive: false }).addTo(this.#self);
+  }
+
+  /** @returns {HTMLElement[]} */
+  get #buttons() {
+    return [...this.#map.getContainer().querySelectorAll("[data-thing]")].map((each) => /** @type {HTMLElement} */ (each));
+  }
+
+  #hasMoved() {
+    return !this.#isOurs && this.#apart(this.#middle) > STILL;
+  }
+
+  /** Pixels from the middle. @param {import("leaflet").LatLng} point */
+  #apart(point) {
+    return this.#map.project(this.#map.getCenter()).distanceTo(this.#map.project(point));
+  }
+
+  /** The numbers, near enough; what the focus was on keeps it. */
+  #draw() {
+    const { activeElement } = document;
+    const pressed = this.#buttons.find((each) => each.getAttribute("aria-pressed") === "true")?.dataset["thing"];
+    const held = this.#buttons.find((each) => each === activeElement)?.dataset["thing"];
+    this.#numbers.clearLayers();
+    if (this.#map.getZoom() < CLOSE) return;
+    const isClosest = this.#map.getZoom() === this.#map.getMaxZoom(); // nowhere else could what lies below be reached
+    const shown = isClosest ? this.#things : apart(this.#things, ([, lat, lon]) => this.#map.latLngToLayerPoint([lat, lon]));
+    for (const thing of shown) this.#put(thing);
+    this.press(pressed);
+    if (held) this.#buttons.find((each) => each.dataset["thing"] === held)?.focus({ preventScroll: true });
+  }
+
+  /** @param {Thing} thing */
+  #put(thing) {
+    const [number, lat, lon, label] = thing;
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "numberpin leaflet-marker-icon" });
+    button.setAttribute("aria-label", label);
+    button.dataset["thing"] = number;
+    button.append(Object.assign(document.createElement("span"), { textContent: number }));
+    button.addEventListener("click", ({ detail }) => {
+      // A drag that began on a number ends on it too; a key press has no detail and is meant.
+      if (!detail || !(/** @type {any} */ (this.#map.dragging).moved())) this.#told.took(thing);
+    });
+    const icon = this.#L.divIcon({ className: "", iconSize: undefined });
+    icon.createIcon = () => button;
+    const below = -1000; // the shapes of cases, which are smaller
+    this.#L.marker([lat, lon], { icon, keyboard: false, riseOnHover: true, zIndexOffset: below }).addTo(this.#numbers);
+  }
+}

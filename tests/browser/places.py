@@ -1,0 +1,58 @@
+"""A phone that stands somewhere with a report form, and what became of the report."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from live import PHONE_WITHOUT_WORKER, Site
+from playwright.sync_api import BrowserContext, Page
+from sqlalchemy import select
+
+from city.db import engine as db
+from city.db.models import Asset, Case
+from city.geo import METRES_A_DEGREE
+
+Open = Callable[..., BrowserContext]
+
+
+def at(pole: Asset, accuracy: float, north: float = 3) -> Any:
+    """Where a phone says it is: so many metres north of a pole."""
+    lat = pole.lat + north / METRES_A_DEGREE
+    return {"latitude": lat, "longitude": pole.lon, "accuracy": accuracy}
+
+
+def begun(open_context: Open, site: Site, where: Any, path: str = "/report") -> Page:
+    """The form with a streetlight chosen, on a phone that is `where`."""
+    context = open_context(**PHONE_WITHOUT_WORKER, geolocation=where, permissions=["geolocation"])
+    page = context.new_page()
+    page.goto(site.path(path))
+    page.locator("label.tile").first.tap()
+    return page
+
+
+def moved(page: Page, where: Any) -> None:
+    """Moves the phone, and waits until this page was told: a watch of ours hears it with the form's own."""
+    page.evaluate(
+        """(metres) => {
+          window.heard = new Promise((done) => {
+            navigator.geolocation.watchPosition(({ coords }) => coords.accuracy === metres && done());
+          });
+        }""",
+        where["accuracy"],
+    )
+    page.context.set_geolocation(where)
+    page.evaluate("() => window.heard")
+
+
+def the_case(site: Site, page: Page) -> tuple[str, float | None, str]:
+    """Source, accuracy and asset of the case that was sent."""
+    page.wait_for_url(re.compile("/sent/"))
+    number = page.url.rpartition("/")[2].rpartition("-")[0]
+    with db.read_session(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        return case.place_source, case.accuracy_m, case.asset.number if case.asset else ""
+
+
+def send(page: Page) -> None:
+    page.wait_for_selector("#near-cases [name=seen]", state="attached")
+    page.locator("#send").tap()
