@@ -51,9 +51,9 @@ def office(code: str, called: Words, said: Words, topics: Words) -> Name:
 
 def find(s: Session, named: Names, typed: str, *, lang: str, limit: int) -> Lines:
     """The lines for what was typed; `named` are kinds and offices, by keys like "service light-out"."""
-    meaning = vocabulary.together(article_search.vocabulary_of(s), named.vocabulary)
-    terms = meaning.terms_of_a_name(typed[:MOST_TYPED])
-    answers = article_search.best(s, terms, lang=lang, limit=ANSWERS)
+    known = article_search.vocabulary_of(s)
+    terms = vocabulary.together(known, named.vocabulary).terms_of_a_name(typed[:MOST_TYPED])
+    answers = article_search.best(s, known, terms, lang=lang, limit=ANSWERS)
     asked = ASKED if words.asks(list(normalize(typed))) else 0.0
     lines = [Line("answer", each.slug, each.score + asked, each) for each in answers]
     for key, score in named.scores(terms, least=LEAST).items():

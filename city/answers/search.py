@@ -55,14 +55,15 @@ def find(s: Session, typed: str, *, lang: str, limit: int = 8) -> list[Found]:
     Asked in any language, whatever `lang` is: that is the one of the words handed back. The last word may be
     the beginning of one. Words may be misspelt.
     """
-    return best(s, vocabulary_of(s).terms(typed[:MOST_TYPED]), lang=lang, limit=limit)
+    known = vocabulary_of(s)
+    return best(s, known, known.terms(typed[:MOST_TYPED]), lang=lang, limit=limit)
 
 
-def best(s: Session, terms: Sequence[Term], *, lang: str, limit: int) -> list[Found]:
-    """The same for words whose meaning is known; from another vocabulary too, which has this one within."""
+def best(s: Session, known: Vocabulary, terms: Sequence[Term], *, lang: str, limit: int) -> list[Found]:
+    """The same for words whose meaning is known. `known` is vocabulary_of(s); they may be of one that holds it."""
     if not any(term.stems for term in terms):
         return []
-    scores = _scores(_candidates(s, vocabulary_of(s), terms), terms, _ASKED.of(s))
+    scores = _scores(_candidates(s, known, terms), terms, _ASKED.of(s))
     first = sorted(scores, key=lambda answer_id: (-scores[answer_id], answer_id))[:limit]
     shown = _shown(s, first, lang)
     return [_found(shown[answer_id], scores[answer_id]) for answer_id in first]

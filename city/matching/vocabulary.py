@@ -136,11 +136,11 @@ class Vocabulary:
             for longer in self._begun_with(word):
                 for each in self.stems[longer]:
                     found.setdefault(each, BEGUN)
-        if len(word) >= _PART_FROM:
-            for longer in self.compounds:
-                if word in longer:
-                    for each in self.stems[longer]:
-                        found.setdefault(each, PART)
+        parts = [part for part in {word, *(stem(word, lang) for lang in self.langs)} if len(part) >= _PART_FROM]
+        for longer in self.compounds if parts else ():
+            if any(part in longer for part in parts):
+                for each in self.stems[longer]:
+                    found.setdefault(each, PART)
         return found or self._misspelt(word)
 
     def _misspelt(self, word: str) -> dict[str, float]:
@@ -226,6 +226,12 @@ def together(one: Vocabulary, other: Vocabulary) -> Vocabulary:
         stems, one.texts + other.texts, one.langs | other.langs, one.count + other.count,
         one.compounds | other.compounds,
     )  # fmt: skip
+
+
+def surest(term: Term) -> Mapping[str, float]:
+    """The stems of a word that are meant most surely: its own, and not those of other words for it."""
+    most = max(term.stems.values(), default=0.0)
+    return {each: sure for each, sure in term.stems.items() if sure == most}
 
 
 def marked(words: str, terms: Sequence[Term], lang: str) -> list[tuple[str, bool]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sqlalchemy import select
@@ -125,16 +125,21 @@ def _offer(city: CityFile, line: ranked.Line, terms: Sequence[Term]) -> Offer:
 
 
 def _because(names: Sequence[Words], said: Sequence[Words], terms: Sequence[Term]) -> str:
-    """The first phrase that was typed, unless a name says it already."""
+    """The phrase that was typed, or that means the same, unless a name says it already."""
     telling = [term for term in terms if term.tells]
+    themselves = [replace(term, stems=vocabulary.surest(term)) for term in telling]
 
-    def has(words: str, lang: str) -> bool:
-        return any(typed for _piece, typed in vocabulary.marked(words, telling, lang))
+    def has(words: str, lang: str, typed: Sequence[Term]) -> bool:
+        return any(is_typed for _piece, is_typed in vocabulary.marked(words, typed, lang))
 
-    if any(has(words, lang) for each in names for lang, words in each.items()):
+    if any(has(words, lang, themselves) for each in names for lang, words in each.items()):
         return ""
-    phrases = ((lang, phrase) for each in said for lang, words in each.items() for phrase in words.split(","))
-    return next((phrase.strip() for lang, phrase in phrases if has(phrase, lang)), "")
+    phrases = [
+        (lang, phrase.strip())
+        for each in said for lang, words in each.items() for phrase in words.split(",")
+    ]  # fmt: skip
+    found = (phrase for typed in (themselves, telling) for lang, phrase in phrases if has(phrase, lang, typed))
+    return next(found, "")
 
 
 def _numbered(s: Session, typed: str) -> str | None:
