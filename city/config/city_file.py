@@ -30,6 +30,7 @@ from city.questions import DATATYPES, MOST_DEPENDENTS, Choice, Condition, Questi
 from city.settings import PUBLISH
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
+MOST_AS_TILES = 40  # kinds of problem that are looked over as tiles and their chips
 MOST_DEPTH = 4  # questions, each asked within the other
 WORK = ("field", "office")
 # What a service says of a problem that lies somewhere, and why an office's does not.
@@ -199,6 +200,11 @@ class CityFile:
         naming = [topic for topic in self.topics if service.code in topic.services]
         theirs = [topic for topic in self.topics if topic.department_code == service.department_code]
         return next(iter([*naming, *theirs, *self.topics]), None)
+
+    @property
+    def has_many_kinds(self) -> bool:
+        """Whether residents choose by search and groups: tiles with their chips would be too many."""
+        return len(self.for_residents) > MOST_AS_TILES
 
     @property
     def catch_all(self) -> Service:

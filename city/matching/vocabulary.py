@@ -125,6 +125,16 @@ class Vocabulary:
         small = [word for word in dict.fromkeys(normalize(typed)) if word not in there and not word.isdigit()]
         return terms + [Term(word, dict.fromkeys(self._stems_of(word), AS_TYPED), 0.0, False) for word in small]
 
+    def read_as(self, typed: str) -> str:
+        """What was typed, with slips mended: "watter" is "water"."""
+        return " ".join(self._mended(word) for word in typed.split())
+
+    def _mended(self, word: str) -> str:
+        folded = next(normalize(word), "")
+        near = [] if not folded or self._named(folded) else self._near(folded)
+        begun = any(longer.startswith(folded) for longer in self.stems) if folded else True
+        return near[0][0] if near and not begun else word
+
     def spread(self, word: str) -> int:
         """How many texts have a stem."""
         return sum(self.texts[mark + word] for mark in WORTH)
@@ -228,7 +238,28 @@ def together(one: Vocabulary, other: Vocabulary) -> Vocabulary:
     )  # fmt: skip
 
 
-def surest(term: Term) -> Mapping[str, float]:
+def because(names: Iterable[Mapping[str, str]], said: Iterable[Mapping[str, str]], terms: Sequence[Term]) -> str:
+    """The phrase of `said` that was typed, or that means the same, unless one of the names says it already.
+
+    Both are words by language; commas stand between phrases.
+    """
+    telling = [term for term in terms if term.tells]
+    themselves = [replace(term, stems=_surest(term)) for term in telling]
+
+    def has(words: str, lang: str, typed: Sequence[Term]) -> bool:
+        return any(is_typed for _piece, is_typed in marked(words, typed, lang))
+
+    if any(has(words, lang, themselves) for each in names for lang, words in each.items()):
+        return ""
+    phrases = [
+        (lang, phrase.strip())
+        for each in said for lang, words in each.items() for phrase in words.split(",")
+    ]  # fmt: skip
+    found = (phrase for typed in (themselves, telling) for lang, phrase in phrases if has(phrase, lang, typed))
+    return next(found, "")
+
+
+def _surest(term: Term) -> Mapping[str, float]:
     """The stems of a word that are meant most surely: its own, and not those of other words for it."""
     most = max(term.stems.values(), default=0.0)
     return {each: sure for each, sure in term.stems.items() if sure == most}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlalchemy import select
@@ -117,29 +117,11 @@ def _offer(city: CityFile, line: ranked.Line, terms: Sequence[Term]) -> Offer:
     if line.what == "office":
         office = next(each for each in transfers.all_of(city) if each.code == line.code)
         topic = next((each for each in city.topics if each.department_code == line.code), None)
-        said = _because([office.names, *office.knows], office.said, terms)
+        said = vocabulary.because([office.names, *office.knows], office.said, terms)
         return Offer("office", office=office, topic=topic, because=said)
     service = next(each for each in city.services if each.code == line.code)
-    said = _because([service.names], [service.words], terms)
+    said = vocabulary.because([service.names], [service.words], terms)
     return Offer("service", service=service, topic=city.topic_of(service), because=said)
-
-
-def _because(names: Sequence[Words], said: Sequence[Words], terms: Sequence[Term]) -> str:
-    """The phrase that was typed, or that means the same, unless a name says it already."""
-    telling = [term for term in terms if term.tells]
-    themselves = [replace(term, stems=vocabulary.surest(term)) for term in telling]
-
-    def has(words: str, lang: str, typed: Sequence[Term]) -> bool:
-        return any(is_typed for _piece, is_typed in vocabulary.marked(words, typed, lang))
-
-    if any(has(words, lang, themselves) for each in names for lang, words in each.items()):
-        return ""
-    phrases = [
-        (lang, phrase.strip())
-        for each in said for lang, words in each.items() for phrase in words.split(",")
-    ]  # fmt: skip
-    found = (phrase for typed in (themselves, telling) for lang, phrase in phrases if has(phrase, lang, typed))
-    return next(found, "")
 
 
 def _numbered(s: Session, typed: str) -> str | None:

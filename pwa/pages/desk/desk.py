@@ -18,7 +18,6 @@ from city.board import rows as queue_rows
 from city.board.rows import Row
 from city.cases import duplicates, queries, sla
 from city.cases import search as case_search
-from city.cases.duplicates import Candidate
 from city.cases.queries import PublicCase
 from city.config.city_file import Service
 from city.db import models
@@ -199,7 +198,7 @@ def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, An
     return {
         "form": form, "known": known, "spoken_in": lang, "spot": spot,
         "spot_words": errors.words(spot.fault) if spot.fault else "", "open_states": OPEN,
-        "near": _near(s, form.report.service, spot), "here_before": _here_before(s, spot),
+        "near": _near(s, form, spot), "here_before": _here_before(s, spot),
         "say": _said(s, form, spot, answer, lang), "answer": answer, "answers_until": _answers_until,
         "first_told": _first_told(s, form, lang), "transfers": _transfers(form),
         "replies_by": _replies_by(form.report.service), "reply_by": _reply_by(form, known),
@@ -314,13 +313,19 @@ def _answer(s: Session, slug: str, lang: str) -> Found | None:
     )  # fmt: skip
 
 
-def _near(s: Session, service: Service | None, spot: Resolved) -> list[tuple[Row, Candidate]]:
-    """Open cases that this may be and can join, the likeliest first."""
-    if service is None or spot.place is None:
+def _near(s: Session, form: CallForm, spot: Resolved) -> list[tuple[Row, float | None]]:
+    """Open cases that this may be and can join, the likeliest first, each with its metres; one that was chosen
+    by its line stands there too."""
+    service = form.report.service
+    if service is None:
         return []
-    maybe = duplicates.candidates_near(s, service.code, spot.place, at=access.now(), limit=NEAR)
-    shown = {row.id: row for row in queue_rows.of_ids(s, [each.case_id for each in maybe])}
-    return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
+    place, at = spot.place, access.now()
+    maybe = duplicates.candidates_near(s, service.code, place, at=at, limit=NEAR) if place else []
+    metres = {each.case_id: each.metres for each in maybe}
+    shown = queue_rows.of_ids(s, list(metres))
+    joined = [number for number in [form.report.join] if number and number not in {row.number for row in shown}]
+    chosen = [row for row in queue_rows.of_numbers(s, joined) if row.state in OPEN] if joined else []
+    return [*((row, None) for row in chosen), *((row, metres[row.id]) for row in shown)]
 
 
 def _first_told(s: Session, form: CallForm, lang: str) -> Found | None:

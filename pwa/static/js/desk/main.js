@@ -171,11 +171,11 @@ function choose(line) {
   field("answer").value = answer ?? field("answer").value;
   const about = /** @type {HTMLSelectElement} */ (form().querySelector("#topic"));
   if (topic) about.value = topic;
+  if (number) join(number, place ?? "");
   end(service ? "case" : office ? "transferred" : "answered");
   box().value = name ?? box().value;
   close();
   if (office) sendTo(office);
-  if (number) join(number, place ?? "");
   renew();
   if (!office) afterwards(line);
   keep(form());
