@@ -1,4 +1,4 @@
-"""A city of 150 kinds of problem in ten groups, made up, in two languages: `python tests/manykinds.py > city.toml`."""
+"""A city of 150 kinds of problem, made up, in two languages: `python tests/manykinds.py > city.toml`."""
 
 from itertools import product
 from pathlib import Path
@@ -36,7 +36,8 @@ GROUPS: dict[str, tuple[str, Said, list[Said], list[Said]]] = {
     "animals": ("search", ("Noise and animals", "Ruido y animales"),
                 [("Rats", "Ratas"), ("Dog", "Perro"), ("Bees or wasps", "Abejas o avispas"),
                  ("Loud music", "Música fuerte"), ("Construction noise", "Ruido de obra")],
-                [("at a home", "en una casa"), ("in a park", "en un parque"), ("on the street", "en la calle")]),
+                [("at a home", "en una casa"), ("in a park", "en un parque"),
+                 ("on the street", "en la calle")]),
     "buildings": ("layers", ("Buildings", "Edificios"),
                   [("Heat", "Calefacción"), ("Elevator", "Ascensor"), ("Vacant house", "Casa vacía"),
                    ("Mold", "Moho"), ("Construction site", "Obra")],
@@ -61,6 +62,17 @@ KINDS = 150
 RATS = "animals-0-2"  # on the street
 HYDRANT = "water-0-0"  # leaking
 DANGER = "lights-4-2"  # a pole that was knocked down
+QUESTION = f"""[[services.{HYDRANT}.questions]]
+code = "open"
+datatype = "singlevaluelist"
+required = true
+words = {{ en = "Is it open?", es = "¿Está abierta?" }}
+values = [
+  {{ code = "yes", words = {{ en = "Yes", es = "Sí" }} }},
+  {{ code = "no", words = {{ en = "No", es = "No" }} }},
+]
+
+"""
 WORDS = {RATS: "mice, rodents", HYDRANT: "open hydrant"}
 
 
@@ -73,7 +85,7 @@ def toml() -> str:
 
 def _groups() -> list[str]:
     return [
-        f"[groups.{code}]\nicon = \"{icon}\"\nnames = {_words(names)}\n\n"
+        f'[groups.{code}]\nicon = "{icon}"\nnames = {_words(names)}\n\n'
         for code, (icon, names, _things, _faults) in GROUPS.items()
     ]
 
@@ -88,18 +100,14 @@ def _services() -> list[str]:
             is_last = group == "other" and (n, m) == last
             more = "default = true\n" if (is_last or (group != "other" and n == m == 0)) else ""
             more += "urgent = true\n" if code == DANGER else ""
-            more += f'words = {_words((WORDS[code], WORDS[code]))}\n' if code in WORDS else ""
+            more += f"words = {_words((WORDS[code], WORDS[code]))}\n" if code in WORDS else ""
             names = ("Something else", "Otra cosa") if is_last else names
             found.append(
                 f'[services.{code}]\ngroup = "{group}"\nnames = {_words(names)}\ndepartment = "streets"\n'
                 f"promise_days = 5\n{more}\n"
             )
             if code == HYDRANT:
-                found.append(
-                    f'[[services.{code}.questions]]\ncode = "open"\ndatatype = "singlevaluelist"\nrequired = true\n'
-                    f'words = {_words(("Is it open?", "¿Está abierta?"))}\n'
-                    f'values = [{{ code = "yes", words = {_words(("Yes", "Sí"))} }}, {{ code = "no", words = {_words(("No", "No"))} }}]\n\n'
-                )
+                found.append(QUESTION)
     return found
 
 

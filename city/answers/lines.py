@@ -1,4 +1,4 @@
-"""The list under the desk's box: kinds of problem, answers and offices, scored on one scale, the best first."""
+"""The list under the desk's box: kinds of problem, answers and offices, scored on one scale, best first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from city.answers import search as article_search
-from city.config.toml_table import Words
 from city.answers.search import MOST_TYPED, Found
+from city.config.toml_table import Words
 from city.matching import names, vocabulary, words
 from city.matching.names import Name, Names
 from city.matching.vocabulary import CALLED, SCRIPT, TITLE, Term
 from city.text import normalize
 
 ANSWERS = 8  # that are weighed
-# Set by tests/golden/desk_queries.toml, where all that is right scores more and what is wrong less: the first line
-# is chosen for the call-taker where it has so much of what was said, and that much more than the second.
+# The first line is chosen for the call-taker where it has so much of what was said, and that much more than
+# the second. Set by tests/golden/desk_queries.toml: what is right there scores more, and what is wrong less.
 SURE = ((0.6, 0.02), (0.4, 0.1))
 LEAST = 0.25  # what has less of what was said is not offered,
 SHARE = 0.5  # nor what fits so much worse than the first
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines, best first, and whether the first may be chosen for whoever typed. `terms` are what was meant."""
+    """The lines, best first; whether the first may be chosen for whoever typed; and what was meant."""
 
     lines: Sequence[Line] = ()
     is_sure: bool = False

@@ -60,7 +60,7 @@ def find(s: Session, typed: str, *, lang: str, limit: int = 8) -> list[Found]:
 
 
 def best(s: Session, known: Vocabulary, terms: Sequence[Term], *, lang: str, limit: int) -> list[Found]:
-    """The same for words whose meaning is known. `known` is vocabulary_of(s); they may be of one that holds it."""
+    """The same for words whose meaning is known. `known` is vocabulary_of(s)."""
     if not any(term.stems for term in terms):
         return []
     scores = _scores(_candidates(s, known, terms), terms, _ASKED.of(s))

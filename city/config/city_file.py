@@ -131,10 +131,11 @@ class Topic:
 
 @dataclass(frozen=True, eq=False)
 class CityFile:
-    """One city; itself and never like another, so that what is made of it can be kept. The first language is its own; `phone` and `emergency` are numbers to call.
+    """One city; itself and like no other, so that what is made of it can be kept.
 
-    `publish` is what CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been
-    late for `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
+    The first language is its own; `phone` and `emergency` are numbers to call. `publish` is what
+    CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been late for
+    `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
     """
 
     name: str

@@ -24,15 +24,15 @@ class Office:
     words: Words
 
 
-def offices_of(
-    top: Table, languages: tuple[str, ...], calendars: Mapping[str, Calendar]
-) -> Iterator[Office]:
+def offices_of(top: Table, languages: tuple[str, ...], calendars: Mapping[str, Calendar]) -> Iterator[Office]:
     """The offices of the file's `elsewhere`; none where it has none. Raises CityFileError."""
     if not top.has("elsewhere"):
         return
     for code, row in top.tables("elsewhere", "[elsewhere.utility]"):
         if code not in ELSEWHERE:
-            raise top.wrong("elsewhere", f"{code!r} isn't one of {', '.join(ELSEWHERE)}", "[elsewhere.utility]")
+            raise top.wrong(
+                "elsewhere", f"{code!r} isn't one of {', '.join(ELSEWHERE)}", "[elsewhere.utility]"
+            )
         yield Office(
             code, row.words("names", languages), *answering(row, calendars), row.words("words", languages, {})
         )

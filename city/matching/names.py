@@ -1,4 +1,4 @@
-"""Things that are known by their names, each in several languages, and found by what somebody calls them. Pure."""
+"""Things that are known by their names in several languages, and found by what somebody calls them. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -6,7 +6,6 @@ from typing import NamedTuple
 from city.matching import vocabulary
 from city.matching.vocabulary import CALLED, Term, Text
 from city.text import normalize, stem
-
 
 # For a phrase that was said whole: "se fue la luz" means the power company, and "luz" alone a streetlight.
 PHRASE = 0.15

@@ -1,8 +1,8 @@
 """The words that stand in many texts, what is meant by typed ones, and how well a text fits them. Pure.
 
-A text is one string of stems, each with the mark of the best place where it stands: its title, other words for
-it, what is said first, the rest. The same marks and figures hold for all that is looked for by words, so that
-their scores can be compared.
+A text is one string of stems, each with the mark of the best place where it stands: its title, other words
+for it, what is said first, the rest. The same marks and figures hold for all that is looked for by words, so
+that their scores can be compared.
 """
 
 import math
@@ -32,7 +32,7 @@ WORTH: Final = {TITLE: 1.0, CALLED: 0.95, SCRIPT: 0.7, BODY: 0.5}
 AS_TYPED, BEGUN, PART, SAME, MISSPELT, MISSPELT_TWICE = 1.0, 0.8, 0.8, 0.75, 0.8, 0.6
 # Of two texts that fit alike, the one that says little else.
 TITLE_SHARE = 0.1
-# Among names, a word that heads none of them is mostly a street's or a person's, and one that is vague fits many.
+# Among names, a word that heads none is mostly a street's or a person's, and one that is vague fits many.
 UNKNOWN, VAGUE = 0.5, 0.25
 
 _BEGINNING = 2  # letters from which on the last word may be the beginning of one
@@ -85,7 +85,7 @@ class Term:
 
 @dataclass(eq=False)
 class Vocabulary:
-    """All words that stand in some texts, and in how many. Never changed, so that others may be kept by it."""
+    """All words that stand in some texts, and in how many. Never changed: others are kept by it."""
 
     stems: Mapping[str, frozenset[str]]  # by the word as it is written
     texts: Counter[str]  # how many have a stem, by its mark
@@ -117,13 +117,15 @@ class Vocabulary:
         return [Term(word, stems, self._weight(stems)) for word, stems in meant.items()]
 
     def terms_of_a_name(self, typed: str) -> list[Term]:
-        """The same for what names a thing among many: "out" and "on" tell lights apart, a house number nothing."""
+        """The same for what names a thing: "out" and "on" tell lights apart, a house number nothing."""
         terms = [self._named_by(each) for each in self.terms(typed) if not each.word.isdigit()]
         if all(each.word in known_words.little() for each in terms):
             terms = [replace(each, weight=0.0, tells=False) for each in terms]
         there = {each.word for each in terms}
         small = [word for word in dict.fromkeys(normalize(typed)) if word not in there and not word.isdigit()]
-        return terms + [Term(word, dict.fromkeys(self._stems_of(word), AS_TYPED), 0.0, False) for word in small]
+        return terms + [
+            Term(word, dict.fromkeys(self._stems_of(word), AS_TYPED), 0.0, False) for word in small
+        ]
 
     def read_as(self, typed: str) -> str:
         """What was typed, with slips mended: "watter" is "water"."""
@@ -146,7 +148,9 @@ class Vocabulary:
             for longer in self._begun_with(word):
                 for each in self.stems[longer]:
                     found.setdefault(each, BEGUN)
-        parts = [part for part in {word, *(stem(word, lang) for lang in self.langs)} if len(part) >= _PART_FROM]
+        parts = [
+            part for part in {word, *(stem(word, lang) for lang in self.langs)} if len(part) >= _PART_FROM
+        ]
         for longer in self.compounds if parts else ():
             if any(part in longer for part in parts):
                 for each in self.stems[longer]:
@@ -238,7 +242,9 @@ def together(one: Vocabulary, other: Vocabulary) -> Vocabulary:
     )  # fmt: skip
 
 
-def because(names: Iterable[Mapping[str, str]], said: Iterable[Mapping[str, str]], terms: Sequence[Term]) -> str:
+def because(
+    names: Iterable[Mapping[str, str]], said: Iterable[Mapping[str, str]], terms: Sequence[Term]
+) -> str:
     """The phrase of `said` that was typed, or that means the same, unless one of the names says it already.
 
     Both are words by language; commas stand between phrases.
@@ -255,7 +261,9 @@ def because(names: Iterable[Mapping[str, str]], said: Iterable[Mapping[str, str]
         (lang, phrase.strip())
         for each in said for lang, words in each.items() for phrase in words.split(",")
     ]  # fmt: skip
-    found = (phrase for typed in (themselves, telling) for lang, phrase in phrases if has(phrase, lang, typed))
+    found = (
+        phrase for typed in (themselves, telling) for lang, phrase in phrases if has(phrase, lang, typed)
+    )
     return next(found, "")
 
 
@@ -266,7 +274,7 @@ def _surest(term: Term) -> Mapping[str, float]:
 
 
 def marked(words: str, terms: Sequence[Term], lang: str) -> list[tuple[str, bool]]:
-    """The words in pieces, each with whether it was typed or means what was: ("Street", False), ("light", True)."""
+    """The words in pieces, each with whether it was typed, or means what was."""
     pieces, last = [], 0
     for word in re.finditer(r"[^\W_]+", words):
         if span := _typed_in(word[0], terms, lang):

@@ -11,7 +11,7 @@ from city.matching import names
 from city.matching.names import Name, Names
 from city.matching.vocabulary import BODY, CALLED, TITLE
 
-# Whoever looks among names by one word of two means that name, and one that has half of the words may be meant.
+# What has half of the words may be meant: people say more than a name holds.
 LEAST = 0.5
 # Of kinds that fit alike, the one that its tile stands for.
 DEFAULT = 0.03

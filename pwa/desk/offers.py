@@ -85,9 +85,7 @@ def find(s: Session, typed: str, *, lang: str) -> Offers:
 @lru_cache(maxsize=8)
 def _named(city: CityFile) -> Names:
     """All that has a name here, by keys like "service light-out"."""
-    kinds = [
-        each._replace(key=f"service {each.key}") for each in service_matcher.kinds(city, city.services)
-    ]
+    kinds = [each._replace(key=f"service {each.key}") for each in service_matcher.kinds(city, city.services)]
     offices = [
         ranked.office(each.code, each.names, _joined(each.said), _joined(each.knows))
         for each in transfers.all_of(city)
@@ -101,7 +99,9 @@ def _led_to(city: CityFile, offers: Sequence[Offer]) -> list[Offer]:
     there = {each.service.code for each in offers if each.service}
     further = [each for each in city.services if first and each.code in first.services]
     return [
-        Offer("service", service=each, topic=city.topic_of(each)) for each in further if each.code not in there
+        Offer("service", service=each, topic=city.topic_of(each))
+        for each in further
+        if each.code not in there
     ]
 
 

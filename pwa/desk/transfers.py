@@ -25,7 +25,7 @@ CALLED = {
 
 @dataclass(frozen=True)
 class Transfer:
-    """An office. `knows` are its topics' names, `said` what callers say who want it; by language, as `names`."""
+    """An office. `knows` are its topics' names, `said` what callers say who want it."""
 
     code: str
     names: Words

@@ -1,4 +1,4 @@
-"""Which problem is it? For a city with more kinds than anybody looks over: search, what is likely here, all."""
+"""Which problem is it? For a city with more kinds than anybody looks over: search, what is likely, all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

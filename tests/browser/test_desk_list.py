@@ -1,4 +1,4 @@
-"""The desk's list and its transfers by keyboard alone: nothing is chosen that is not sure, a key for each office."""
+"""The desk's list and its transfers by keyboard alone: nothing unsure is chosen, a key for each office."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,7 @@ from city.db import engine as db
 from city.db.models import Case, Contact, Report
 
 Open = Callable[..., BrowserContext]
+BOXES = "#call, #found li, .numbers > label, .tile > span, .save"
 SIZES = ((1024, 768), (1280, 800), (1440, 900))
 
 
@@ -56,7 +57,11 @@ def test_a_call_is_transferred_by_the_line_that_names_the_office(site: Site, des
     desk.keyboard.press("Control+Enter")
     expect(desk.locator("#phone")).to_be_focused()
     (contact,) = kept(site)
-    assert (contact.outcome, contact.transferred_to, contact.topic_code) == ("transferred", "parking", "parking")
+    assert (contact.outcome, contact.transferred_to, contact.topic_code) == (
+        "transferred",
+        "parking",
+        "parking",
+    )
 
 
 def test_alt_3_leads_to_whom_and_a_digit_or_a_letter_chooses(site: Site, desk: Page) -> None:
@@ -91,12 +96,10 @@ def test_the_answer_is_offered_before_the_transfer(site: Site, desk: Page) -> No
 
 def test_a_caller_joins_an_open_case_by_its_line_and_hears_its_day(site: Site, desk: Page) -> None:
     with db.read_session(site.engine) as s:
-        number, address = s.execute(
-            select(Case.number, Report.address)
-            .join(Report, Report.case_id == Case.id)
-            .where(Case.state.in_(("new", "accepted")), Case.service_code == "light-out", Report.address != "")
-            .order_by(Case.id.desc())
-        ).first() or ("", "")
+        is_open = (
+            Case.state.in_(("new", "accepted")) & (Case.service_code == "light-out") & (Case.address != "")
+        )
+        number = s.scalars(select(Case.number).where(is_open).order_by(Case.id.desc())).first() or ""
     desk.keyboard.type(number)
     expect(desk.locator(f'#found [data-case="{number}"]')).to_have_attribute("aria-selected", "true")
     desk.keyboard.press("Enter")
@@ -117,7 +120,9 @@ def test_nothing_breaks_at_a_desks_sizes(desk: Page, size: tuple[int, int]) -> N
     desk.set_viewport_size({"width": width, "height": height})
     desk.keyboard.type("light out")
     expect(desk.locator("#found li").first).to_be_visible()
-    over = "[...document.querySelectorAll('#call, #found li, .numbers > label, .tile > span, .save')].filter((each) => each.scrollWidth > each.clientWidth + 1).length"
+    over = (
+        f"[...document.querySelectorAll('{BOXES}')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
+    )
     assert desk.evaluate(over) == 0
     desk.keyboard.press("Alt+3")
     expect(desk.locator(".numbers").first).to_be_visible()

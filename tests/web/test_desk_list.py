@@ -33,7 +33,8 @@ def desk(town: Town, log_in: Callable[[str], FlaskClient]) -> FlaskClient:
         config_versions.activate(scene.s, city_file.load(DEFAULT_CITY))
         for slug, row in ARTICLES.items():
             texts = {lang: Text(**row[lang]) for lang in ("en", "es")}
-            draft = Draft(row["department"], row["topic"], date(2027, 1, 1), texts, tuple(row.get("services", ())))
+            leads_to = tuple(row.get("services", ()))
+            draft = Draft(row["department"], row["topic"], date(2027, 1, 1), texts, leads_to)
             articles.publish(scene.s, slug, draft, by=scene.actor("call-taker"), at=town.now)
     return log_in("call-taker")
 
@@ -103,7 +104,7 @@ def test_where_no_line_is_sure_none_is_chosen_and_it_says_so(desk: FlaskClient) 
     assert staff.NO_CLEAR_MATCH in shown(page)
 
 
-def test_an_open_case_is_a_line_where_its_street_or_its_number_is_typed(desk: FlaskClient, town: Town) -> None:
+def test_an_open_case_is_a_line_by_its_street_and_by_its_number(desk: FlaskClient, town: Town) -> None:
     with town.at_work() as scene:
         report = scene.report()
         number, street = report.case.number, report.address.split()[1]

@@ -224,14 +224,14 @@ def _keyed(form: CallForm) -> CallForm:
 
 
 def _taken(form: CallForm, what: str) -> CallForm:
-    """The form with a line of the list chosen: "service light-out", "answer pay-property-tax", "office water",
+    """The form with a line of the list chosen: "service light-out", "answer pay-tax", "office water",
     "case 26-000311"."""
     kind, _space, name = what.partition(" ")
     city = access.current_city().city
     if kind == "office":
-        topic = next((each.code for each in city.topics if each.department_code == name), form.topic)
+        known_by = next((each.code for each in city.topics if each.department_code == name), form.topic)
         told = replace(form.report, service=None, group="")
-        return replace(form, report=told, ends=TRANSFERRED, to=name, topic=topic)
+        return replace(form, report=told, ends=TRANSFERRED, to=name, topic=known_by)
     if kind == "case":
         with access.reading() as s:
             row = next(iter(queue_rows.of_numbers(s, [name])), None)
@@ -314,8 +314,8 @@ def _answer(s: Session, slug: str, lang: str) -> Found | None:
 
 
 def _near(s: Session, form: CallForm, spot: Resolved) -> list[tuple[Row, float | None]]:
-    """Open cases that this may be and can join, the likeliest first, each with its metres; one that was chosen
-    by its line stands there too."""
+    """Open cases that this may be and can join, the likeliest first, each with its metres; one that was
+    chosen by its line stands there too."""
     service = form.report.service
     if service is None:
         return []
@@ -323,7 +323,9 @@ def _near(s: Session, form: CallForm, spot: Resolved) -> list[tuple[Row, float |
     maybe = duplicates.candidates_near(s, service.code, place, at=at, limit=NEAR) if place else []
     metres = {each.case_id: each.metres for each in maybe}
     shown = queue_rows.of_ids(s, list(metres))
-    joined = [number for number in [form.report.join] if number and number not in {row.number for row in shown}]
+    joined = [
+        number for number in [form.report.join] if number and number not in {row.number for row in shown}
+    ]
     chosen = [row for row in queue_rows.of_numbers(s, joined) if row.state in OPEN] if joined else []
     return [*((row, None) for row in chosen), *((row, metres[row.id]) for row in shown)]
 

@@ -228,7 +228,7 @@ def remove_photo(photo_id: str) -> tuple[str, int]:
 
 @bp.get("/report/kinds")
 def kinds() -> Response:
-    """The kinds of problem that ?q may mean; without it those that are likely, near ?lat&lon where they are told."""
+    """The kinds of problem that ?q may mean; without it those that are likely, near ?lat&lon where told."""
     g.personal = True
     city, fix = access.current_city().city, forms.fix(request.args)
     sought = forms.text(request.args, "q")[: forms.MOST_OF_A_LINE]
@@ -309,7 +309,9 @@ def group_icon(code: str) -> str:
 @bp.app_template_filter()
 def group_name(code: str) -> str:
     """What a tile is called."""
-    return localization.said(next(group.names for group in access.current_city().city.groups if group.code == code))
+    return localization.said(
+        next(group.names for group in access.current_city().city.groups if group.code == code)
+    )
 
 
 def _unanswered(s: Session) -> list[PublicCase]:

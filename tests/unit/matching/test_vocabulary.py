@@ -23,7 +23,9 @@ def told(typed: str) -> bool:
     return any(term.tells for term in NAMES.vocabulary.terms_of_a_name(typed))
 
 
-@pytest.mark.parametrize("typed", ["light out", "ligth out", "strretlight", "LAMP", "luz", "street light", "burned"])
+@pytest.mark.parametrize(
+    "typed", ["light out", "ligth out", "strretlight", "LAMP", "luz", "street light", "burned"]
+)
 def test_a_name_is_found_by_a_part_of_it_another_word_and_a_slip(typed: str) -> None:
     assert best(typed) == "light"
 
