@@ -29,9 +29,9 @@ from city.db import engine as db
 from city.db.models import Case, Contact
 from city.demo.reference_rates import LANGUAGES, TOPICS
 from city.imports import history_writer
-from city.lifecycle import CALL_TAKER
+from city.lifecycle import CALL_TAKER, ELSEWHERE
 from city.people import contacts
-from city.people.contacts import CASE, ELSEWHERE, TRANSFERRED, Conversation
+from city.people.contacts import CASE, TRANSFERRED, Conversation
 
 CASES, CONTACTS = 1_000_000, 3_000_000
 AT_ONCE = 50_000

@@ -42,6 +42,7 @@ from city.lifecycle import (
     CANCEL_REASONS,
     CREW,
     DISPATCHER,
+    ELSEWHERE,
     OPEN,
     OUTCOMES,
     SUPERVISOR,
@@ -299,7 +300,7 @@ def _ask(s: Session, chance: Random, at: datetime, case: Case) -> None:
     told = Conversation(
         uuid.uuid4().hex, chance.choice(CHANNELS), at - timedelta(minutes=9), chance.randint(5, 500), topic,
         outcome, chance.choice(("en", "es")), case=case.number if outcome == contacts.CASE else None,
-        to=chance.choice(contacts.ELSEWHERE) if outcome == contacts.TRANSFERRED else None,
+        to=chance.choice(ELSEWHERE) if outcome == contacts.TRANSFERRED else None,
     )  # fmt: skip
     contacts.log(s, told, by=Actor("person:1", frozenset({CALL_TAKER})), at=at)
 

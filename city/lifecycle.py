@@ -52,6 +52,8 @@ OFFICE_WAIT_REASONS: Final = ("resident",)  # an office waits for whoever asked,
 CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
 # A photo may lie on a phone in a dead zone over a weekend; after that it proves nothing any more.
 EVIDENCE_HOURS: Final = 72
+# Offices that are none of the city's departments, to whom a call may be transferred.
+ELSEWHERE: Final = ("911", "police", "utility", "county", "state")
 # As in Open311; counted in letters, after line ends were made one.
 MAX_WORDS: Final = 4000
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from city.config.calendars import LINE, calendars_of, ordinary
 from city.config.canned_replies import Reply, replies_of
 from city.config.collection_schedule import Collection, collection_of
 from city.config.costs import NO_COSTS, Costs, costs_of
+from city.config.offices import Office, answering, offices_of
 from city.config.quiet_hours import Quiet
 from city.config.retention_schedule import FOR_EVER, Schedule, schedule_of
 from city.config.routing import Rule
@@ -29,6 +30,7 @@ from city.questions import DATATYPES, MOST_DEPENDENTS, Choice, Condition, Questi
 from city.settings import PUBLISH
 
 MOST_BYTES = 10_000_000  # of a city file or a logo
+MOST_AS_TILES = 40  # kinds of problem that are looked over as tiles and their chips
 MOST_DEPTH = 4  # questions, each asked within the other
 WORK = ("field", "office")
 # What a service says of a problem that lies somewhere, and why an office's does not.
@@ -54,6 +56,8 @@ class Department:
     code: str
     names: Words
     calendar: str | None = None  # by which its working hours are counted
+    phone: str = ""  # to which its calls are transferred,
+    hours: Calendar | None = None  # and when somebody answers there
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class Service:
     hazard: Words | None = None
     many: int = PRIORITY_REPORTERS
     office: bool = False
+    words: Words = field(default_factory=dict)  # what else people call it
 
 
 @dataclass(frozen=True)
@@ -112,20 +117,25 @@ class Owner:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a conversation is about, and who knows of it. `services` are those that such calls lead to."""
+    """What a conversation is about, and who knows of it. `services` are those that such calls lead to.
+
+    `words` are what people say who call about it.
+    """
 
     code: str
     names: Words
     department_code: str
     services: tuple[str, ...] = ()
+    words: Words = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CityFile:
-    """One city. The first language is its own; `phone` and `emergency` are numbers to call.
+    """One city; itself and like no other, so that what is made of it can be kept.
 
-    `publish` is what CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been
-    late for `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
+    The first language is its own; `phone` and `emergency` are numbers to call. `publish` is what
+    CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been late for
+    `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
     """
 
     name: str
@@ -147,6 +157,7 @@ class CityFile:
     routing: tuple[Rule, ...]
     topics: tuple[Topic, ...]
     owners: tuple[Owner, ...]
+    elsewhere: tuple[Office, ...]
     collection: Collection
     replies: tuple[Reply, ...]
     costs: Costs = NO_COSTS
@@ -191,6 +202,16 @@ class CityFile:
         theirs = [topic for topic in self.topics if topic.department_code == service.department_code]
         return next(iter([*naming, *theirs, *self.topics]), None)
 
+    @property
+    def has_many_kinds(self) -> bool:
+        """Whether residents choose by search and groups: tiles with their chips would be too many."""
+        return len(self.for_residents) > MOST_AS_TILES
+
+    @property
+    def catch_all(self) -> Service:
+        """The service of what fits no other: what the last tile stands for."""
+        return self.default_of(self.groups_for_residents[-1].code)
+
     def default_of(self, group: str) -> Service:
         """The service that a tile stands for when no chip is chosen."""
         return next(service for service in self.of_group(group) if service.is_default)
@@ -229,7 +250,7 @@ def parse(text: str, name: str) -> CityFile:
     languages = _languages(top)
     zone = top.zone("time_zone")
     calendars = dict(calendars_of(top, zone))
-    departments = tuple(_departments(top, languages, set(calendars)))
+    departments = tuple(_departments(top, languages, calendars))
     groups = tuple(_groups(top, languages))
     services = tuple(
         _services(top, languages, {d.code for d in departments}, {g.code for g in groups}, set(calendars))
@@ -254,8 +275,9 @@ def parse(text: str, name: str) -> CityFile:
         groups=groups,
         services=services,
         routing=tuple(_rules(top, departments, groups, services)),
-        topics=tuple(_topics(top, languages, departments, {x.code for x in services})),
+        topics=tuple(_topics(top, languages, departments, services)),
         owners=tuple(_owners(top)),
+        elsewhere=tuple(offices_of(top, languages, calendars)),
         collection=collection_of(top, calendars, {g.code for g in groups}),
         replies=tuple(
             replies_of(top, languages, {g.code for g in groups}, {x.code: x.office for x in services})
@@ -324,10 +346,12 @@ def _look(top: Table) -> Look:
     return Look(primary, accent, svg)
 
 
-def _departments(top: Table, languages: tuple[str, ...], calendars: set[str]) -> Iterator[Department]:
+def _departments(
+    top: Table, languages: tuple[str, ...], calendars: Mapping[str, Calendar]
+) -> Iterator[Department]:
     for code, row in top.tables("departments", "[departments.lights]"):
-        calendar = row.one_of("calendar", calendars) if row.has("calendar") else None
-        yield Department(code, row.words("names", languages), calendar)
+        calendar = row.one_of("calendar", set(calendars)) if row.has("calendar") else None
+        yield Department(code, row.words("names", languages), calendar, *answering(row, calendars))
         row.refuse_rest()
 
 
@@ -368,6 +392,7 @@ def _services(
             hazard=row.words("hazard", languages) if row.has("hazard") else None,
             many=many,
             office=office,
+            words=row.words("words", languages, {}),
         )
         row.refuse_rest()
 
@@ -462,19 +487,24 @@ def _depth(questions: Sequence[Question], question: Question) -> int:
 
 
 def _topics(
-    top: Table, languages: tuple[str, ...], departments: Sequence[Department], services: set[str]
+    top: Table, languages: tuple[str, ...], departments: Sequence[Department], services: Sequence[Service]
 ) -> Iterator[Topic]:
-    """Those of the file, or one for each department: a contact is about something, or no call could end."""
+    """Those of the file. Without any its services serve as topics, and departments that have no service: a
+    contact is about something, or no call could end."""
     if not top.has("topics") or top.values["topics"] == {}:
-        yield from (Topic(each.code, each.names, each.code, ()) for each in departments)
+        yield from (Topic(each.code, each.names, each.department_code, (each.code,)) for each in services)
+        taken = {each.code for each in services} | {each.department_code for each in services}
+        yield from (Topic(each.code, each.names, each.code) for each in departments if each.code not in taken)
         return
     known = {each.code for each in departments}
+    codes = {each.code for each in services}
     for code, row in top.tables("topics", "[topics.taxes]"):
         example = 'services = ["dumping"]'
         named = tuple(row.texts("services", example)) if row.has("services") else ()
-        if odd := [each for each in named if each not in services]:
+        if odd := [each for each in named if each not in codes]:
             raise row.wrong("services", f"{odd[0]!r} isn't a service", example)
-        yield Topic(code, row.words("names", languages), row.one_of("department", known), named)
+        names, department = row.words("names", languages), row.one_of("department", known)
+        yield Topic(code, names, department, named, row.words("words", languages, {}))
         row.refuse_rest()
 
 

@@ -18,15 +18,13 @@ from city.audit import events
 from city.audit.events import Actor
 from city.db import bulk_insert
 from city.db.models import Article, Case, Contact, Department, Topic
-from city.lifecycle import MAX_WORDS, Refused, may
+from city.lifecycle import ELSEWHERE, MAX_WORDS, Refused, may
 
 CHANNELS = ("phone", "voicemail", "counter")
 # How somebody wants to hear what becomes of it; by a call or a text at the number they called from. Whoever
 # calls `again` asks then.
 REPLIES_BY = ("none", "call", "sms", "email", "again")
 ANSWERED, CASE, TRANSFERRED, DROPPED = OUTCOMES = ("answered", "case", "transferred", "dropped")
-# Offices that are none of the city's departments.
-ELSEWHERE = ("911", "police", "utility", "county", "state")
 MAX_SECONDS = 4 * 60 * 60  # a timer that ran on through the lunch break is no conversation
 ASKED_AT_ONCE = 500
 

@@ -1,60 +1,47 @@
-"""Which kinds of problem somebody means by a few words: "light out", "arbol caido", "pot hole". Pure."""
+"""Which kinds of problem somebody means by a few words: "light out", "arbol caido", "pot hole". Pure.
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+The one matcher of the desk, of the report form and of the public list.
+"""
 
-from rapidfuzz import fuzz
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
-from city.text import normalize
+from city.config.city_file import CityFile, Group, Service
+from city.matching import names
+from city.matching.names import Name, Names
+from city.matching.vocabulary import BODY, CALLED, TITLE
 
-# How well a word that was typed fits one of a kind's words. What is only like it must be long enough to be a
-# word at all; these were set by trying what people type of Larkhaven's kinds.
-EQUAL, BEGINS, WITHIN = 1.0, 0.95, 0.85
-LEAST_LIKE, LEAST_LETTERS = 0.7, 4
-LEAST = 0.7  # of all words together
-
-
-class Kind(NamedTuple):
-    """A service and all that it is called, in every language: its names, chips and its tile's names."""
-
-    code: str
-    called: Sequence[Mapping[str, str]]
+# What has half of the words may be meant: people say more than a name holds.
+LEAST = 0.5
+# Of kinds that fit alike, the one that its tile stands for.
+DEFAULT = 0.03
+# What an office answers comes behind the answers that say it at once.
+OFFICE = -0.1
 
 
-def match_services(kinds: Iterable[Kind], typed: str, limit: int = 4) -> list[str]:
+def named(service: Service, group: Group) -> Name:
+    """A kind with all that it is called: its name and chip, other words for it, its tile's name."""
+    title = {lang: f"{words} {service.chips.get(lang, '')}" for lang, words in service.names.items()}
+    said = {TITLE: title, CALLED: service.words, BODY: group.names}
+    return names.name(service.code, said, OFFICE if service.office else DEFAULT * service.is_default)
+
+
+@lru_cache(maxsize=8)
+def for_residents(city: CityFile) -> Names:
+    """The kinds that residents may tell of, to be looked among."""
+    return Names(kinds(city, city.for_residents))
+
+
+def kinds(city: CityFile, services: Iterable[Service]) -> Iterator[Name]:
+    """The names of these services."""
+    tiles = {group.code: group for group in city.groups}
+    return (named(service, tiles[service.group]) for service in services)
+
+
+def match_services(among: Names, typed: str, limit: int = 4) -> list[str]:
     """The codes of the kinds that the words may mean, the likeliest first; of equals in the order given.
 
-    Every word counts, so that one that fits nothing pulls a kind down; one or two letters begin a word.
+    Every word counts, so that one that fits nothing pulls a kind down; the last may be the beginning of one.
     """
-    sought = list(dict.fromkeys(normalize(typed)))
-    if not sought:
-        return []
-    scored = [(_fit(sought, kind), kind.code) for kind in kinds]
-    found = sorted((each for each in scored if each[0] >= LEAST), key=lambda each: -each[0])
-    return [code for _score, code in found][:limit]
-
-
-def _fit(sought: Sequence[str], kind: Kind) -> float:
-    """The best of what it is called: words of two languages are not mixed in one name."""
-    best = 0.0
-    for name in kind.called:
-        for words in name.values():
-            known = list(normalize(words))
-            best = max(best, sum(max((_like(one, word) for word in known), default=0.0) for one in sought))
-    return best / len(sought)
-
-
-def _like(typed: str, word: str) -> float:
-    if typed == word:
-        return EQUAL
-    if word.startswith(typed):
-        return BEGINS
-    if len(typed) < LEAST_LETTERS:
-        return 0.0
-    if typed in word:
-        return WITHIN
-    # A slip within a long word, "strret" in "streetlight", or within the whole.
-    like = max(
-        fuzz.ratio(typed, word), fuzz.partial_ratio(typed, word) * WITHIN if len(word) > len(typed) else 0
-    )
-    return like / 100 if like >= LEAST_LIKE * 100 else 0.0
+    found = among.scores(among.vocabulary.terms_of_a_name(typed), least=LEAST)
+    return sorted(found, key=lambda code: -found[code])[:limit]

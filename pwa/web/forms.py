@@ -27,6 +27,7 @@ class ReportForm:
     `staged` names the photos that the form shows and the server had. `asset` is the number of the pole,
     tree or basket that was chosen, "" where it is none of those offered, None where nobody has answered yet.
     `pick` is the key of the one that was picked of several places; which these are changes with the service.
+    `sought` stands in the box that looks for a kind of problem.
     """
 
     key: str
@@ -35,6 +36,7 @@ class ReportForm:
     chosen: Mapping[str, str] = field(default_factory=dict)  # group → service code, as the chips stand
     answers: Mapping[str, str] = field(default_factory=dict)
     words: str = ""
+    sought: str = ""
     fix: Fix | None = None
     sure: bool = False
     place: str = ""
@@ -56,11 +58,12 @@ class ReportForm:
 def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
     """Reads the form, or the part of it that a fragment sends. A key that we did not make reads as ""."""
     danger = values.get("danger") == "1"
-    group = values.get("group", "")
+    named = next((each for each in city.for_residents if each.code == values.get("kind")), None)
+    group = named.group if named else values.get("group", "")
     if danger and not group:
-        group = city.groups_for_residents[-1].code  # whoever called 911 just now is not asked what to call it
+        group = city.catch_all.group  # whoever called 911 just now is not asked what to call it
     chosen = {g.code: values.get(f"service-{g.code}", "") for g in city.groups_for_residents}
-    service = _service(city, group, chosen.get(group, ""))
+    service = named or _service(city, group, chosen.get(group, ""))
     key = values.get("key", "")
     return ReportForm(
         key=key if is_key(key) else "",
@@ -69,6 +72,7 @@ def report(values: MultiDict[str, str], city: CityFile) -> ReportForm:
         chosen=chosen,
         answers=_answers(values, service),
         words=text(values, "words"),
+        sought=text(values, "kind_words")[:MOST_OF_A_LINE],
         fix=fix(values),
         sure=values.get("sure") == "1",
         place=" ".join(text(values, "place").split())[:MOST_LETTERS],

@@ -50,6 +50,7 @@ MAP_FILES = (
     "css/screens/map.css", "vendor/leaflet.css", "vendor/leaflet.js", "vendor/protomaps-leaflet.js",
 )  # fmt: skip
 
+MANY_KINDS = "css/components/kinds.css"  # which the form of a city with many kinds of problem loads by itself
 KEPT_PAGES = ("/", "/report", "/mine")  # of residents, for a phone without signal
 MAP_SCRIPTS = ("js/map/map.js", "js/map/pins.js", "js/map/theme.js", "js/resident/map_picker.js")
 
@@ -143,6 +144,7 @@ def resident_files() -> list[str]:
         asset(FONT),
         logo(),
         asset("vendor/htmx.min.js"),
+        *([asset(MANY_KINDS)] if access.current_city().city.has_many_kinds else []),
         *(asset(path) for path in scripts),
     ]
 

@@ -27,6 +27,7 @@ LIMITS: Final = {
     "place.card": "120/minute",
     "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",
+    "resident.kinds": "300/minute",  # one as often as somebody types
     "collection.trash_day": "120/minute",
     "answers.listed": "300/minute",  # one as often as somebody types
     "answers.vote": "60/hour",

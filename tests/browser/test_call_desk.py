@@ -113,7 +113,7 @@ def test_enter_takes_nothing_from_a_list_of_fewer_letters(desk: Page) -> None:
     keys.type("tax")
     expect(desk.locator('#found [role="option"]').first).to_be_visible()
     slow = Slow(desk, "**/desk/found**", "GET")
-    keys.type(" streetlight out")
+    keys.type(" bill never came")
     slow.wait()
     keys.press("Enter")
     assert desk.locator('[name="service"]').input_value() == ""

@@ -13,13 +13,11 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city.answers import articles
-from city.answers import search as article_search
 from city.answers.search import Found
 from city.board import rows as queue_rows
 from city.board.rows import Row
 from city.cases import duplicates, queries, sla
 from city.cases import search as case_search
-from city.cases.duplicates import Candidate
 from city.cases.queries import PublicCase
 from city.config.city_file import Service
 from city.db import models
@@ -32,23 +30,22 @@ from city.people.contacts import (
     CASE,
     CHANNELS,
     DROPPED,
-    ELSEWHERE,
     OUTCOMES,
     REPLIES_BY,
     TRANSFERRED,
 )
 from city.places.resolve import Resolved, resolve
 from city.questions import asked
-from city.reports import calls, service_matcher
+from city.reports import calls
 from city.reports.calls import Call
 from city.reports.intake import NewReport
+from pwa.desk import offers, transfers
+from pwa.desk.transfers import Transfer
 from pwa.messages import sentences
-from pwa.resident import problem_kinds
 from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.forms import CallForm, ReportForm
 from pwa.web.fragments import go, is_fragment, render
 
-KINDS, ANSWERS = 4, 5  # offered at once
 NEAR = 3
 ANYTHING = "other"  # the topic of a call that ended before anybody could say
 
@@ -85,7 +82,7 @@ def desk() -> Response:
 
 @bp.get("/found")
 def found() -> Response:
-    """What the words in ?q may mean, as lines of the list under the box: kinds of problem, then answers."""
+    """What the words in ?q may mean, as lines of the list under the box, the best first."""
     typed, lang = forms.text(request.args, "q")[: forms.MOST_OF_A_LINE], _lang(request.args.get("lang", ""))
     with access.reading() as s:
         return render("desk/_found.html", **_found(s, typed, lang), by_button=False)
@@ -166,9 +163,10 @@ def _page(form: CallForm, faults: Sequence[Fault] = (), *, saved: str = "") -> R
         lang = _spoken(form, known := _known(s, form))
         shown = render(
             "desk/desk.html", "desk/_call.html", status=422 if faults else 200,
-            **_around(s, form, known, lang), **_found(s, form.sought, lang), by_button=True,
+            **_around(s, form, known, lang) | _found(s, form.sought, lang), by_button=True,
             summary=list(faults), faults=dict(faults), kept=kept, saved=saved if saved in OUTCOMES else "",
-            channels=CHANNELS, outcomes=OUTCOMES, offices=_offices(), topics=city.topics, now=access.now(),
+            channels=CHANNELS, outcomes=OUTCOMES, offices=transfers.all_of(city), topics=city.topics,
+            now=access.now(),
         )  # fmt: skip
     _note_look_up(known)
     return shown
@@ -200,8 +198,9 @@ def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, An
     return {
         "form": form, "known": known, "spoken_in": lang, "spot": spot,
         "spot_words": errors.words(spot.fault) if spot.fault else "", "open_states": OPEN,
-        "near": _near(s, form.report.service, spot), "here_before": _here_before(s, spot),
-        "say": _said(s, form, spot, answer, lang), "answer": answer,
+        "near": _near(s, form, spot), "here_before": _here_before(s, spot),
+        "say": _said(s, form, spot, answer, lang), "answer": answer, "answers_until": _answers_until,
+        "first_told": _first_told(s, form, lang), "transfers": _transfers(form),
         "replies_by": _replies_by(form.report.service), "reply_by": _reply_by(form, known),
         "languages": access.current_city().city.languages, "region": access.current_city().city.region,
         "spoken": callers.format_number,
@@ -225,9 +224,21 @@ def _keyed(form: CallForm) -> CallForm:
 
 
 def _taken(form: CallForm, what: str) -> CallForm:
-    """The form with a line of the list chosen: "service light-out", "answer pay-property-tax"."""
+    """The form with a line of the list chosen: "service light-out", "answer pay-tax", "office water",
+    "case 26-000311"."""
     kind, _space, name = what.partition(" ")
     city = access.current_city().city
+    if kind == "office":
+        known_by = next((each.code for each in city.topics if each.department_code == name), form.topic)
+        told = replace(form.report, service=None, group="")
+        return replace(form, report=told, ends=TRANSFERRED, to=name, topic=known_by)
+    if kind == "case":
+        with access.reading() as s:
+            row = next(iter(queue_rows.of_numbers(s, [name])), None)
+        if row is None:
+            return form
+        told = replace(form.report, join=row.number, place=row.address or form.report.place)
+        form, kind, name = replace(form, report=told), "service", row.service_code
     if kind == "service":
         service = next((each for each in city.services if each.code == name), None)
         topic = city.topic_of(service) if service else None
@@ -273,24 +284,19 @@ def _spot(s: Session, form: CallForm) -> Resolved:
 
 
 def _found(s: Session, typed: str, lang: str) -> dict[str, Any]:
-    """Kinds of problem and answers for what was typed; what an answer leads to is offered with it."""
+    """The lines under the box."""
     city = access.current_city().city
-    offered = article_search.find(s, typed, lang=lang, limit=ANSWERS) if typed else []
-    by_code = {service.code: service for service in city.services}
-    likely = service_matcher.match_services(problem_kinds.called(city.services), typed, 2 * KINDS)
-    codes = [*likely, *(code for answer in offered for code in answer.services)]
-    lines = [
-        (by_code[code], city.topic_of(by_code[code])) for code in dict.fromkeys(codes) if code in by_code
-    ]
-    departments = {department.code: department.names for department in city.departments}
     return {
         "sought": typed,
-        "meant": [line for line in lines if not line[0].office][:KINDS],
-        "found": offered,
-        # Behind the answers: most who ask an office can be told at once.
-        "follow_ups": [line for line in lines if line[0].office][:KINDS],
-        "departments": departments,
+        "offered": offers.find(s, typed, lang=lang),
+        "departments": {department.code: department.names for department in city.departments},
+        "answers_until": _answers_until,
+        "open_states": OPEN,
     }
+
+
+def _answers_until(office: Transfer) -> str:
+    return transfers.answers(office, access.now())
 
 
 def _answer(s: Session, slug: str, lang: str) -> Found | None:
@@ -307,13 +313,38 @@ def _answer(s: Session, slug: str, lang: str) -> Found | None:
     )  # fmt: skip
 
 
-def _near(s: Session, service: Service | None, spot: Resolved) -> list[tuple[Row, Candidate]]:
-    """Open cases that this may be and can join, the likeliest first."""
-    if service is None or spot.place is None:
+def _near(s: Session, form: CallForm, spot: Resolved) -> list[tuple[Row, float | None]]:
+    """Open cases that this may be and can join, the likeliest first, each with its metres; one that was
+    chosen by its line stands there too."""
+    service = form.report.service
+    if service is None:
         return []
-    maybe = duplicates.candidates_near(s, service.code, spot.place, at=access.now(), limit=NEAR)
-    shown = {row.id: row for row in queue_rows.of_ids(s, [each.case_id for each in maybe])}
-    return [(shown[each.case_id], each) for each in maybe if each.case_id in shown]
+    place, at = spot.place, access.now()
+    maybe = duplicates.candidates_near(s, service.code, place, at=at, limit=NEAR) if place else []
+    metres = {each.case_id: each.metres for each in maybe}
+    shown = queue_rows.of_ids(s, list(metres))
+    joined = [
+        number for number in [form.report.join] if number and number not in {row.number for row in shown}
+    ]
+    chosen = [row for row in queue_rows.of_numbers(s, joined) if row.state in OPEN] if joined else []
+    return [*((row, None) for row in chosen), *((row, metres[row.id]) for row in shown)]
+
+
+def _first_told(s: Session, form: CallForm, lang: str) -> Found | None:
+    """The answer that may spare a transfer; None where one was read, or none fits what was typed."""
+    if form.ends != TRANSFERRED or form.answer:
+        return None
+    lines = offers.find(s, form.sought, lang=lang).offers
+    return next((each.answer for each in lines if each.answer), None)
+
+
+def _transfers(form: CallForm) -> list[Transfer]:
+    """To whom the call may go: whoever knows of what it is about, then all others."""
+    city = access.current_city().city
+    service = form.report.service
+    topic = next((each.department_code for each in city.topics if each.code == form.topic), "")
+    first = [topic, service.department_code if service else ""]
+    return transfers.in_order(transfers.all_of(city), [code for code in first if code])
 
 
 def _here_before(s: Session, spot: Resolved) -> list[Row]:
@@ -324,6 +355,9 @@ def _here_before(s: Session, spot: Resolved) -> list[Row]:
 
 
 def _said(s: Session, form: CallForm, spot: Resolved, answer: Found | None, lang: str) -> Said:
+    if form.ends == TRANSFERRED and (to := _office(form.to)):
+        with force_locale(localization.locale_of(lang)):
+            return Said(transfers.told(to, access.now()))
     if answer is not None and form.ends != CASE:
         return Said([answer.script], title=answer.title)
     service = form.report.service
@@ -337,6 +371,10 @@ def _said(s: Session, form: CallForm, spot: Resolved, answer: Found | None, lang
         )
     with force_locale(localization.locale_of(lang)):
         return Said(_asked(s, service, spot, form), first, localization.said(service.names))
+
+
+def _office(code: str) -> Transfer | None:
+    return next((each for each in transfers.all_of(access.current_city().city) if each.code == code), None)
 
 
 def _asked(s: Session, service: Service, spot: Resolved, form: CallForm) -> list[str]:
@@ -443,7 +481,9 @@ def _topic(form: CallForm) -> str:
         return form.topic
     if form.report.service and form.ends == CASE and (topic := city.topic_of(form.report.service)):
         return topic.code
-    return ANYTHING if form.ends == DROPPED and ANYTHING in codes else ""
+    anything = city.topic_of(city.catch_all)
+    other = ANYTHING if ANYTHING in codes else anything.code if anything else ""
+    return other if form.ends == DROPPED else ""
 
 
 def _call(form: CallForm, known: Known, spot: Resolved, at: datetime) -> Call:
@@ -473,16 +513,3 @@ def _telling(form: CallForm, spot: Resolved, lang: str) -> NewReport:
         words=told.words, place=spot.place, answers=dict(told.answers), join=told.join,
         about_place=told.place if service and service.office else "",
     )  # fmt: skip
-
-
-def _offices() -> list[tuple[str, str]]:
-    """To whom a call may be transferred, with their words: who helps at once first, then the departments."""
-    city = access.current_city().city
-    outside = {
-        "911": city.emergency, "police": _("Police"), "utility": _("Utility company"), "county": _("County"),
-        "state": _("State"),
-    }  # fmt: skip
-    return [
-        *((code, outside[code]) for code in ELSEWHERE),
-        *((department.code, localization.said(department.names)) for department in city.departments),
-    ]

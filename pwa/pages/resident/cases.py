@@ -14,8 +14,7 @@ from city.cases.queries import PublicCase
 from city.geo import Point
 from city.lifecycle import CLOSED, OPEN
 from city.opendata import case_summaries, public_search
-from city.reports.service_matcher import match_services
-from pwa.resident import problem_kinds
+from city.reports import service_matcher
 from pwa.web import access, atom, errors, formatting, localization
 from pwa.web.atom import Feed
 from pwa.web.fragments import go, render
@@ -128,10 +127,10 @@ def _split(s: Session, words: str) -> tuple[list[str], str]:
     """
     if public_search.names_street(s, words):
         return [], words
-    kinds = problem_kinds.called(access.current_city().city.for_residents)
-    if whole := match_services(kinds, words):
+    kinds = service_matcher.for_residents(access.current_city().city)
+    if whole := service_matcher.match_services(kinds, words):
         return whole, ""
-    named = {word: match_services(kinds, word) for word in words.split()}
+    named = {word: service_matcher.match_services(kinds, word) for word in words.split()}
     services = [code for codes in named.values() for code in codes]
     return list(dict.fromkeys(services)), " ".join(word for word, codes in named.items() if not codes)
 

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from io import SEEK_END
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from babel.dates import format_timedelta
 from flask import Blueprint, Response, abort, current_app, g, jsonify, request, session, url_for
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from city.cases import duplicates, queries
 from city.cases.queries import PublicCase
 from city.channels import EMAIL, SMS
-from city.config.city_file import Service
+from city.config.city_file import CityFile, Service
 from city.db.models import Photo, Report
 from city.geo import Point, distance
 from city.lifecycle import MAX_WORDS, Refused
@@ -34,7 +35,7 @@ from city.places import lookup, nearby_assets
 from city.places.lookup import Place
 from city.places.resolve import Resolved, resolve
 from city.reports import closing_feedback, intake
-from pwa.resident import form_photos, own_report
+from pwa.resident import form_photos, own_report, problem_kinds
 from pwa.resident.form_photos import Fault
 from pwa.web import access, errors, forms, localization, pwa_shell
 from pwa.web.forms import ReportForm
@@ -125,6 +126,8 @@ def _sent_form() -> Response:
     )
     if do == "remove":
         form_photos.unstage(photo_id, form.key)
+    if do == "kind":
+        return _form(_of_kind(form, photo_id), faults)
     if do == "find":
         return _form(form, faults, find=True)
     if do != "send":
@@ -223,6 +226,16 @@ def remove_photo(photo_id: str) -> tuple[str, int]:
     return "", 204
 
 
+@bp.get("/report/kinds")
+def kinds() -> Response:
+    """The kinds of problem that ?q may mean; without it those that are likely, near ?lat&lon where told."""
+    g.personal = True
+    city, fix = access.current_city().city, forms.fix(request.args)
+    sought = forms.text(request.args, "q")[: forms.MOST_OF_A_LINE]
+    with access.reading() as s:
+        return render("resident/_kind_lines.html", **_kinds(s, city, sought, fix.point if fix else None))
+
+
 @bp.get("/report/near")
 def near() -> Response:
     """Cases that may be the same problem, for ?lat&lon&accuracy&service; ?asset is a pole's id."""
@@ -291,6 +304,14 @@ def group_icon(code: str) -> str:
     """The icon of a tile; a group that left the city file has the last one's."""
     groups = access.current_city().city.groups
     return next((group.icon for group in groups if group.code == code), groups[-1].icon)
+
+
+@bp.app_template_filter()
+def group_name(code: str) -> str:
+    """What a tile is called."""
+    return localization.said(
+        next(group.names for group in access.current_city().city.groups if group.code == code)
+    )
 
 
 def _unanswered(s: Session) -> list[PublicCase]:
@@ -466,6 +487,36 @@ def _about(code: str, place: str) -> ReportForm:
     return ReportForm(_new_key(), service.group, service, {service.group: service.code}, place=place)
 
 
+def _of_kind(form: ReportForm, code: str) -> ReportForm:
+    """The form with this kind of problem chosen; without one where there is none of that name."""
+    service = next((each for each in access.current_city().city.for_residents if each.code == code), None)
+    if service is None:
+        return replace(form, group="", service=None)
+    return replace(form, group=service.group, service=service, chosen={service.group: code}, sought="")
+
+
+def _choice(s: Session, form: ReportForm, spot: Resolved) -> dict[str, Any]:
+    """How the kind is chosen: by tiles, or where these would be too many by search and groups."""
+    city = access.current_city().city
+    if not city.has_many_kinds:
+        return {}
+    place = spot.place.point if spot.place and spot.known else None
+    return {
+        "examples": partial(problem_kinds.examples, city),
+        **_kinds(s, city, form.sought, place),
+    }  # fmt: skip
+
+
+def _kinds(s: Session, city: CityFile, sought: str, spot: Point | None) -> dict[str, Any]:
+    """What the lines under the box show: what was looked for, or what is likely."""
+    found = problem_kinds.find(city, sought) if sought else None
+    return {
+        "sought": sought,
+        "kinds_found": found,
+        "suggestion": None if found else problem_kinds.suggest(s, city, spot),
+    }
+
+
 def _form(
     form: ReportForm,
     faults: Sequence[Fault] = (),
@@ -491,7 +542,7 @@ def _form(
         response = render(
             "resident/report.html", form=form, spot=spot, found=found, warn=warn, indexed=indexed,
             photos=form_photos.staged(s, form.key), summary=list(faults), faults=dict(faults),
-            most=photos.MAX_PHOTOS,
+            most=photos.MAX_PHOTOS, **_choice(s, form, spot),
         )  # fmt: skip
     response.status_code = 422 if faults else 200
     return response

@@ -101,7 +101,7 @@ WRONG = [
     (PROMISE, "promise_days = 0", "light-out.promise_days: 0 isn't a whole number from 1 to 365"),
     (PROMISE, "promise_days = true", "services.light-out.promise_days: True isn't a whole number"),
     (PROMISE, "promise_days = 1.5", "services.light-out.promise_days: 1.5 isn't a whole number"),
-    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing, but line 103 has promise"),
+    (PROMISE, "promise_day = 3", "services.light-out.promise_days: is missing, but line 124 has promise"),
     (PROMISE, f"{PROMISE}\nprivat = true", "services.light-out.privat: isn't a known key"),
     (PROMISE, f'{PROMISE}\nprivate = "yes"', "services.light-out.private: 'yes' isn't true or false"),
     (PROMISE, f'{PROMISE}\ncalendar = "desk"', "calendar: 'desk' isn't one of collection, field"),
@@ -432,11 +432,11 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|collection|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|elsewhere|collection|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
     r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.(values|only_if))?|.*\.(names|chips|ask|words|hazard|hint)\.(en|es)"
 )
 NAMED = re.compile(
-    r"^(departments|groups|services|topics|owners|calendars|files|collection\.zones|costs\.departments|costs\.years)\.(?:logo\.svg|[^.]+)"
+    r"^(departments|groups|services|topics|owners|elsewhere|calendars|files|collection\.zones|costs\.departments|costs\.years)\.(?:logo\.svg|[^.]+)"
 )
 
 

@@ -9,8 +9,9 @@ import { suggestions } from "../lib/address_autocomplete.js";
 const htmx = /** @type {any} */ (window).htmx;
 const PAUSE_MS = 120;
 const SECOND_MS = 1000;
-// Parts with fields that the caller's words decide: what was asked of the problem, and which of several places.
-const CHOSEN_IN = ["about", "spot"];
+const LETTERS_MS = 800; // letters that come sooner after one another are of one name
+// Parts with fields that the caller's words decide: what was asked of the problem, which of several places, to whom.
+const CHOSEN_IN = ["about", "spot", "to"];
 const CHOSEN = "chosen"; // the call-taker said which language is spoken
 
 /** When the first key of this call was pressed, by the page's own clock; 0 before. */
@@ -30,6 +31,9 @@ let chosen = [];
 /** @type {AbortController | null} */ let asking = null;
 /** What was typed when the list was asked for that stands there. */
 let listed = "";
+/** What was typed of an office's name, and when. */
+let letters = "";
+let lettersAt = 0;
 /** Arrows chose the marked line: a list that comes late leaves it marked. */
 let arrowed = false;
 /** What follows from the fields, on its way. @type {Set<XMLHttpRequest>} */
@@ -44,6 +48,7 @@ const box = () => /** @type {HTMLInputElement} */ (document.getElementById("soug
 const list = () => /** @type {HTMLElement} */ (document.getElementById("found"));
 const lines = () => /** @type {HTMLElement[]} */ ([...list().querySelectorAll('[role="option"]')]);
 const joins = () => /** @type {NodeListOf<HTMLInputElement>} */ (form().querySelectorAll('[name="join"]'));
+const offices = () => /** @type {HTMLInputElement[]} */ ([...form().querySelectorAll('[name="to"]')]);
 const marked = () => lines().find((line) => line.getAttribute("aria-selected") === "true");
 
 /** htmx takes a page up once it is whole; what is asked of it before that is lost. @type {Promise<unknown>} */
@@ -105,8 +110,8 @@ function showTimer() {
 
 /** What a line leads to, in whichever list. @param {HTMLElement | undefined} line */
 function whatIs(line) {
-  const { service = "", answer = "" } = line?.dataset ?? {};
-  return `${service} ${answer}`;
+  const { service = "", answer = "", office = "", case: number = "" } = line?.dataset ?? {};
+  return [service, answer, office, number].join(" ");
 }
 
 /** @param {HTMLElement | undefined} line */
@@ -148,7 +153,8 @@ async function look() {
     listed = typed;
     place.innerHTML = html; // our own server's lines; the page's policy lets no script in them run
     box().setAttribute("aria-expanded", String(lines().length > 0));
-    const line = lines().find((each) => whatIs(each) === meant) ?? lines()[0];
+    const first = list().dataset["sure"] === undefined ? undefined : lines()[0]; // none is better than a wrong one
+    const line = lines().find((each) => whatIs(each) === meant) ?? first;
     mark(line);
     if (line && waiting) waiting(line);
   } catch {
@@ -158,27 +164,72 @@ async function look() {
   }
 }
 
-/** Takes a line: the call is about that. @param {HTMLElement} line */
+/** Takes a line: the call is about that, or goes there. @param {HTMLElement} line */
 function choose(line) {
-  const { service, answer, topic, name } = line.dataset;
-  if (service) field("service").value = service;
+  const { service = "", answer, topic, name, office, place, case: number } = line.dataset;
+  field("service").value = service;
   field("answer").value = answer ?? field("answer").value;
-  if (answer) field("service").value = "";
   const about = /** @type {HTMLSelectElement} */ (form().querySelector("#topic"));
   if (topic) about.value = topic;
-  end(service ? "case" : "answered");
+  if (number) join(number, place ?? "");
+  end(service ? "case" : office ? "transferred" : "answered");
   box().value = name ?? box().value;
   close();
+  if (office) sendTo(office);
   renew();
-  const next = !service ? "#sought" : "office" in line.dataset ? "#note" : "#place"; // an office asks for no place
-  /** @type {HTMLElement} */ (form().querySelector(next)).focus();
+  if (!office) afterwards(line);
   keep(form());
 }
 
+/** Where the call goes on. @param {HTMLElement} line */
+function afterwards({ dataset }) {
+  const isPlaced = dataset["case"] && dataset["place"];
+  // An office asks for no place, and a case has one.
+  const next = !dataset["service"] ? "#sought" : "officeWork" in dataset || isPlaced ? "#note" : "#place";
+  /** @type {HTMLElement} */ (form().querySelector(next)).focus();
+}
+
+/** The caller has the problem of a case that stands open. @param {string} number @param {string} place */
+function join(number, place) {
+  if (place) field("place").value = place;
+  forgetPick();
+  const same = Object.assign(document.createElement("input"), { type: "checkbox", name: "join", value: number, checked: true, hidden: true });
+  document.getElementById("near")?.replaceChildren(same);
+}
+
+/** @param {string} office */
+function sendTo(office) {
+  const way = offices().find((each) => each.value === office);
+  if (!way) return;
+  way.closest("details")?.setAttribute("open", "");
+  way.checked = true;
+  way.focus();
+}
+
+/** The call goes to the office whose number or first letters are typed. @param {KeyboardEvent} event */
+function inOffices(event) {
+  if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return;
+  const all = offices();
+  const isNumber = /^[1-9]$/.test(event.key);
+  letters = isNumber || event.timeStamp - lettersAt > LETTERS_MS ? "" : letters;
+  lettersAt = event.timeStamp;
+  if (!isNumber) letters += event.key.toLocaleLowerCase();
+  const way = isNumber ? all[Number(event.key) - 1] : all.find((each) => nameOfOffice(each).startsWith(letters));
+  if (!way || (event.key === " " && letters === " ")) return;
+  event.preventDefault();
+  way.closest("details")?.setAttribute("open", "");
+  way.focus();
+  if (!way.checked) way.click();
+}
+
+/** @param {HTMLInputElement} office */
+const nameOfOffice = (office) => (office.labels?.[0]?.querySelector("b")?.textContent ?? "").toLocaleLowerCase();
+
 /** Shows a line's script and takes nothing. @param {HTMLElement} line */
 function read(line) {
-  const { service = "", answer = "" } = line.dataset;
-  const values = { ...Object.fromEntries(new FormData(form())), service, answer, ends: service ? "case" : "answered" };
+  const { service = "", answer = "", office = "" } = line.dataset;
+  const ends = service ? "case" : office ? "transferred" : "answered";
+  const values = { ...Object.fromEntries(new FormData(form())), service, answer, to: office, ends };
   htmx.ajax("POST", form().dataset["script"], { target: "#say", swap: "outerHTML", values });
 }
 
@@ -211,7 +262,9 @@ function pressed(event) {
   }
   if (event.altKey && /^Digit[1-4]$/.test(event.code)) {
     event.preventDefault();
-    end(["answered", "case", "transferred", "dropped"][Number(event.code.slice(5)) - 1] ?? "");
+    const way = ["answered", "case", "transferred", "dropped"][Number(event.code.slice(5)) - 1] ?? "";
+    end(way);
+    if (way === "transferred") (offices().find((each) => each.checked) ?? offices()[0])?.focus();
     return undefined;
   }
   if (event.altKey && event.code === "KeyD") {
@@ -220,6 +273,12 @@ function pressed(event) {
     return undefined;
   }
   if (event.target.id === "sought") return inBox(event);
+  const instead = event.key === "Enter" && event.altKey && form().querySelector("#say [data-answer]");
+  if (instead instanceof HTMLElement) {
+    event.preventDefault();
+    return instead.click();
+  }
+  if (event.target.matches('[name="to"]')) inOffices(event);
   if (event.key === "Enter" && event.target instanceof HTMLInputElement) {
     event.preventDefault(); // only Save sends: a call is not over because a field is
     if (event.target.id === "phone") box().focus();
@@ -274,6 +333,11 @@ document.addEventListener("keydown", pressed);
 document.addEventListener("click", (event) => {
   if (!(event.target instanceof Element)) return;
   if (event.target.closest("[data-help]")) return help(event);
+  const instead = /** @type {HTMLElement | null} */ (event.target.closest("#say [data-answer]"));
+  if (instead) {
+    event.preventDefault();
+    return choose(instead);
+  }
   const line = /** @type {HTMLElement | null} */ (event.target.closest('#found [role="option"]'));
   if (line && !event.target.closest("button")) choose(line);
 });
@@ -298,7 +362,7 @@ document.addEventListener("change", (event) => {
   keep(form());
   // Arrows choose as they move: a place that they pass is not taken before Enter, or before the keys leave it.
   if (target.matches('[name="pick"]') && form().querySelector('[name="pick"]:focus-visible')) return;
-  if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"], [name="join"]')) renew();
+  if (target.matches('#phone, #place, [name="lang"], [name="pick"], [name="ends"], [name="join"], [name="to"], #topic')) renew();
 });
 document.addEventListener("focusout", (event) => {
   const { target, relatedTarget } = event;

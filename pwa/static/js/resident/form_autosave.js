@@ -2,7 +2,7 @@
 // the first thing that is filled in, while there is signal.
 
 import { begun, keepForm, keepReport, letGo } from "./pending_reports.js";
-import { fieldsOf, putIn } from "../lib/dom.js";
+import { fieldsOf, part, putIn } from "../lib/dom.js";
 import { randomId } from "../lib/random.js";
 import { requiredIn, wrongIn } from "../lib/questions.js";
 import { show } from "./pending_list.js";
@@ -13,7 +13,7 @@ export { begun, letGo, show };
 /** @typedef {import("../sync/report_op.js").Fields} Fields */
 
 // What belongs to one visit of the page, or is drawn by the server.
-const OURS = ["csrf_token", "key", "do", "seen", "staged"];
+const OURS = ["csrf_token", "key", "do", "seen", "staged", "kind_words"];
 // Answers to what the location card asks once it is drawn for a place.
 const ANSWERS = ["pick", "sure", "asset"];
 const PLACE = ["place", "lat", "lon", "accuracy", "pinned", ...ANSWERS];
@@ -56,12 +56,13 @@ export async function take(form, pressed, photos) {
   const fields = fieldsOf(form);
   if (pressed?.name === "danger" || pressed?.name === "join") fields.push([pressed.name, pressed.value]);
   const tiles = [...form.querySelectorAll("[name=group]")].map((tile) => /** @type {HTMLInputElement} */ (tile).value);
-  const data = told(fields, document.documentElement.lang, tiles[tiles.length - 1] ?? "");
+  const last = tiles[tiles.length - 1] ?? part(form, "#kind").dataset["last"] ?? "";
+  const data = told(fields, document.documentElement.lang, last);
   const [lacks] = missing(data, requiredIn(form));
   if (lacks) return lacks;
   const wrong = wrongIn(form, data.service); // no number, or half a date
   if (wrong) return wrong.id;
-  const chip = form.querySelector(`:checked[value="${CSS.escape(data.service)}"][data-urgent]`);
+  const chip = form.querySelector(`:is(:checked, [name=kind])[value="${CSS.escape(data.service)}"][data-urgent]`);
   if (chip && !data.danger && !new FormData(form).get("warned")) return "danger";
   const names = photos.filter((name) => name !== null);
   if (names.length < photos.length) return "photos";

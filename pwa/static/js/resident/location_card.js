@@ -258,7 +258,7 @@ export class PlaceCard {
   get values() {
     const fields = new FormData(this.#form);
     const group = String(fields.get("group") ?? "");
-    const names = [...ASKED, "group", `service-${group}`];
+    const names = [...ASKED, "kind", "group", `service-${group}`];
     const values = names.map((name) => [name, String(fields.get(name) ?? "").trim()]).filter(([, value]) => value);
     // What a fix proposed is proposed anew, or not: only a choice goes along.
     const chosen = this.#chosen();
@@ -272,6 +272,7 @@ export class PlaceCard {
 
   /** The kind of thing that the chosen service is about: "pole", "" for none. */
   #kind() {
+    if (this.#value("kind")) return this.#one("[name=kind]")?.dataset["kind"] ?? "";
     const group = CSS.escape(this.#value("group"));
     return /** @type {HTMLElement | null} */ (this.#form.querySelector(`[name="service-${group}"]:checked`))?.dataset["kind"] ?? "";
   }

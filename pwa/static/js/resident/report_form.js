@@ -25,6 +25,7 @@ class ReportForm extends HTMLElement {
   /** @type {HTMLFormElement} */ #form = /** @type {any} */ (null);
   /** @type {Shots} */ #shots = /** @type {any} */ (null);
   /** @type {Promise<PlaceCard> | null} */ #place = null;
+  /** @type {Promise<import("./kind_chooser.js").KindChooser> | null} */ #chooser = null;
   #resting = 0;
   /** @type {Promise<void>} ends when what was begun is filled in, or there is nothing */ #restored = Promise.resolve();
   /** @type {Set<string>} names of what was filled in by hand */ #touched = new Set();
@@ -61,7 +62,9 @@ class ReportForm extends HTMLElement {
       if (/** @type {HTMLElement} */ (event.target).closest(".add-photo")) void this.#keepForm();
     });
     this.#form.addEventListener("focusin", (event) => {
-      if (/** @type {HTMLElement} */ (event.target).id === "place") this.#placed(() => {});
+      const { id } = /** @type {HTMLElement} */ (event.target);
+      if (id === "place") this.#placed(() => {});
+      if (id === "kind-words") this.#kinds(() => {});
     });
     this.#form.addEventListener("input", (event) => {
       this.#touched.add(/** @type {HTMLInputElement} */ (event.target).name);
@@ -97,7 +100,7 @@ class ReportForm extends HTMLElement {
       const files = [...(field.files ?? [])];
       field.value = "";
       void this.#restored.then(() => this.#shots.add(files)); // which may be another form's, with its photos
-    } else if (field.name === "group" || field.name.startsWith("service-")) {
+    } else if (["group", "kind"].includes(field.name) || field.name.startsWith("service-")) {
       this.#showKinds();
       this.#warn();
       this.#placed((card) => card.kindChanged());
@@ -116,6 +119,11 @@ class ReportForm extends HTMLElement {
     }
     if (target.closest("[value=find]")) this.#find(event);
     if (target.closest("[data-map]")) this.#placed((card) => void card.map());
+    const kind = /** @type {HTMLButtonElement | null} */ (target.closest('[name=do][value^="kind"]'));
+    if (kind) {
+      event.preventDefault();
+      this.#kinds((chooser) => chooser.pressed(kind), () => this.#form.requestSubmit(kind));
+    }
     const row = /** @type {HTMLElement | null} */ (target.closest(".shot"));
     if (!row || !target.closest("button")) return;
     event.preventDefault();
@@ -127,6 +135,9 @@ class ReportForm extends HTMLElement {
   #keyed(event) {
     const field = /** @type {HTMLInputElement} */ (event.target);
     if (event.key === "Enter" && field.name === "place") this.#find(event);
+    if (event.key !== "Enter" || field.id !== "kind-words") return;
+    event.preventDefault();
+    this.#kinds((chooser) => void chooser.look());
   }
 
   /** @param {Event} event */
@@ -145,6 +156,18 @@ class ReportForm extends HTMLElement {
       ({ PlaceCard }) => new PlaceCard(this.#form, this.dataset, (...asked) => this.#draw(...asked), () => this.#near()),
     );
     void this.#place.then(what).catch(() => (this.#place = null));
+  }
+
+  /**
+   * Does what the choice among many kinds is asked for; `otherwise` where its code does not come.
+   * @param {(chooser: import("./kind_chooser.js").KindChooser) => void} what
+   */
+  #kinds(what, otherwise = () => {}) {
+    this.#chooser ??= import("./kind_chooser.js").then(({ KindChooser }) => new KindChooser(this.#form));
+    void this.#chooser.then(what).catch(() => {
+      this.#chooser = null;
+      otherwise();
+    });
   }
 
   #stopListening() {
@@ -298,6 +321,7 @@ class ReportForm extends HTMLElement {
       this.#set("key", found.form.key);
       this.#shots = new Shots(this.#form, this.dataset, () => this.#photosChanged());
       code.refill(this.#form, found.form.fields, this.#touched);
+      if (this.#value("kind")) this.#kinds((chooser) => chooser.restore());
       this.#showKinds();
       this.#stops();
     }
@@ -385,7 +409,7 @@ class ReportForm extends HTMLElement {
   #stops() {
     const done = {
       photo: this.#shots?.count > 0,
-      kind: this.#value("group") !== "",
+      kind: (this.#value("kind") || this.#value("group")) !== "",
       place: this.#one("#place-card[data-known]") !== null,
       rest: false,
     };
@@ -397,8 +421,9 @@ class ReportForm extends HTMLElement {
     }
   }
 
-  /** The chosen tile's chip. @returns {HTMLInputElement | null} */
+  /** The chosen tile's chip, or the kind that was chosen among many. @returns {HTMLInputElement | null} */
   #chip() {
+    if (this.#value("kind")) return this.#form.querySelector("[name=kind]");
     const group = this.#value("group");
     return group ? this.#form.querySelector(`[name="service-${CSS.escape(group)}"]:checked`) : null;
   }

@@ -13,7 +13,7 @@ export function told(fields, lang, last) {
   const form = Object.fromEntries(fields);
   const danger = form["danger"] === "1";
   const group = form["group"] || (danger ? last : "");
-  const service = form[`service-${group}`] ?? "";
+  const service = form["kind"] || (form[`service-${group}`] ?? "");
   const address = (form["place"] ?? "").trim();
   const join = form["join"] ?? "";
   const asset = form["asset"] ?? "";

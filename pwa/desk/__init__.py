@@ -1,0 +1,1 @@
+"""What the call desk offers: lines of its list, and to whom a call goes."""
