@@ -145,6 +145,7 @@ def _board() -> Schema:
         _query("words"), _query("age", _COUNT),
     ]  # fmt: skip
     staff: Schema = {"security": [{"login": []}]}
+    spot = [_query("lat", _NUMBER), _query("lon", _NUMBER)]
     shapes = [_query(name) for name in ("polygon", "box", "near", "beside")]
     tile = [_path(name, {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}) for name in ("z", "x", "y")]
     told = (*FOR_STAFF, 404)
@@ -162,6 +163,9 @@ def _board() -> Schema:
         },
         "/tiles/cases/{z}/{x}/{y}": {"get": _read("tile", "Tile", [*tile, *view], 304, *told) | staff},
         "/tiles/cases/count": {"get": _read("extent", "Extent", view, 304, *told) | staff},
+        "/tiles/cases/ground": {
+            "get": _read("ground", "Ground", [*spot, _query("metres", _NUMBER)], *told) | staff
+        },
     }
 
 
@@ -264,6 +268,13 @@ def _schemas() -> Schema:
             {
                 "total": _COUNT, "unlocated": _COUNT, "hidden": _COUNT,
                 "box": {"type": ["array", "null"], "items": _NUMBER, "minItems": 4, "maxItems": 4},
+                "dangers": _list({"type": "array", "minItems": 5, "maxItems": 5}),
+            }
+        ),
+        "Ground": _object(
+            {
+                "things": _list({"type": "array", "minItems": 4, "maxItems": 4}),
+                "doors": _list({"type": "array", "minItems": 3, "maxItems": 3}),
             }
         ),
         "Exchange": _object(

@@ -88,7 +88,8 @@ class TestHours:
     def test_a_city_without_hours_says_nothing_of_them(
         self, client: FlaskClient, apply: Callable[[str], None]
     ) -> None:
-        apply(re.sub(r"\[calendars\.line\.hours\].*?(?=\n# Who)", "", TEXT, flags=re.DOTALL))
+        text = re.sub(r"\[calendars\.line\.hours\].*?(?=\n# Who)", "", TEXT, flags=re.DOTALL)
+        apply(text.replace('hours = "line"\n', ""))
         foot = words_of(client, "/", "footer")
         assert shared.CALL(number=311) in foot
         assert shared.OPEN_UNTIL(time="7 pm") not in foot

@@ -182,7 +182,7 @@ def test_danger_needs_no_kind(send: Callable[..., str], town: Town) -> None:
 
 def test_an_urgent_kind_is_warned_of_before_it_is_sent(send: Callable[..., str]) -> None:
     page = send(do="send", kind=manykinds.DANGER, **HERE)
-    assert re.search(r'<details class="danger more" open>', page)
+    assert re.search(r'name="hurt" value="yes" checked', page)
 
 
 def test_the_cost_of_a_search_is_known(many: Flask, client: FlaskClient, town: Town) -> None:
