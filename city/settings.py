@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parseaddr
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -75,6 +76,18 @@ class Settings:
     def is_https(self) -> bool:
         """Whether residents reach the city over TLS."""
         return self.base_url.startswith("https")
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether the city is reached at an IP address, as a demo in a private network is.
+
+        Browsers hold no address to TLS for good (RFC 6797, 8.1.1), and the demo's `localhost` must not be.
+        """
+        try:
+            ip_address(urlsplit(self.base_url).hostname or "")
+        except ValueError:
+            return False
+        return True
 
     @property
     def basemap(self) -> Path:

@@ -302,7 +302,7 @@ def _guard(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "geolocation=(self), camera=(self), microphone=()")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    if settings.is_https:
+    if settings.is_https and not settings.is_nameless:
         headers.setdefault("Strict-Transport-Security", f"max-age={YEAR}")
     if "retry_after" in g:
         headers["Retry-After"] = g.retry_after  # the limit of a page has written its own: up to an hour

@@ -13,6 +13,7 @@ import resource
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,9 +23,9 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from sqlalchemy import Engine, make_url, select
@@ -53,6 +54,9 @@ from city.settings import (
 from pwa.cli import backup, insights, privacy, sla_simulation, webhooks
 from pwa.cli import exports as cli_exports
 
+if TYPE_CHECKING:
+    from pwa.cli import nearby
+
 CONNECTIONS = 4096  # open at once; each is a file, and a slow or idle caller holds no more than that
 OTHER_FILES = 512  # what a web server has open besides
 WEB_ENDS = 10  # seconds that the web server gives its own process; one that still starts does not hear it
@@ -78,6 +82,9 @@ NO_OUTBOX = {
     "not_an_outbox": "it's a different kind of file, or part of it is missing",
     "protocol": "it's from a different Cityline release",
 }
+LOOPBACK = "127.0.0.1"
+TLS = "tls"  # in the var folder: what --https needs
+SHOWN = "Serve over https to phones in the same network, and show how they come to trust this machine."
 WHOM = "The address to listen at. By default only this machine can connect; 0.0.0.0 lets any machine."
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
@@ -153,30 +160,33 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--port", default=8311, show_default=True, help="Where to listen.")
-@click.option("--host", default="127.0.0.1", show_default=True, help=WHOM)
+@click.option("--host", show_default=LOOPBACK, help=WHOM)
 @click.option("--empty", is_flag=True, help="Start without the demo city.")
-def run(port: int, host: str, empty: bool) -> None:
+@click.option("--https", is_flag=True, help=SHOWN)
+def run(port: int, host: str | None, empty: bool, https: bool) -> None:
     """Prepare the database, then run the web server and worker until you press Ctrl-C."""
     asked = _asked_to_stop()
+    shown = _shown_nearby(host, port) if https else None
+    host = shown.host if shown else host or LOOPBACK
     _refuse_taken(host, port)
-    settings = _settled(host, port)
+    settings = _settled(shown.https if shown else f"http://{host}:{port}")
     _prepare(settings, fill=not empty)
     click.echo("Starting …")
     end_with_us = functools.partial(_end_with, os.getpid())
     children = [
         subprocess.Popen(command, preexec_fn=end_with_us)
-        for command in ([str(_program("cityline")), "work"], _web_command(host, port))
+        for command in ([str(_program("cityline")), "work"], _web_command(host, port, shown))
     ]
-    while not (is_up := _answers(host, port)) and not _is_over(children, asked):
+    while not (is_up := _answers(host, port, shown)) and not _is_over(children, asked):
         pass
     if is_up:
-        _announce(settings, f"http://{host}:{port}")
+        _announce(settings, shown.https if shown else f"http://{host}:{port}", shown)
     sys.exit(_wait(children, asked))
 
 
 @cli.command()
 @click.option("--port", default=8311, show_default=True, help="Where to listen.")
-@click.option("--host", default="127.0.0.1", show_default=True, help=WHOM)
+@click.option("--host", default=LOOPBACK, show_default=True, help=WHOM)
 @click.option(
     "--threads", type=click.IntRange(LEAST_THREADS, MOST_THREADS), envvar="CITYLINE_THREADS",
     default=THREADS, show_default=True, help="Requests served at the same time.",
@@ -185,7 +195,7 @@ def web(port: int, host: str, threads: int) -> None:
     """Run only the web server (granian, one process)."""
     _refuse_taken(host, port)
     os.environ["CITYLINE_THREADS"] = str(threads)
-    _settled(host, port)
+    _settled(f"http://{host}:{port}")
     command = _web_command(host, port)
     click.echo(f"Starting Cityline at http://{host}:{port} …")
     sys.stdout.flush()
@@ -675,19 +685,30 @@ def _refuse_taken(host: str, port: int) -> None:
             ) from fault
 
 
-def _settled(host: str, port: int) -> Settings:
-    """The settings of a city that starts here; kept for other shells, whose links are to lead here too."""
-    os.environ.setdefault("CITYLINE_BASE_URL", f"http://{host}:{port}")
+def _shown_nearby(host: str | None, port: int) -> "nearby.Nearby":
+    """What --https serves with, at every address of this machine unless one is named."""
+    from pwa.cli import nearby
+
+    _refuse_taken(host or nearby.EVERY_ADDRESS, port + 1)
+    return nearby.prepare(read().var / TLS, host or nearby.EVERY_ADDRESS, port, datetime.now(UTC))
+
+
+def _settled(address: str) -> Settings:
+    """The settings of a city that starts at `address`; kept for other shells, whose links lead here too."""
+    os.environ.setdefault("CITYLINE_BASE_URL", address)
     settings = _settings()
     with suppress(OSError):  # a full disk is no reason not to start
         (settings.var / ADDRESS).write_text(settings.base_url)
     return settings
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, shown: "nearby.Nearby | None" = None) -> bool:
     """Whether the web server is there. It listens before it has loaded our code."""
     try:
         line = HTTPConnection(host, port, timeout=2)
+        if shown:
+            trusted = ssl.create_default_context(cafile=str(shown.served.certificate))
+            line = HTTPSConnection(str(shown.address), port, timeout=2, context=trusted)
         with closing(line):
             line.request("GET", "/healthz")
             return line.getresponse().status == HTTPStatus.OK
@@ -695,15 +716,18 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
-def _web_command(host: str, port: int) -> list[str]:
+def _web_command(host: str, port: int, shown: "nearby.Nearby | None" = None) -> list[str]:
     """The web server of this process's own: it inherits how many files may be open."""
+    tls = ["--ssl-protocol-min", "tls1.2"] if shown else []
+    if shown:
+        tls += ["--ssl-certificate", str(shown.served.certificate), "--ssl-keyfile", str(shown.served.key)]
     return [
         str(_program("granian")), "--interface", "asginl", "--factory", "pwa.app:serve",
         "--host", host, "--port", str(port), "--workers", "1", "--http", "1", "--no-ws",
         "--backlog", str(_connections()),
         "--runtime-mode", "st",  # granian itself would choose "mt"; see decision 0018
         "--log-level", "error",
-        "--workers-kill-timeout", str(WEB_ENDS),
+        "--workers-kill-timeout", str(WEB_ENDS), *tls,
     ]  # fmt: skip
 
 
@@ -834,7 +858,7 @@ def _pair(option: str, value: str) -> tuple[str, str]:
     return left, right
 
 
-def _announce(settings: Settings, address: str) -> None:
+def _announce(settings: Settings, address: str, shown: "nearby.Nearby | None") -> None:
     with db.read_session(_connect(settings)) as s:
         invented = accounts.is_demo(s)
         logins = list(s.scalars(select(Person).order_by(Person.id))) if invented else []
@@ -853,6 +877,12 @@ def _announce(settings: Settings, address: str) -> None:
         click.echo(
             f"No mail server is set up. Login codes are saved as emails in {settings.smtp_url[5:]}/new"
         )
+    if shown:
+        from pwa.cli import nearby
+
+        city = city_file.load(settings.city)
+        nearby.serve_trust_page(shown, city.name, city.languages)
+        nearby.announce(shown)
     click.echo("Press Ctrl-C to stop.\n")
 
 
