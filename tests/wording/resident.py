@@ -54,6 +54,7 @@ KEPT_TITLE = Sentence("Saved on this phone. We'll send it when you're back onlin
 LARGE_PLACE = Sentence("That's a large place. Add a house number or corner to help us find it.")
 LAST_CHECKED = Sentence("Last checked: %(day)s.")
 NOT_FIXED = Sentence("Not fixed")
+LAST_SEEN = Sentence("No signal right now. Your reports as of %(when)s:")
 LINK_TOO_LONG = Sentence("That link is too long")
 LISTED_OF = Sentence("%(first)s–%(last)s of %(num)s, newest first")
 LOCATION_OFF_BY = Sentence("Your location may be off by %(distance)s.")
