@@ -91,6 +91,7 @@ NO_CONTACTS = Sentence("No contacts in this period")
 NO_NOT_FIXED_BUTTON = Sentence("No, it's not fixed")
 NO_PHOTO_DARK = Sentence("No photo: it was too dark.")
 NO_PICKUP_HERE = Sentence("The city doesn't pick up trash here, or we don't have the pickup day.")
+NOTHING_REPORTED_HERE = Sentence("Nothing has been reported here yet.")
 NO_REPORTS_HERE = Sentence("No reports on this device yet")
 NO_ROOM_FOR_PHOTO = Sentence(
     "There's no room on this phone for a photo. Free up some space and press Send again, or remove the "
