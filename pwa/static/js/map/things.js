@@ -59,7 +59,7 @@ export function thingLayer(map, L, { around, page }) {
       link.append(Object.assign(document.createElement("span"), { textContent: number }));
       return link;
     };
-    return L.marker([lat, lon], { icon, keyboard: false });
+    return L.marker([lat, lon], { icon, keyboard: false, zIndexOffset: -1000 }); // a report lies above its pole
   }
 
   map.on("moveend", () => void draw());
