@@ -30,6 +30,7 @@ from pwa.pages.desk import answer_editor, desk
 from pwa.pages.dispatch import batch, board, crews, fieldwork, live, map_tiles, phones, redaction, saved_views
 from pwa.pages.resident import (
     answers,
+    asset,
     case,
     cases,
     closing_feedback,
@@ -150,6 +151,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(location_card.bp)
     app.register_blueprint(map_picker.bp)
     app.register_blueprint(cases.bp)
+    app.register_blueprint(asset.bp)
     app.register_blueprint(trash_day.bp)
     app.register_blueprint(answers.bp)
     app.register_blueprint(answer_editor.bp)

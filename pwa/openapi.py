@@ -99,6 +99,7 @@ def _pages() -> Schema:
         },
         "/readyz": {"get": _does("ready", _answers((200, "Readiness"), (503, "Readiness"), 429))},
         "/cases/points": {"get": _does("points", _answers((200, "Points"), (422, "Error"), 429), listed)},
+        "/assets/around": {"get": _read("assetsAround", "Things", where, 429)},
         "/report/suggest": {"get": _read("suggest", "Suggestions", [_query("q"), *where], 429)},
         "/report/around": {"get": _read("around", "Around", [*where, _query("group")], 429)},
         "/report/photos": {
@@ -249,6 +250,9 @@ def _schemas() -> Schema:
             {"ready": {"type": "boolean"}, "faults": {"type": "object", "additionalProperties": _STRING}}
         ),
         "Points": _object({"points": _list(point)}),
+        "Things": _object(
+            {"things": _list({"type": "array", "description": "kind, number, latitude, longitude, name"})}
+        ),
         "Suggestions": _object({"places": _list(suggestion)}),
         "Around": _object({"cases": _list(point), "things": _list(thing)}),
         "StagedPhoto": _object({"id": _UUID, "url": _STRING, "words": _STRING}),

@@ -14,6 +14,7 @@ from city.audit import events
 from city.cases import sla
 from city.db.models import (
     Area,
+    Asset,
     Assignment,
     Case,
     Closure,
@@ -28,7 +29,7 @@ from city.db.models import (
     Service,
     SyncFeedRow,
 )
-from city.geo import Point, box_around, distance, inside, rounded
+from city.geo import Point, box_around, cells_around, distance, inside, rounded
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NEW, OPEN, UNDONE, WAITING
 
 SHORTEST_REF = 5  # letters; what is shorter may be a house number
@@ -36,6 +37,7 @@ SHORTEST_REF = 5  # letters; what is shorter may be a house number
 _HOUSE = re.compile(
     r"^(?:near |about \d+ m from )?(?!\d+(?:st|nd|rd|th)\b)\d\S*\s+(?:\d/\d\s+)?", re.IGNORECASE
 )
+ABOUT_METRES = 300.0  # no further from a thing lies a case about it: its number is taken within 250 m
 RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 # What a stranger may read of a case's story. Everything else (notes, merges, people) stays inside. By `clear`
 # other programs learn that what they copied is removed here.
@@ -108,6 +110,7 @@ class PublicCase:
     old_number: str = ""
     cleared_at: datetime | None = None  # when its words went by the records schedule
     crews: dict[int, str] = field(default_factory=dict)  # the names of those who had it, by id
+    asset: Asset | None = None  # what it is about, where its exact place may be known
 
     @property
     def thumb(self) -> str | None:
@@ -159,6 +162,25 @@ def public(
     if number is None:
         return seen
     return [replace(sight, old_number=_public_old_number(s, c)) for sight, c in zip(seen, found, strict=True)]
+
+
+def public_about(
+    s: Session, asset: Asset, *, now: datetime, publish: str = "staff", limit: int
+) -> list[PublicCase]:
+    """Open and closed cases about one thing of the city's, as public() shows them; the newest
+    first, and none that is open left out for one that is closed.
+
+    Those whose service keeps the exact place from strangers are left out: the thing's place would tell it.
+    """
+    cells = cells_around(Point(asset.lat, asset.lon), ABOUT_METRES)
+    ids = s.scalars(
+        public_cases((*OPEN, CLOSED))
+        .where(Case.asset_id == asset.id, Case.cell.in_(cells), Service.precision_m == 0)
+        .with_only_columns(Case.id)
+        .order_by(Case.state == CLOSED, Case.id.desc())
+        .limit(limit)
+    ).all()
+    return public(s, now=now, publish=publish, ids=ids, limit=limit) if ids else []
 
 
 def public_counts(
@@ -504,7 +526,12 @@ def _public_case(
         cleared_at=case.cleared_at,
         crews={given.crew_id: given.crew.name for given in case.assignments if given.crew},
         metres=distance(near, seen) if near and seen else None,
+        asset=case.asset if _shows_asset(case) else None,
     )
+
+
+def _shows_asset(case: Case) -> bool:
+    return bool(case.asset and not case.asset.retired_at) and _is_exact(case) and not case.service.private
 
 
 def _is_exact(case: Case, mine: Report | None = None) -> bool:

@@ -54,6 +54,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "shell": PUBLIC,
     "openapi": PUBLIC,
     "resident": PUBLIC,
+    "asset": PUBLIC,
     "case": PUBLIC,  # withdrawn by the report's own link
     "follow": PUBLIC,  # what is ended, by the code in a message
     "news": PUBLIC,  # by the code in a message, or the report's own link

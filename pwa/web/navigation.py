@@ -33,7 +33,7 @@ class Way:
 WAYS = (
     Way("resident.home", lazy_pgettext("what one does", "Report"), "camera", ("resident.home",)),
     Way("resident.mine", lazy_gettext("Mine"), "list", ("resident.mine", "resident.sent", "verdict", "news")),
-    Way("cases.listed", lazy_gettext("Nearby"), "map-pin", ("cases", "case", "follow", "photos")),
+    Way("cases.listed", lazy_gettext("Nearby"), "map-pin", ("cases", "case", "asset", "follow", "photos")),
     Way("answers.listed", lazy_gettext("Answers"), "book-open", ("answers", "collection")),
 )
 

@@ -144,13 +144,61 @@ def test_what_was_taken_a_second_ago_is_not_called_begun_and_its_place_and_its_r
     page.locator("#send").tap()
     expect(page.locator("h1")).to_contain_text(resident.KEPT_TITLE)
     page.goto(site.path("/es/mine"))
-    expect(page.locator("#kept-here a")).to_have_count(1)
+    expect(page.locator("#own a")).to_have_count(1)
     expect(page.locator("main")).to_contain_text(resident.SENT_REPORTS_LATER.es)
     phone.context.set_offline(False)
     wait_for(lambda: [count for _number, count in told(site)] == [1])
     page.goto(site.path("/mine"))
-    expect(page.locator("#kept-here a")).to_have_count(1)
+    expect(page.locator("#own a")).to_have_count(1)
     expect(page.get_by_role("heading", name=resident.NO_REPORTS_HERE)).to_be_hidden()
+
+
+def test_own_reports_are_one_list_with_and_without_signal(phone: Van, site: Site, tmp_path: Path) -> None:
+    page = phone.page
+    page.goto(site.path("/report"))
+    fill_in(page)
+    page.fill("#words", "Sent with signal.")
+    page.locator("#send").tap()
+    page.wait_for_selector("form.same, #link")
+    if "/sent/" not in page.url:
+        page.locator('form.same button[value="send"]').last.tap()
+        page.wait_for_url("**/sent/**")
+    page.goto(site.path("/mine"))
+    row = page.locator("#own li")
+    expect(row).to_have_count(1)
+    promised = row.locator(".promise").inner_text()
+    wait_for(lambda: bool(page.evaluate("caches.has('seen-on-this-phone')")))
+    wait_for(lambda: bool(page.evaluate(KEPT)))
+
+    phone.context.set_offline(True)
+    page.goto(site.path("/mine"))
+    expect(row := page.locator("#own li")).to_have_count(1)
+    expect(row).to_contain_text("Sent with signal.")
+    expect(row).to_contain_text(promised)
+    expect(page.locator("#last-seen")).to_have_text(re.compile(resident.LAST_SEEN(when=r".+ at .+")))
+    page.goto(site.path("/report"))
+    page.locator("#more-photos").set_input_files(picture(tmp_path))
+    expect(page.locator(".shot")).to_have_count(1)
+    fill_in(page)
+    page.locator("#send").tap()
+    receipt = page.locator("main .rows .row")
+    expect(receipt).to_contain_text(WORDS)
+    expect(receipt.locator("img")).to_be_visible()
+    page.goto(site.path("/mine"))
+    expect(page.locator("#own li")).to_have_count(2)
+    expect(page.locator("#own li").first).to_contain_text(WORDS)
+    expect(page.locator("#own li").first.locator("img")).to_be_visible()
+    expect(page.locator("#kept-here")).to_have_text(resident.ONE_WAITING)
+
+    phone.context.set_offline(False)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#kept-here")).to_be_hidden(timeout=60_000)
+    expect(page.locator("#last-seen")).to_have_count(0, timeout=60_000)
+    first = page.locator("#own li").first
+    expect(first.locator('a[href*="/case/"]')).to_contain_text(WORDS, timeout=60_000)
+    expect(first.locator(".promise")).to_contain_text("By ")
+    expect(page.locator("#own li")).to_have_count(2)
+    assert len(told(site)) == 1
 
 
 def test_what_was_begun_survives_the_camera_ending_the_page(phone: Van, site: Site, tmp_path: Path) -> None:

@@ -38,11 +38,12 @@ class CaseMap extends HTMLElement {
 
   /** @param {HTMLElement} box */
   async #draw(box) {
-    const { lat, lon, bounds, basemap, raster, points, case: address, words, zoomIn, zoomOut } = this.dataset;
+    const { lat, lon, bounds, basemap, raster, points, around, thing, case: address, words, zoomIn, zoomOut } = this.dataset;
     const [south = 0, west = 0, north = 0, east = 0] = (bounds ?? "").split(",").map(Number);
-    const [{ showMap }, { pinLayer }, answer] = await Promise.all([
+    const [{ showMap }, { pinLayer }, { thingLayer }, answer] = await Promise.all([
       import("../map/map.js"),
       import("../map/pins.js"),
+      import("../map/things.js"),
       fetch(points ?? "", { headers: { Accept: "application/json" } }).then((response) => response.json()),
     ]);
     const { map, L } = await showMap(box, {
@@ -65,6 +66,7 @@ class CaseMap extends HTMLElement {
     if (this.dataset["near"] === undefined && all.length) {
       map.fitBounds(L.latLngBounds(all.map(([, y, x]) => [y, x])), { padding: [32, 32], maxZoom: 16, animate: false });
     }
+    thingLayer(map, L, { around: around ?? "", page: thing ?? "" });
     pins.set(all.map(([number, y, x, standing, title]) => ({ number, point: [y, x], standing, title })));
   }
 }

@@ -66,7 +66,8 @@ export async function take(form, pressed, photos) {
   if (chip && !data.danger && !new FormData(form).get("warned")) return "danger";
   const names = photos.filter((name) => name !== null);
   if (names.length < photos.length) return "photos";
-  const { op } = await keepReport(keyOf(form), data, names);
+  const kind = form.querySelector(`[name^="service-"][value="${CSS.escape(data.service)}"]`)?.closest("label")?.textContent?.trim();
+  const { op } = await keepReport(keyOf(form), data, names, kind ?? "");
   location.assign(`${location.pathname}#${op.id}`);
   await show(op.id);
   return "";

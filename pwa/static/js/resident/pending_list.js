@@ -1,11 +1,15 @@
 // What became of reports that this phone keeps: the receipt of one, and the list at home.
 
-import { drain, reports } from "./pending_reports.js";
+import { drain, photoOf, reports } from "./pending_reports.js";
+import { asked, claim, drawn, rowOf } from "./own_rows.js";
 import { clone, element, fill, locale, part, when } from "../lib/dom.js";
 
 /** @typedef {import("../sync/engine.js").Entry} Entry */
 
 const SHOWN = 3;
+
+/** Photos on this phone by their report's id: drawn anew, a row has the same address. @type {Map<string, string>} */
+const pictures = new Map();
 
 /** The number that this phone gives by itself, before the city has given one. @param {string} id of the operation */
 export function numberOf(id) {
@@ -55,41 +59,114 @@ async function refresh(root, id) {
   });
   fill(root, "city", entry.result?.to ?? "");
   const own = /** @type {HTMLAnchorElement} */ (part(root, "[data-sent]"));
-  own.href = /** @type {any} */ (entry.result)?.link ?? `/sync/v1/receipts/${id}`;
+  own.href = linkOf(entry);
+  part(root, ".rows").replaceChildren((await sentRow(root, entry)) ?? (await row(entry, true)));
   const age = part(root, "[data-age]");
   age.textContent = (age.dataset["age"] ?? "").replace("#", ago(Date.parse(entry.op.device_time)));
+}
+
+/** The row that the city's list has of a report that went, with the promised day; null before. @param {HTMLElement} root @param {Entry} entry */
+async function sentRow(root, entry) {
+  if (stateOf(entry) !== "sent" || !entry.result?.to) return null;
+  await claim(linkOf(entry));
+  const list = await asked(part(root, ".rows").dataset["mine"] ?? "");
+  return list && rowOf(list, entry.result.to);
 }
 
 /** The newest of this phone's reports, in the list at home. @param {HTMLElement} root */
 export async function list(root) {
   const draw = async () => {
     const { entries } = await reports();
-    const waiting = entries.filter((entry) => stateOf(entry) === "waiting").length;
+    const rows = await Promise.all(entries.slice(0, SHOWN).map((entry) => row(entry)));
     root.hidden = entries.length === 0;
-    const { none = "", one = "", some = "" } = root.dataset;
-    part(root, "h2").textContent = waiting === 0 ? none : waiting === 1 ? one : some.replace("#", String(waiting));
-    const rows = entries.slice(0, SHOWN).map((entry) => row(root, entry));
+    part(root, "h2").textContent = waitingIn(root, entries) || (root.dataset["none"] ?? "");
     part(root, "ul").replaceChildren(...rows);
   };
   drain(() => void draw());
   await draw();
 }
 
-/** @param {HTMLElement} root @param {Entry} entry */
-function row(root, entry) {
-  const made = /** @type {HTMLTemplateElement} */ (part(root, "template")).content.cloneNode(true);
-  const item = /** @type {DocumentFragment} */ (made);
-  const state = stateOf(entry);
-  const link = /** @type {HTMLAnchorElement} */ (part(item, "a"));
-  link.href = `${link.getAttribute("href")}#${entry.op.id}`;
-  when(item, { waiting: state === "waiting", sent: state === "sent", review: state === "review" });
-  when(item, { urgent: state === "waiting" && entry.op.data["danger"] === true });
-  fill(item, "number", entry.result?.to ?? numberOf(entry.op.id));
-  fill(item, "age", ago(Date.parse(entry.op.device_time)));
+/**
+ * One list of what waits on this phone above what the city has. What went meanwhile is asked of the city: then its
+ * row says the promised day.
+ * @param {HTMLElement} own the city's list
+ * @param {HTMLElement} told where it is said how many wait
+ * @param {() => Promise<boolean>} renew asks the city for the list; false without signal
+ */
+export async function among(own, told, renew) {
+  /** @type {Set<string>} */
+  const claimed = new Set();
+  const draw = async () => {
+    const { entries } = await reports();
+    const rows = [];
+    for (const entry of entries) {
+      const { op, result } = entry;
+      if (result?.to && !rowOf(own, result.to) && !claimed.has(op.id)) {
+        claimed.add(op.id);
+        await claim(linkOf(entry));
+        if (!(await renew())) claimed.delete(op.id);
+      }
+      if (!result?.to || !rowOf(own, result.to)) rows.push(await row(entry));
+    }
+    for (const old of own.querySelectorAll("[data-op]")) old.remove();
+    own.prepend(...rows);
+    told.textContent = waitingIn(told, entries);
+    told.hidden = !told.textContent;
+  };
+  let drawing = draw();
+  const again = () => (drawing = drawing.then(draw));
+  drain(() => void again());
+  await drawing;
+}
+
+/** How many wait, in words; "" where none does. @param {HTMLElement} root @param {Entry[]} entries */
+function waitingIn(root, entries) {
+  const waiting = entries.filter((entry) => stateOf(entry) === "waiting").length;
+  const { one = "", some = "" } = root.dataset;
+  if (!waiting) return "";
+  return waiting === 1 ? one : some.replace("#", String(waiting));
+}
+
+/** @param {Entry} entry @param {boolean} [alone] where it leads nowhere: its own page is this one */
+async function row({ op, result, at, label }, alone) {
+  const state = stateOf({ result, at });
+  const number = result?.to ?? numberOf(op.id);
+  const { title } = label;
+  const what = title[document.documentElement.lang] ?? Object.values(title)[0];
+  const where = [what && number, String(op.data["address"] ?? ""), ago(Date.parse(op.device_time))];
+  const form = part(document, "template#own-row").dataset["form"];
+  const item = drawn({
+    href: alone ? "" : `${form}#${op.id}`,
+    what: what ?? number,
+    where: where.filter(Boolean).join(" · "),
+    words: String(op.data["words"] ?? ""),
+    thumb: await pictureOf(op.id),
+    icon: "",
+    standing: "",
+    promise: "",
+    state,
+  });
+  when(item, { urgent: state === "waiting" && op.data["danger"] === true });
+  item.dataset["op"] = op.id;
   return item;
 }
 
-/** @param {Entry} entry */
+/** @param {string} id of a report */
+async function pictureOf(id) {
+  const known = pictures.get(id);
+  if (known !== undefined) return known;
+  const photo = await photoOf(id);
+  const address = photo ? URL.createObjectURL(photo) : "";
+  pictures.set(id, address);
+  return address;
+}
+
+/** What makes this browser the holder of a report that was sent. @param {Entry} entry */
+function linkOf({ op, result }) {
+  return /** @type {any} */ (result)?.link ?? `/sync/v1/receipts/${op.id}`;
+}
+
+/** @param {Pick<Entry, "result" | "at">} entry */
 function stateOf({ result, at }) {
   if (at === undefined || !result) return "waiting";
   return result.to ? "sent" : "review";

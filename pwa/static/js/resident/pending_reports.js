@@ -105,10 +105,11 @@ export async function wasSent(key) {
  * @param {string} key
  * @param {Record<string, unknown>} data
  * @param {string[]} photos their names here
+ * @param {string} kind what the chosen kind of problem is called
  */
-export async function keepReport(key, data, photos) {
+export async function keepReport(key, data, photos, kind) {
   const { shots } = await engine.draftOf(FORM);
-  const entry = await engine.report(data, { title: {}, address: String(data["address"] ?? "") }, {
+  const entry = await engine.report(data, { title: { [document.documentElement.lang]: kind }, address: String(data["address"] ?? "") }, {
     id: dashed(key),
     photos: shots.filter(({ id }) => photos.includes(id)),
     draftOf: FORM,
@@ -123,6 +124,14 @@ export async function reports() {
   const { outbox, sent, shots, problem } = await engine.view();
   const left = shots.filter((shot) => shot.op && !shot.uploaded && !shot.refused).map((shot) => String(shot.op));
   return { entries: [...outbox, ...sent].sort((a, b) => b.op.n - a.op.n), photosLeft: new Set(left), problem };
+}
+
+/** The first photo of a report that this phone sent or will send; null where there is none. @param {string} id */
+export async function photoOf(id) {
+  const { shots } = await engine.view();
+  const shot = shots.find(({ op }) => op === id);
+  const bytes = shot ? await engine.bytesOf(shot) : [];
+  return bytes.length ? new Blob(bytes, { type: shot?.type ?? "" }) : null;
 }
 
 /**

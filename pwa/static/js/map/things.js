@@ -1,0 +1,67 @@
+// Poles, trees and trash cans on the public map: each a link with its number, once they stand apart.
+
+/** @typedef {[kind: string, number: string, lat: number, lon: number, name: string]} Thing */
+
+const FROM_ZOOM = 18;
+const WIDTH = 76; // px between two numbers that can be read
+const HEIGHT = 40;
+
+/**
+ * Draws what stands in the middle of the map, anew whenever it has moved.
+ * @param {import("leaflet").Map} map
+ * @param {typeof import("leaflet")} L
+ * @param {{ around: string, page: string }} addresses where to ask; a thing's page with KIND and NUMBER in their places
+ */
+export function thingLayer(map, L, { around, page }) {
+  const layer = L.layerGroup().addTo(map);
+  let asked = 0;
+
+  async function draw() {
+    const mine = ++asked;
+    const things = map.getZoom() >= FROM_ZOOM ? await near() : [];
+    if (mine !== asked || !things) return;
+    layer.clearLayers();
+    for (const thing of apart(things)) layer.addLayer(marker(thing));
+  }
+
+  /** @returns {Promise<Thing[] | null>} */
+  async function near() {
+    const { lat, lng } = map.getCenter();
+    const query = new URLSearchParams({ lat: lat.toFixed(5), lon: lng.toFixed(5) });
+    try {
+      return (await (await fetch(`${around}?${query}`)).json()).things;
+    } catch {
+      return null; // without signal what is drawn stays
+    }
+  }
+
+  /** Of two whose numbers would cover each other the nearer one. @param {Thing[]} things */
+  function apart(things) {
+    /** @type {import("leaflet").Point[]} */
+    const taken = [];
+    return things.filter(([, , lat, lon]) => {
+      const at = map.latLngToLayerPoint([lat, lon]);
+      if (taken.some((other) => Math.abs(other.x - at.x) < WIDTH && Math.abs(other.y - at.y) < HEIGHT)) return false;
+      taken.push(at);
+      return true;
+    });
+  }
+
+  /** @param {Thing} thing */
+  function marker([kind, number, lat, lon, name]) {
+    const icon = L.divIcon({ className: "", iconSize: undefined });
+    icon.createIcon = () => {
+      const link = document.createElement("a");
+      link.href = page.replace("KIND", encodeURIComponent(kind)).replace("NUMBER", number.split("/").map(encodeURIComponent).join("/"));
+      link.className = "numberpin leaflet-marker-icon";
+      link.draggable = false;
+      link.setAttribute("aria-label", name);
+      link.append(Object.assign(document.createElement("span"), { textContent: number }));
+      return link;
+    };
+    return L.marker([lat, lon], { icon, keyboard: false, zIndexOffset: -1000 }); // a report lies above its pole
+  }
+
+  map.on("moveend", () => void draw());
+  void draw();
+}
