@@ -4,6 +4,12 @@ from wording import Plural, Sentence
 
 ADDED_TO_REPORT = Sentence("Sent. We added you to this report.")
 ADDRESS_BOX = Sentence("Address, corner, or pole number")
+AT_SIX_WE_WOULD = Sentence("At 6 pm before each pickup, we'd tell you what to put out.")
+EVENING_BEFORE = Sentence("The evening before each pickup")
+HOLIDAY_MOVED = Sentence("A holiday moved it to this day.")
+PUT_OUT = Sentence("Put out %(what)s tonight")
+REMIND_ME = Sentence("Remind me the evening before")
+YES_REMIND_ME = Sentence("Yes, remind me")
 ANSWER_BY = Sentence("We'll answer you by %(day)s.")
 ASK_MONDAYS = Sentence("Send updates to %(email)s on Mondays when there's something new?")
 ASK_MORNINGS = Sentence("Send updates to %(email)s in the morning when there's something new?")
