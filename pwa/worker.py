@@ -22,7 +22,15 @@ from city.cases import batches, duplicates, sla_sweep, transitions
 from city.channels import EMAIL
 from city.db import engine as db
 from city.metrics import publications
-from city.notifications import account_email, digests, fan_out, outbox, overdue_digest, webhooks
+from city.notifications import (
+    account_email,
+    digests,
+    fan_out,
+    outbox,
+    overdue_digest,
+    pickup_reminders,
+    webhooks,
+)
 from city.notifications.sender import PermanentFailure, Sender
 from city.opendata import editions
 from city.people import accounts, callers, rate_limits, sessions
@@ -147,6 +155,7 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
         partial(_root, engine),
         _Records(app),
         partial(_write_digests, app),
+        partial(_remind_of_pickups, app),
     ]
     every_day: list[Job] = [
         partial(_publish, app),
@@ -261,6 +270,11 @@ def _send_codes(
 def _write_digests(app: Flask, now: datetime) -> int:
     held = app.extensions["cityline"]
     return digests.queue_due(held.engine, now, held.city.time_zone)
+
+
+def _remind_of_pickups(app: Flask, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    return pickup_reminders.queue_due(held.engine, now, held.city.time_zone, held.city.collection)
 
 
 def _tell_staff(app: Flask, by_email: Sender, now: datetime) -> None:

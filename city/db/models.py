@@ -724,8 +724,8 @@ class SecretLink(Base):
 
 
 class Subscription(Base):
-    """A wish to hear about a report's case, another case, or an area or street: of `report_id`, `case_id`
-    and `place` one is set.
+    """A wish to hear about a report's case, another case, an area, a street or a zone's pickups: of
+    `report_id`, `case_id` and `place` one is set.
 
     After the receipt nothing is sent until `confirmed_at`.
     """
@@ -741,11 +741,12 @@ class Subscription(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
     place: Mapped[str | None] = mapped_column(
         String(200)
-    )  # "area:Old Mill", "street:tansy street": notifications/subscriptions.py
+    )  # "area:Old Mill", "street:tansy street", "pickups:west": notifications/subscriptions.py
     place_name: Mapped[str] = mapped_column(String(200), default="")  # as people read it
     weekly: Mapped[bool] = mapped_column(default=False)  # of a place: on Mondays, not every day
     told_seq: Mapped[int] = mapped_column(BigInteger, default=0)  # of a place: up to which line of the log
-    told_on: Mapped[date | None]  # of a place: the last day whose digest was written, or had nothing to say
+    # Of a place: the last day whose digest was written, or had nothing to say; of pickups the last one told.
+    told_on: Mapped[date | None]
     channel: Mapped[str] = mapped_column(String(8), default="email")  # email, push, sms
     # Of a mailbox, of a browser at its push service, or a number (E.164).
     address: Mapped[str] = mapped_column(index=True)
@@ -1058,7 +1059,8 @@ class Message(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(20))  # receipt, confirmed, closed, reopened, changed, digest
+    # receipt, confirmed, closed, reopened, changed, digest; "pickup 2026-12-04" with the day it reminds of
+    kind: Mapped[str] = mapped_column(String(20))
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
     cases: Mapped[dict[str, Any] | None]  # what a digest tells of: digests.py
     tries: Mapped[int] = mapped_column(default=0)

@@ -64,8 +64,8 @@ def queue_due(engine: Engine, now: datetime, zone: ZoneInfo) -> int:
 def _due(today: date) -> Select[Any]:
     untold = or_(Subscription.told_on.is_(None), Subscription.told_on < today)
     asked = select(Subscription).where(
-        Subscription.place.is_not(None), Subscription.confirmed_at.is_not(None),
-        Subscription.stopped_at.is_(None), untold,
+        Subscription.place.is_not(None), Subscription.place.not_like(f"{subscriptions.PICKUPS}%"),
+        Subscription.confirmed_at.is_not(None), Subscription.stopped_at.is_(None), untold,
     )  # fmt: skip
     return asked if today.weekday() == MONDAY else asked.where(Subscription.weekly.is_(False))
 

@@ -26,6 +26,7 @@ from city.people import accounts
 from city.places import areas, lookup, reverse_geocoder, streets
 from city.places.index import numbered
 
+PICKUPS: Final = "pickups:"  # before a zone's code: its days of collection, pickup_reminders.py's
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
 # Browsers of one push service that follow one case: anybody can make addresses up, and each is to be told.
@@ -39,7 +40,7 @@ ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
 class Target:
     """What somebody follows. `name` is as people read it; `place` makes two names one, "" for a case."""
 
-    kind: str  # case, area, street
+    kind: str  # case, area, street, pickups
     name: str
     case_id: int | None = None
     place: str = ""
@@ -217,6 +218,11 @@ def of_address(s: Session, row: Subscription) -> list[Subscription]:
             )
         )
     )
+
+
+def is_of_pickups(row: Subscription) -> bool:
+    """Whether it wants reminders of the days when trash is collected."""
+    return bool(row.place and row.place.startswith(PICKUPS))
 
 
 def _area(name: str) -> Target:

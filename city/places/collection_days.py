@@ -6,6 +6,7 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from city.config.business_hours import Calendar
 from city.config.collection_schedule import (
     Collection,
     NextPickup,
@@ -35,9 +36,13 @@ def next_days(s: Session, collection: Collection, point: Point, today: date) -> 
     Empty where no zone lies, or none that the city file knows.
     """
     zone = zone_at(s, collection, point)
+    return next_of(zone, collection.calendar, today) if zone else []
+
+
+def next_of(zone: Zone, calendar: Calendar | None, today: date) -> list[Stream]:
+    """The same of a zone; `calendar` has the holidays that move its days."""
     return [
-        Stream(what, round_, next_pickup(round_, collection.calendar, today))
-        for what, round_ in (zone.rounds.items() if zone else ())
+        Stream(what, round_, next_pickup(round_, calendar, today)) for what, round_ in zone.rounds.items()
     ]
 
 
@@ -53,9 +58,14 @@ class Day:
 def days_between(s: Session, collection: Collection, point: Point, first: date, last: date) -> list[Day]:
     """The days of collection at a point from `first` to `last`, both included; none where no zone lies."""
     zone = zone_at(s, collection, point)
+    return days_of(zone, collection.calendar, first, last) if zone else []
+
+
+def days_of(zone: Zone, calendar: Calendar | None, first: date, last: date) -> list[Day]:
+    """The same of a zone."""
     found: dict[date, list[tuple[str, date | None]]] = {}
-    for what, round_ in zone.rounds.items() if zone else ():
-        for coming in pickups_between(round_, collection.calendar, first, last):
+    for what, round_ in zone.rounds.items():
+        for coming in pickups_between(round_, calendar, first, last):
             found.setdefault(coming.day, []).append((what, coming.holiday))
     return [
         Day(day, tuple(what for what, _ in told), next((holiday for _, holiday in told if holiday), None))

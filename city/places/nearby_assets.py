@@ -64,8 +64,11 @@ def kinds(s: Session) -> list[str]:
     )
 
 
-def on_street(s: Session, kind: str, words: str, *, limit: int) -> list[Asset]:
-    """Those of a kind whose address or number has the words, by number; all where there are none."""
+def on_street(s: Session, kind: str, words: str, *, limit: int | None = None) -> list[Asset]:
+    """Those of a kind whose address or number has the words, by number; all where there are none.
+
+    `limit` of them at most.
+    """
     asked = select(Asset).where(Asset.kind == kind, Asset.retired_at.is_(None))
     if words:
         fits = Asset.address.icontains(words, autoescape=True)

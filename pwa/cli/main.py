@@ -51,7 +51,7 @@ from city.settings import (
     WrongSetting,
     read,
 )
-from pwa.cli import backup, insights, privacy, sla_simulation, webhooks
+from pwa.cli import backup, insights, privacy, sla_simulation, stickers, webhooks
 from pwa.cli import exports as cli_exports
 
 if TYPE_CHECKING:
@@ -652,7 +652,7 @@ exports.add_command(cli_exports.edition)
 exports.add_command(privacy.export)
 for command in (
     backup.make, backup.restore, backup.examine, backup.rebuild_index, backup.callers, insights.reckon,
-    webhooks.webhook, privacy.keep_to_schedule, privacy.erase,
+    webhooks.webhook, privacy.keep_to_schedule, privacy.erase, stickers.stickers,
 ):  # fmt: skip
     cli.add_command(command)
 

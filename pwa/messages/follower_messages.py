@@ -14,9 +14,10 @@ from city.cases.queries import PublicCase
 from city.channels import LETTER, NOTE, TEXT
 from city.db.models import Message, Subscription
 from city.lifecycle import CLOSED, OPEN
-from city.notifications import digests, fan_out, subscriptions
+from city.notifications import digests, fan_out, pickup_reminders, subscriptions
 from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
+from city.places import collection_days
 from city.reports import intake
 from pwa.messages import envelopes, letters, sentences
 from pwa.web import access, formatting, localization, states
@@ -32,8 +33,8 @@ class Bulletin:
     opened: Sequence[PublicCase] = ()
     closed: Sequence[PublicCase] = ()
     more: int = 0
-    news: str = ""  # of the one case: what is new of it
-    stands: str = ""  # and how it stands besides
+    news: str = ""  # of the one case: what is new of it; of a pickup, when it is
+    stands: str = ""  # and how it stands besides; of a pickup, why
     sight: PublicCase | None = None  # the one case that is followed
     links: dict[str, str] = field(default_factory=dict)
 
@@ -53,6 +54,8 @@ def _bulletin(s: Session, message: Message) -> Bulletin | None:
     if message.kind == "receipt":
         words = formatting.followed(message.subscription)
         return Bulletin(_("Confirm to follow %(what)s", what=words), links=_links(message.subscription))
+    if subscriptions.is_of_pickups(message.subscription):
+        return _pickup(message)
     return _digest(s, message) if message.kind == "digest" else _case(s, message)
 
 
@@ -60,7 +63,10 @@ def _letter(s: Session, message: Message) -> EmailMessage | None:
     told = _bulletin(s, message)
     if told is None:
         return None
-    template = {"receipt": "follow", "digest": "digest"}.get(message.kind, "followed")
+    if message.kind != "receipt" and subscriptions.is_of_pickups(message.subscription):
+        template = "pickup"
+    else:
+        template = {"receipt": "follow", "digest": "digest"}.get(message.kind, "followed")
     facts: dict[str, Any] = {"told": told, "row": message.subscription}
     if sight := told.sight:
         facts |= {
@@ -79,6 +85,8 @@ def _note(s: Session, message: Message) -> Note | None:
         return None
     if told.sight:
         body = "\n".join(filter(None, (formatting.place(told.sight.address), formatting.promise(told.sight))))
+    elif told.news:
+        body = "\n".join(filter(None, (told.news, told.stands)))
     else:
         sights = [*told.opened, *told.closed]
         body = "\n".join(_line(sight) for sight in sights[:ROWS_OF_A_NOTE])
@@ -90,11 +98,12 @@ def _text(s: Session, message: Message) -> SmsMessage | None:
     if told is None:
         return None
     links = told.links
-    words = (
-        _("Tap to confirm: %(link)s", link=links["confirm"])
-        if message.kind == "receipt"
-        else _("See details: %(link)s", link=links["see"])
-    )
+    if message.kind == "receipt":
+        words = _("Tap to confirm: %(link)s", link=links["confirm"])
+    elif subscriptions.is_of_pickups(message.subscription):
+        words = told.news
+    else:
+        words = _("See details: %(link)s", link=links["see"])
     return envelopes.text(message, f"{told.subject}. {words}", stop=links["stop"])
 
 
@@ -151,6 +160,21 @@ def _digest(s: Session, message: Message) -> Bulletin | None:
     see = ("case.page", {"number": sights[0].number}) if told_of.only else ("cases.listed", {})
     told_of.links["see"] = letters.link(see[0], **see[1])
     return told_of
+
+
+def _pickup(message: Message) -> Bulletin | None:
+    """None where the day has come, or the city file has moved it meanwhile: nothing is to be put out."""
+    row, collection = message.subscription, access.current_city().city.collection
+    day, zone = pickup_reminders.day_of(message), pickup_reminders.zone_of(row, collection)
+    found = collection_days.days_of(zone, collection.calendar, day, day) if zone else []
+    if not found or localization.today() >= day:
+        return None
+    return Bulletin(
+        _("Put out %(what)s tonight", what=formatting.streams(found[0])),
+        news=_("Pickup is tomorrow, %(day)s.", day=localization.long_date(day)),
+        stands=_("A holiday moved it to this day.") if found[0].holiday else "",
+        links=_links(row) | {"see": letters.link("collection.trash_day")},
+    )
 
 
 def _public(s: Session, ids: Sequence[int]) -> list[PublicCase]:

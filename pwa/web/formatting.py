@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from babel.lists import format_list
 from flask import Flask
 from flask_babel import gettext as _
 from flask_babel import ngettext
@@ -15,9 +16,11 @@ from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN, WAITING
+from city.notifications import subscriptions
 from city.places import reverse_geocoder
+from city.places.collection_days import Day
 from pwa.web import access, states
-from pwa.web.localization import apart, clock, day, distance, local, long_day, once_a_language
+from pwa.web.localization import apart, clock, current_locale, day, distance, local, long_day, once_a_language
 
 HOUR, DAY, YEAR = 60, 24 * 60, 365  # in minutes, and a year in days
 
@@ -28,9 +31,10 @@ def init(app: Flask) -> None:
         promise, promised_day, first_promised, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, role_does, letter, followed, hook_fault, due_detail, age,
+        waits_for, role_does, letter, followed, hook_fault, due_detail, age, picked_up,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
+    app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
     app.jinja_env.filters |= {"state": states.label, "stage": states.stage}
 
 
@@ -564,8 +568,27 @@ def letter(kind: str) -> str:
         "receipt": _("Confirmation"), "confirmed": _("Copy of the report"),
         "closed": _("Closed"), "reopened": _("Reopened"),
         "changed": _("Status changed"), "digest": _("Neighborhood or street summary"),
+        "pickup": _("Trash day reminder"),
     }  # fmt: skip
+    kind = kind.partition(" ")[0]  # a reminder's has its day behind it
     return words.get(kind, kind)
+
+
+def stream(what: str) -> str:
+    """What is collected: trash, recycling or yard waste."""
+    words = {"trash": _("trash"), "recycling": _("recycling"), "yard": _("yard waste")}
+    return words[what]
+
+
+def streams(day: Day) -> str:
+    """What is collected on a day, within a sentence: "trash and recycling"."""
+    return str(format_list([stream(each) for each in day.streams], locale=current_locale()))
+
+
+def picked_up(day: Day) -> str:
+    """ "Trash and recycling"."""
+    named = streams(day)
+    return named[:1].upper() + named[1:]
 
 
 def hook_fault(fault: str) -> str:
@@ -584,7 +607,9 @@ def hook_fault(fault: str) -> str:
 
 
 def followed(row: Subscription) -> str:
-    """What a wish is about: "report 26-004821", or the name of an area or street."""
+    """What a wish is about: "report 26-004821", the name of an area or street, "trash day (West bank)"."""
+    if subscriptions.is_of_pickups(row):
+        return _("trash day (%(area)s)", area=row.place_name)
     if row.report:
         return _("report %(number)s", number=row.report.case.number)
     return _("report %(number)s", number=row.case.number) if row.case else row.place_name

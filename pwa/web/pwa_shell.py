@@ -67,7 +67,7 @@ BUNDLES = {
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,
               *[f"components/{c}" for c in (*_COMPONENTS, "rows", "lines", "queue", "view", "drawer", "map",
-                                            "cover", "article")],
+                                            "cover", "article", "stickers")],
               "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/small",
               "utilities"),
 }  # fmt: skip

@@ -1,6 +1,9 @@
 """Sheets of stickers for poles, trees and trash cans: scanned, they open the report with kind and place."""
 
+from collections.abc import Sequence
+
 from flask import Blueprint, Response, request, url_for
+from markupsafe import Markup
 
 from city.db.models import Asset
 from city.places import nearby_assets
@@ -19,11 +22,15 @@ def page() -> Response:
     with access.reading() as s:
         kinds = nearby_assets.kinds(s)
         found = nearby_assets.on_street(s, kind, street[:80], limit=MOST + 1) if kind in kinds else []
-        rows = [(asset, qr_code.drawn(_link(asset))) for asset in found[:MOST]]
         return render(
-            "admin/stickers.html", kinds=kinds, kind=kind, street=street, rows=rows,
+            "admin/stickers.html", kinds=kinds, kind=kind, street=street, rows=rows(found[:MOST]),
             more=len(found) > MOST, most=MOST,
         )  # fmt: skip
+
+
+def rows(found: Sequence[Asset]) -> list[tuple[Asset, Markup]]:
+    """Each thing with the code that opens the report at it, in the language of the request."""
+    return [(asset, qr_code.drawn(_link(asset))) for asset in found]
 
 
 def _link(asset: Asset) -> str:

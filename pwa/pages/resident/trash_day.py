@@ -1,26 +1,32 @@
 """When is my trash day? By an address or from where one is, in sentences that can be read out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from babel.lists import format_list
-from flask import Blueprint, Response, abort, g, request
+from flask import Blueprint, Response, abort, g, jsonify, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from icalendar import Alarm, Calendar, Event
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 
+from city.channels import EMAIL, PUSH, SMS
 from city.config import business_hours
-from city.config.collection_schedule import NextPickup
+from city.config.collection_schedule import NextPickup, Zone
 from city.lifecycle import Refused
+from city.notifications import pickup_reminders, subscriptions, webpush
+from city.people import callers
 from city.places import collection_days, lookup
 from city.places.collection_days import Day, Stream
 from city.places.lookup import Place
 from city.places.resolve import Fix
-from pwa.web import access, errors, forms, localization
-from pwa.web.fragments import render
+from city.reports import intake
+from pwa.web import access, errors, formatting, forms, localization
+from pwa.web.fragments import go, render
 
 bp = Blueprint("collection", __name__)
 
@@ -39,14 +45,85 @@ class Said:
     coming: str
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What was typed to be reminded, by which channel, and what is wrong with it."""
+
+    channel: str = ""
+    email: str = ""
+    phone: str = ""
+    fault: str = ""
+
+
 @bp.get("/trash-day")
 def trash_day() -> Response:
     """The form, and below it the answer for ?place (and ?pick, one of several) or for ?lat&lon."""
+    return _page(request.args)
+
+
+@bp.post("/trash-day/reminders/<zone>")
+def remind(zone: str) -> Response:
+    """Keeps an address or a number to be reminded before each pickup; a letter or a text asks it first."""
+    here, about = access.current_city(), _zone(zone)
+    email, phone = forms.text(request.form, "email"), forms.text(request.form, "phone")
+    # Enter presses the first button, whichever field it was pressed in.
+    by_text = request.form.get("by") == "sms" or (bool(phone) and not email)
+    channel = SMS if by_text and here.settings.sms_url else EMAIL
+    try:
+        address = callers.normal(phone, here.city.region) if channel == SMS else email
+        with access.writing() as s:
+            subscriptions.subscribe(
+                s,
+                pickup_reminders.target(about),
+                address,
+                channel=channel,
+                lang=localization.lang(),
+                at=access.now(),
+            )
+    except Refused as refused:
+        return _page(request.form, Wish(channel, email, phone, errors.words(refused)))
+    answered: dict[str, Any] = {**_kept(request.form), "asked": channel, "_anchor": "remind"}
+    return go(url_for(".trash_day", **answered))
+
+
+@bp.post("/trash-day/reminders/<zone>/notifications")
+def notify(zone: str) -> tuple[Response, int]:
+    """This browser wants to be reminded: JSON as PushSubscription.toJSON() gives it.
+
+    {} with 200, or {fault} with 422.
+    """
+    about = pickup_reminders.target(_zone(zone))
+    try:
+        endpoint, keys = webpush.checked(access.told_by_script(), access.current_city().settings)
+        with access.writing() as s:
+            subscriptions.subscribe(
+                s, about, endpoint, channel=PUSH, keys=keys, lang=localization.lang(), at=access.now()
+            )
+    except Refused as refused:
+        return jsonify(fault=errors.words(refused)), 422
+    return jsonify(), 200
+
+
+@bp.post("/trash-day/reminders/<zone>/notifications/stopped")
+def stop_notifying(zone: str) -> tuple[Response, int]:
+    """This browser wants no more of them: JSON {endpoint}. One that never wanted any is no fault."""
+    told = access.told_by_script()
+    endpoint = told.get("endpoint") if isinstance(told, dict) else None
+    with access.writing() as s:
+        about = pickup_reminders.target(_zone(zone))
+        wish = subscriptions.wish(s, about, endpoint) if isinstance(endpoint, str) else None
+        if wish and wish.channel == PUSH:
+            intake.stop(s, wish, at=access.now())
+    return jsonify(), 200
+
+
+def _page(args: MultiDict[str, str], wish: Wish | None = None) -> Response:
+    """The page for what `args` asks; with `wish` what was typed for reminders, and what is wrong with it."""
     here = access.current_city()
     if not here.city.collection.zones:
         abort(404)
-    words = " ".join(forms.text(request.args, "place").split())[: lookup.MOST_LETTERS]
-    fix = forms.fix(request.args)
+    words = " ".join(forms.text(args, "place").split())[: lookup.MOST_LETTERS]
+    fix = forms.fix(args)
     asked = bool(words or fix)
     g.personal = asked
     today = localization.local(access.now()).date()
@@ -54,22 +131,33 @@ def trash_day() -> Response:
         told = _places(s, words, fix)
         # A street, a long block and all that a poor fix may mean can lie in several zones.
         found = [] if not words and fix and fix.coarse else [place for place in told if not place.unsure]
-        place = _chosen(found, request.args.get("pick", ""))
-        streams = collection_days.next_days(s, here.city.collection, place.point, today) if place else []
-        days = (
-            collection_days.days_between(s, here.city.collection, place.point, today, today + SHOWN)
-            if place else []
-        )  # fmt: skip
+        place = _chosen(found, args.get("pick", ""))
+        zone = collection_days.zone_at(s, here.city.collection, place.point) if place else None
+        holidays = here.city.collection.calendar
+        streams = collection_days.next_of(zone, holidays, today) if zone else []
+        days = collection_days.days_of(zone, holidays, today, today + SHOWN) if zone else []
         outside = place is not None and not streams and lookup.outside(s, place.point)
     fault = errors.words(_lacking(told)) if asked and not found else ""
     response = render(
         "resident/trash_day.html", words=words, found=found, place=place, fault=fault, outside=outside,
-        told=[_card(stream, place, today, first=not n) for n, stream in enumerate(streams)] if place else [],
-        indexed=not asked, days=days,
-        kept_as={name: request.args[name] for name in KEPT if name in request.args},
+        told=[_card(stream, place, today, first=not n) for n, stream in enumerate(streams) if place],
+        indexed=not asked, days=days, kept_as=_kept(args), zone=zone, wish=wish or Wish(),
+        asked=args.get("asked", ""), push_key=webpush.public_key(here.settings),
+        texts=bool(here.settings.sms_url),
     )  # fmt: skip
-    response.status_code = 422 if fault else 200
+    response.status_code = 422 if fault or wish else 200
     return response
+
+
+def _kept(args: Mapping[str, str]) -> dict[str, str]:
+    """What leads to the same answer again."""
+    return {name: args[name] for name in KEPT if name in args}
+
+
+def _zone(code: str) -> Zone:
+    """The zone of the city file; 404 for any other."""
+    zones = access.current_city().city.collection.zones
+    return access.or_404(next((zone for zone in zones if zone.code == code), None))
 
 
 @bp.get("/trash-day.ics")
@@ -111,24 +199,17 @@ def _as_calendar(days: Sequence[Day], address: str) -> bytes:
         event.add("dtstamp", access.now())
         event.add("dtstart", each.day)
         event.add("dtend", each.day + timedelta(days=1))
-        event.add("summary", picked_up(each))
+        event.add("summary", formatting.picked_up(each))
         if address:
             event.add("location", address)
         event.add("transp", "TRANSPARENT")
         alarm = Alarm()
         alarm.add("action", "DISPLAY")
-        alarm.add("description", picked_up(each))
+        alarm.add("description", formatting.picked_up(each))
         alarm.add("trigger", EVENING_BEFORE)
         event.add_component(alarm)
         told.add_component(event)
     return bytes(told.to_ical())
-
-
-@bp.app_template_filter()
-def picked_up(day: Day) -> str:
-    """ "Trash and recycling"."""
-    named = str(format_list([_what(each) for each in day.streams], locale=get_locale()))
-    return named[:1].upper() + named[1:]
 
 
 def _places(s: Session, words: str, fix: Fix | None) -> list[Place]:
@@ -160,7 +241,7 @@ def _chosen(found: list[Place], pick: str) -> Place | None:
 
 def _card(stream: Stream, place: Place, today: date, *, first: bool) -> Said:
     """The first stream names the place, where it has a name; the others follow it."""
-    what, days = _what(stream.what), _weekdays(stream.round.days)
+    what, days = formatting.stream(stream.what), _weekdays(stream.round.days)
     if first and place.label:
         at = {"place": place.label, "what": what, "days": days}
         weekly = _("At %(place)s, %(what)s pickup is on %(days)s.", **at)
@@ -197,11 +278,6 @@ def _holiday(day: date) -> str:
     calendar = access.current_city().city.collection.calendar
     name = business_hours.name_of(calendar, day, localization.lang()) if calendar else ""
     return name or _("the holiday on %(day)s", day=localization.long_date(day))
-
-
-def _what(stream: str) -> str:
-    words = {"trash": _("trash"), "recycling": _("recycling"), "yard": _("yard waste")}
-    return words[stream]
 
 
 def _weekdays(days: tuple[int, ...]) -> str:
