@@ -3,11 +3,11 @@
 
 import { suggestions } from "../lib/address_autocomplete.js";
 import { attached, here } from "../map/map.js";
-import { pickerMap } from "./picker_map.js";
+import { pickerMap } from "../map/picker_map.js";
 
 /** @typedef {import("./location_card.js").PlaceCard} PlaceCard */
 /** @typedef {import("../lib/geolocation.js").Fix} Fix */
-/** @typedef {import("./picker_map.js").Thing} Thing */
+/** @typedef {import("../map/picker_map.js").Thing} Thing */
 
 const REST_MS = 250; // after the last move, before the city is asked
 const ARROWS = /** @type {Record<string, [number, number]>} */ ({
@@ -33,8 +33,8 @@ class MapPicker {
   #dialog;
   #form;
   #card;
-  /** @type {Promise<import("./picker_map.js").PickersMap> | null} */ #drawing = null;
-  /** @type {import("./picker_map.js").PickersMap | null} */ #map = null;
+  /** @type {Promise<import("../map/picker_map.js").PickersMap> | null} */ #drawing = null;
+  /** @type {import("../map/picker_map.js").PickersMap | null} */ #map = null;
   /** @type {Thing[]} */ #things = [];
   /** @type {{lat: number, lon: number} | null} the last place inside the city */ #inside = null;
   #isSeeking = false;

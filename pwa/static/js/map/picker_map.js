@@ -1,11 +1,11 @@
 // What the map picker draws: the map whose middle is the place, the numbers and open cases on it, and where the phone is.
 
-import { showMap } from "../map/map.js";
-import { pinLayer } from "../map/pins.js";
+import { showMap } from "./map.js";
+import { pinLayer } from "./pins.js";
 
 /** @typedef {import("../lib/geolocation.js").Fix} Fix */
 /** @typedef {[number: string, lat: number, lon: number, label: string]} Thing */
-/** @typedef {[number: string, lat: number, lon: number, standing: import("../map/map.js").Standing, title: string]} Case */
+/** @typedef {[number: string, lat: number, lon: number, standing: import("./map.js").Standing, title: string]} Case */
 /**
  * @typedef {object} Told
  * @property {() => void} moving the middle leaves the place
