@@ -344,7 +344,7 @@ class _Author:
         key = f"demo-{uuid.UUID(int=self.chance.getrandbits(128))}"
         place = self._beside(tale.place, 6) if tale.told and tale.place else tale.place
         picture = BEFORE.get(tale.service.code)
-        shown = channel != "phone" and picture is not None and self.chance.random() < 0.98
+        shown = channel != "phone" and picture is not None and self.chance.random() < 0.95
         words = self._words(tale.service, lang or tale.lang, shown=shown)
         tale.told.append(
             ReportRow(

@@ -210,12 +210,12 @@ def test_offices_have_some_to_answer_and_have_answered_more(larkhaven: City) -> 
         assert len(wishes) == len(cases)
 
 
-def test_reports_come_in_both_languages_and_about_half_with_a_photo(larkhaven: City) -> None:
+def test_reports_come_in_both_languages_and_a_third_with_a_photo(larkhaven: City) -> None:
     with db.read_session(larkhaven.engine) as s:
         reports = s.scalars(select(Report)).all()
         assert {report.lang for report in reports} == {"en", "es"}
         assert {report.channel for report in reports} == {"web", "phone", "crew", "api"}
-        assert 0.3 < sum(bool(report.photos) for report in reports) / len(reports) < 0.6
+        assert 0.25 < sum(bool(report.photos) for report in reports) / len(reports) < 0.6
         assert any(len(case.reports) > 1 for case in s.scalars(select(Case)))
 
 
