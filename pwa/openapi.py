@@ -124,6 +124,18 @@ def _pages() -> Schema:
             | _body("application/json", {"endpoint": _SOME})
             | token
         },
+        "/trash-day/reminders/{zone}/notifications": {
+            "post": _does(
+                "remind", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("zone")]
+            )
+            | _body("application/json", {"endpoint": _SOME, "keys": _FREE})
+            | token
+        },
+        "/trash-day/reminders/{zone}/notifications/stopped": {
+            "post": _does("stopReminding", _answers((200, "Nothing"), *FORM, 404), [_path("zone")])
+            | _body("application/json", {"endpoint": _SOME})
+            | token
+        },
         "/sent/{number}/notifications": {
             "post": _does(
                 "notify", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("number")]

@@ -80,7 +80,7 @@ def test_the_kind_is_searched_and_chosen_by_keyboard_alone(many: Site, form: Pag
 def test_a_kind_is_changed_and_an_urgent_one_warns(form: Page) -> None:
     form.locator(".kindgroup summary").nth(2).click()
     form.locator(f'.kindgroup [value="kind {manykinds.DANGER}"]').click()
-    expect(form.locator("details.danger")).to_have_attribute("open", "")
+    expect(form.locator('[name="hurt"][value="yes"]')).to_be_checked()
     expect(form.locator(".stop-back")).to_be_visible()
     form.locator("#kind-chosen button").click()
     expect(form.locator("#kind-words")).to_be_focused()
