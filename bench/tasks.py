@@ -299,38 +299,36 @@ def fixed_with_photo(hand: Hand) -> Effort:
     return hand.done()
 
 
-def lamp(s: Session, steps: int = 0) -> Case:
-    """A new case of a streetlight, so many steps east of where the phones stand."""
-    place = Place(HERE["latitude"], HERE["longitude"] + steps / 500, "pin", "By the river", 5.0)
-    service = s.get_one(Service, "light-out")
-    return transitions.open_case(s, service, place, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+def told(stage: Stage, s: Session) -> tuple[Case, str]:
+    """The case of a streetlight where the phones stand, just reported, and the token of the report's link."""
+    key = secrets.token_hex(16)
+    token = intake.token_for(stage.site.settings.secret_key, key)
+    place = Place(HERE["latitude"], HERE["longitude"], "pin", "By the river", 5.0)
+    telling = intake.NewReport(key=key, service_code="light-out", channel="web", place=place)
+    return intake.submit(s, telling, at=datetime.now(UTC), token=token).case, token
 
 
 def public_case(stage: Stage) -> str:
-    """The number of an open case of a streetlight where the phones stand."""
+    """The number of a case that a neighbor reported."""
     with stage.city() as s:
-        return str(lamp(s).number)
+        return str(told(stage, s)[0].number)
 
 
 def job(stage: Stage) -> str:
     """The number of a case that the crew is to do."""
     with stage.city() as s:
-        case, crew = lamp(s, 3), s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
+        case, crew = told(stage, s)[0], s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
         transitions.assign(s, case, crew, by=dispatcher(s), at=datetime.now(UTC))
         return str(case.number)
 
 
 def own_closed_case(stage: Stage) -> Page:
     """The page of a closed case, on the phone of its reporter."""
-    key = secrets.token_hex(16)
-    token = intake.token_for(stage.site.settings.secret_key, key)
-    place = Place(HERE["latitude"], HERE["longitude"], "pin", "By the river", 5.0)
     with stage.city() as s:
-        telling = intake.NewReport(key=key, service_code="light-out", channel="web", place=place)
-        told = intake.submit(s, telling, at=datetime.now(UTC), token=token)
+        case, token = told(stage, s)
         closing = Closing("fixed", no_photo="dark")
-        transitions.close(s, told.case, closing, by=dispatcher(s), at=datetime.now(UTC))
-        number = told.case.number
+        transitions.close(s, case, closing, by=dispatcher(s), at=datetime.now(UTC))
+        number = case.number
     page = stage.phone(f"/s/{token}")
     page.goto(f"{stage.site.url}/case/{number}")
     page.wait_for_load_state("networkidle")
