@@ -29,7 +29,7 @@ from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo import by_verbs, offices, reference_rates
 from city.demo.by_verbs import Act
 from city.demo.photos import Album
-from city.demo.phrases import ELSE, FIXED, NOT_FIXED, NOTES, WORDS
+from city.demo.phrases import ELSE, FIXED, MADE_SAFE, NOT_FIXED, NOT_SHOWN, NOTES, WORDS
 from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
@@ -61,9 +61,11 @@ BEFORE = {
     "light-out": "lamp-before", "light-flickering": "lamp-before", "pole-damaged": "pole",
     "limb-down": "limb", "basket-full": "basket", "bulky-item": "couch", "dumping": "couch",
 }  # fmt: skip
-AFTER = {"light-out": "lamp-after", "light-flickering": "lamp-after", "light-all-day": "lamp-before"}
+AFTER = {"light-out": "lamp-after", "light-flickering": "lamp-after"}
 WAITS = {"lights": ("utility", "parts"), "trees": ("weather", "utility"), "clean": ("resident", "weather")}
-CREW_OF = {"lights": "Lights 2", "trees": "Trees 3"}  # all else goes to Clean 1
+CREW_OF = {
+    "clean": "Clean 1", "lights": "Lights 2", "trees": "Trees 3", "homes": "Wardens 4", "streets": "Works 5",
+}  # fmt: skip
 A_MOMENT = timedelta(minutes=10)
 LOST_SIGNAL = timedelta(minutes=40)  # how long a crew's tap may have waited in a cellar
 
@@ -238,7 +240,7 @@ class _Author:
         closing = tale.moves[-1]
         until = min(self.now - A_MOMENT, closing.at + timedelta(days=9))
         again = self._between(closing.at, until, 0.1, 0.7)
-        words = self.chance.choice(NOT_FIXED[tale.lang])
+        words = self.chance.choice(NOT_FIXED[tale.service.department_code][tale.lang])
         self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words)
         crew = self._crew(tale.service)
         self._move(
@@ -312,13 +314,13 @@ class _Author:
         at = moment(0.8)
         self._move(tale, "start", at, hand, at_device=self._device(at))
         if tale.plot == "made safe":
-            words = "Taped off. Comes back with the bucket truck."
+            words = MADE_SAFE[tale.service.department_code]
             self._act(tale, "make safe", moment(0.9), hand, words=words)
         elif tale.plot != "underway":
             self._close(tale, hand, end)
 
     def _sent_back(self, tale: _Tale) -> None:
-        words = self.chance.choice(NOT_FIXED[tale.lang])
+        words = self.chance.choice(NOT_FIXED[tale.service.department_code][tale.lang])
         again = self._between(tale.ended, min(self.now, tale.ended + timedelta(days=9)), 0.2, 0.7)
         self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words)
         if self.chance.random() < 0.6:
@@ -343,10 +345,11 @@ class _Author:
         place = self._beside(tale.place, 6) if tale.told and tale.place else tale.place
         picture = BEFORE.get(tale.service.code)
         shown = channel != "phone" and picture is not None and self.chance.random() < 0.95
+        words = self._words(tale.service, lang or tale.lang, shown=shown)
         tale.told.append(
             ReportRow(
                 at.replace(microsecond=0), key, channel, lang or tale.lang,
-                self._words(tale.service, lang or tale.lang), place,
+                words, place,
                 answers=self._answers(tale.service), danger=tale.service.urgent,
                 pictures=[self._picture(picture, key)] if shown and picture else [],
                 token=intake.token_for(self.secret, key),
@@ -379,14 +382,13 @@ class _Author:
         if not tale.service.private and self.chance.random() < 0.7:
             self._move(tale, "show", at, by)
         if self.chance.random() < 0.12:
-            self._move(tale, "note", at, by, words=self.chance.choice(NOTES))
+            self._move(tale, "note", at, by, words=self.chance.choice(NOTES[tale.service.department_code]))
 
     def _close(self, tale: _Tale, hand: Actor, at: datetime) -> None:
         at = at.replace(microsecond=0)
-        department = tale.service.department_code
         if tale.plot == "answered":
-            outcome = self.chance.choice(tuple(ELSE))
-            words = self.chance.choice(ELSE[outcome])
+            outcome = self.chance.choice([each for each in ELSE if tale.service.code in ELSE[each]])
+            words = ELSE[outcome][tale.service.code]
             tale.moves.append(Move("close", at, hand, outcome=outcome, words=words))
             return
         picture = AFTER.get(tale.service.code)
@@ -396,7 +398,7 @@ class _Author:
             else []
         )
         no_photo = None if taken else self._pick({"nothing to see": 6, "dark": 3, "unsafe": 1})
-        words = self.chance.choice(FIXED.get(department, FIXED["streets"]))
+        words = self.chance.choice(FIXED[tale.service.code])
         tale.moves.append(
             Move(
                 "close", at, hand, outcome="fixed", no_photo=no_photo, words=words, pictures=taken,
@@ -418,8 +420,10 @@ class _Author:
             len(new.jpegs["full"]),
         )
 
-    def _words(self, service: Service, lang: str) -> str:
-        words = WORDS.get(service.code, {}).get(lang, ())
+    def _words(self, service: Service, lang: str, *, shown: bool) -> str:
+        """What somebody writes beside the picture of this kind, or without one; often nothing."""
+        said = WORDS.get(service.code, {}).get(lang, ())
+        words = [each for each in said if not (shown and each in NOT_SHOWN)]
         return self.chance.choice(words) if words and self.chance.random() < 0.65 else ""
 
     def _answers(self, service: Service) -> dict[str, str]:
@@ -531,7 +535,7 @@ class _Author:
         return datetime.combine(at.astimezone(zone).date(), moment, zone).astimezone(UTC)
 
     def _crew(self, service: Service) -> str:
-        return CREW_OF.get(service.department_code, "Clean 1")
+        return CREW_OF[service.department_code]
 
     def _lang(self) -> str:
         return self._pick({"en": 75, "es": 25})

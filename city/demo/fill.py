@@ -30,7 +30,10 @@ from city.settings import Settings
 
 __all__ = ["cases", "fill", "ground", "people"]
 
-CREWS = {"Lights 2": "lights", "Trees 3": "trees", "Clean 1": "clean"}
+# Listed by name everywhere, so that each crew's number is the key that assigns to it on the board.
+CREWS = {
+    "Clean 1": "clean", "Lights 2": "lights", "Trees 3": "trees", "Wardens 4": "homes", "Works 5": "streets",
+}  # fmt: skip
 KEY = "demo-key"  # of another city's app; everybody knows it, so it exists in the demo only
 # e-mail → name, role, crews
 CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -41,6 +44,7 @@ CAST: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "admin@demo.test": ("Alex Brandt", ADMINISTRATOR, ()),
     "crew1@demo.test": ("Luis Ferrer", CREW, ("Lights 2",)),
     "crew2@demo.test": ("Toni Vance", CREW, ("Trees 3", "Clean 1")),
+    "crew3@demo.test": ("Imani Cole", CREW, ("Works 5", "Wardens 4")),
 }
 
 
@@ -83,7 +87,7 @@ def fill(
 
 
 def people(s: Session) -> None:
-    """The cast: somebody for every role, and two who share the work of three crews."""
+    """The cast: somebody for every role, and three who share the work of five crews."""
     departments = set(s.scalars(select(Department.code)))
     crews = {
         name: Crew(name=name, department_code=code if code in departments else None)

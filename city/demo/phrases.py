@@ -1,4 +1,7 @@
-"""What the residents and crews of Larkhaven write, by service and language."""
+"""What the residents and crews of Larkhaven write, by kind of problem and language.
+
+All of it is said of the kind it stands under: a test holds words, picture and kind of each case together.
+"""
 
 from typing import Final
 
@@ -66,7 +69,12 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "es": ("Está lleno desde el sábado.", "Hay vasos por toda la parada."),
     },
     "bulky-item": {
-        "en": ("A couch, soaked by now.", "Two mattresses by the wall.", "Old fridge, door still on."),
+        "en": (
+            "A couch, soaked by now.",
+            "An old couch, nobody wants it.",
+            "Two mattresses by the wall.",
+            "Old fridge, door still on.",
+        ),
         "es": ("Un sofá mojado en la acera.", "Dos colchones junto a la pared."),
     },
     "missed-collection": {
@@ -74,8 +82,13 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "es": ("No pasaron por este lado.",),
     },
     "dumping": {
-        "en": ("Paint cans and tiles behind the wall.", "Someone leaves bags here at night."),
-        "es": ("Dejan bolsas aquí de noche.",),
+        "en": (
+            "Someone dumped a couch here at night.",
+            "That couch is nobody's from this street.",
+            "Paint cans and tiles behind the wall.",
+            "Someone leaves bags here at night.",
+        ),
+        "es": ("Alguien tiró un sofá aquí de noche.", "Dejan bolsas aquí de noche."),
     },
     "basket-damaged": {
         "en": ("The door is off and it rolls around.",),
@@ -107,32 +120,104 @@ WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
 }
 
+# What the picture of its kind does not show: whoever says this sends no picture.
+NOT_SHOWN: Final = frozenset(
+    {
+        "The little door at the foot is open.", "It is caught in the fence.", "Cups all over the bus stop.",
+        "Hay vasos por toda la parada.", "Two mattresses by the wall.", "Old fridge, door still on.",
+        "Dos colchones junto a la pared.", "Paint cans and tiles behind the wall.",
+        "Someone leaves bags here at night.", "Dejan bolsas aquí de noche.",
+    }
+)  # fmt: skip
+
+# By kind of problem: what the crew did.
 FIXED: Final[dict[str, tuple[str, ...]]] = {
-    "lights": ("New lamp put in. It is on again.", "Changed the sensor.", "New fuse. All three are on."),
-    "trees": (
-        "Cut up and taken away.",
-        "Trimmed the crown and braced it.",
-        "Ground it out and filled the hole.",
-    ),
-    "clean": ("Emptied it and swept around it.", "Picked up.", "Cleared and washed down."),
-    "streets": ("Filled and rolled.", "Straightened and bolted down."),
-    "homes": ("Spoke with the owner.",),
+    "light-out": ("New lamp put in. It is on again.", "New fuse. It is on again."),
+    "light-flickering": ("Changed the driver. It burns steadily.", "Loose contact. Tightened and tested."),
+    "light-all-day": ("Changed the sensor. It goes off by day.",),
+    "pole-damaged": ("Set the pole straight and tested it.", "New pole put up."),
+    "wire-down": ("Power was off. Wire put back up and tested.",),
+    "limb-down": ("Cut up and taken away.",),
+    "tree-leaning": ("Trimmed the crown and braced it.",),
+    "roots-sidewalk": ("Cut the roots and laid the slab level.",),
+    "stump": ("Ground it out and filled the hole.",),
+    "tree-on-wire": ("Power was off. Cut the branch back from the wire.",),
+    "basket-full": ("Emptied it and swept around it.",),
+    "bulky-item": ("Picked up.",),
+    "missed-collection": ("Came back and picked it up.",),
+    "dumping": ("Cleared and washed down.",),
+    "basket-damaged": ("Put a new can in its place.",),
+    "pothole": ("Filled and rolled.",),
+    "sidewalk-broken": ("Laid new slabs.",),
+    "sign-damaged": ("Straightened and bolted down.",),
+    "graffiti": ("Painted over.",),
+    "home-nuisance": ("Spoke with the owner.",),
+    "something-else": ("Done. Thanks for telling us.",),
 }
 
-ELSE: Final[dict[str, tuple[str, ...]]] = {
-    "not found": ("We checked the whole block and didn't find it.",),
-    "not ours": ("This belongs to the power company. We've let them know.",),
-    "no action": ("This is on private property, where the city can't work.",),
+# Outcome → kind of problem → why nothing was repaired. A kind that is not named never ends so.
+ELSE: Final[dict[str, dict[str, str]]] = {
+    "not found": {
+        **dict.fromkeys(
+            ("light-out", "light-flickering", "light-all-day"),
+            "We checked after dark and by day, and it worked.",
+        ),
+        **dict.fromkeys(
+            ("pole-damaged", "wire-down", "limb-down", "tree-leaning", "roots-sidewalk", "stump",
+             "bulky-item", "tree-on-wire", "dumping", "graffiti", "pothole", "sidewalk-broken",
+             "sign-damaged", "something-else"),
+            "We checked the whole block and didn't find it.",
+        ),
+        "basket-full": "It was empty when we came.",
+        "basket-damaged": "The door and the lock worked when we came.",
+        "missed-collection": "Everything had been picked up when we came.",
+        "home-nuisance": "We came twice, and everything was quiet.",
+    },
+    "not ours": {
+        **dict.fromkeys(
+            ("light-out", "light-flickering", "wire-down"),
+            "The power company's cable is at fault. We've let them know.",
+        ),
+        **dict.fromkeys(
+            ("pothole", "sidewalk-broken", "sign-damaged"),
+            "The county maintains this street. We've let them know.",
+        ),
+    },
+    "no action": {
+        "tree-leaning": "We checked the tree. It is healthy and stands firmly.",
+        **dict.fromkeys(
+            ("pothole", "sidewalk-broken"), "We measured it. It is too small for a repair under the rules."
+        ),
+        "home-nuisance": "This is between neighbors, where the city can't act.",
+    },
+}  # fmt: skip
+
+# By department and language: what somebody says whose problem came back.
+NOT_FIXED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "lights": {
+        "en": ("It was fine for one night. Please look again.",),
+        "es": ("Funcionó una sola noche. Vuelvan, por favor.",),
+    },
+    "trees": {"en": ("They only took half of it.",), "es": ("Solo se llevaron la mitad.",)},
+    "clean": {"en": ("Half of it is still here.",), "es": ("La mitad sigue aquí.",)},
+    "streets": {"en": ("It came loose after the first rain.",), "es": ("Se soltó con la primera lluvia.",)},
+    "homes": {"en": ("It began again the next night.",), "es": ("Empezó otra vez la noche siguiente.",)},
 }
 
-NOT_FIXED: Final[dict[str, tuple[str, ...]]] = {
-    "en": ("It went out again the same night.", "They only took half of it."),
-    "es": ("Se volvió a apagar esa misma noche.", "Solo se llevaron la mitad."),
+# By department: what was done where danger is over and the work is not.
+MADE_SAFE: Final[dict[str, str]] = {
+    "lights": "Taped off. Comes back with the bucket truck.",
+    "trees": "Taped off. Comes back with the chipper.",
+    "clean": "Taped off. Comes back with the loader.",
+    "streets": "Cones put up. Comes back with the paver.",
+    "homes": "Spoke with both sides. Comes back on Monday.",
 }
 
-NOTES: Final = (
-    "Caller will meet the crew after four.",
-    "Bucket truck needed.",
-    "Get the gate code from the janitor.",
-    "Same block as last month: check the feeder.",
-)
+# By department: what staff note for each other.
+NOTES: Final[dict[str, tuple[str, ...]]] = {
+    "lights": ("Bucket truck needed.", "Same block as last month: check the feeder."),
+    "trees": ("Bucket truck needed.", "Get the gate code from the janitor."),
+    "clean": ("Bring the loader.", "Get the gate code from the janitor."),
+    "streets": ("Parked cars are in the way until nine.", "Bring the small roller."),
+    "homes": ("Ring at the side door.",),
+}

@@ -105,6 +105,32 @@ def sla_metrics(s: Session, city: CityFile, period: Period, *, compared: bool = 
     return figures
 
 
+def running_metrics(s: Session, city: CityFile, period: Period) -> Figures:
+    """How cases went in a month that is not over, in the whole city; the backlog; and no year before.
+
+    Of services and areas nothing: whoever looks again after each case would read from the difference what a
+    whole month hides.
+    """
+    figures, cases = Figures(period), _Cases(s, city, period, compared=False)
+    figures.add(replace(cell, before=None) for cell in cases.all())
+    figures.add(cases.left())
+    return figures
+
+
+def kept_so_far(s: Session, month: str) -> float | None:
+    """The share of the closings of a month that is not over that were on time; None of few closings."""
+    asked = select(Tally.what, func.sum(Tally.n)).where(Tally.facet == "city", Tally.month == month)
+    sums = Counter({what: int(n) for what, n in s.execute(asked.group_by(Tally.what))})
+    return _timely(sums) if sums["closed"] >= SUPPRESSION_THRESHOLD else None
+
+
+def month_metrics(s: Session, city: CityFile, period: Period) -> Figures:
+    """What sla_metrics() says by month, and nothing else."""
+    figures = Figures(period)
+    figures.add(_comparable(_Cases(s, city, period, compared=False).months(), period, _began(s, "city")))
+    return figures
+
+
 @dataclass(frozen=True, slots=True)
 class CostIfClosed:
     """What the questions of the period would cost the departments, had they to answer them."""

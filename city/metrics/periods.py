@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 MONTH = re.compile(r"((?:19|20)\d\d)-(0[1-9]|1[0-2])", re.ASCII)
 YEAR = re.compile(r"(?:fy)?((?:19|20)\d\d)", re.ASCII)
 LAST_TWELVE = "12m"
+RUNNING = "now"  # the month that is not over; pages alone may ask for it, and nothing is published of it
 
 
 class NoPeriod(ValueError):
@@ -59,6 +60,11 @@ def period(code: str, today: date, starts: int = 1) -> Period:
     if not whole:
         raise NoPeriod(code)
     return Period(code, whole)
+
+
+def running(today: date) -> Period:
+    """The month that is not over."""
+    return Period(RUNNING, (f"{today:%Y-%m}",))
 
 
 def choices(today: date, starts: int = 1) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 STEPS = (1, 2, 5, 10)
+APART = 17  # between the words of two lines, which may end at one height
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ class Bars:
 
 @dataclass(frozen=True)
 class Trace:
-    """One line of a drawing: its path, and where it ends."""
+    """One line of a drawing: its path, where it ends, and at what height its words stand."""
 
     path: str
     x: float
     y: float
+    text_y: float
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,20 @@ def _lines(
     scaled = [[None if v is None else bottom - v * step for v in values] for values in series]
     return Lines(
         kind, width, height, right, [(round(bottom - n * step, 1), word) for n, word in enumerate(told)],
-        places, [_trace(xs, ys) for ys in scaled],
+        places, _traces(xs, scaled),
     )  # fmt: skip
 
 
-def _trace(xs: Sequence[float], ys: Sequence[float | None]) -> Trace | None:
-    points = [(round(x, 1), round(y, 1)) for x, y in zip(xs, ys, strict=True) if y is not None]
-    if not points:
-        return None
-    path = "M" + "L".join(f"{x} {y}" for x, y in points)
-    return Trace(path, *points[-1])
+def _traces(xs: Sequence[float], series: Sequence[Sequence[float | None]]) -> list[Trace | None]:
+    """Each series as a line; None for one without a value. Words stand in the order of the lines' ends."""
+    points = [
+        [(round(x, 1), round(y, 1)) for x, y in zip(xs, ys, strict=True) if y is not None] for ys in series
+    ]
+    ends = {n: each[-1][1] for n, each in enumerate(points) if each}
+    below, heights = -math.inf, {}
+    for n in sorted(ends, key=lambda n: ends[n]):
+        below = heights[n] = max(ends[n] + 5, below + APART)
+    return [
+        Trace("M" + "L".join(f"{x} {y}" for x, y in each), *each[-1], round(heights[n], 1)) if each else None
+        for n, each in enumerate(points)
+    ]

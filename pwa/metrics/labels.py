@@ -40,17 +40,22 @@ def meaning(what: str) -> Meaning:
     return _meanings(get_locale())[what]
 
 
-def asked() -> Period:
-    """The period that the address asks for; 404 for none that anybody knows or that is not over yet."""
+def asked(*, running: bool = False) -> Period:
+    """The period that the address asks for; 404 for none that anybody knows or that is not over yet.
+
+    Where `running` it may be the month that is not over.
+    """
+    if running and request.args.get(CHOSEN) == periods.RUNNING:
+        return periods.running(_today())
     try:
         return periods.period(request.args.get(CHOSEN, ""), _today(), _starts())
     except NoPeriod:
         abort(404)
 
 
-def choices(chosen: Period) -> list[tuple[str, str, bool]]:
+def choices(chosen: Period, *, running: bool = False) -> list[tuple[str, str, bool]]:
     """(code, words, whether it is the one that is shown) of the periods to choose from."""
-    codes = periods.choices(_today(), _starts())
+    codes = [*([periods.RUNNING] if running else []), *periods.choices(_today(), _starts())]
     if chosen.code not in codes:
         codes.append(chosen.code)
     return [(code, named(code), code == chosen.code) for code in codes]
@@ -60,6 +65,8 @@ def named(code: str) -> str:
     """ "October 2026", "2026", "Fiscal year 2026", "12 months"."""
     if code == periods.LAST_TWELVE:
         return _("12 months")
+    if code == periods.RUNNING:
+        return _("%(month)s so far", month=month(f"{_today():%Y-%m}", "LLLL"))
     if code.startswith("fy"):
         return _("Fiscal year %(year)s", year=code[2:])
     return month(code) if "-" in code else code

@@ -15,6 +15,8 @@ from flask.testing import FlaskClient
 from wording import resident, shown
 
 from city.audit import events
+from city.cases import transitions
+from city.cases.transitions import Closing
 from city.metrics import publications
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
@@ -112,6 +114,49 @@ def test_a_page_of_figures_asks_a_few_questions_whatever_it_shows(app: Flask, cl
         with counted(app) as asked:
             page(client, address)
         assert len(asked) <= most, asked
+
+
+def test_the_month_that_is_not_over_is_told_of_the_whole_city_and_marked(
+    app: Flask, client: FlaskClient, town: Town
+) -> None:
+    app.config["NOW"] = datetime(2026, 8, 20, 15, tzinfo=UTC)
+    for day, count in (
+        (datetime(2026, 6, 10, 15, tzinfo=UTC), 2),
+        (datetime(2026, 8, 11, 15, tzinfo=UTC), 5),
+    ):
+        for n in range(count):
+            with town.at_work() as scene:
+                place = scene.report(at=day, service_code="nuisance" if n % 2 else "light-out").case
+                done = Closing("not found", words="looked")
+                transitions.close(scene.s, place, done, by=scene.actor("dispatcher"), at=day)
+    told = page(client, "/performance?period=now")
+    assert resident.MONTH_NOT_OVER in told
+    assert resident.SO_FAR(month="August") in told
+    assert '<data value="5">5</data>' in told, "opened in August, and closed"
+    assert "By service" not in told
+    assert "Nuisance" not in told
+    assert resident.MONTH_NOT_OVER.es in page(client, "/es/performance?period=now")
+    assert resident.OPEN_CIRCLE(month="August 2026") in told
+    assert "trace--open" in page(client, "/performance?period=2026"), "a line of its own"
+    assert resident.MONTH_NOT_OVER not in page(client, "/performance?period=2026")
+    for address in ("/performance.csv?period=now", "/value?period=now", "/performance?period=2026-08"):
+        page(client, address, 404)
+
+
+def test_the_services_are_drawn_in_the_order_of_their_share(
+    client: FlaskClient, town: Town, app: Flask
+) -> None:
+    app.config["NOW"] = datetime(2026, 8, 20, 15, tzinfo=UTC)
+    with town.at_work() as scene:
+        for code, late in (("light-out", timedelta(days=9)), ("limb-down", timedelta(0))):
+            day = datetime(2026, 7, 1, 15, tzinfo=UTC)
+            case = scene.report(at=day, service_code=code).case
+            done = Closing("not found", words="looked")
+            transitions.close(scene.s, case, done, by=scene.actor("dispatcher"), at=day + late)
+    told = page(client, "/performance?period=2026")
+    assert "done on time most often" in told
+    drawing = told[told.index("done on time most often") :]
+    assert drawing.index("(100%)") < drawing.index("Streetlight out") < drawing.index("(0%)")
 
 
 def test_both_pages_stand_in_spanish(client: FlaskClient) -> None:

@@ -1,13 +1,15 @@
 """How the city keeps its promises: promised against done, by service, department and area. For everybody."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, request, url_for
 
-from city.metrics import metrics, publications
+from city.metrics import metrics, periods, publications
 from city.metrics.metrics import Figures
 from pwa.metrics import charts
 from pwa.metrics import labels as metric_labels
 from pwa.metrics.charts import Bars, Lines
-from pwa.web import access
+from pwa.web import access, localization
 from pwa.web.fragments import render
 
 bp = Blueprint("performance", __name__)
@@ -18,12 +20,24 @@ PERCENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 @bp.get("/performance")
 def page() -> Response:
     """The figures of ?period; the file has the year before of every row as well."""
-    period, city = metric_labels.asked(), access.current_city().city
+    period, city = metric_labels.asked(running=True), access.current_city().city
+    is_running, today = period.code == periods.RUNNING, localization.today()
     with access.reading() as s:
-        figures = metrics.sla_metrics(s, city, period, compared=False)
+        if is_running:
+            figures = metrics.running_metrics(s, city, period)
+            by_month = metrics.month_metrics(s, city, periods.period(periods.LAST_TWELVE, today))
+        else:
+            figures = by_month = metrics.sla_metrics(s, city, period, compared=False)
+        follows = by_month.period.last == periods.moved(f"{today:%Y-%m}", -1)
+        so_far = metrics.kept_so_far(s, f"{today:%Y-%m}") if follows else None
         versions = publications.versions(s, figures.period)
-        tables = list(dict.fromkeys(cell.table for cell in figures.cells.values()))
-        names = {table: metric_labels.row_name(s, table, figures.rows(table)) for table in tables}
+        tables = list(
+            dict.fromkeys(cell.table for cell in [*figures.cells.values(), *by_month.cells.values()])
+        )
+        names = {
+            table: metric_labels.row_name(s, table, [*figures.rows(table), *by_month.rows(table)])
+            for table in tables
+        }
     return render(
         "figures/performance.html",
         figures=figures,
@@ -32,8 +46,14 @@ def page() -> Response:
         versions=versions,
         silent_days=publications.SILENT_DAYS,
         tables=tables,
-        months=_months(figures),
+        is_running=is_running,
+        by_month=by_month,
+        so_far=so_far,
+        months=_months(by_month, so_far, periods.moved(by_month.period.last, 1)),
         left=_left(figures),
+        left_sum=sum(int(figures.of("left", year, "open").value or 0) for year in figures.rows("left")),
+        running=f"{today:%Y-%m}",
+        by_service=_on_time(figures, names.get("service", {})),
         few=metrics.SUPPRESSION_THRESHOLD,
         indexed=not request.args,
         canonical=access.current_city().settings.base_url + url_for(".page"),
@@ -50,8 +70,11 @@ def table() -> Response:
         )
 
 
-def _months(figures: Figures) -> list[Lines]:
-    """Promises kept by month, and a year before; nothing of one month alone."""
+def _months(figures: Figures, so_far: float | None, running: str) -> list[Lines]:
+    """Promises kept by month, and a year before; nothing of one month alone.
+
+    `so_far` is how the month after them goes, `running`, which is not over: a line of its own.
+    """
     rows = figures.rows("month")
     if len(rows) < 2:
         return []
@@ -59,7 +82,19 @@ def _months(figures: Figures) -> list[Lines]:
     now, then = [cell.value for cell in cells], [cell.before for cell in cells]
     kept = [[None if v is None else v / PERCENTS[1] for v in values] for values in (now, then)]
     told = [metric_labels.number(each, "share") for each in PERCENTS]
+    if so_far is not None:
+        rows = [*rows, running]
+        unknown: list[float | None] = [None] * (len(rows) - 2)
+        kept = [[*kept[0], None], [*kept[1], None], [*unknown, kept[0][-1], so_far / PERCENTS[1]]]
     return charts.lines([metric_labels.month(row, "MMM") for row in rows], kept, told)
+
+
+def _on_time(figures: Figures, names: Mapping[str, str]) -> list[Bars]:
+    """Which services are done on time, the most often first; without those of which it is not told."""
+    cells = [figures.of("service", row, "on_time") for row in figures.rows("service")]
+    told = sorted((cell for cell in cells if cell.value is not None), key=lambda cell: -(cell.value or 0))
+    rows = [(names[cell.row], 0, cell.value or 0, metric_labels.cell_text(cell)) for cell in told]
+    return charts.bars(rows) if rows else []
 
 
 def _left(figures: Figures) -> list[Bars]:

@@ -31,12 +31,12 @@ def reply(code: str = "gone", outcome: str = "not found", where: str = "") -> st
 
 
 def test_what_is_meant_for_the_service_stands_before_what_fits_any() -> None:
-    city = larkhaven(reply("mine", where='service = "light-out"'))
-    service = next(x for x in city.services if x.code == "light-out")
-    offered = [r.code for r in canned_replies.offered(city, service, "not found")]
-    assert offered == ["mine", "pole-works", "nothing-there"]
+    city = larkhaven(reply("mine", "not ours", where='service = "limb-down"'))
+    service = next(x for x in city.services if x.code == "limb-down")
+    offered = [r.code for r in canned_replies.offered(city, service, "not ours")]
+    assert offered == ["mine", "private-tree", "not-the-citys"]
     outcomes = [r.outcome for r in canned_replies.offered(city, service)]
-    assert outcomes == ["fixed", "not found", "not found", "not found", "not ours", "no action"]
+    assert outcomes == ["fixed", "not found", "not ours", "not ours", "not ours", "no action"]
 
 
 def test_nothing_is_offered_to_another_service() -> None:
