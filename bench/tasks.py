@@ -3,10 +3,10 @@
     bin/bench tasks [--only=join]
 
 A tap is one press of a finger, of the mouse or of a key; of a chord each key counts. One text that is
-typed counts as one tap, however long it is, and so does choosing a photo once the camera is open.
-Looking, scrolling and zooming count nothing. The seconds are those of the script, which reads nothing
-and never hesitates: from the first screen, loaded and with everyone logged in, until the screen says
-that it is done. They tell what the product makes people wait for, not how long people take.
+typed counts as one tap, however long it is, and so does choosing a photo once the camera is open. Looking,
+scrolling and zooming count nothing. The seconds are those of the script, which reads nothing and never
+hesitates: from the first screen, loaded and with everyone logged in, until the screen says that it is done.
+They tell what the product makes people wait for, not how long people take.
 """
 
 import argparse
@@ -28,10 +28,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from bench._site import BROWSER_ARGUMENTS, ROOT, Site, browser, fill, running, say
+from city.audit.events import Actor
 from city.cases import transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
-from city.db.models import Address, Case, Crew, Report, Service
+from city.db.models import Address, Case, Crew, Service
 from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
@@ -176,9 +177,10 @@ def report_by_map(stage: Stage) -> Effort:
 
 def join(stage: Stage) -> Effort:
     """A neighbor reads of a streetlight that is out, and has the same problem."""
-    hand = Hand(stage.phone(f"/case/{public_case(stage)}"))
+    number = public_case(stage)
+    hand = Hand(stage.phone(f"/case/{number}"))
     hand.tap(hand.page.get_by_role("button", name="I have this too"))
-    return received(hand)
+    return received(hand, number)
 
 
 def follow(stage: Stage) -> Effort:
@@ -274,9 +276,9 @@ def kind(page: Page, name: str) -> Locator:
     return page.locator("label.tile", has_text=name).first
 
 
-def received(hand: Hand) -> Effort:
-    """On the receipt."""
-    hand.page.wait_for_url(re.compile("/sent/"))
+def received(hand: Hand, number: str = "") -> Effort:
+    """On the receipt, of a report of this case where there is a number."""
+    hand.page.wait_for_url(re.compile(f"/sent/{number}"))
     expect(hand.page.locator(".verdict")).to_be_visible()
     return hand.done()
 
@@ -296,38 +298,36 @@ def fixed_with_photo(hand: Hand) -> Effort:
     return hand.done()
 
 
-def lamp(s: Session, steps: int = 0) -> Case:
-    """A new case of a streetlight, so many steps east of where the phones stand."""
-    place = Place(HERE["latitude"], HERE["longitude"] + steps / 500, "pin", "By the river", 5.0)
-    service = s.get_one(Service, "light-out")
-    return transitions.open_case(s, service, place, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+def told(stage: Stage, s: Session) -> tuple[Case, str]:
+    """The case of a streetlight where the phones stand, just reported, and the token of the report's link."""
+    key = secrets.token_hex(16)
+    token = intake.token_for(stage.site.settings.secret_key, key)
+    place = Place(HERE["latitude"], HERE["longitude"], "pin", "By the river", 5.0)
+    telling = intake.NewReport(key=key, service_code="light-out", channel="web", place=place)
+    return intake.submit(s, telling, at=datetime.now(UTC), token=token).case, token
 
 
 def public_case(stage: Stage) -> str:
-    """The number of an open case of a streetlight where the phones stand."""
+    """The number of a case that a neighbor reported."""
     with stage.city() as s:
-        return str(lamp(s).number)
+        return str(told(stage, s)[0].number)
 
 
 def job(stage: Stage) -> str:
     """The number of a case that the crew is to do."""
     with stage.city() as s:
-        case, crew = lamp(s, 3), s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
+        case, crew = told(stage, s)[0], s.scalars(select(Crew).where(Crew.name == "Lights 2")).one()
         transitions.assign(s, case, crew, by=dispatcher(s), at=datetime.now(UTC))
         return str(case.number)
 
 
 def own_closed_case(stage: Stage) -> Page:
     """The page of a closed case, on the phone of its reporter."""
-    key = secrets.token_hex(16)
-    token = intake.token_for(stage.site.settings.secret_key, key)
-    place = Place(HERE["latitude"], HERE["longitude"], "pin", "By the river", 5.0)
     with stage.city() as s:
-        telling = intake.NewReport(key=key, service_code="light-out", channel="web", place=place)
-        told: Report = intake.submit(s, telling, at=datetime.now(UTC), token=token)
+        case, token = told(stage, s)
         closing = Closing("fixed", no_photo="dark")
-        transitions.close(s, told.case, closing, by=dispatcher(s), at=datetime.now(UTC))
-        number = told.case.number
+        transitions.close(s, case, closing, by=dispatcher(s), at=datetime.now(UTC))
+        number = case.number
     page = stage.phone(f"/s/{token}")
     page.goto(f"{stage.site.url}/case/{number}")
     page.wait_for_load_state("networkidle")
@@ -346,8 +346,10 @@ def new_cases(stage: Stage) -> list[str]:
         return numbers
 
 
-def dispatcher(s: Session) -> accounts.Actor:
-    return accounts.actor(accounts.by_email(s, "dispatcher@demo.test"))
+def dispatcher(s: Session) -> Actor:
+    person = accounts.by_email(s, "dispatcher@demo.test")
+    assert person
+    return accounts.actor(person)
 
 
 def must_have_crews(stage: Stage, numbers: list[str]) -> None:

@@ -79,6 +79,10 @@ def test_a_case_takes_at_most_thirty_keys(site: Site, desk: Page, address: str) 
     with desk.expect_response(lambda answer: suggested_for(answer.url) == typed):
         keys.type(typed)
     expect(desk.locator("#place-lines > li").first).to_have_text(address)
+    lines, box = desk.locator("#place-lines").bounding_box(), desk.locator("#place").bounding_box()
+    assert lines
+    assert box
+    assert 0 <= lines["y"] - (box["y"] + box["height"]) < 8, "right below what is typed"
     keys.press("ArrowDown")
     keys.press("Enter")
     keys.press("Control+Enter")

@@ -9,6 +9,7 @@ const WAYS = { lasso, view: inView, near, beside };
 
 /** @type {string[]} those that an act under way is about; others may be chosen meanwhile */
 let sent = [];
+let isRange = false; // the box that changes was clicked with Shift: all from the one before to it are meant
 
 /** @param {string} id */
 const byId = (id) => document.getElementById(id);
@@ -53,13 +54,8 @@ export function startBulkActs() {
 /** A range of boxes, a way to choose many, "No", or another panel than the open one. @param {MouseEvent} event */
 function onClick(event) {
   const target = event.target instanceof Element ? event.target : null;
-  const box = target instanceof HTMLInputElement && target.name === "case" ? target : null;
-  if (box && event.shiftKey) {
-    event.preventDefault();
-    // After this the browser puts the box back as it was before the click.
-    queueMicrotask(() => toggleCase(box.value, true));
-    setTimeout(show);
-  }
+  const box = target instanceof HTMLInputElement && target.name === "case";
+  if (box) isRange = event.shiftKey;
   const way = target?.closest("[data-choose]");
   if (way instanceof HTMLElement) WAYS[way.dataset["choose"] ?? ""]?.();
   if (target?.closest("[data-no]")) {
@@ -78,7 +74,8 @@ function onChange(event) {
   if (box?.id === "all") {
     put([...boxes()].filter((each) => !each.disabled).map((each) => each.value), box.checked);
   } else if (box?.name === "case") {
-    tick(box);
+    if (isRange) toggleCase(box.value, true);
+    else tick(box);
   } else if (!box) show(); // the list was read anew
 }
 
