@@ -28,6 +28,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from bench._site import BROWSER_ARGUMENTS, ROOT, Site, browser, fill, running, say
+from bench.pages import SIZES
 from city.audit.events import Actor
 from city.cases import transitions
 from city.cases.transitions import Closing
@@ -39,12 +40,7 @@ from city.reports import intake
 
 CASES = 300
 PATIENCE = 30_000  # ms
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 360, "height": 740},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-}
+PHONE = SIZES["mobile"]
 DESK: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 HERE = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
 PICTURE = ROOT / "city" / "demo" / "photo_files" / "lamp-after.jpg"

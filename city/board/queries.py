@@ -44,6 +44,8 @@ _NO_CELL: Final = literal(0, literal_execute=True)
 # What was merged is looked at with the case that it went into.
 _TO_LOOK_AT: Final = and_(Case.review.is_not(None), Case.state != MERGED)
 STANDINGS = ("late", "risk", "ok", "wait")
+# What no kept count knows: who asks for it has every case looked at.
+UNCOUNTED = frozenset(("age", "since", "until", "tag", "words", "review", "department", "channel"))
 SORTS = ("pressing", "newest", "oldest", "number", "street", "kind")
 
 
@@ -69,9 +71,8 @@ class View:
     words: str = ""  # number, street, pole, people or words
     sort: str = ""  # one of SORTS, danger first in each; "" is pressing, of ended cases the last that ended
     after: str = ""  # where the page begins, as Page.next says it
-    zone: str = field(
-        default="UTC", compare=False
-    )  # in which its days begin: the city's, no part of the question
+    # In which its days begin: the city's, and no part of the question.
+    zone: str = field(default="UTC", compare=False)
 
     @property
     def live(self) -> bool | None:
@@ -301,8 +302,7 @@ class Tally:
             )
             if value
         ]  # fmt: skip
-        counted = ("age", "tag", "words", "review", "since", "until", "department", "channel")
-        if not view.live or any(getattr(view, name) for name in counted) or len(asked) > 1:
+        if not view.live or UNCOUNTED & view.asked.keys() or len(asked) > 1:
             return None
         if view.place and view.work:
             return 0
@@ -490,7 +490,7 @@ _SORTS: Final = {
         _Sort("oldest", (Case.opened_at, Case.id)),
         _Sort("number", (Case.number, Case.id)),
         _Sort("street", (CaseWords.street, Case.id)),
-        _Sort("kind", (Case.service_code, Case.id)),
+        _Sort("kind", (Case.service_code, Case.rank, Case.due_at, Case.id)),
     )
 }
 _LAST_CLOSED: Final = _Sort("closed", (Case.closed_at, Case.id), down=True, by_danger=False)

@@ -135,8 +135,8 @@ def dangers(s: Session, view: View, *, now: datetime) -> list[Spot]:
 
 def _is_quick(view: View) -> bool:
     """Whether the indexes of open cases answer it."""
-    slow = ("words", "review", "tag", "age", "place", "since", "until", "department", "channel")
-    return (not view.state or view.state in OPEN) and not any(getattr(view, name, "") for name in slow)
+    slow = board_queries.UNCOUNTED | {"place"}
+    return (not view.state or view.state in OPEN) and not slow & view.asked.keys()
 
 
 def _counted(view: View) -> list[Any] | None:

@@ -41,6 +41,13 @@ def nearest(s: Session, kind: str, point: Point) -> list[Near]:
     return sorted((n for n in found if n.metres <= REACH_METRES), key=lambda n: (n.metres, n.asset.number))
 
 
+def around(s: Session, point: Point, metres: float, *, limit: int) -> list[Asset]:
+    """Things of every kind at most about so far away, the nearest first."""
+    cells = cells_around(point, metres)
+    found = s.scalars(select(Asset).where(Asset.cell.in_(cells), Asset.retired_at.is_(None)))
+    return sorted(found, key=lambda each: (distance(point, Point(each.lat, each.lon)), each.number))[:limit]
+
+
 def named(s: Session, number: str, kind: str | None, near: Point | None = None) -> Asset | None:
     """The thing with this number on it, in capitals or as written; of `kind`, or of any where that is None.
 

@@ -5,7 +5,7 @@ import { afterEach, mock, test } from "node:test";
 
 import { isNews, listen } from "../../pwa/static/js/lib/geolocation_watch.js";
 import { led } from "../../pwa/static/js/lib/address_autocomplete.js";
-import { apart } from "../../pwa/static/js/map/picker_map.js";
+import { apart } from "../../pwa/static/js/map/things.js";
 
 /** @param {number} metres */
 const fix = (metres) => ({ lat: 39.6, lon: -71.2, metres });

@@ -168,6 +168,7 @@ def close(number: str) -> Response:
     taken: list[Photo] = []
     outcome, code = request.form.get("outcome", ""), request.form.get("reply", "")
     no_photo = request.form.get("no_photo") or None
+    outcome = outcome or {reply.code: reply.outcome for reply in here.city.replies}.get(code, "")
 
     def verb(s: Session, c: Case) -> bool:
         reply = canned_replies.chosen(here.city, c.service, outcome, code) if code else None
@@ -179,7 +180,7 @@ def close(number: str) -> Response:
             s,
             c,
             Closing(
-                outcome or (reply.outcome if reply else ""),
+                outcome,
                 photos=taken,
                 no_photo=no_photo,
                 words=forms.text(request.form, "words"),
@@ -383,9 +384,9 @@ def _do(
     try:
         with access.writing() as s:
             found = access.or_404(queries.by_number(s, number))
-            if act:
+            if act:  # so that it is held as it was before the verb
                 locks.lock(s, found)
-            was, version = transitions.snapshot(found), found.version
+            was, version = transitions.snapshot(found) if act else {}, found.version
             conflicts.unless_overtaken(s, verb, found, opened)
             if act and found.version != version:
                 batches.keep_single(s, found, act, what or {}, was, by=g.actor, at=access.now())

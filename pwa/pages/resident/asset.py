@@ -40,11 +40,9 @@ def around() -> Response:
     if fix is None:
         return jsonify(things=[])
     with access.reading() as s:
-        near = [each for kind in nearby_assets.kinds(s) for each in nearby_assets.nearest(s, kind, fix.point)]
-    near.sort(key=lambda each: each.metres)
-    told = [
-        [each.asset.kind, each.asset.number, each.asset.lat, each.asset.lon,
-         formatting.asset_for_residents(each.asset)]
-        for each in near[:MOST_AROUND]
-    ]  # fmt: skip
+        near = nearby_assets.around(s, fix.point, nearby_assets.REACH_METRES, limit=MOST_AROUND)
+        told = [
+            [each.kind, each.number, each.lat, each.lon, formatting.asset_for_residents(each)]
+            for each in near
+        ]
     return jsonify(things=told)

@@ -9,6 +9,7 @@
 import { showMap } from "../map/map.js";
 import { locale } from "../lib/dom.js";
 import { pinLayer } from "../map/pins.js";
+import { apart } from "../map/things.js";
 
 /** @typedef {import("../map/pins.js").Pin} Pin */
 /** @typedef {import("../map/pins.js").Cluster} Cluster */
@@ -17,11 +18,13 @@ import { pinLayer } from "../map/pins.js";
  * @property {[number, number, number, import("../map/map.js").Standing, Record<string, number>][]} clusters
  * @property {[string, number, number, import("../map/map.js").Standing, string][]} points
  */
+/** @typedef {{ things: [string, number, number, string][], doors: [string, number, number][] }} Ground */
 /** @typedef {{x: number, y: number, pins: Pin[], clusters: Cluster[], isOld: boolean, stop?: AbortController}} Tile */
 
 const SIZE = 512; // px of a tile, as the city counts them: one zoom less than the map's own
 const MOST_KEPT = 60; // tiles out of sight that are kept, for a way back
 const CLOSE = 17; // the zoom from which a house number has room beside its house
+const NUMBER = { x: 40, y: 16 }; // px: what a number in small letters covers
 const AGAIN = 4_000; // ms until a tile that did not come is asked for once more
 const WHOLE = /** @type {[number, number]} */ ([32, 32]); // px between the cases and the edge
 
@@ -102,17 +105,19 @@ function drawGround(map, L, address) {
     const centre = map.getCenter();
     const metres = centre.distanceTo(map.getBounds().getNorthEast());
     const asked = `${address}?lat=${centre.lat.toFixed(5)}&lon=${centre.lng.toFixed(5)}&metres=${Math.ceil(metres)}`;
-    const told = await json(asked).catch(() => null);
+    const told = /** @type {Ground | null} */ (await json(asked).catch(() => null));
     if (mine !== latest || !told) return;
     layer.clearLayers();
-    const put = (/** @type {[string, number, number]} */ [words, lat, lon], /** @type {string} */ className) => {
+    const marks = [
+      ...told.things.map(([words, lat, lon]) => ({ words, lat, lon, className: "thingmark" })),
+      ...told.doors.map(([words, lat, lon]) => ({ words, lat, lon, className: "doormark" })),
+    ];
+    for (const mark of apart(marks, ({ lat, lon }) => map.latLngToLayerPoint([lat, lon]), NUMBER)) {
       const label = document.createElement("span");
-      label.textContent = words;
-      const icon = L.divIcon({ className, html: label, iconSize: [0, 0] });
-      L.marker([lat, lon], { icon, keyboard: false, interactive: false, zIndexOffset: -1000 }).addTo(layer);
-    };
-    for (const door of told.doors) put(door, "doormark");
-    for (const thing of told.things) put(thing, "thingmark");
+      label.textContent = mark.words;
+      const icon = L.divIcon({ className: mark.className, html: label, iconSize: [0, 0] });
+      L.marker([mark.lat, mark.lon], { icon, keyboard: false, interactive: false, zIndexOffset: -1000 }).addTo(layer);
+    }
   };
   map.on("moveend", () => void look());
   void look();

@@ -2,6 +2,7 @@
 
 import { showMap } from "./map.js";
 import { pinLayer } from "./pins.js";
+import { apart } from "./things.js";
 
 /** @typedef {import("../lib/geolocation.js").Fix} Fix */
 /** @typedef {[number: string, lat: number, lon: number, label: string]} Thing */
@@ -21,25 +22,6 @@ const FAR = 14;
 const STEP = 80; // px, of an arrow
 const STILL = 2; // px: so far the middle wanders when a phone is turned
 const GONE = 120; // px: the middle has gone so far that other things may be in sight
-const PILL = { x: 72, y: 32 }; // px: what a number covers
-
-/**
- * Those of `things`, the first first, whose numbers lie over no other's.
- * @template T
- * @param {T[]} things
- * @param {(thing: T) => {x: number, y: number}} at where it lies on the screen, in pixels
- * @returns {T[]}
- */
-export function apart(things, at) {
-  /** @type {{x: number, y: number}[]} */
-  const taken = [];
-  return things.filter((thing) => {
-    const { x, y } = at(thing);
-    const isFree = taken.every((each) => Math.abs(each.x - x) >= PILL.x || Math.abs(each.y - y) >= PILL.y);
-    if (isFree) taken.push({ x, y });
-    return isFree;
-  });
-}
 
 /**
  * Draws into the box. Rejects where the map cannot be fetched.

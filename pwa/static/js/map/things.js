@@ -3,8 +3,26 @@
 /** @typedef {[kind: string, number: string, lat: number, lon: number, name: string]} Thing */
 
 const FROM_ZOOM = 18;
-const WIDTH = 76; // px between two numbers that can be read
-const HEIGHT = 40;
+const PILL = { x: 72, y: 32 }; // px: what a number covers
+
+/**
+ * Those of `things`, the first first, whose numbers lie over no other's.
+ * @template T
+ * @param {T[]} things
+ * @param {(thing: T) => {x: number, y: number}} at where it lies on the screen, in pixels
+ * @param {{x: number, y: number}} [size] px that a number covers
+ * @returns {T[]}
+ */
+export function apart(things, at, size = PILL) {
+  /** @type {{x: number, y: number}[]} */
+  const taken = [];
+  return things.filter((thing) => {
+    const { x, y } = at(thing);
+    const isFree = taken.every((each) => Math.abs(each.x - x) >= size.x || Math.abs(each.y - y) >= size.y);
+    if (isFree) taken.push({ x, y });
+    return isFree;
+  });
+}
 
 /**
  * Draws what stands in the middle of the map, anew whenever it has moved.
@@ -21,7 +39,7 @@ export function thingLayer(map, L, { around, page }) {
     const things = map.getZoom() >= FROM_ZOOM ? await near() : [];
     if (mine !== asked || !things) return;
     layer.clearLayers();
-    for (const thing of apart(things)) layer.addLayer(marker(thing));
+    for (const thing of apart(things, ([, , lat, lon]) => map.latLngToLayerPoint([lat, lon]))) layer.addLayer(marker(thing));
   }
 
   /** @returns {Promise<Thing[] | null>} */
@@ -33,18 +51,6 @@ export function thingLayer(map, L, { around, page }) {
     } catch {
       return null; // without signal what is drawn stays
     }
-  }
-
-  /** Of two whose numbers would cover each other the nearer one. @param {Thing[]} things */
-  function apart(things) {
-    /** @type {import("leaflet").Point[]} */
-    const taken = [];
-    return things.filter(([, , lat, lon]) => {
-      const at = map.latLngToLayerPoint([lat, lon]);
-      if (taken.some((other) => Math.abs(other.x - at.x) < WIDTH && Math.abs(other.y - at.y) < HEIGHT)) return false;
-      taken.push(at);
-      return true;
-    });
   }
 
   /** @param {Thing} thing */
