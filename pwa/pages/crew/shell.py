@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
-from pwa.web import access, localization
+from pwa.web import access, formatting, localization
 from pwa.web.forms import ReportForm
 from pwa.web.fragments import render
 from pwa.web.pwa_shell import of_release, release
@@ -25,6 +25,7 @@ def shell() -> Response:
         form=ReportForm(""),
         faults={},
         formats=localization.for_scripts(),
+        map_words=formatting.map_words(),
     )
     return of_release(page)
 

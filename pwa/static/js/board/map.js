@@ -6,6 +6,7 @@
  * hears that nothing changed.
  */
 
+import { dangerMarks } from "../map/danger_marks.js";
 import { showMap } from "../map/map.js";
 import { locale } from "../lib/dom.js";
 import { pinLayer } from "../map/pins.js";
@@ -58,8 +59,10 @@ export async function boardMap(box, open) {
     map.fitBounds([[bottom, left], [top, right]], { padding: WHOLE, maxZoom: 16, animate: false });
   }
   say(whole, said);
-  const dangers = L.layerGroup().addTo(map);
-  markDangers(L, dangers, whole.dangers);
+  const markDangers = dangerMarks(map, L);
+  const dangers = (/** @type {{dangers?: Told["points"]}} */ told) =>
+    markDangers((told.dangers ?? []).map(([, lat, lon]) => [lat, lon]));
+  dangers(whole);
   drawGround(map, L, box.dataset["ground"] ?? "");
   const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
@@ -67,27 +70,12 @@ export async function boardMap(box, open) {
     keeper.again();
     json(extent).then((now) => {
       say(now, said);
-      markDangers(L, dangers, now.dangers);
+      dangers(now);
     }, () => {}); // until the city answers again, what it said last stands
   };
   document.addEventListener("board:changed", again);
   document.addEventListener("board:selected", (event) => pins.select(/** @type {CustomEvent} */ (event).detail));
   return { leaflet: map, mark: pins.mark, again };
-}
-
-/**
- * Marks where somebody can be hurt, over whatever else lies there: no ring hides it.
- * @param {typeof import("leaflet")} L
- * @param {import("leaflet").LayerGroup} layer
- * @param {Told["points"]} [dangers]
- */
-function markDangers(L, layer, dangers = []) {
-  layer.clearLayers();
-  for (const [, lat, lon] of dangers) {
-    const html = '<svg viewBox="-1 -1 18 18" aria-hidden="true"><use href="#m-danger"/></svg>';
-    const icon = L.divIcon({ className: "dangermark", html, iconSize: [20, 20], iconAnchor: [-2, 24] });
-    L.marker([lat, lon], { icon, keyboard: false, interactive: false, zIndexOffset: 500 }).addTo(layer);
-  }
 }
 
 /**

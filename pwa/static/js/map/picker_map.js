@@ -1,6 +1,7 @@
 // What the map picker draws: the map whose middle is the place, the numbers and open cases on it, and where the phone is.
 
 import { showMap } from "./map.js";
+import { ownPosition } from "./own_position.js";
 import { pinLayer } from "./pins.js";
 import { apart } from "./things.js";
 
@@ -52,7 +53,6 @@ class PickerMap {
   #told;
   #pins;
   #numbers;
-  #self;
   #middle;
   /** @type {Case[]} */ #cases = [];
   /** @type {Thing[]} */ #things = [];
@@ -70,7 +70,7 @@ class PickerMap {
     this.#map = map;
     this.#L = L;
     this.#told = told;
-    this.#self = L.layerGroup().addTo(map);
+    this.self = ownPosition(map, L);
     this.#numbers = L.layerGroup().addTo(map);
     this.#pins = pinLayer(map, L, {
       href: (number) => address.replace("NUMBER", number),
@@ -140,15 +140,6 @@ class PickerMap {
   /** Which number is chosen. @param {string | undefined} number */
   press(number) {
     for (const button of this.#buttons) button.setAttribute("aria-pressed", String(button.dataset["thing"] === number));
-  }
-
-  /** Where the phone is, and how sure it is of that. @param {Fix | null} fix */
-  self(fix) {
-    this.#self.clearLayers();
-    if (!fix) return;
-    const { circle, circleMarker } = this.#L;
-    circle([fix.lat, fix.lon], { radius: fix.metres, className: "fixring", interactive: false }).addTo(this.#self);
-    circleMarker([fix.lat, fix.lon], { radius: 8, className: "youdot", interactive: false }).addTo(this.#self);
   }
 
   /** @returns {HTMLElement[]} */

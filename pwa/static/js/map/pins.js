@@ -5,7 +5,10 @@
 import { casePin } from "./map.js";
 
 /** @typedef {import("./map.js").Standing} Standing */
-/** @typedef {{number: string, point: [number, number], standing: Standing, title: string}} Pin */
+/**
+ * @typedef {{number: string, point: [number, number], standing: Standing, title: string, label?: string}} Pin
+ *   `label`: its whole name, where number and title would not do
+ */
 /** @typedef {Partial<Record<Standing, number>>} Shares how many cases stand how */
 /** @typedef {{point: [number, number], shares: Shares}} Cluster many cases that are known by number only */
 /** @typedef {{key: string, pins: Pin[], shares: Shares, point: [number, number]}} Group */
@@ -186,13 +189,13 @@ export function pinLayer(map, L, options) {
   function marker(each) {
     const [only] = each.pins;
     if (!only || each.pins.length > 1) return cluster(each.shares, each.point, () => apart(each.pins));
-    const label = `${only.number} ${only.title}, ${options.words[only.standing]}`;
+    const label = only.label ?? `${only.number} ${only.title}, ${options.words[only.standing]}`;
     const pin = casePin(L, only.point, { promise: only.standing, label, href: options.href(only.number) });
     pin.on("add", () => {
       const link = pin.getElement();
       if (!link) return;
       link.dataset.number = only.number;
-      link.title = `${only.number} ${only.title}`;
+      link.title = only.label ?? `${only.number} ${only.title}`;
       link.addEventListener("click", (event) => {
         if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();

@@ -121,6 +121,15 @@ export function ordered(jobs, how, now, here) {
 }
 
 /**
+ * What the crew does now: the job that was started, else the first that waits for nothing.
+ * @param {Job[]} open in their order
+ * @returns {Job | undefined}
+ */
+export function nextOf(open) {
+  return open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
+}
+
+/**
  * Metres between a job and a point, good enough to order by; infinite where nobody knows the place.
  * @param {Job} job
  * @param {Point} here

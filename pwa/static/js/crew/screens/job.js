@@ -51,9 +51,7 @@ export function jobScreen(app, job) {
     resumable: job.state === "waiting",
   });
   if (!open) return screen;
-  const way = part(screen, "[data-navigate]");
-  if (job.lat === undefined || job.lon === undefined) way.remove();
-  else way.setAttribute("href", route(job));
+  navigates(part(screen, "[data-navigate]"), job);
   part(screen, "[data-wait]").setAttribute("href", `#wait/${job.ref}`);
   part(screen, "[data-done]").setAttribute("href", `#close/${job.ref}`);
   for (const button of all(screen, "[data-act]")) {
@@ -97,6 +95,12 @@ function reportPhoto(id, i) {
   image.height = 900;
   image.addEventListener("error", () => image.remove()); // no signal: the words are still there
   return image;
+}
+
+/** A link that leads there; hidden where nobody knows the place. @param {HTMLElement} link @param {Job} job */
+export function navigates(link, job) {
+  link.hidden = job.lat === undefined || job.lon === undefined;
+  if (!link.hidden) link.setAttribute("href", route(job));
 }
 
 /** The phone's own way to navigate. @param {Job} job */

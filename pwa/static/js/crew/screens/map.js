@@ -1,21 +1,96 @@
-// The jobs on the map that was packed, so that it shows without signal too. Each pin is a link to its job.
+// The jobs on the map that was packed, so that it shows without signal too; the phone's own place, and the next job.
 
-import { isDone, standing } from "../../sync/jobs.js";
-import { engine, named, place, say } from "../session.js";
+import { clone, fill, part } from "../../lib/dom.js";
+import { granted, round } from "../../lib/geolocation.js";
+import { inDanger, metres, nextOf, standing } from "../../sync/jobs.js";
+import { distance, engine, many, named, place, promise, say } from "../session.js";
+import { navigates, promised } from "./job.js";
 
+/** @typedef {import("../../lib/geolocation.js").Fix} Fix */
 /** @typedef {import("../../sync/jobs.js").Job} Job */
+/** @typedef {Job & {lat: number, lon: number}} Placed */
+
+const STREET = 16; // zoom: the streets around a crew have their names
 
 /**
- * Draws into an empty box. Rejects where there is neither a map on this phone nor signal.
- * @param {HTMLElement} box
- * @param {Job[]} jobs
+ * Draws into the screen. Rejects where there is neither a map on this phone nor signal.
+ * @param {HTMLElement} root the screen, as its template has it
+ * @param {Job[]} jobs what is to be done, in its order
  * @returns {Promise<(jobs: Job[]) => void>} shows other jobs on it; the map stays where it is
  */
-export async function drawJobs(box, jobs) {
+export async function jobsMap(root, jobs) {
+  peek(root, nextOf(jobs), jobs, null);
+  const box = part(root, "[data-map]");
+  const words = JSON.parse(box.dataset["words"] ?? "{}");
+  const { map, L, reach, pinLayer, dangerMarks, ownPosition } = await cityMap(box);
+  let open = jobs;
+  /** The job that was tapped; without one the card shows the next. @type {string | null} */
+  let chosen = null;
+  /** @type {Fix | null} */
+  let fix = null;
+  const pins = pinLayer(map, L, { href: (ref) => `#job/${ref}`, open: choose, words, several: words.several });
+  const marks = dangerMarks(map, L);
+  const self = ownPosition(map, L);
+
+  function card() {
+    peek(root, open.find(({ ref }) => ref === chosen) ?? nextOf(open), open, fix);
+  }
+
+  /** @param {string | null} ref */
+  function choose(ref) {
+    chosen = ref;
+    const job = placed(open).find((each) => each.ref === ref);
+    pins.mark(job && pin(job), 0);
+    card();
+  }
+
+  /** @param {Job[]} all */
+  function show(all) {
+    open = all;
+    const found = placed(all);
+    pins.set(found.map(pin));
+    marks(found.filter(inDanger).map(({ lat, lon }) => [lat, lon]));
+    const unplaced = all.length - found.length;
+    fill(root, "told", unplaced ? many("unplaced", unplaced) : "");
+    card();
+  }
+
+  function whole() {
+    /** @type {[number, number][]} */
+    const points = placed(open).map(({ lat, lon }) => [lat, lon]);
+    if (points.length) map.fitBounds(L.latLngBounds(points), { padding: [40, 40], maxZoom: STREET, animate: false });
+  }
+
+  /** @param {Fix | null} now @param {boolean} isAsked by a tap: the map goes there */
+  function located(now, isAsked) {
+    fix = now;
+    self(fix);
+    card();
+    if (!isAsked) return;
+    const isOnMap = fix && reach.contains([fix.lat, fix.lon]);
+    fill(root, "told", fix ? (isOnMap ? "" : say("off_map")) : say("no_fix"));
+    if (fix && isOnMap) map.setView([fix.lat, fix.lon], Math.max(map.getZoom(), STREET));
+  }
+
+  map.on("click", () => choose(null)); // beside every pin
+  knobs(map, L, { whole, here: () => follow((now, isFirst) => located(now, isFirst)) });
+  whole();
+  show(jobs);
+  if (await granted()) follow((now) => located(now, false));
+  return show;
+}
+
+/** The part of the city's map that is on the phone, else the city's own. @param {HTMLElement} box */
+async function cityMap(box) {
   const { lat, lon, bounds, basemap } = document.body.dataset;
   const area = await engine.pack.map();
   if (!area && (!basemap || !navigator.onLine)) throw new Error("no map");
-  const { casePin, showMap } = await import("../../map/map.js");
+  const [{ showMap }, { pinLayer }, { dangerMarks }, { ownPosition }] = await Promise.all([
+    import("../../map/map.js"),
+    import("../../map/pins.js"),
+    import("../../map/danger_marks.js"),
+    import("../../map/own_position.js"),
+  ]);
   const [south = 0, west = 0, north = 0, east = 0] = (bounds ?? "").split(",").map(Number);
   const { map, L } = await showMap(box, {
     centre: [Number(lat), Number(lon)],
@@ -23,28 +98,74 @@ export async function drawJobs(box, jobs) {
     ...(area ? { basemapData: area.data } : { basemapUrl: "/basemap.pmtiles" }),
     words: { zoomIn: say("zoom_in"), zoomOut: say("zoom_out") },
   });
-  const pins = L.layerGroup().addTo(map);
-  let shown = "";
-  /** @param {Job[]} all */
-  const show = (all) => {
-    const found = placed(all);
-    if (shown === JSON.stringify(found)) return; // a pin that has the focus keeps it
-    shown = JSON.stringify(found);
-    pins.clearLayers();
-    for (const { at, ...told } of found) casePin(L, at, told).addTo(pins);
-  };
-  show(jobs);
-  const points = placed(jobs).map(({ at }) => at);
-  if (points.length) map.fitBounds(L.latLngBounds(points), { padding: [40, 40], maxZoom: 16, animate: false });
-  return show;
+  return { map, L, reach: L.latLngBounds([[south, west], [north, east]]).pad(0.5), pinLayer, dangerMarks, ownPosition };
 }
 
-/** The pins of what is to be done and has a place. @param {Job[]} jobs */
+/** One job under the map, with the way to it. @param {HTMLElement} root @param {Job | undefined} job @param {Job[]} open
+ * @param {Fix | null} fix */
+function peek(root, job, open, fix) {
+  const box = part(root, "[data-peek]");
+  box.hidden = !job;
+  if (!job) return;
+  const isNext = job === nextOf(open);
+  fill(box, "title", isNext ? say("next", { title: named(job.title) }) : named(job.title));
+  fill(box, "place", place(job));
+  const far = fix ? metres(job, fix) : Infinity;
+  fill(box, "far", far < Infinity ? distance(far) : "");
+  promised(box, job, Date.now());
+  part(box, "[data-job]").setAttribute("href", `#job/${job.ref}`);
+  navigates(part(box, "[data-navigate]"), job);
+}
+
+/** Buttons of the crew's own above those that zoom. @param {import("leaflet").Map} map @param {typeof import("leaflet")} L
+ * @param {Record<string, () => void>} acts */
+function knobs(map, L, acts) {
+  const control = new L.Control({ position: "bottomright" });
+  control.onAdd = () => {
+    const bar = part(clone("t-knobs"), ".leaflet-bar");
+    L.DomEvent.disableClickPropagation(bar);
+    for (const [name, act] of Object.entries(acts)) part(bar, `[data-knob="${name}"]`).addEventListener("click", act);
+    return bar;
+  };
+  control.addTo(map);
+}
+
+/** @type {number | undefined} */
+let watch;
+
+/**
+ * Tells where the phone is for as long as its screen shows this map.
+ * @param {(fix: Fix | null, isFirst: boolean) => void} told null where it cannot be known
+ */
+function follow(told) {
+  if (!navigator.geolocation) return told(null, true);
+  if (watch !== undefined) navigator.geolocation.clearWatch(watch);
+  let isFirst = true;
+  const stop = () => navigator.geolocation.clearWatch(mine);
+  const mine = navigator.geolocation.watchPosition(
+    ({ coords }) => {
+      told({ lat: round(coords.latitude), lon: round(coords.longitude), metres: Math.round(coords.accuracy) }, isFirst);
+      isFirst = false;
+    },
+    () => {
+      if (isFirst) told(null, true);
+      isFirst = false;
+    },
+    { enableHighAccuracy: true, timeout: 10_000, maximumAge: 10_000 },
+  );
+  watch = mine;
+  window.addEventListener("hashchange", stop, { once: true });
+}
+
+/** Those of which somebody knows the place. @param {Job[]} jobs */
 function placed(jobs) {
-  const now = Date.now() / 1000;
-  return jobs.flatMap((job) => {
-    if (isDone(job) || job.lat === undefined || job.lon === undefined) return [];
-    const label = `${named(job.title)}, ${place(job)}`;
-    return [{ at: /** @type {[number, number]} */ ([job.lat, job.lon]), promise: standing(job, now), label, href: `#job/${job.ref}` }];
-  });
+  return /** @type {Placed[]} */ (jobs.filter(({ lat, lon }) => lat !== undefined && lon !== undefined));
+}
+
+/** @param {Placed} job @returns {import("../../map/pins.js").Pin} */
+function pin(job) {
+  const now = Date.now();
+  const title = named(job.title);
+  const label = [title, place(job), promise(job, now)].join(", ");
+  return { number: job.ref, point: [job.lat, job.lon], standing: standing(job, now / 1000), title, label };
 }

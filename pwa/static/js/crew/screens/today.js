@@ -1,11 +1,11 @@
 // Today: the day's jobs in the order that the crew chose, danger first, what is done folded at the end. And their map.
 
 import "../../lib/install_hint.js";
-import { inDanger, isDone, metres, ordered } from "../../sync/jobs.js";
+import { inDanger, isDone, metres, nextOf, ordered } from "../../sync/jobs.js";
 import { all, clone, fill, part, when } from "../../lib/dom.js";
 import { crewNames, distance, many, named, place, say } from "../session.js";
 import { hazardsOf, promised } from "./job.js";
-import { drawJobs } from "./map.js";
+import { jobsMap } from "./map.js";
 import { isBegun } from "./report.js";
 
 /** @typedef {import("../session.js").App} App */
@@ -25,8 +25,8 @@ let hint = "";
 let sought = "";
 let earlier = false;
 let drawing = 0; // rows of a list that was drawn anew meanwhile come no more
-/** What puts other jobs on the map that is looked at. @type {(jobs: Job[]) => void} */
-let showPins = () => {};
+/** Puts other jobs on the map that is looked at. @type {(jobs: Job[]) => void} */
+let showJobs = () => {};
 
 /** @param {App} app @param {View} view */
 export function today(app, view) {
@@ -50,7 +50,7 @@ export function today(app, view) {
     return screen;
   }
   const stands = document.querySelector("#main [data-list]"); // and may be scrolled
-  const current = open.find((job) => job.state === "underway") ?? open.find((job) => job.state !== "waiting");
+  const current = nextOf(open);
   const draw = () => rows(list, matching(open), current, matching(done), now, stands ? Infinity : AT_ONCE);
   search.addEventListener("input", () => {
     sought = search.value;
@@ -66,12 +66,11 @@ export function onMap(view) {
   const screen = clone("t-map");
   const { open } = ordered(view.jobs, order, Date.now() / 1000, here);
   counted(screen, open, Date.now());
-  const box = part(screen, "[data-map]");
+  const root = part(screen, ".routemap");
   setTimeout(() => {
-    drawJobs(box, open).then((show) => (showPins = show)).catch(() => {
-      box.hidden = true;
-      const told = box.nextElementSibling;
-      if (told) told.textContent = say("no_map");
+    jobsMap(root, open).then((show) => (showJobs = show)).catch(() => {
+      part(root, ".mapbox").hidden = true;
+      fill(root, "told", say("no_map"));
     });
   });
   return screen;
@@ -81,7 +80,7 @@ export function onMap(view) {
 export function mapAgain(main, view) {
   const { open } = ordered(view.jobs, order, Date.now() / 1000, here);
   counted(main, open, Date.now());
-  showPins(open);
+  showJobs(open);
 }
 
 /** Whose jobs these are, and how many are due until tonight. @param {ParentNode} head @param {Job[]} open @param {number} now */
