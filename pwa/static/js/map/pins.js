@@ -275,11 +275,11 @@ export function pinLayer(map, L, options) {
     /**
      * Marks the case that is open and brings it out from under the drawer.
      * @param {Pin | undefined} pin
-     * @param {number} covered px at the right that the drawer takes
+     * @param {number} [covered] px at the right that the drawer takes; without it the map stays where it is
      */
     mark(pin, covered) {
       current = pin;
-      if (pin) map.panInside(pin.point, { paddingTopLeft: [48, 48], paddingBottomRight: [covered + 48, 72] });
+      if (pin && covered !== undefined) map.panInside(pin.point, { paddingTopLeft: [48, 48], paddingBottomRight: [covered + 48, 72] });
       draw();
     },
   };

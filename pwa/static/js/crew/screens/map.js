@@ -10,6 +10,8 @@ import { navigates, promised } from "./job.js";
 /** @typedef {import("../../sync/jobs.js").Job} Job */
 /** @typedef {Job & {lat: number, lon: number}} Placed */
 
+/** Pixels that stay free around the jobs: at one side are the buttons. @type {{paddingTopLeft: [number, number], paddingBottomRight: [number, number]}} */
+const CLEAR = { paddingTopLeft: [32, 40], paddingBottomRight: [84, 32] };
 const STREET = 16; // zoom: the streets around a crew have their names
 
 /**
@@ -33,14 +35,15 @@ export async function jobsMap(root, jobs) {
   const self = ownPosition(map, L);
 
   function card() {
-    peek(root, open.find(({ ref }) => ref === chosen) ?? nextOf(open), open, fix);
+    const job = open.find(({ ref }) => ref === chosen) ?? nextOf(open);
+    peek(root, job, open, fix);
+    const [found] = job ? placed([job]) : [];
+    pins.mark(found && pin(found));
   }
 
   /** @param {string | null} ref */
   function choose(ref) {
     chosen = ref;
-    const job = placed(open).find((each) => each.ref === ref);
-    pins.mark(job && pin(job), 0);
     card();
   }
 
@@ -58,7 +61,7 @@ export async function jobsMap(root, jobs) {
   function whole() {
     /** @type {[number, number][]} */
     const points = placed(open).map(({ lat, lon }) => [lat, lon]);
-    if (points.length) map.fitBounds(L.latLngBounds(points), { padding: [40, 40], maxZoom: STREET, animate: false });
+    if (points.length) map.fitBounds(L.latLngBounds(points), { ...CLEAR, maxZoom: STREET, animate: false });
   }
 
   /** @param {Fix | null} now @param {boolean} isAsked by a tap: the map goes there */
@@ -72,7 +75,9 @@ export async function jobsMap(root, jobs) {
     if (fix && isOnMap) map.setView([fix.lat, fix.lon], Math.max(map.getZoom(), STREET));
   }
 
-  map.on("click", () => choose(null)); // beside every pin
+  map.on("click", ({ originalEvent: { target } }) => {
+    if (!(/** @type {Element} */ (target).closest(".leaflet-marker-icon"))) choose(null); // beside every pin
+  });
   knobs(map, L, { whole, here: () => follow((now, isFirst) => located(now, isFirst)) });
   whole();
   show(jobs);

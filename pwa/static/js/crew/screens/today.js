@@ -69,7 +69,7 @@ export function onMap(view) {
   const root = part(screen, ".routemap");
   setTimeout(() => {
     jobsMap(root, open).then((show) => (showJobs = show)).catch(() => {
-      part(root, ".mapbox").hidden = true;
+      part(root, ".routemap__map").hidden = true;
       fill(root, "told", say("no_map"));
     });
   });
