@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from closings import CREW, give_jobs, kept, pictures
+from closings import CREW, give_jobs, kept, pictures, wait_for
 from live import Site, log_in
 from phone import Van
 from playwright.sync_api import Page, expect
@@ -18,6 +18,9 @@ from city.people.accounts import THE_SYSTEM
 from sync import devices
 
 pytestmark = pytest.mark.one_database
+# How many jobs are drawn, each by itself or in a ring with its number.
+ON_THE_MAP = """() => document.querySelectorAll(".crewmap a.pin").length
+  + [...document.querySelectorAll(".crewmap .clusterpin b")].reduce((sum, { textContent }) => sum + Number(textContent), 0)"""
 IN_THE_CAMERA = 2  # the shutter, and "use this photo"
 
 
@@ -94,11 +97,12 @@ def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: 
     log_in(page, site, CREW, "/crew")
     page.wait_for_selector(f'a.job[href="#job/{ref}"]')
     page.locator('#tabs a[href="#map"]').tap()
-    page.locator(f'.crewmap a.pin[href="#job/{ref}"]').wait_for()
+    page.wait_for_selector(".crewmap .leaflet-marker-icon")
+    shown = page.evaluate(ON_THE_MAP)
     page.evaluate("document.querySelector('.leaflet-map-pane').looked = true")
-    [more] = give_jobs(site, 1)
+    give_jobs(site, 1)
     page.evaluate("window.dispatchEvent(new Event('online'))")
-    page.locator(f'.crewmap a.pin[href="#job/{more}"]').wait_for()
+    wait_for(lambda: page.evaluate(ON_THE_MAP) == shown + 1, page)
     assert page.evaluate("document.querySelector('.leaflet-map-pane').looked")
     before = page.locator("[data-fill=count]").inner_text()
     with db.transaction(site.engine) as s:
@@ -107,7 +111,7 @@ def test_the_map_of_today_follows_what_the_city_says_and_stays_where_it_is(van: 
         ):
             devices.revoke(s, site.settings.var, device, by=THE_SYSTEM, at=datetime.now(UTC))
     page.evaluate("window.dispatchEvent(new Event('online'))")
-    expect(page.locator(".crewmap a.pin")).to_have_count(0)
+    wait_for(lambda: page.evaluate(ON_THE_MAP) == 0, page)
     assert page.locator("[data-fill=count]").inner_text() != before
     page.locator('#tabs a[href="#today"]').tap()
     expect(page.locator(".crewempty h2")).to_have_text(crew.NO_JOBS_ON_PHONE)

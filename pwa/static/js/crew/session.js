@@ -1,9 +1,9 @@
 // This phone: whose it is, its engine, and the words that its screens put together.
 
-import { createEngine, introduce, whoIs } from "../sync/engine.js";
+import { createEngine, introduce, othersWork, whoIs } from "../sync/engine.js";
 import { net } from "../sync/http.js";
 import { oneTab } from "../lib/web_lock.js";
-import { clone, part, template } from "../lib/dom.js";
+import { clone, fill, part, template } from "../lib/dom.js";
 import { digest, randomId } from "../lib/random.js";
 import { speaker } from "./phrases.js";
 import { openStore } from "../sync/indexeddb.js";
@@ -59,6 +59,11 @@ export async function takeBack(id) {
   return all.some(({ op }) => op.id === id) && !all.some(({ op }) => op.data["op"] === id) ? "late" : "gone";
 }
 
+/** Whose unsent work is on this phone. @param {{ name: string, n: number }[]} left */
+export function leftWords(left) {
+  return left.map(({ name, n }) => say("left", { name, n })).join(" ");
+}
+
 export function crewNames() {
   return who.crews.map(({ name }) => name).join(", ");
 }
@@ -74,6 +79,10 @@ function welcome() {
   const box = part(main, "[data-fill=welcome]");
   const field = /** @type {HTMLInputElement} */ (part(main, "#code"));
   const known = new AbortController(); // whose it is
+  void othersWork(store).then((left) => {
+    fill(main, "others", leftWords(left));
+    for (const told of main.querySelectorAll("[data-fill=others]")) /** @type {HTMLElement} */ (told).hidden = !left.length;
+  });
   return new Promise((resolve) => {
     /** @param {string} [code] */
     const look = async (code) => {

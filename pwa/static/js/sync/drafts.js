@@ -28,6 +28,13 @@ export async function draftOf(box, ref) {
   return { draft: drafts.find(Boolean) ?? null, shots: shots.sort((a, b) => a.at - b.at) };
 }
 
+/** Throws away what was begun for a job, and its photos. @param {Box} box @param {string} ref */
+export async function dropDraft(box, ref) {
+  const { shots } = await draftOf(box, ref);
+  await box.store.write("outbox", [["del", "drafts", draftKey(box, ref)]]);
+  for (const { id } of shots) await box.pictures.dropPhoto(id);
+}
+
 /** What has a draft. @param {Box} box @returns {Promise<string[]>} */
 export async function drafts(box) {
   const { store } = box;

@@ -56,6 +56,7 @@ const FIRST_DELAY = 4_000;
 const LONGEST_DELAY = 300_000;
 const LONGEST_WAIT = 4 * 3_600_000;
 const AGAIN = 60_000;
+const CALLED = "called:"; // and a person: who may have left work on this phone, by name
 
 /**
  * Asks the city whose phone this is and keeps the answer, `who`, for a start without signal. Returns the
@@ -82,6 +83,7 @@ export async function introduce({ store, net, random }, code) {
   const who = { person: json.person, name: json.name ?? "", lang: json.lang ?? "", crews: json.crews ?? [] };
   await firm(store, [
     ["put", "kv", "who", who], ["put", "kv", `device:${who.person}`, json.device], ["del", "kv", "attempt"],
+    ["put", "kv", CALLED + who.person, who.name],
   ]);
   return { device: json.device, who };
 }
@@ -92,10 +94,25 @@ export async function whoIs(store) {
   return (await store.get("outbox", "kv", "who")) ?? null;
 }
 
-/** The phone is handed on: nothing of the city's stays readable, and nobody's work is touched.
+/** Work on this phone that others have not sent: the next to use it can tell them.
+ * @param {Store} store @param {number} [user] whose work is not meant @returns {Promise<{ name: string, n: number }[]>} */
+export async function othersWork(store, user) {
+  const users = (await store.all("outbox", "ops")).map(([, entry]) => entry.user).filter((each) => each !== user);
+  return Promise.all(
+    [...new Set(users)].map(async (each) => ({
+      name: String((await store.get("outbox", "kv", CALLED + each)) ?? ""),
+      n: users.filter((other) => other === each).length,
+    })),
+  );
+}
+
+/** The phone is handed on: nothing of the city's stays readable, and nobody's work is touched. The name of who left
+ * work behind stays with it.
  * @param {Store} store */
 export async function leave(store) {
-  await store.write("outbox", [["del", "kv", "who"]]);
+  const person = (await whoIs(store))?.person;
+  const waits = (await store.all("outbox", "ops")).some(([, entry]) => entry.user === person);
+  await store.write("outbox", [["del", "kv", "who"], ...(waits ? [] : /** @type {Change[]} */ ([["del", "kv", CALLED + person]]))]);
   await createMirror({ store, user: 0 }).wipe();
 }
 
@@ -210,10 +227,10 @@ export function createEngine(parts) {
     return { ...kv, ...unkept?.values };
   }
 
-  const { add, report, undo, withdraw, mayWithdraw, dismiss, keepDraft, draftOf, saved } = outbox;
+  const { add, report, undo, withdraw, mayWithdraw, dismiss, keepDraft, dropDraft, draftOf, saved } = outbox;
   const { keepPhoto, dropPhoto, bytesOf } = pictures;
   return {
-    add, report, undo, withdraw, mayWithdraw, keepPhoto, dropPhoto, bytesOf, keepDraft, draftOf, view, dismiss, due, wake, sync,
+    add, report, undo, withdraw, mayWithdraw, keepPhoto, dropPhoto, bytesOf, keepDraft, dropDraft, draftOf, view, dismiss, due, wake, sync,
     saved, pack: mirror.pack, packed: mirror.packed,
   };
 }

@@ -1,7 +1,7 @@
 // The outbox: what was done on this phone, kept until the city has answered for each thing by name. Each operation
 // bears its user: another neither sees nor sends it.
 
-import { draftOf, drafts, keepDraft, refsOf } from "./drafts.js";
+import { draftOf, drafts, dropDraft, keepDraft, refsOf } from "./drafts.js";
 import { draftKey, FREE, mine, nameKey, newest, same, starts, TAKEN, undoKey } from "./outbox_rows.js";
 import { firm } from "./storage_reserve.js";
 import { Undone, WITHDRAW_MS } from "./protocol.js";
@@ -34,6 +34,7 @@ export function createOutbox({ store, clock, random, user }, pictures) {
     mayWithdraw: mayWithdraw.bind(null, box),
     keepDraft: keepDraft.bind(null, box),
     draftOf: draftOf.bind(null, box),
+    dropDraft: dropDraft.bind(null, box),
     drafts: drafts.bind(null, box),
     dismiss: dismiss.bind(null, box),
     starts: starts.bind(null, box),

@@ -93,7 +93,11 @@ function reportPhoto(id, i) {
   image.loading = i ? "lazy" : "eager";
   image.width = 1200;
   image.height = 900;
-  image.addEventListener("error", () => image.remove()); // no signal: the words are still there
+  image.addEventListener("error", () => {
+    const told = element("p", say("photo_later"));
+    told.className = "nophotoyet";
+    image.replaceWith(told);
+  });
   return image;
 }
 

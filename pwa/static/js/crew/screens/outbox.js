@@ -1,9 +1,11 @@
 // Outbox: everything that was done on this phone, with what became of it.
 
-import { PROTOCOL } from "../../sync/engine.js";
+import { introduce, othersWork, PROTOCOL } from "../../sync/engine.js";
+import { net } from "../../sync/http.js";
 import { endingOf } from "../../sync/jobs.js";
 import { clone, fill, once, part, when } from "../../lib/dom.js";
-import { engine, many, moment, named, say, takeBack, who } from "../session.js";
+import { randomId } from "../../lib/random.js";
+import { engine, leftWords, many, moment, named, say, store, takeBack, who } from "../session.js";
 import { endingWords } from "./close.js";
 
 /** @typedef {import("../session.js").App} App */
@@ -11,7 +13,7 @@ import { endingWords } from "./close.js";
 /** @typedef {import("../../sync/engine.js").Entry} Entry */
 
 /** @param {App} app @param {View} view */
-export function outbox(app, view) {
+export async function outbox(app, view) {
   const screen = clone("t-outbox");
   const { outbox: waiting, sent, problem } = view;
   const attention = sent.filter((entry) => !entry.seen);
@@ -29,11 +31,34 @@ export function outbox(app, view) {
     nothing: !waiting.length && !sent.length,
     work: waiting.length > 0 || sent.length > 0,
   });
-  part(screen, "[data-save]").addEventListener("click", () => void app.kept(saveToFile));
+  part(screen, "[data-save]").addEventListener("click", async () => {
+    const name = await app.kept(saveToFile);
+    if (name) app.announce(say("file_saved", { name }));
+  });
+  fill(screen, "others", leftWords(await othersWork(store, who.person)));
+  when(screen, { others: part(screen, "[data-fill=others]").textContent !== "" });
+  const code = /** @type {HTMLInputElement} */ (part(screen, "#again"));
+  part(screen, "[data-again]").addEventListener("submit", (event) => {
+    event.preventDefault();
+    void enrol(app, code);
+  });
   part(screen, "[data-waiting]").append(...waiting.map((entry) => item(app, entry, view)));
   part(screen, "[data-attention]").append(...attention.map((entry) => item(app, entry, view)));
   part(screen, "[data-sent]").append(...quiet.map((entry) => item(app, entry, view)));
   return screen;
+}
+
+/** The phone is told anew whose it is, by a supervisor's code. @param {App} app @param {HTMLInputElement} code */
+async function enrol(app, code) {
+  try {
+    const found = await introduce({ store, net, random: { id: randomId, fraction: Math.random } }, code.value);
+    if (found.who.person !== who.person) location.reload();
+    else await app.send(true);
+  } catch (fault) {
+    const problem = String(/** @type {Error} */ (fault).message);
+    app.announce(say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`));
+    code.focus();
+  }
 }
 
 /** @param {App} app @param {Entry} entry @param {View} view */
@@ -105,7 +130,8 @@ function refusals(own) {
   return new Set(refused.map((shot) => say(`refused.${shot.refused}`) || say("state.refused")));
 }
 
-/** All work on this phone as one file, should it never find signal again: `cityline device import` reads it. */
+/** All work on this phone as one file, should it never find signal again: `cityline device import` reads it.
+ * @returns {Promise<string>} its name */
 async function saveToFile() {
   const { ops, photos, device } = await engine.saved();
   const told = photos.map(({ data, thumb: _thumb, taken: _taken, ...shot }) => ({ ...shot, data: base64(data) }));
@@ -117,6 +143,7 @@ async function saveToFile() {
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return name;
 }
 
 /** @param {ArrayBuffer[]} pieces */

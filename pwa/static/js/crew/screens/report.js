@@ -95,6 +95,25 @@ export async function reportScreen(app) {
     void app.plan();
     return true;
   });
+  const sure = part(form, "[data-sure]");
+  const ask = part(form, "[data-throw]");
+  const asked = (/** @type {boolean} */ yes) => {
+    ask.hidden = yes;
+    sure.hidden = !yes;
+    part(yes ? sure : form, yes ? "[data-keep]" : "[data-throw]").focus();
+  };
+  when(form, { begun: isBegun(await engine.view()) });
+  ask.addEventListener("click", () => asked(true));
+  part(sure, "[data-keep]").addEventListener("click", () => asked(false));
+  part(sure, "[data-drop]").addEventListener("click", async () => {
+    saved = true; // nothing brings it back
+    at.stop();
+    await photosKept();
+    saved = (await app.kept(() => engine.dropDraft(FORM).then(() => true), form)) ?? false;
+    if (!saved) return;
+    form.dataset["saved"] = "";
+    location.hash = "#today";
+  });
   look();
   at.weigh(shots);
   return screen;
