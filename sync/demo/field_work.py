@@ -23,7 +23,7 @@ from city.cases import sla, transitions
 from city.cases.transitions import Closing
 from city.db.engine import transaction
 from city.db.models import Assignment, Case, Crew, Device, Event, Person, Photo, Report, Service, Subscription
-from city.demo.phrases import FIXED
+from city.demo.phrases import ELSE, FIXED
 from city.lifecycle import ADMINISTRATOR, ASSIGNED, DISPATCHER, OPEN
 from city.people import accounts
 from city.settings import Settings
@@ -34,6 +34,7 @@ DAY = time(7), time(17)  # when crews are out, in the city's own time
 # In hours of such days before now: how far back the scenes begin, and since when a phone is lost.
 SCENES, LOST = timedelta(hours=10), timedelta(hours=15)
 SHUT_OUT = timedelta(hours=1)  # after it was lost; and a new one is enrolled soon
+CLEANED = ("basket-full", "bulky-item", "dumping", "missed-collection")
 WAITS = ("ops", "photos", "oldest")
 
 
@@ -125,9 +126,9 @@ class _Shift:
 
     def work(self) -> None:
         """Everything that came from the phones, one scene after another."""
+        self._two_crews_differ()
         self._lost_and_found()
         self._in_a_cellar()
-        self._two_crews_differ()
         self._others_have_begun()
         self._given_away()
         self._withdrawn_meanwhile()
@@ -155,7 +156,7 @@ class _Shift:
 
     def _in_a_cellar(self) -> None:
         """Work without signal that is done as it comes: it counts from when the phone wrote it down."""
-        if job := self._job("Clean 1", ("basket-full", "bulky-item", "dumping", "missed-collection")):
+        if job := self._job("Clean 1", CLEANED, untold=True):
             phone = self.phones[TONI]
             start = self._op(phone, "start", job, job.at(0.6))
             close = self._close(phone, job, job.at(0.7), "fixed", missing=True)
@@ -167,14 +168,14 @@ class _Shift:
 
     def _two_crews_differ(self) -> None:
         """Given away while its crew had no signal: the others found nothing, since the first had done it."""
-        if job := self._job("Trees 3", ("limb-down",)):
+        job = self._job("Trees 3", ("limb-down",)) or self._job("Clean 1", ("bulky-item", "dumping"))
+        if job:
             self._reassign(job, "Works 5", job.at(0.2))
             imani = self._actor(IMANI)
             transitions.start(self.s, job.case, by=imani, at=job.at(0.55), origin="demo")
-            nothing = Closing("not found", words="Nothing here any more. The sidewalk is free.")
+            nothing = Closing("not found", words=ELSE["not found"][job.case.service_code])
             transitions.close(self.s, job.case, nothing, by=imani, at=job.at(0.6), origin="demo")
-            words = "Cut up and taken away before noon."
-            op = self._close(self.phones[TONI], job, job.at(0.3), "fixed", words, no_photo="nothing to see")
+            op = self._close(self.phones[TONI], job, job.at(0.3), "fixed")
             self._send(TONI, [op], job.at(0.8))
 
     def _others_have_begun(self) -> None:
@@ -183,16 +184,17 @@ class _Shift:
             self._reassign(job, "Works 5", job.at(0.3))
             transitions.start(self.s, job.case, by=self._actor(IMANI), at=job.at(0.7), origin="demo")
             words = "Was on the way anyway. Loaded and swept."
-            op = self._close(self.phones[TONI], job, job.at(0.4), "fixed", words, no_photo="nothing to see")
+            op = self._close(self.phones[TONI], job, job.at(0.4), "fixed", words)
             self._send(TONI, [op], job.at(0.85))
 
     def _given_away(self) -> None:
         """Done by the first crew before the second began: it counts, and a dispatcher looks."""
-        lights, trees = self._job("Lights 2", ("pole-damaged",)), self._job("Trees 3", ("roots-sidewalk",))
-        if job := lights or trees:
-            phone = LUIS if lights else TONI
+        phone, job = LUIS, self._job("Lights 2", ("pole-damaged",), untold=True)
+        if job is None:
+            phone, job = TONI, self._job("Trees 3", ("roots-sidewalk", "stump"), untold=True)
+        if job:
             self._reassign(job, "Works 5", job.at(0.5))
-            op = self._close(self.phones[phone], job, job.at(0.55), "fixed", no_photo="nothing to see")
+            op = self._close(self.phones[phone], job, job.at(0.55), "fixed")
             self._send(phone, [op], job.at(0.75))
 
     def _withdrawn_meanwhile(self) -> None:
@@ -208,14 +210,14 @@ class _Shift:
         """Closed once more under the job of before, after its reporter had sent it back."""
         if job := self._job(None, tuple(FIXED), again=True):
             name = next(name for name in IS_OF if job.given.crew_id in self._actor(name).crew_ids)
-            words = "Went back the same evening and did the rest."
-            op = self._close(self.phones[name], job, job.at(0.2), "fixed", words, no_photo="dark")
+            words = "Went back on the way home and did the rest."
+            op = self._close(self.phones[name], job, job.at(0.2), "fixed", words)
             self._send(name, [op], job.at(0.5))
 
     def _seen_in_passing(self) -> None:
         """A note on the job of another crew."""
-        if job := self._job("Clean 1", ("basket-full", "basket-damaged", "dumping")):
-            words = "Passed by from a lamp job. There is more beside it than on the photo."
+        if job := self._job("Clean 1", ("basket-full", "bulky-item", "dumping")):
+            words = "Passed by from a lamp job. There is more of it by now."
             op = self._op(self.phones[LUIS], "note", job, job.at(0.7), words=words)
             self._send(LUIS, [{**op, "assignment": None}], job.at(0.75))
 
@@ -232,22 +234,18 @@ class _Shift:
         *,
         given_before: datetime | None = None,
         again: bool = False,
+        untold: bool = False,
     ) -> _Job | None:
-        """An open case for a scene, that no scene had yet and nobody is written to about; None without one.
+        """An open case for a scene, that no scene had yet; None without one. Danger is left alone.
 
-        It is assigned to `crew`; or `again`, with the job of a cycle that is over. Danger is left alone.
+        It is assigned to `crew`; or `again`, with the job of a cycle that is over. Of an `untold` one nobody
+        wants news: the worker would write letters of what a phone does now.
         """
         asked = (
             select(Case, Assignment)
             .join(Assignment, Assignment.case_id == Case.id)
             .where(Case.service_code.in_(services), ~Case.urgent, Case.id.not_in(self.taken))
             .where(~select(Report.id).where(Report.case_id == Case.id, Report.danger).exists())
-            .where(
-                ~select(Subscription.id)
-                .join(Report, Report.id == Subscription.report_id)
-                .where(Report.case_id == Case.id)
-                .exists()
-            )
             .order_by(Case.id, Assignment.id)
         )
         if again:
@@ -255,6 +253,9 @@ class _Shift:
         else:
             asked = asked.where(Case.state == ASSIGNED, Assignment.ended_at.is_(None), Case.cycle == 1)
             asked = asked.where(Assignment.crew_id == self.crews[crew or ""].id)
+        if untold:
+            told = select(Subscription.id).join(Report, Report.id == Subscription.report_id)
+            asked = asked.where(~told.where(Report.case_id == Case.id).exists())
         if given_before:
             asked = asked.where(Assignment.given_at < given_before)
         rows = {case.id: (case, given) for case, given in self.s.execute(asked)}
@@ -277,17 +278,29 @@ class _Shift:
 
     def _known(self) -> dict[str, _Phone]:
         """The phones by name, as they were last heard."""
-        ago, days = self.clock.ago, lambda n: self.now - timedelta(days=n)
+        ago = self.clock.ago
         again = self.lost + SHUT_OUT + timedelta(minutes=20)
         waits_since = ago(timedelta(hours=2))
         drawer = ago(timedelta(hours=32))  # in which it lies since then
         return {
             LUIS: _Phone(IS_OF[LUIS], again, self.now - timedelta(minutes=6)),
-            LUIS_LOST: _Phone(IS_OF[LUIS_LOST], days(212), self.lost, old=True),
-            TONI: _Phone(IS_OF[TONI], days(63), ago(timedelta(hours=1)), photos=1, oldest=waits_since),
-            IMANI: _Phone(IS_OF[IMANI], days(58), self.now - timedelta(minutes=18)),
+            LUIS_LOST: _Phone(IS_OF[LUIS_LOST], self.now - timedelta(days=212), self.lost, old=True),
+            TONI: _Phone(
+                IS_OF[TONI],
+                self.now - timedelta(days=63),
+                ago(timedelta(hours=1)),
+                photos=1,
+                oldest=waits_since,
+            ),
+            IMANI: _Phone(IS_OF[IMANI], self.now - timedelta(days=58), self.now - timedelta(minutes=18)),
             IMANI_SPARE: _Phone(
-                IS_OF[IMANI_SPARE], days(120), drawer, 4, 2, ago(timedelta(hours=35)), old=True
+                IS_OF[IMANI_SPARE],
+                self.now - timedelta(days=120),
+                drawer,
+                4,
+                2,
+                ago(timedelta(hours=35)),
+                old=True,
             ),
         }
 
@@ -297,7 +310,8 @@ class _Shift:
         told = (phone.ops, phone.photos, int(phone.oldest.timestamp())) if phone.oldest else ()
         device = Device(
             id=self._id(), person_id=person.id, token_hash=self._hex(256), token_at=at, enrolled_at=at,
-            seen_at=phone.seen, release=self.releases[phone.old], waiting=dict(zip(WAITS, told, strict=False)),
+            seen_at=phone.seen, release=self.releases[phone.old],
+            waiting=dict(zip(WAITS, told, strict=True)) if told else {},
         )  # fmt: skip
         self.s.add(device)
         by = accounts.actor(person)
@@ -345,7 +359,6 @@ class _Shift:
         outcome: str,
         words: str = "",
         *,
-        no_photo: str = "",
         proof: bool = False,
         missing: bool = False,
     ) -> dict[str, Any]:
@@ -354,7 +367,7 @@ class _Shift:
         photo = self._missing() if missing else self._sent(phone) if proof else None
         said = {"outcome": outcome, "words": words}
         if not photo:
-            said["no_photo"] = no_photo or "dark"
+            said["no_photo"] = "nothing to see"
         return {**self._op(phone, "close", job, at, **said), "photos": [photo] if photo else []}
 
     def _missing(self) -> dict[str, Any]:
