@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from city.audit.events import Actor
 from city.cases import transitions
 from city.cases.transitions import Closing
 from city.db.models import Case, Crew, Photo, Report
@@ -24,10 +23,12 @@ from city.reports import closing_feedback, intake
 class Act(Move):
     """A move that only a verb makes.
 
-    "not fixed" is said by whoever sent `report`; "merge" leads `into` another story.
+    "not fixed" is said by whoever sent `report`; "merge" leads `into` another story. A "close" may have a
+    ready `reply`, as canned_replies.as_stored() keeps it.
     """
 
     into: CaseHistory | None = None
+    reply: dict[str, Any] | None = None
 
 
 def tell(
@@ -75,7 +76,7 @@ def _reports(s: Session, case_id: int) -> list[Report]:
 
 
 def join(s: Session, case: Case, told: ReportRow, origin: str) -> Report:
-    """One more report of a case. Nobody of the demo asks for news in it."""
+    """One more report of a case. Nobody who joins so asks for news."""
     telling = intake.NewReport(
         told.key, case.service_code, told.channel, told.lang, told.words, told.place, told.answers,
         told.danger, join=case.number, at_device=told.at_device,
@@ -98,7 +99,8 @@ def make(
     who: dict[str, Any] = {"by": move.by, "at": move.at, "origin": origin}
     phone = {**who, "at_device": move.at_device}
     taken = photos_of(s, move.pictures, move.at)
-    closing = Closing(move.outcome, no_photo=move.no_photo, words=move.words, photos=taken)
+    reply = move.reply if isinstance(move, Act) else None
+    closing = Closing(move.outcome, no_photo=move.no_photo, words=move.words, reply=reply, photos=taken)
     verbs: dict[str, Callable[[], object]] = {
         "accept": lambda: transitions.accept(s, case, **who),
         "assign": lambda: transitions.assign(s, case, crews[move.crew or 0], **who),
@@ -111,7 +113,7 @@ def make(
         "cancel": lambda: transitions.cancel(s, case, move.reason, **who),
         "note": lambda: transitions.note(s, case, move.words, **phone),
         "show": lambda: intake.show(s, report, **who),
-        "not fixed": lambda: _not_fixed(s, report, move, accounts.reporter(report.id), origin),
+        "not fixed": lambda: _not_fixed(s, report, move, taken, origin),
     }
     verbs[move.name]()
 
@@ -137,9 +139,9 @@ def _merge(s: Session, case: Case, into: Case | None, who: dict[str, Any]) -> No
     transitions.merge(s, case, into, **who)
 
 
-def _not_fixed(s: Session, report: Report, move: Move, by: Actor, origin: str) -> None:
+def _not_fixed(s: Session, report: Report, move: Move, taken: Sequence[Photo], origin: str) -> None:
     closing = closing_feedback.closing_of(transitions.root_of(s, report.case))
     closing_feedback.not_fixed(
-        s, report, closing, by=by, at=move.at, words=move.words, key=f"{report.key}-again", token="",
-        origin=origin,
+        s, report, closing, by=accounts.reporter(report.id), at=move.at, words=move.words, taken=taken,
+        key=f"{report.key}-again", token="", origin=origin,
     )  # fmt: skip

@@ -7,12 +7,13 @@ are written in bulk as far as that goes, and then by the verbs, with the origin 
 import math
 import uuid
 from bisect import bisect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import accumulate
 from random import Random
 from statistics import NormalDist
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import shapely
@@ -24,6 +25,8 @@ from city import geo
 from city.audit import events
 from city.audit.events import Actor
 from city.cases import board_index, sla
+from city.config import canned_replies, city_file
+from city.config import versions as config_versions
 from city.db.engine import transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo import by_verbs, offices, reference_rates
@@ -62,6 +65,13 @@ BEFORE = {
     "limb-down": "limb", "basket-full": "basket", "bulky-item": "couch", "dumping": "couch",
 }  # fmt: skip
 AFTER = {"light-out": "lamp-after", "light-flickering": "lamp-after"}
+# The ready reply by which a dispatcher ends what needed no repair.
+REPLIES = {"not found": "nothing-there", "not ours": "not-the-citys", "no action": "by-policy"}
+NEWS_SHARE = 0.25  # of those who report on the web
+MAILBOXES = (
+    "a.whitfield", "bea.lund", "carlos.ibarra", "d.mbeki", "elena.prado", "f.novak", "grace.tran", "h.osei",
+    "ines.carver", "j.alvarez", "kim.sorensen", "l.duarte", "maria.soto", "n.fischer", "omar.haddad",
+)  # fmt: skip
 WAITS = {"lights": ("utility", "parts"), "trees": ("weather", "utility"), "clean": ("resident", "weather")}
 CREW_OF = {
     "clean": "Clean 1", "lights": "Lights 2", "trees": "Trees 3", "homes": "Wardens 4", "streets": "Works 5",
@@ -114,12 +124,13 @@ def tell(
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     with history_writer.gc_paused(), transaction(engine) as s:
         step(f"{count} cases")
-        author = _Author(s, settings.secret_key, album, Random(seed), now)
+        replies = _replies(s, settings)
+        author = _Author(s, settings.secret_key, album, Random(seed), now, replies)
         board = min(count, BOARD + int(max(0, count - BOARD) * BOARD_SHARE))
         tales = [*author.past(count - board), *author.board(board)]
         step("photos")
         album.put(store)
-        follow_ups = offices.stories(author.offices, author.desk, now, settings.secret_key, seed)
+        follow_ups = offices.stories(author.offices, author.desk, now, settings.secret_key, seed, replies)
         step("what became of each case")
         stories = [*(tale.story for tale in tales), *follow_ups]
         written = by_verbs.tell(s, stories, now=now)
@@ -138,8 +149,18 @@ def tell(
 class _Author:
     """Invents tales. One transaction long."""
 
-    def __init__(self, s: Session, secret: str, album: Album, chance: Random, now: datetime) -> None:
+    def __init__(
+        self,
+        s: Session,
+        secret: str,
+        album: Album,
+        chance: Random,
+        now: datetime,
+        replies: Mapping[str, dict[str, Any]],
+    ) -> None:
         self.s, self.secret, self.album, self.chance, self.now = s, secret, album, chance, now
+        self.replies = replies
+        self.voices = Random("voices")  # what it draws changes no story
         self.drawn: dict[tuple[float, float], float] = {}  # the last of each spread of delays, from 0 to 1
         every = s.scalars(select(Service).options(joinedload(Service.department))).all()
         self.services = {service.code: service for service in every if not service.office}
@@ -322,7 +343,10 @@ class _Author:
     def _sent_back(self, tale: _Tale) -> None:
         words = self.chance.choice(NOT_FIXED[tale.service.department_code][tale.lang])
         again = self._between(tale.ended, min(self.now, tale.ended + timedelta(days=9)), 0.2, 0.7)
-        self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words)
+        picture = BEFORE.get(tale.service.code)
+        staged = f"again-{uuid.UUID(int=self.voices.getrandbits(128))}"
+        shown = [self._picture(picture, staged, self.voices)] if picture else []
+        self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words, pictures=shown)
         if self.chance.random() < 0.6:
             at = self._between(again, self.now, 0.1, 0.5)
             crew = self.crews[self._crew(tale.service)].id
@@ -353,9 +377,14 @@ class _Author:
                 answers=self._answers(tale.service), danger=tale.service.urgent,
                 pictures=[self._picture(picture, key)] if shown and picture else [],
                 token=intake.token_for(self.secret, key),
+                news=self._news() if channel == "web" and not bygone else "", consented=True,
             )
         )  # fmt: skip
         tale.told.sort(key=lambda told: told.at)
+
+    def _news(self) -> str:
+        """The mailbox of a resident who wants to hear about it, if they do. No letter ever leaves for it."""
+        return f"{self.voices.choice(MAILBOXES)}@mail.test" if self.voices.random() < NEWS_SHARE else ""
 
     def _move(
         self,
@@ -373,9 +402,18 @@ class _Author:
         tale.moves.append(Move(name, at, by, crew, reason=reason, words=words, at_device=at_device))
 
     def _act(
-        self, tale: _Tale, name: str, at: datetime, by: Actor, *, reason: str = "", words: str = ""
+        self,
+        tale: _Tale,
+        name: str,
+        at: datetime,
+        by: Actor,
+        *,
+        reason: str = "",
+        words: str = "",
+        pictures: Sequence[PhotoRow] = (),
     ) -> None:
-        tale.moves.append(Act(name, at.replace(microsecond=0), by, reason=reason, words=words))
+        at = at.replace(microsecond=0)
+        tale.moves.append(Act(name, at, by, reason=reason, words=words, pictures=pictures))
 
     def _accept(self, tale: _Tale, by: Actor, at: datetime) -> None:
         self._move(tale, "accept", at, by)
@@ -388,6 +426,9 @@ class _Author:
         at = at.replace(microsecond=0)
         if tale.plot == "answered":
             outcome = self.chance.choice([each for each in ELSE if tale.service.code in ELSE[each]])
+            if tale.n and (ready := self.replies.get(REPLIES[outcome])) and self.voices.random() < 0.5:
+                tale.moves.append(Act("close", at, self.dispatcher, outcome=outcome, reply=ready))
+                return
             words = ELSE[outcome][tale.service.code]
             tale.moves.append(Move("close", at, hand, outcome=outcome, words=words))
             return
@@ -406,10 +447,10 @@ class _Author:
             )
         )  # fmt: skip
 
-    def _picture(self, picture: str, staged_for: str) -> PhotoRow:
+    def _picture(self, picture: str, staged_for: str, chance: Random | None = None) -> PhotoRow:
         """A photo over bytes that lie in the store before its row is written."""
         new = self.album.take(picture)
-        name = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
+        name = str(uuid.UUID(int=(chance or self.chance).getrandbits(128), version=4))
         return PhotoRow(
             name,
             staged_for,
@@ -549,6 +590,13 @@ class _Author:
 
     def _pick(self, weights: Mapping[str, float]) -> str:
         return self.chance.choices(list(weights), list(weights.values()))[0]
+
+
+def _replies(s: Session, settings: Settings) -> dict[str, dict[str, Any]]:
+    """The city's ready replies by code, as a closing keeps them."""
+    policy = config_versions.newest(s)
+    ready = city_file.load(settings.city).replies
+    return {reply.code: canned_replies.as_stored(reply, policy) for reply in ready}
 
 
 def _dealt(parts: Mapping[str, int], count: int) -> list[str]:

@@ -13,6 +13,7 @@ from city.config import versions as config_versions
 from city.db.engine import transaction
 from city.db.models import Case, Crew, Department, Person
 from city.demo import desk as demo_desk
+from city.demo import residents as demo_residents
 from city.demo.cases import tell as cases
 from city.demo.ground import ground
 from city.lifecycle import (
@@ -82,6 +83,8 @@ def fill(
     with transaction(engine) as s:
         duplicates.store_learned(s, duplicates.refit_service_weights(s))
         duplicates.flag_probable(s, s.scalars(select(Case).where(Case.state.in_(OPEN)).order_by(Case.id)))
+    step("thanks and letters")
+    demo_residents.fill(engine, settings, seed, now)
     step("answers and calls")
     demo_desk.fill(engine, settings, seed, now)
 

@@ -204,6 +204,12 @@ NOT_FIXED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "homes": {"en": ("It began again the next night.",), "es": ("Empezó otra vez la noche siguiente.",)},
 }
 
+# What somebody says when it comes back for the second time, and for the third.
+NOT_FIXED_AGAIN: Final[dict[str, tuple[str, str]]] = {
+    "en": ("It is the same again.", "This is the third time. Please find out why it keeps coming back."),
+    "es": ("Está igual otra vez.", "Ya es la tercera vez. Averigüen por qué vuelve a pasar, por favor."),
+}
+
 # By department: what was done where danger is over and the work is not.
 MADE_SAFE: Final[dict[str, str]] = {
     "lights": "Taped off. Comes back with the bucket truck.",

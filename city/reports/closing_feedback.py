@@ -74,7 +74,7 @@ def not_fixed(
     return led_to
 
 
-def fixed(s: Session, report: Report, closing: str, *, by: Actor, at: datetime) -> bool:
+def fixed(s: Session, report: Report, closing: str, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """A resident confirms that the closing did mend it, which closing_of() has named; kept once a report.
 
     Raises Refused `not_that_closing` where the case was opened again meanwhile, or closed anew: nobody
@@ -87,7 +87,7 @@ def fixed(s: Session, report: Report, closing: str, *, by: Actor, at: datetime) 
     if confirmed(s, report, case):
         return False
     facts = {"report": report.number, "cycle": case.cycle}
-    events.record(s, transitions.subject(case), "fixed confirmed", by=by, at=at, facts=facts)
+    events.record(s, transitions.subject(case), "fixed confirmed", by=by, at=at, facts=facts, origin=origin)
     return True
 
 

@@ -829,11 +829,14 @@ def _is_demo_file(settings: Settings) -> bool:
 
 def _fill(settings: Settings, seed: int, count: int) -> None:
     from city.demo import fill
+    from sync.demo import field_work
 
     began = time.monotonic()
     click.echo("Building the demo city …")
-    engine = _connect(settings)
-    fill.fill(engine, settings, count, seed, step=lambda step: click.echo(f"  {step} …"))
+    engine, now = _connect(settings), datetime.now(UTC)
+    fill.fill(engine, settings, count, seed, now, step=lambda step: click.echo(f"  {step} …"))
+    click.echo("  phones and field work …")
+    field_work.fill(engine, settings, seed, now)
     engine.dispose()
     db.analyze(settings.owner_url)
     click.echo("  map …")

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, delete, func, select
 
 from city.answers import articles
 from city.audit import events
-from city.cases import sla
+from city.cases import board_index, sla
 from city.config import business_hours, city_file
 from city.db import engine as db
 from city.db.models import (
@@ -29,13 +29,16 @@ from city.db.models import (
     Closure,
     Contact,
     Event,
+    ExpectedPhoto,
     Intersection,
+    Message,
     Person,
     Photo,
     Report,
     Service,
     Street,
     SyncFeedRow,
+    SyncOperation,
     Topic,
 )
 from city.demo import comparison, fill
@@ -44,12 +47,15 @@ from city.demo import ground as demo_ground
 from city.demo import photos as demo_photos
 from city.geo import Point, distance
 from city.lifecycle import CLOSED, OPEN, STATES, Refused
+from city.notifications import fan_out
 from city.people import accounts, callers, contacts
 from city.photos import orphans, photos, storage
 from city.photos.storage import FolderStore
 from city.places import lookup
 from city.settings import DEFAULT_CITY, Settings
 from city.settings import read as read_settings
+from sync import devices, operations, review
+from sync.demo import field_work
 
 SALTED = {"event_details.salt", "events.detail", "events.prev", "events.hash", "chain_tips.hash"}
 NOW = datetime(2026, 5, 12, 13, 30, tzinfo=UTC)
@@ -71,6 +77,7 @@ def larkhaven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     db.migrate(settings.database_url)
     engine = db.connect(settings.database_url)
     fill.fill(engine, settings, 200, 311, NOW)
+    field_work.fill(engine, settings, 311, NOW)
     yield City(engine, settings)
     engine.dispose()
 
@@ -170,6 +177,7 @@ def test_the_same_seed_tells_the_same_stories(engine: Engine, settings: Settings
     twin = db.connect(url)
     for each in (engine, twin):
         fill.fill(each, settings, 260, 7, NOW)
+        field_work.fill(each, settings, 7, NOW)
     assert _stories(engine) == _stories(twin) != []
     assert _digests(engine) == _digests(twin)
     twin.dispose()
@@ -223,8 +231,10 @@ def test_every_repair_has_evidence_and_every_photo_its_bytes(larkhaven: City) ->
     store = storage.open_store(larkhaven.settings)
     with db.read_session(larkhaven.engine) as s:
         proven = {(p.case_id, p.cycle) for p in s.scalars(select(Photo).where(Photo.cycle.is_not(None)))}
+        awaited = set(s.scalars(select(ExpectedPhoto.closure_id).where(ExpectedPhoto.photo_id.is_(None))))
         for closing in s.scalars(select(Closure).where(Closure.outcome == "fixed")):
-            assert ((closing.case_id, closing.cycle) in proven) != (closing.no_photo is not None)
+            shown = (closing.case_id, closing.cycle) in proven or closing.id in awaited
+            assert shown != (closing.no_photo is not None)
         assert proven
         for photo in s.scalars(select(Photo).limit(12)):
             assert photo.case_id
@@ -245,6 +255,7 @@ def test_no_bytes_are_in_the_store_that_no_photo_of_the_demo_needs(
 @pytest.mark.slow
 def test_the_log_is_whole_and_each_story_runs_forward(engine: Engine, settings: Settings) -> None:
     fill.fill(engine, settings, 60, 311, NOW)
+    field_work.fill(engine, settings, 311, NOW)
     with db.read_session(engine) as s:
         assert events.verify(s) == []
         lines = s.execute(select(Event.subject, Event.at).order_by(Event.subject, Event.n)).all()
@@ -385,6 +396,120 @@ def test_every_figure_of_the_desk_can_be_had_from_the_log(years: City) -> None:
                 }
                 | {name: value for name, value in optional.items() if value},
             )  # fmt: skip
+
+
+def test_the_crews_phones_sync_lie_silent_and_are_shut_out(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        phones = devices.of_crews(s)
+        assert {person.email for _, person in phones} == {f"crew{n}@demo.test" for n in (1, 2, 3)}
+        in_use = [device for device, _ in phones if device.revoked_at is None]
+        assert len(phones) == len(in_use) + 1 == 5
+        assert sum(device.seen_at > NOW - timedelta(hours=2) for device in in_use) == 3
+        (silent,) = [device for device in in_use if devices.is_silent(device, NOW)]
+        assert silent.seen_at < NOW - timedelta(days=2)
+        assert all(device.enrolled_at <= device.seen_at <= NOW for device, _ in phones)
+        assert sum(devices.packed_at(device) == device.seen_at for device in in_use) == 3
+
+
+def test_field_work_waits_for_somebody_to_look(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        sent = review.to_look_at(s, 100)
+        reasons = {each.row.review for each in sent}
+        assert reasons >= {"revoked", "closed", "reassigned", "cancelled", "reopened", "quarantined"}
+        assert any(each.may_count for each in sent)
+        assert any(each.may_release for each in sent)
+        assert any(each.photos for each in sent)
+        assert all(each.case and each.row.received_at <= NOW for each in sent)
+        assert all(each.entered_at <= each.row.received_at for each in sent if each.entered_at)
+        assert s.scalar(select(SyncOperation.id).where(SyncOperation.code == "applied").limit(1))
+        assert not set(s.scalars(select(ExpectedPhoto.fault))) - {None}
+
+
+def test_two_crews_closed_one_case_differently(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        (sent,) = [each for each in review.to_look_at(s, 100) if each.row.review == "closed"]
+        case = sent.case
+        assert case
+        assert (case.outcome, sent.said["outcome"]) == ("not found", "fixed")
+        assert case.closures[-1].crew
+        assert sent.crew in ("Trees 3", "Clean 1")
+        assert case.closures[-1].crew.name == "Works 5"
+        assert sent.entered_at
+        assert sent.entered_at < case.closures[-1].done_at < sent.row.received_at
+        assert case.review == "closed"
+
+
+def test_work_that_was_let_in_and_counted_is_done(engine: Engine, settings: Settings) -> None:
+    """What is shown to be decided can be: each by its own button."""
+    fill.fill(engine, settings, 200, 311, NOW)
+    field_work.fill(engine, settings, 311, NOW)
+    with db.transaction(engine) as s:
+        supervisor = next(
+            actor for actor in map(accounts.actor, s.scalars(select(Person))) if "supervisor" in actor.roles
+        )
+        for sent in review.to_look_at(s, 100):
+            row = operations.locked(s, sent.row.id)
+            assert row
+            if sent.may_release:
+                review.release(s, row, by=supervisor, at=NOW)
+                assert row.code == "applied"
+            elif sent.may_count:
+                assert review.count_as_done(s, row, by=supervisor, at=NOW)
+            else:
+                assert review.dismiss(s, row, by=supervisor, at=NOW)
+        assert review.count(s) == 0
+    with db.read_session(engine) as s:
+        assert events.verify(s) == []
+        assert board_index.differences(s) == []
+
+
+def test_residents_thank_and_send_back_with_words_and_a_photo(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        kinds = Counter(s.scalars(select(Event.kind)))
+        assert kinds["fixed confirmed"] >= 3
+        said = s.scalars(select(Event).where(Event.kind == "not fixed")).all()
+        assert any(line.photos for line in said)
+        assert {line.facts["led_to"] for line in said} == {"reopened", "review"}
+        (case,) = s.scalars(select(Case).where(Case.review == "sent back"))
+        assert (case.state, case.cycle) == (CLOSED, 3)
+        assert {line.origin for line in said} == {"demo"}
+
+
+def test_ready_replies_answer_residents_in_their_language(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        known = {reply.code for reply in city_file.load(larkhaven.settings.city).replies}
+        replies = [done.reply for done in s.scalars(select(Closure)) if done.reply]
+        codes = {reply["code"] for reply in replies}
+        assert {"record-sent", "permit-told", "tax-told", "not-reached", "nothing-there"} <= codes <= known
+        assert all(reply["words"].keys() == {"en", "es"} and reply["policy"] == 1 for reply in replies)
+
+
+def test_letters_went_out_and_two_did_not_arrive(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        letters = s.scalars(select(Message)).all()
+        assert {letter.kind for letter in letters} == {"confirmed", "closed", "reopened"}
+        assert all(letter.sent_at <= NOW for letter in letters if letter.sent_at)
+        waits, gone = sorted(
+            (letter for letter in letters if not letter.sent_at),
+            key=lambda letter: letter.next_try_at is None,
+        )
+        assert waits.next_try_at
+        assert waits.next_try_at > NOW
+        assert waits.fault
+        assert gone.fault
+        assert "550" in gone.fault
+        assert all(letter.subscription.address.endswith("@mail.test") for letter in letters)
+
+
+def test_the_worker_writes_to_nobody_about_the_invented_past(engine: Engine, settings: Settings) -> None:
+    fill.fill(engine, settings, 200, 311, NOW)
+    field_work.fill(engine, settings, 311, NOW)
+    with db.transaction(engine) as s:
+        known = s.scalar(select(func.count(Message.id)))
+        while fan_out.process_events(s, NOW):
+            pass
+        s.flush()
+        assert s.scalar(select(func.count(Message.id))) == known
 
 
 def _digests(engine: Engine) -> dict[str, str]:
