@@ -2,6 +2,7 @@
 
 from wording import Plural, Sentence
 
+ADD_TAG = Sentence("Add tag")
 ALL_OPEN = Sentence("All open")
 ALL_SENT = Sentence("All messages have been sent.")
 ANSWER_BY = Sentence("You'll have an answer by %(day)s. How can we reach you?")
@@ -13,6 +14,8 @@ ASSIGN = Sentence("Assign")
 ASSIGNED_TO = Sentence("Assigned to %(crew)s.")
 ASSIGN_IT_TO = Sentence("You wanted to assign it to %(crew)s.")
 AS_LONG_AS_OTHERS = Sentence("as long as other cases")
+AT_MOST_CHANGED = Sentence("At most %(most)s cases can be changed at once")
+AT_MOST_MERGED = Sentence("At most %(most)s cases can be merged at once")
 A_PROBLEM = Sentence("Problem")
 A_TRANSFER = Sentence("Transfer")
 BELONGS_TO = Sentence("Belongs to %(name)s")
@@ -87,6 +90,7 @@ MERGED_HERE = Plural("%(num)d case merged into this one", "%(num)d cases merged 
 MERGE_CASES = Plural("Merge %(num)d case into %(number)s?", "Merge %(num)d cases into %(number)s?")
 MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
 NEEDS_REVIEW = Sentence("Needs review")
+NOT_IN_LIST = Plural("%(num)s selected case isn't in this list", "%(num)s selected cases aren't in this list")
 NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
 NOT_UPDATED_SINCE = Sentence("Not updated since %(time)s")
