@@ -362,3 +362,29 @@ def test_more_than_can_be_changed_is_said_before_anything_is_filled_in(
     page.locator("#rows input[name=case]").first.check()
     expect(page.locator("#bulk-accept")).to_be_visible()
     expect(page.locator("#bulk-most")).to_be_hidden()
+
+
+@pytest.mark.parametrize("js", [True, False])
+def test_chosen_rows_are_printed_alone(site: Site, open_context: Open, crowd: list[str], js: bool) -> None:
+    context = open_context(**DESK, java_script_enabled=js)
+    page = context.new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.goto(site.path("/dispatch?crew=none&sort=newest"))
+    rows = page.locator("#rows tr:visible")
+    many = rows.count()
+    page.emulate_media(media="print")
+    expect(rows).to_have_count(many)
+    page.emulate_media(media="screen")
+    for number in crowd[:2]:
+        page.locator(f"#case-{number} input[type=checkbox]").check()
+    page.emulate_media(media="print")
+    expect(rows).to_have_count(2)
+    page.emulate_media(media="screen")
+    with context.expect_page() as opened:
+        page.locator("#bulk-print").click()
+    paper = opened.value
+    expect(paper.locator("tbody tr")).to_have_count(2)
+    expect(paper.locator("tbody")).to_contain_text(crowd[1])
+    expect(page.locator(f"#case-{crowd[0]} input[type=checkbox]")).to_be_checked()
+    paper.emulate_media(media="print")
+    expect(paper.get_by_role("link")).to_have_count(1)  # the city's name

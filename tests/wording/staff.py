@@ -90,6 +90,7 @@ MERGED_HERE = Plural("%(num)d case merged into this one", "%(num)d cases merged 
 MERGE_CASES = Plural("Merge %(num)d case into %(number)s?", "Merge %(num)d cases into %(number)s?")
 MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
 NEEDS_REVIEW = Sentence("Needs review")
+NOTHING_HERE = Sentence("Nothing here right now.")
 NOT_IN_LIST = Plural("%(num)s selected case isn't in this list", "%(num)s selected cases aren't in this list")
 NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
@@ -125,6 +126,8 @@ PHONE_CLOCK_WRONG = Sentence("The phone's clock is wrong. We counted this as don
 PHOTOS = Plural("%(num)s photo", "%(num)s photos")
 PHOTOS_PACKED = Sentence("%(here)s of %(all)s photos")
 POSSIBLE_DUPLICATES = Plural("%(num)d possible duplicate", "%(num)d possible duplicates")
+PRINT = Sentence("Print")
+PRINT_FIRST = Sentence("Only the first %(most)s cases are here. Narrow your filters to print the others.")
 PRIVATE_NOTE = Sentence(
     "Private: only staff and the person who reported it can see the description and photos",
 )

@@ -113,6 +113,12 @@ def do() -> Response:
     return _answer(known.id)
 
 
+@bp.get("/batch")
+def leave() -> Response:
+    """Where a form that came back is read in another language, or anew: the board without it."""
+    return go(url_for("dispatch.board", **args_of(view_asked())))
+
+
 @bp.get("/batch/<natural:batch_id>")
 def become(batch_id: int) -> Response:
     """What became of a batch: which cases went, which not, and why."""

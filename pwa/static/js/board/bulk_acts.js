@@ -46,6 +46,7 @@ const shown = () => [...document.querySelectorAll("#rows tr")].map((row) => /** 
 export function startBulkActs() {
   document.addEventListener("click", onClick);
   document.addEventListener("change", onChange);
+  document.addEventListener("submit", onSubmit, true);
   byId("bulk-clear")?.addEventListener("click", clear);
   byId("bulk")?.addEventListener("keydown", onKey);
   document.body.addEventListener("htmx:configRequest", onRequest);
@@ -67,6 +68,11 @@ function onClick(event) {
   for (const open of document.querySelectorAll("#bulk details[open]")) {
     if (summary && open !== summary.parentElement) /** @type {HTMLDetailsElement} */ (open).open = false;
   }
+}
+
+/** What is printed is a page of its own, which the browser itself opens. @param {SubmitEvent} event */
+function onSubmit(event) {
+  if (event.submitter?.id === "bulk-print") event.stopImmediatePropagation();
 }
 
 /** @param {Event} event */
@@ -137,8 +143,8 @@ function blame(line) {
   panel.open = true;
   const field = /** @type {HTMLElement | null} */ (panel.querySelector(`[aria-describedby="${place.id}"]`));
   field?.setAttribute("aria-invalid", "true");
-  (field ?? place).scrollIntoView({ block: "nearest" });
-  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) field?.focus();
+  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) field?.focus({ preventScroll: true });
+  (place.closest("fieldset, .field") ?? place).scrollIntoView({ block: "nearest" });
 }
 
 /** What was wrong before is sent anew. */
