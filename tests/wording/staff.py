@@ -89,6 +89,12 @@ MARK_DONE_BUTTON = Sentence("Mark as done")
 MERGED_HERE = Plural("%(num)d case merged into this one", "%(num)d cases merged into this one")
 MERGE_CASES = Plural("Merge %(num)d case into %(number)s?", "Merge %(num)d cases into %(number)s?")
 MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
+MY_LOCATION = Sentence("My location")
+MY_LOCATION_REFUSED = Sentence(
+    "We couldn't get your location. Allow it for this page in your browser, then try again."
+)
+MY_LOCATION_SHOWN = Sentence("Your location is marked. The ring shows how exact it is.")
+MY_LOCATION_OUTSIDE = Sentence("Your location is outside this map.")
 NEEDS_REVIEW = Sentence("Needs review")
 NOTHING_HERE = Sentence("Nothing here right now.")
 NOT_IN_LIST = Plural("%(num)s selected case isn't in this list", "%(num)s selected cases aren't in this list")

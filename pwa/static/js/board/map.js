@@ -6,6 +6,7 @@
  * hears that nothing changed.
  */
 
+import { startOwnPosition } from "./own_position.js";
 import { showMap } from "../map/map.js";
 import { locale } from "../lib/dom.js";
 import { pinLayer } from "../map/pins.js";
@@ -61,6 +62,7 @@ export async function boardMap(box, open) {
   const dangers = L.layerGroup().addTo(map);
   markDangers(L, dangers, whole.dangers);
   drawGround(map, L, box.dataset["ground"] ?? "");
+  startOwnPosition(map, L);
   const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
   const again = () => {

@@ -1,6 +1,7 @@
 // What the map picker draws: the map whose middle is the place, the numbers and open cases on it, and where the phone is.
 
 import { showMap } from "./map.js";
+import { ownPosition } from "./own_position.js";
 import { pinLayer } from "./pins.js";
 import { apart } from "./things.js";
 
@@ -70,7 +71,7 @@ class PickerMap {
     this.#map = map;
     this.#L = L;
     this.#told = told;
-    this.#self = L.layerGroup().addTo(map);
+    this.#self = ownPosition(map, L);
     this.#numbers = L.layerGroup().addTo(map);
     this.#pins = pinLayer(map, L, {
       href: (number) => address.replace("NUMBER", number),
@@ -144,11 +145,7 @@ class PickerMap {
 
   /** Where the phone is, and how sure it is of that. @param {Fix | null} fix */
   self(fix) {
-    this.#self.clearLayers();
-    if (!fix) return;
-    const { circle, circleMarker } = this.#L;
-    circle([fix.lat, fix.lon], { radius: fix.metres, className: "fixring", interactive: false }).addTo(this.#self);
-    circleMarker([fix.lat, fix.lon], { radius: 8, className: "youdot", interactive: false }).addTo(this.#self);
+    this.#self.show(fix);
   }
 
   /** @returns {HTMLElement[]} */
