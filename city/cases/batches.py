@@ -7,6 +7,7 @@ only the many.
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -180,6 +181,14 @@ def not_too_many(name: str, count: int) -> None:
         raise Refused("too_many_to_merge", most=MOST_MERGED, asked=count)
     if count > MOST:
         raise Refused("too_many_cases", most=MOST, asked=count)
+
+
+def validate(s: Session, name: str, what: dict[str, Any]) -> None:
+    """Raises Refused as act() would for what a form says itself: nobody is asked whether they mean that."""
+    if name == "close":
+        _closing(what)
+    elif name == "merge":
+        _named(s, what)
 
 
 def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
@@ -377,17 +386,9 @@ def _verb(
         reason = _one_of(what, "reason", WAIT_REASONS)
         return lambda case: transitions.wait(s, case, reason, by=by, at=at)
     if name == "close":
-        outcome = _one_of(what, "outcome", OUTCOMES)
-        no_photo = _one_of(what, "no_photo", NO_PHOTO) if outcome == "fixed" else None
-        words = what.get("words", "")
-        if len(words) > MAX_WORDS:
-            raise Refused("words_too_long", most=MAX_WORDS)
+        closing = _closing(what)
         return lambda case: transitions.close(
-            s,
-            case,
-            Closing(outcome, no_photo=no_photo, words=words, reply=reply(case) if reply else None),
-            by=by,
-            at=at,
+            s, case, replace(closing, reply=reply(case) if reply else None), by=by, at=at
         )
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
@@ -398,6 +399,16 @@ def _verb(
         return lambda case: do(s, case, word, by=by, at=at)
     assert into  # noqa: S101 act() has found it
     return lambda case: _merge(s, case, into, by, at)
+
+
+def _closing(what: dict[str, Any]) -> Closing:
+    """How all of them are closed. Raises Refused where its outcome, its reason or its words do not do."""
+    outcome = _one_of(what, "outcome", OUTCOMES)
+    no_photo = _one_of(what, "no_photo", NO_PHOTO) if outcome == "fixed" else None
+    words = what.get("words", "")
+    if len(words) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    return Closing(outcome, no_photo=no_photo, words=words)
 
 
 def _merge(s: Session, case: Case, into: Case, by: Actor, at: datetime) -> bool:

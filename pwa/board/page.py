@@ -131,6 +131,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "bulk_acts": batches.acts_of(g.actor),
         "bulk_key": new_key(),
         "bulk_most": batches.MOST,
+        "bulk_most_merged": batches.MOST_MERGED,
         "total": here,
         "saved": _saved(kept, marked, ground, own),
         "crews": ground.crews,

@@ -103,6 +103,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "crews": BOARD,
     "view": (DISPATCHER, SUPERVISOR, CALL_TAKER),
     "view.table": (DISPATCHER, SUPERVISOR),
+    "view.printed": BOARD,
     "redaction": ACTS["redact"],
     # Each act by its own rule, which the verb knows.
     "batch": (DISPATCHER, SUPERVISOR, CALL_TAKER),

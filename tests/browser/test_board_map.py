@@ -14,7 +14,7 @@ import pytest
 from live import DESK, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import func, select
-from wording import shared
+from wording import shared, staff
 
 from city import geo
 from city.cases import board_index
@@ -150,6 +150,49 @@ def test_what_words_find_and_no_map_can_show_is_said_and_linked(
     lost.click()
     page.wait_for_url("**place=none**")
     expect(page.locator("#rows tr")).to_have_count(2)
+
+
+ASKED = """() => { window.asked = 0; const own = navigator.geolocation.watchPosition.bind(navigator.geolocation);
+  navigator.geolocation.watchPosition = (...all) => { window.asked += 1; return own(...all); }; }"""
+
+
+def test_the_own_position_is_asked_for_on_a_press_and_drawn_with_its_ring(
+    site: Site, desk: Callable[[str], Page]
+) -> None:
+    page = desk("/dispatch")
+    page.context.grant_permissions(["geolocation"])
+    page.context.set_geolocation({"latitude": 39.6, "longitude": -71.2, "accuracy": 60})
+    page.add_init_script(f"({ASKED})()")
+    page.reload()
+    button = page.get_by_role("button", name=staff.MY_LOCATION)
+    expect(button).to_be_visible()
+    assert page.evaluate("window.asked") == 0
+    button.click()
+    expect(page.locator("#map .fixring")).to_be_visible()
+    expect(page.locator("#map .youdot")).to_be_in_viewport()
+    expect(page.locator("#my-location-said")).to_have_text(staff.MY_LOCATION_SHOWN)
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("window.asked") == 1
+    button.press("Enter")
+    expect(page.locator("#map .fixring")).to_have_count(0)
+    expect(page.locator("#my-location-said")).to_be_hidden()
+
+
+def test_a_position_outside_the_map_is_said(site: Site, desk: Callable[[str], Page]) -> None:
+    page = desk("/dispatch")
+    page.context.grant_permissions(["geolocation"])
+    page.context.set_geolocation({"latitude": 12.0, "longitude": 3.0, "accuracy": 60})
+    page.get_by_role("button", name=staff.MY_LOCATION).click()
+    expect(page.locator("#my-location-said")).to_have_text(staff.MY_LOCATION_OUTSIDE)
+
+
+def test_a_refused_position_is_said_in_words(site: Site, desk: Callable[[str], Page]) -> None:
+    page = desk("/es/dispatch")
+    page.context.clear_permissions()
+    button = page.get_by_role("button", name=staff.MY_LOCATION.es)
+    button.click()
+    expect(page.locator("#my-location-said")).to_have_text(staff.MY_LOCATION_REFUSED.es)
+    expect(button).to_have_attribute("aria-pressed", "false")
 
 
 @pytest.mark.full

@@ -291,3 +291,100 @@ def test_what_has_no_row_was_seen_as_of_then_and_not_as_of_the_last_news(
     page.locator("#bulk-clear").click()
     page.locator("#rows input[name=case]").first.check()
     expect(since).to_have_value(live.get_attribute("data-since") or "")
+
+
+def test_a_refused_form_says_it_beside_the_field_and_keeps_what_was_typed(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    hand = at_the_desk(site, open_context, crowd[10])
+    page = hand.page
+    hand.press("r")
+    expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
+    hand.press("c")
+    words = "We looked twice."
+    page.locator("#bulk-words").fill(words)
+    page.locator("#bulk").get_by_role("button", name=staff.CLOSE_MANY).click()
+    expect(page.locator("#bulk-outcome-fault")).to_have_text(shared.UNKNOWN_VALUE)
+    expect(page.locator("#told")).not_to_contain_text(shared.UNKNOWN_VALUE)
+    first = page.locator("#bulk [name=outcome]").first
+    expect(first).to_be_focused()
+    expect(first).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#bulk-words")).to_have_value(words)
+    expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
+    page.locator("#bulk [name=outcome][value='not found']").check(force=True)
+    page.locator("#bulk").get_by_role("button", name=staff.CLOSE_MANY).click()
+    expect(page.locator("#ask-batch")).to_be_visible()
+    expect(page.locator("#bulk-outcome-fault")).to_be_hidden()
+    assert set(held_by(site, crowd)) == {None}
+
+
+def test_without_javascript_a_refused_form_comes_back_and_goes_on(
+    site: Site, open_context: Open, crowd: list[str]
+) -> None:
+    page = open_context(**DESK, java_script_enabled=False).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.goto(site.path("/dispatch?crew=none&sort=newest"))
+    boxes = [page.locator(f"#case-{number} input[type=checkbox]") for number in crowd[:2]]
+    for box in boxes:
+        box.check()
+    bar = page.get_by_role("form", name=staff.SELECTED_CASES)
+    bar.locator("summary", has_text=staff.TAG).click()
+    bar.get_by_role("button", name=staff.ADD_TAG).click()
+    expect(page.locator("#bulk-tag-fault")).to_be_visible()
+    for box in boxes:
+        expect(box).to_be_checked()
+    page.locator("#bulk-tag-word").fill("storm")
+    bar.get_by_role("button", name=staff.ADD_TAG).click()
+    expect(page.locator("#told")).to_contain_text(shared.CASES_TAGGED(2, tag="storm"))
+
+
+def test_more_than_can_be_changed_is_said_before_anything_is_filled_in(
+    site: Site, open_context: Open
+) -> None:
+    page = open_context(**DESK).new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.locator("#rows input[name=case]").first.check()
+    expect(page.locator("#bulk-accept")).to_be_visible()
+    page.evaluate(
+        """() => {
+          const kept = JSON.parse(sessionStorage.getItem("cityline.chosen"));
+          for (let n = 0; n < 5000; n++) kept.numbers.push(`99-${String(n).padStart(6, "0")}`);
+          sessionStorage.setItem("cityline.chosen", JSON.stringify(kept));
+        }"""
+    )
+    page.reload()
+    expect(page.locator("#bulk-most")).to_have_text(staff.AT_MOST_CHANGED(most="5,000"))
+    expect(page.locator("#bulk-accept")).to_be_hidden()
+    expect(page.locator("#bulk summary").first).to_be_hidden()
+    page.keyboard.press("c")
+    expect(page.locator("#bulk-words")).to_be_hidden()
+    page.locator("#bulk-clear").click()
+    page.locator("#rows input[name=case]").first.check()
+    expect(page.locator("#bulk-accept")).to_be_visible()
+    expect(page.locator("#bulk-most")).to_be_hidden()
+
+
+@pytest.mark.parametrize("js", [True, False])
+def test_chosen_rows_are_printed_alone(site: Site, open_context: Open, crowd: list[str], js: bool) -> None:
+    context = open_context(**DESK, java_script_enabled=js)
+    page = context.new_page()
+    log_in(page, site, "dispatcher@demo.test", "/dispatch")
+    page.goto(site.path("/dispatch?crew=none&sort=newest"))
+    rows = page.locator("#rows tr:visible")
+    many = rows.count()
+    page.emulate_media(media="print")
+    expect(rows).to_have_count(many)
+    page.emulate_media(media="screen")
+    for number in crowd[:2]:
+        page.locator(f"#case-{number} input[type=checkbox]").check()
+    page.emulate_media(media="print")
+    expect(rows).to_have_count(2)
+    page.emulate_media(media="screen")
+    with context.expect_page() as opened:
+        page.locator("#bulk-print").click()
+    paper = opened.value
+    expect(paper.locator("tbody tr")).to_have_count(2)
+    expect(paper.locator("tbody")).to_contain_text(crowd[1])
+    expect(page.locator(f"#case-{crowd[0]} input[type=checkbox]")).to_be_checked()
+    paper.emulate_media(media="print")
+    expect(paper.get_by_role("link")).to_have_count(1)  # the city's name

@@ -46,6 +46,7 @@ EXPECTED = {
     "desk": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view.table": {DISPATCHER, SUPERVISOR},
+    "view.printed": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "batch": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.unassign": {DISPATCHER, SUPERVISOR},
     "dispatch.wait": {DISPATCHER, SUPERVISOR, CALL_TAKER},  # an office's; of the field the table refuses it

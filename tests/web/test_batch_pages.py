@@ -489,3 +489,97 @@ class TestChoosing:
             tags.tag(scene.s, scene.case(spread[1]), "x", by=by, at=town.now)
         assert sorted(board.get("/dispatch/choose").get_json()["numbers"]) == spread[1:]
         assert board.get("/dispatch/choose?state=cancelled").get_json() == {"numbers": [], "total": 0}
+
+
+def ticked(page: str) -> list[str]:
+    """The numbers of the rows whose box is ticked."""
+    return re.findall(r'name="case" value="([^"]+)" form="bulk" checked', page)
+
+
+def test_a_refused_form_comes_back_as_it_was_filled_with_the_error_beside_its_field(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    words = "x" * 4001
+    answer = post(
+        "/dispatch/batch?crew=none", fragment=False, act="close", outcome="not found", words=words,
+        mode="all", case=three[:2], sure="2",
+    )  # fmt: skip
+    assert answer.status_code == 422
+    page = html_of(answer)
+    assert sorted(ticked(page)) == sorted(three[:2])
+    assert re.search(r'<details [^>]*id="bulk-close" open', page)
+    assert re.search(r'name="outcome" value="not found" checked', page)
+    assert re.search(r'name="mode" value="all" checked', page)
+    assert f">{words}</textarea>" in page
+    said = shared.TOO_LONG(most="4,000")
+    assert re.search(r'id="bulk-words-fault" role="alert">' + re.escape(said), page)
+    assert page.count(said) == 1
+    assert re.search(r'id="bulk-words"[^>]* aria-describedby="bulk-words-fault" aria-invalid="true"', page)
+    assert states(town, three) == ["new"] * 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"act": "close"}, "outcome"),
+        ({"act": "close", "outcome": "fixed"}, "no_photo"),
+        ({"act": "close", "outcome": "not found", "reply": "none-such"}, "reply"),
+        ({"act": "wait"}, "reason"),
+        ({"act": "assign"}, "crew"),
+        ({"act": "tag", "tag": ""}, "tag"),
+        ({"act": "merge", "into": "26-999999"}, "into"),
+    ],
+)
+def test_each_field_has_its_own_place_for_its_fault(
+    three: list[str], post: Callable[..., TestResponse], fields: dict[str, str], field: str
+) -> None:
+    asked: dict[str, Any] = {"case": three[:1], "sure": "1", **fields}
+    page = html_of(post("/es/dispatch/batch", fragment=False, **asked))
+    assert re.search(rf'id="bulk-{field}-fault" role="alert">[^<]+<', page)
+    assert len(re.findall(r"-fault\" role=\"alert\">", page)) == 1
+    assert ticked(page) == three[:1]
+    assert f'data-field="{field}"' in html_of(post("/dispatch/batch", **asked))
+
+
+def test_a_form_that_comes_back_keeps_chosen_cases_that_have_no_row(
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
+) -> None:
+    with town.at_work() as scene:
+        transitions.cancel(scene.s, scene.case(three[2]), "test", by=scene.actor("dispatcher"), at=town.now)
+    asked = {"act": "tag", "tag": "", "case": three[:1], "cases": three[2], "since": seen}
+    page = html_of(post("/dispatch/batch", fragment=False, **asked))
+    assert staff.NOT_IN_LIST(1) in page
+    assert f'name="cases" value="{three[2]}" checked' in page
+    assert f'id="bulk-since" value="{seen}"' in page, "nobody has seen it since"
+    page = html_of(post("/dispatch/batch", fragment=False, **asked | {"cases": ["", three[1]]}))
+    assert sorted(ticked(page)) == sorted(three[:2])
+    assert f'id="bulk-since" value="{seen}"' not in page
+
+
+def test_where_every_chosen_case_changed_meanwhile_the_form_comes_back(
+    town: Town, three: list[str], post: Callable[..., TestResponse], seen: str
+) -> None:
+    with town.at_work() as scene:
+        scene.report(join=three[0], danger=True)
+    crew = town.ids["lights"]
+    asked = {"crew": crew, "case": three[:1], "since": seen}
+    page = html_of(post("/dispatch/batch", key="a", fragment=False, **asked))
+    assert shared.CHANGED_SINCE_CHOSEN in page
+    assert ticked(page) == three[:1]
+    assert f'name="crew" value="{crew}" data-digit="1" aria-current="true"' in page
+    (since,) = re.findall(r'id="bulk-since" value="([^"]+)"', page)
+    assert since != seen
+    again = post("/dispatch/batch", key="b", fragment=False, **asked | {"since": since})
+    assert again.status_code == 303
+    assert states(town, three)[:1] == ["assigned"]
+
+
+def test_more_cases_than_can_be_changed_are_said_before_the_form(
+    three: list[str], log_in: Callable[[str], FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MOST", 2)
+    monkeypatch.setattr(batches, "MOST_MERGED", 1)
+    page = shown(log_in("dispatcher").get("/dispatch"))
+    assert re.search(r'id="bulk-most" data-most="2" data-always>' + staff.AT_MOST_CHANGED(most=2), page)
+    assert staff.AT_MOST_MERGED(most=1) in page
+    assert 'id="bulk-all"' not in page

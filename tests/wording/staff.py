@@ -2,6 +2,7 @@
 
 from wording import Plural, Sentence
 
+ADD_TAG = Sentence("Add tag")
 ALL_OPEN = Sentence("All open")
 ALL_SENT = Sentence("All messages have been sent.")
 ANSWER_BY = Sentence("You'll have an answer by %(day)s. How can we reach you?")
@@ -13,6 +14,8 @@ ASSIGN = Sentence("Assign")
 ASSIGNED_TO = Sentence("Assigned to %(crew)s.")
 ASSIGN_IT_TO = Sentence("You wanted to assign it to %(crew)s.")
 AS_LONG_AS_OTHERS = Sentence("as long as other cases")
+AT_MOST_CHANGED = Sentence("At most %(most)s cases can be changed at once")
+AT_MOST_MERGED = Sentence("At most %(most)s cases can be merged at once")
 A_PROBLEM = Sentence("Problem")
 A_TRANSFER = Sentence("Transfer")
 BELONGS_TO = Sentence("Belongs to %(name)s")
@@ -86,7 +89,15 @@ MARK_DONE_BUTTON = Sentence("Mark as done")
 MERGED_HERE = Plural("%(num)d case merged into this one", "%(num)d cases merged into this one")
 MERGE_CASES = Plural("Merge %(num)d case into %(number)s?", "Merge %(num)d cases into %(number)s?")
 MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
+MY_LOCATION = Sentence("My location")
+MY_LOCATION_REFUSED = Sentence(
+    "We couldn't get your location. Allow it for this page in your browser, then try again."
+)
+MY_LOCATION_SHOWN = Sentence("Your location is marked. The ring shows how exact it is.")
+MY_LOCATION_OUTSIDE = Sentence("Your location is outside this map.")
 NEEDS_REVIEW = Sentence("Needs review")
+NOTHING_HERE = Sentence("Nothing here right now.")
+NOT_IN_LIST = Plural("%(num)s selected case isn't in this list", "%(num)s selected cases aren't in this list")
 NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
 NOT_UPDATED_SINCE = Sentence("Not updated since %(time)s")
@@ -121,6 +132,8 @@ PHONE_CLOCK_WRONG = Sentence("The phone's clock is wrong. We counted this as don
 PHOTOS = Plural("%(num)s photo", "%(num)s photos")
 PHOTOS_PACKED = Sentence("%(here)s of %(all)s photos")
 POSSIBLE_DUPLICATES = Plural("%(num)d possible duplicate", "%(num)d possible duplicates")
+PRINT = Sentence("Print")
+PRINT_FIRST = Sentence("Only the first %(most)s cases are here. Narrow your filters to print the others.")
 PRIVATE_NOTE = Sentence(
     "Private: only staff and the person who reported it can see the description and photos",
 )

@@ -1,7 +1,7 @@
 """Acting on many cases at once: choosing them, doing it, what became of it, and taking it back."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from city.config import canned_replies
 from city.db.models import Batch, Case, Crew
 from city.geo import Box, Point
 from city.lifecycle import Refused
-from pwa.board import batch_summary, row_context
+from pwa.board import batch_summary, bulk_form, row_context
+from pwa.board import page as around
+from pwa.board.bulk_form import Refilled
 from pwa.board.view_url import args_of, is_id, log_seen, new_key, view_asked
 from pwa.web import access, errors, formatting, forms, localization
 from pwa.web.fragments import go, is_fragment, render
@@ -91,6 +93,7 @@ def do() -> Response:
                 if order.whole is not None:
                     numbers, total = area_selection.all_of_view(s, view, now=access.now())
                 batches.not_too_many(order.act, total)
+                batches.validate(s, order.act, order.what)
                 changed = order.whole is not None and order.whole != total
                 if total and (changed or order.act in DANGEROUS) and order.sure != str(total):
                     return _ask(s, order, numbers, changed)
@@ -102,8 +105,18 @@ def do() -> Response:
                     usual=_usual(s),
                 )  # fmt: skip
     except Refused as fault:
-        return _refused(fault)
+        return _given_back(order, fault)
+    if not known.done and (why := bulk_form.alike(known.refused)):
+        return _given_back(order, why)
+    if not known.done and known.refused and not is_fragment():
+        return _refilled(order, told=[_("No changes made")], refused=batch_summary.refused(known.refused))
     return _answer(known.id)
+
+
+@bp.get("/batch")
+def leave() -> Response:
+    """Where a form that came back is read in another language, or anew: the board without it."""
+    return go(url_for("dispatch.board", **args_of(view_asked())))
 
 
 @bp.get("/batch/<natural:batch_id>")
@@ -145,7 +158,7 @@ def _order(form: MultiDict[str, str]) -> Order:
         what = {"tag": forms.text(form, "tag")[:200]}
     elif act == "merge":
         what = {"into": "" if argument == "oldest" else forms.text(form, "into").upper()[:40] or "?"}
-    numbers = [*form.getlist("case"), *form.get("cases", "")[:MOST_LETTERS].split()]
+    numbers = [*form.getlist("case"), *" ".join(form.getlist("cases"))[:MOST_LETTERS].split()]
     whole = form.get("all", "")
     return Order(
         key=form.get("key", "")[:64],
@@ -255,14 +268,59 @@ def _answer(batch_id: int) -> Response:
         )  # fmt: skip
 
 
-def _refused(fault: Refused) -> Response:
+def _given_back(order: Order, fault: Refused) -> Response:
+    """Nothing was done: the form as it was filled in, and what is wrong beside the field that it is about.
+
+    With htmx the form still stands there, and only what is wrong is answered.
+    """
+    field = bulk_form.field_of(order.act, fault)
+    if is_fragment():
+        return _refused(fault, field)
+    if field:
+        return _refilled(order, field=field, fault=errors.words(fault))
+    return _refilled(order, told=[errors.words(fault)], refused=_left_out(fault))
+
+
+def _refilled(
+    order: Order,
+    *,
+    field: str = "",
+    fault: str = "",
+    told: Sequence[str] = (),
+    refused: Sequence[tuple[str, list[str]]] = (),
+) -> Response:
+    """The board with the form as it was filled in."""
+    bulk = Refilled(
+        order.asked, request.form.get("crew", ""), order.numbers, order.whole is not None, order.mode,
+        order.since, field, fault,
+    )  # fmt: skip
+    with access.reading() as s:
+        parts = around.whole(s, view_asked())
+        shown = {row.number for row in parts["rows"]}
+        elsewhere = bulk.elsewhere(shown)
+        # The rows are shown as they are now; of what has no row nothing newer was seen than before.
+        since = order.since if elsewhere or bulk.whole else parts["revision"]
+        return render(
+            "dispatch/board.html", status=422,
+            **parts | {
+                "bulk": bulk, "elsewhere": elsewhere, "bulk_since": since, "told": told, "failed": True,
+                "refused": refused, "undo": None, "just_done": "",
+            },
+        )  # fmt: skip
+
+
+def _refused(fault: Refused, field: str = "") -> Response:
     """Nothing was done, and why; where some may not move and all were asked for, which."""
-    rows = fault.facts.get("refused", [])
     context = {
         "told": [errors.words(fault)], "failed": True, "args": args_of(view_asked()),
-        "refused": batch_summary.refused(rows) if isinstance(rows, list) else [],
+        "refused": _left_out(fault), "field": field,
     }  # fmt: skip
     return render("dispatch/batch.html", "dispatch/_told.html", status=422, **context)
+
+
+def _left_out(fault: Refused) -> list[tuple[str, list[str]]]:
+    rows = fault.facts.get("refused", [])
+    return batch_summary.refused(rows) if isinstance(rows, list) else []
 
 
 def _context(s: Session, batch: Batch) -> dict[str, Any]:

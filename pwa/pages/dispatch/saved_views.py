@@ -1,4 +1,4 @@
-"""What is done with a view of the board: saving it, and taking its cases along as a table."""
+"""What is done with a view of the board: saving it, and taking its cases along as a table or on paper."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 
 from city import csv_cells
 from city.board import queries as board_queries
+from city.board import rows as queue_rows
 from city.board import saved_views
 from city.board.queries import View
 from city.board.rows import Row
@@ -18,6 +19,9 @@ from pwa.board import page as around
 from pwa.board.view_url import args_of, view_asked
 from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
+
+MOST_PRINTED = 500  # some forty pages
+MOST_LETTERS = 100_000  # of the numbers in one field
 
 bp = Blueprint("view", __name__, url_prefix="/dispatch")
 
@@ -44,6 +48,27 @@ def table() -> Response:
         f'attachment; filename="cases-{localization.local(now):%Y-%m-%d}.csv"'
     )
     return answer
+
+
+@bp.get("/print")
+@bp.post("/print")
+def printed() -> Response:
+    """The cases that a form names, to be printed; without any those of the view. MOST_PRINTED at most."""
+    view, form = view_asked().whole, request.form
+    numbers = list(
+        dict.fromkeys([*form.getlist("case"), *" ".join(form.getlist("cases"))[:MOST_LETTERS].split()])
+    )
+    chosen = bool(numbers) and not form.get("all")
+    with access.reading() as s:
+        if chosen:
+            rows, is_more = queue_rows.of_numbers(s, numbers[:MOST_PRINTED]), len(numbers) > MOST_PRINTED
+        else:
+            page = board_queries.queue(s, view, now=access.now(), limit=MOST_PRINTED)
+            rows, is_more = page.rows, bool(page.next)
+        return render(
+            "dispatch/print.html", rows=rows, chosen=chosen, most=MOST_PRINTED, is_more=is_more,
+            **around.sides(s, view, rows),
+        )  # fmt: skip
 
 
 @bp.post("/views")

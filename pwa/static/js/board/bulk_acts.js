@@ -20,6 +20,7 @@ const byId = (id) => document.getElementById(id);
  * @returns {boolean} whether there is such an act
  */
 export function act(name) {
+  if (byId("bulk")?.hasAttribute("data-over")) return false;
   const panel = byId(`bulk-${name}`);
   if (panel instanceof HTMLButtonElement) panel.click();
   if (!(panel instanceof HTMLDetailsElement)) return panel !== null;
@@ -45,6 +46,7 @@ const shown = () => [...document.querySelectorAll("#rows tr")].map((row) => /** 
 export function startBulkActs() {
   document.addEventListener("click", onClick);
   document.addEventListener("change", onChange);
+  document.addEventListener("submit", onSubmit, true);
   byId("bulk-clear")?.addEventListener("click", clear);
   byId("bulk")?.addEventListener("keydown", onKey);
   document.body.addEventListener("htmx:configRequest", onRequest);
@@ -66,6 +68,11 @@ function onClick(event) {
   for (const open of document.querySelectorAll("#bulk details[open]")) {
     if (summary && open !== summary.parentElement) /** @type {HTMLDetailsElement} */ (open).open = false;
   }
+}
+
+/** What is printed is a page of its own, which the browser itself opens. @param {SubmitEvent} event */
+function onSubmit(event) {
+  if (event.submitter?.id === "bulk-print") event.stopImmediatePropagation();
 }
 
 /** @param {Event} event */
@@ -92,6 +99,7 @@ function onKey(event) {
 function onRequest(event) {
   const { elt, parameters } = /** @type {CustomEvent} */ (event).detail;
   if (elt.closest("#bulk, #told")) parameters["shown"] = shown().join(" ");
+  if (elt.closest("#bulk, .told__ask")) forgive();
   if (elt.closest("#bulk")) sent = numbers();
   if (elt.closest("#undo-batch")) sent = []; // of an act that never arrived: its cases stay chosen
 }
@@ -115,7 +123,32 @@ function onAnswer(event) {
     const next = asks ? "#told button.button--act" : "#rows [aria-current] a";
     const goesOn = asks ? isHere || !isTyping(at) : isDone && isHere && byId("bulk")?.hidden;
     if (goesOn) /** @type {HTMLElement | null} */ (document.querySelector(next))?.focus({ preventScroll: true });
+    const line = document.querySelector("#told [data-field]");
+    if (line instanceof HTMLElement) blame(line);
     document.dispatchEvent(new CustomEvent("board:changed", { detail: { numbers: [], many: true } }));
   }
   show();
+}
+
+/** Says what was wrong beside the field that it is about, and opens its panel. @param {HTMLElement} line */
+function blame(line) {
+  const name = line.dataset["field"] ?? "";
+  const place = byId(`bulk-${name}-fault`);
+  const panel = place?.closest("details");
+  if (!place || !panel) return;
+  place.textContent = line.querySelector("p")?.textContent ?? "";
+  place.hidden = false;
+  line.remove();
+  if (!panel.open) closePanel(false);
+  panel.open = true;
+  const field = /** @type {HTMLElement | null} */ (panel.querySelector(`[aria-describedby="${place.id}"]`));
+  field?.setAttribute("aria-invalid", "true");
+  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) field?.focus({ preventScroll: true });
+  (place.closest("fieldset, .field") ?? place).scrollIntoView({ block: "nearest" });
+}
+
+/** What was wrong before is sent anew. */
+function forgive() {
+  for (const place of document.querySelectorAll("#bulk [id$=-fault]")) /** @type {HTMLElement} */ (place).hidden = true;
+  for (const field of document.querySelectorAll("#bulk [aria-invalid]")) field.removeAttribute("aria-invalid");
 }

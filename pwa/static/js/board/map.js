@@ -11,6 +11,7 @@ import { showMap } from "../map/map.js";
 import { locale } from "../lib/dom.js";
 import { pinLayer } from "../map/pins.js";
 import { apart } from "../map/things.js";
+import { startOwnPosition } from "./own_position.js";
 
 /** @typedef {import("../map/pins.js").Pin} Pin */
 /** @typedef {import("../map/pins.js").Cluster} Cluster */
@@ -64,6 +65,7 @@ export async function boardMap(box, open) {
     markDangers((told.dangers ?? []).map(([, lat, lon]) => [lat, lon]));
   dangers(whole);
   drawGround(map, L, box.dataset["ground"] ?? "");
+  startOwnPosition(map, L);
   const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
   const again = () => {

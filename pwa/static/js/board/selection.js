@@ -26,8 +26,15 @@ export const boxes = () =>
 export function recall() {
   list = byId("live")?.dataset["list"] ?? "";
   const before = recalled();
-  seen = before.since;
-  put(before.numbers, true);
+  const sent = givenBack();
+  seen = sent.length ? /** @type {HTMLInputElement} */ (byId("bulk-since")).value : before.since;
+  put([...before.numbers, ...sent], true);
+}
+
+/** What a form that was refused held: the boxes that came back ticked, and cases that have no row here. */
+function givenBack() {
+  const ticked = [...boxes()].filter((box) => box.defaultChecked).map((box) => box.value);
+  return [...ticked, ...(byId("bulk-cases")?.dataset["kept"]?.split(" ") ?? [])];
 }
 
 /** How many are chosen. */
@@ -76,12 +83,27 @@ export function show() {
   if (!n) label.textContent = "";
   bulk.hidden = n === 0;
   if (!n) closePanel();
+  limit(bulk, n);
   /** @type {HTMLInputElement} */ (byId("bulk-cases")).value = unseen().join(" ");
   /** @type {HTMLInputElement} */ (byId("bulk-since")).value = since;
   const all = /** @type {HTMLInputElement | null} */ (byId("all"));
   if (!all) return;
   all.checked = n > 0 && shown === open;
   all.indeterminate = n > 0 && !all.checked;
+}
+
+/**
+ * Says that more are chosen than can be changed at once, and offers no act for them: nothing is filled in for nothing.
+ * @param {HTMLElement} bulk
+ * @param {number} n how many are chosen
+ */
+function limit(bulk, n) {
+  const said = byId("bulk-most");
+  const isTooMany = n > Number(said?.dataset["most"]);
+  if (isTooMany === bulk.hasAttribute("data-over")) return;
+  bulk.toggleAttribute("data-over", isTooMany);
+  if (isTooMany) closePanel(false);
+  if (said) said.hidden = !isTooMany && said.dataset["always"] === undefined;
 }
 
 export function clear() {
