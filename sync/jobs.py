@@ -24,7 +24,7 @@ _CASES = (
     select(
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
         Asset.number.label("asset"), Case.state, Case.cycle, Case.version, Case.opened_at, Case.due_at,
-        Case.risk_at, Case.promise_hours, Case.urgent, Case.follow_on, Pause.why.label("wait"),
+        Case.risk_at, Case.promise_hours, Case.urgent, Case.raised, Case.follow_on, Pause.why.label("wait"),
         Pause.began_at.label("waits_since"), Closure.outcome,
         Closure.done_at, Assignment.crew_id, Assignment.id.label("assignment"),
     )
@@ -101,6 +101,7 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "risk": _seconds(case.risk_at),
         "hourly": case.promise_hours is not None,
         "urgent": case.urgent,
+        "raised": case.raised,
         "safe": case.follow_on,
         "hazard": service.hazard,
         "danger": any(report.danger for report, _ in told),

@@ -1,6 +1,6 @@
 """Acting on many cases at once: one transaction, an event each, and one Undo for all of them.
 
-What a batch does to a case is a verb of cases.py, priorities.py or tags.py, and nothing else: here are
+What a batch does to a case is a verb of transitions.py, priorities.py or tags.py, and nothing else: here are
 only the many.
 """
 

@@ -1,4 +1,4 @@
-"""To which crew each of many cases would go anyway: by the city's rules, else its department's only crew."""
+"""The usual crew of each of many cases: the one that the routing rules name, else its department's only one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -54,17 +54,10 @@ def of(
         route = routing.match(rules, service.code, service.group, areas) or Route(
             service.department_code, None
         )
-        if crew := _only(crews, route):
+        if crew := routing.usual(crews, route):
             found[case.id] = crew
     return found
 
 
 def _asked(rules: Sequence[Rule], service: Service) -> set[str]:
     return routing.areas_asked(rules, service.code, service.group)
-
-
-def _only(crews: Sequence[Crew], route: Route) -> Crew | None:
-    """The crew that the rule names, else the department's where it has just one."""
-    named = [crew for crew in crews if route.crew and crew.name == route.crew]
-    theirs = named or [crew for crew in crews if crew.department_code == route.department]
-    return theirs[0] if len(theirs) == 1 else None

@@ -53,9 +53,12 @@ def in_order(crews: Iterable[C], route: Route) -> list[C]:
     return sorted(crews, key=lambda crew: _rank(crew, route))
 
 
-def is_usual(crew: Crew, route: Route) -> bool:
-    """Whether the case would go to this crew anyway: the rule names it, or its department is responsible."""
-    return _rank(crew, route) < OTHER
+def usual(crews: Iterable[C], route: Route) -> C | None:
+    """The crew that the rule names, else the department's only one; None where it has several or none."""
+    crews = list(crews)
+    named = [crew for crew in crews if route.crew and crew.name == route.crew]
+    theirs = named or [crew for crew in crews if crew.department_code == route.department]
+    return theirs[0] if len(theirs) == 1 else None
 
 
 def _fits(rule: Rule, service: str, group: str) -> bool:

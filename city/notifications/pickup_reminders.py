@@ -1,7 +1,7 @@
-"""Reminders the evening before a zone's trash is collected: the wish, and who is due. Sends nothing.
+"""Reminders the evening before a zone's trash is collected: who subscribed, and who is due. Sends nothing.
 
-Asking, confirming and stopping is that of any other wish: subscriptions.py. Its place is the zone and no
-address: where somebody lives is not kept.
+Subscribing is in subscriptions.py, confirming and stopping in reports/intake.py, as for every subscription.
+Its place is the zone and no address: where somebody lives is not kept.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -19,16 +19,16 @@ from city.places import collection_days
 
 BEGINS: Final = time(18)  # by the city's clocks; what is put out for the truck is put out in the evening
 AT_ONCE: Final = 1_000  # reminders in one transaction
-KIND: Final = "pickup"  # of a message, before the day that it reminds of: each is written once a wish
+KIND: Final = "pickup"  # of a message, before the day that it reminds of
 
 
 def target(zone: Zone) -> Target:
-    """The wish to be reminded of a zone's days."""
+    """What a subscription to a zone's days is about."""
     return Target("pickups", zone.area, place=_place(zone))
 
 
 def zone_of(row: Subscription, collection: Collection) -> Zone | None:
-    """The zone that a wish is about; None where the city file has dropped it."""
+    """The zone that a subscription is about; None where the city file has dropped it."""
     return next((zone for zone in collection.zones if _place(zone) == row.place), None)
 
 
@@ -40,8 +40,8 @@ def day_of(message: Message) -> date:
 def queue_due(engine: Engine, now: datetime, zone: ZoneInfo, collection: Collection) -> int:
     """Writes the outbox's rows for tomorrow's collections, from six in the evening on; returns how many.
 
-    `zone` is that of the city's clocks. A wish and its reminder are written in one transaction, so none is
-    written twice, by whatever worker. Whoever was not told by midnight is not told: the truck has come.
+    `zone` is that of the city's clocks. The message and the day it was written for (`told_on`) are stored in
+    one transaction, so two workers never write it twice. After midnight nothing is written: the day has come.
     """
     at = now.astimezone(zone)
     if at.time() < BEGINS:

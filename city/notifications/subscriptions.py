@@ -167,7 +167,7 @@ def subscribe(
         row.confirmed_at, row.stopped_at = row.confirmed_at or at, None
     if begins:
         row.told_seq = newest(s)
-        remember_preview(s, row, "subscribe", at=at)
+        record_event(s, row, "subscribe", at=at)
     s.flush()
     return row
 
@@ -184,8 +184,8 @@ def normal_address(channel: str, address: str) -> str:
     return address
 
 
-def remember_preview(s: Session, row: Subscription, kind: str, *, at: datetime) -> None:
-    """A line of the log about a wish without a report; who it is stands in no line."""
+def record_event(s: Session, row: Subscription, kind: str, *, at: datetime) -> None:
+    """A line of the log about a subscription without a report; who it is stands in no line."""
     events.record(
         s, f"subscription:{row.id}", kind, by=accounts.A_RESIDENT, at=at, facts={"subscription": row.id}
     )

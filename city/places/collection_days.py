@@ -30,17 +30,11 @@ class Stream:
     next: NextPickup
 
 
-def next_days(s: Session, collection: Collection, point: Point, today: date) -> list[Stream]:
-    """What is collected at a point and when next from `today` on, which is a day of the city's own clocks.
-
-    Empty where no zone lies, or none that the city file knows.
-    """
-    zone = zone_at(s, collection, point)
-    return next_of(zone, collection.calendar, today) if zone else []
-
-
 def next_of(zone: Zone, calendar: Calendar | None, today: date) -> list[Stream]:
-    """The same of a zone; `calendar` has the holidays that move its days."""
+    """What is collected in a zone and when next from `today` on, a day of the city's own clocks.
+
+    `calendar` has the holidays that move its days.
+    """
     return [
         Stream(what, round_, next_pickup(round_, calendar, today)) for what, round_ in zone.rounds.items()
     ]

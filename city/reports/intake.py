@@ -489,7 +489,7 @@ def forget_wishes(s: Session, ids: Sequence[int]) -> int:
 
 def _news(s: Session, subscription: Subscription, kind: str, at: datetime) -> None:
     if subscription.report_id is None:
-        subscriptions.remember_preview(s, subscription, kind, at=at)
+        subscriptions.record_event(s, subscription, kind, at=at)
         return
     report = s.get_one(Report, subscription.report_id)
     events.record(

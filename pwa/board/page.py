@@ -145,7 +145,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "without_place": formatting.without_place,
         "field_work": review.count(s),
         "in_order": routing.in_order,
-        "is_usual": routing.is_usual,
+        "usual_crew": routing.usual,
         "standings": STANDINGS,
         "entered": request.form,
         "outcomes": outcomes,

@@ -44,10 +44,9 @@ class Found:
 
 
 def suggest(s: Session, city: CityFile, spot: Point | None) -> Suggestion:
-    """The kinds that are offered first. Whatever comes to know more, as of the photo, answers here instead.
+    """The kinds offered first: those reported near the spot, then in the city, then each group's default.
 
-    Of a private kind nothing is told about a spot. Fewer than SUGGESTED are filled up with what the city
-    reports, and where nothing was reported yet with what its groups stand for.
+    A model that reads the photo will answer here too. Nothing is told of where private kinds were reported.
     """
     known = {service.code: service for service in city.for_residents}
     here = [each.code for each in known.values() if not each.private]
@@ -56,11 +55,11 @@ def suggest(s: Session, city: CityFile, spot: Point | None) -> Suggestion:
     usual = [city.default_of(group.code).code for group in city.groups_for_residents]
     offered = [known[code] for code in dict.fromkeys([*near, *of_late, *usual]) if code in known]
     offered = [service for service in offered if service.code != city.catch_all.code][:SUGGESTED]
-    if near:
-        return Suggestion(offered, _("These are reported most near this spot."))
+    if any(service.code in near for service in offered):
+        return Suggestion(offered, _("These are often reported near this spot."))
     if of_late:
-        return Suggestion(offered, _("These are reported most in %(city)s right now.", city=city.name))
-    return Suggestion(offered, _("These are common in most cities."))
+        return Suggestion(offered, _("These are often reported in %(city)s.", city=city.name))
+    return Suggestion(offered, _("These are common problems."))
 
 
 def find(city: CityFile, typed: str) -> Found:

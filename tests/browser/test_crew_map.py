@@ -13,7 +13,7 @@ pytestmark = pytest.mark.one_database
 Open = Callable[..., BrowserContext]
 TANSY = {"latitude": 39.6, "longitude": -71.2, "accuracy": 25}
 LEAST = 48  # px: what a thumb hits without looking
-# Every control that can be seen: its words and its size; a box that is wrapped in its label is as large as that.
+# Every control that can be seen: its words and its size. A box that lies in its label is as large as that.
 CONTROLS = """() => {
   const seen = (each) => each.offsetParent && getComputedStyle(each).visibility === "visible";
   const found = document.querySelectorAll("a[href], button, select, textarea, input:not([type=hidden])");

@@ -20,7 +20,7 @@ from sync import devices
 pytestmark = pytest.mark.one_database
 # How many jobs are drawn, each by itself or in a ring with its number.
 ON_THE_MAP = """() => document.querySelectorAll(".crewmap a.pin").length
-  + [...document.querySelectorAll(".crewmap .clusterpin b")].reduce((sum, { textContent }) => sum + Number(textContent), 0)"""
+  + [...document.querySelectorAll(".crewmap .clusterpin b")].reduce((n, b) => n + Number(b.textContent), 0)"""
 IN_THE_CAMERA = 2  # the shutter, and "use this photo"
 
 

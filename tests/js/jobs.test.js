@@ -51,6 +51,8 @@ test("what is done lies behind, what waits comes last", () => {
   };
   assert.deepEqual(refs("due"), ["done", "urgent", "late", "far", "waits"]);
   assert.deepEqual(refs("priority"), ["done", "urgent", "late", "far", "waits"]);
+  jobs.push(job("raised", { due: 4000, raised: true }));
+  assert.deepEqual(refs("priority").slice(1, 4), ["urgent", "raised", "late"], "what a dispatcher raised goes before");
   assert.deepEqual(refs("nearest", { lat: 39.7, lon: -71.2 }).slice(1, 3), ["urgent", "far"]);
 });
 

@@ -74,9 +74,11 @@ def test_a_point_is_asked_about_by_its_zone(town: Town) -> None:
             scene.s.add(Area(kind=kind, name=name, geometry={"type": "Polygon", "coordinates": [ring]}))
         scene.s.flush()
         points = [Point(39.65, lon) for lon in (-71.15, -71.05, -70.95, -71.25)]
-        asked = [collection_days.next_days(scene.s, city, point, today) for point in points]
-    assert [(stream.what, stream.next.day) for stream in asked[0]] == [("trash", date(2026, 5, 14))]
-    assert asked[1:] == [[], [], []]
+        found = [collection_days.zone_at(scene.s, city, point) for point in points]
+    assert found[1:] == [None, None, None]
+    assert found[0]
+    (stream,) = collection_days.next_of(found[0], city.calendar, today)
+    assert (stream.what, stream.next.day) == ("trash", date(2026, 5, 14))
 
 
 @pytest.mark.parametrize(

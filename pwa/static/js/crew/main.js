@@ -13,7 +13,7 @@ import { jobScreen } from "./screens/job.js";
 import { outbox } from "./screens/outbox.js";
 import { reportScreen } from "./screens/report.js";
 import { setup } from "./screens/setup.js";
-import { mapAgain, onMap, today } from "./screens/today.js";
+import { clearSearch, mapAgain, onMap, today } from "./screens/today.js";
 import { mayWait, waitScreen } from "./screens/wait.js";
 import { keepShell, newer, restart } from "./service_worker_client.js";
 
@@ -206,6 +206,7 @@ async function bar(view) {
 /** @param {Entry} entry */
 function offerUndo(entry) {
   const button = /** @type {HTMLButtonElement} */ (part(document, "#undo [data-undo]"));
+  clearSearch();
   toast(say("saved"), UNDO_MS - 200);
   undoOf = entry.op.t === "report" ? entry.op.id : entry.op.case;
   button.hidden = false;

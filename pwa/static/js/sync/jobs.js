@@ -7,7 +7,7 @@ import { metresBetween } from "../lib/geo.js";
  * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
  *   lat?: number, lon?: number, asset?: string, hazard?: Record<string, string>, danger?: boolean, state: string, assignment?: number | undefined, cycle: number,
- *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, safe?: boolean,
+ *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, raised?: boolean, safe?: boolean,
  *   wait?: string | undefined, late?: boolean,
  *   reports?: number, told?: Telling[], done?: { outcome: string, at: number } | undefined,
  *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet;
@@ -98,7 +98,7 @@ export function standing(job, now) {
 }
 
 /**
- * The jobs of the day: what is done first, as the part of the line that lies behind, then what is left.
+ * The jobs of the day: those that are done, the oldest first, and those that are left, in the order asked for.
  * @param {Job[]} jobs
  * @param {"due" | "priority" | "nearest"} how
  * @param {number} now seconds
@@ -110,7 +110,7 @@ export function ordered(jobs, how, now, here) {
   const key = (job) => {
     const urgency = job.urgent ? 0 : 1; // danger first, in every order
     if (how === "nearest" && here) return [urgency, metres(job, here), job.due];
-    if (how === "priority") return [urgency, rank[standing(job, now)], job.due];
+    if (how === "priority") return [urgency, job.raised ? 0 : 1, rank[standing(job, now)], job.due];
     return [urgency, job.state === "waiting" ? 1 : 0, job.due];
   };
   const done = jobs.filter((job) => isDone(job) && (job.done?.at ?? now) > now - DAY);

@@ -61,6 +61,11 @@ export function today(app, view) {
   return screen;
 }
 
+/** The whole list again: what was searched for is done. */
+export function clearSearch() {
+  sought = "";
+}
+
 /** The map of the day's jobs. @param {View} view */
 export function onMap(view) {
   const screen = clone("t-map");
@@ -168,7 +173,13 @@ function row(job, current, now, shown = false) {
   const far = here && order === "nearest" && !isDone(job) ? metres(job, here) : Infinity;
   fill(item, "place", place(job) + (far < Infinity ? ` ·\u00a0${distance(far)}` : ""));
   promised(item, job, now);
-  when(item, { hazards: !isDone(job) && hazardsOf(job).length > 0, begun: job.state === "underway" });
+  const open = !isDone(job);
+  when(item, {
+    danger: open && inDanger(job),
+    hazards: open && !inDanger(job) && hazardsOf(job).length > 0,
+    raised: open && !inDanger(job) && Boolean(job.raised),
+    begun: job.state === "underway",
+  });
   return item;
 }
 
