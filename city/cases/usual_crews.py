@@ -1,4 +1,4 @@
-"""The usual crew of each of many cases: the one that the routing rules name, else its department's only one."""
+"""The usual crew of each of many cases: the one the routing rules name, else its department's only one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
