@@ -210,7 +210,7 @@ class _Shift:
         """Closed once more under the job of before, after its reporter had sent it back."""
         if job := self._job(None, tuple(FIXED), again=True):
             name = next(name for name in IS_OF if job.given.crew_id in self._actor(name).crew_ids)
-            words = "Went back on the way home and did the rest."
+            words = "Went back right away and did the rest."
             op = self._close(self.phones[name], job, job.at(0.2), "fixed", words)
             self._send(name, [op], job.at(0.5))
 

@@ -108,6 +108,8 @@ def test_every_closing_says_what_was_done_about_its_kind(city: Session) -> None:
                 kinds, said = BESIDE[picture]
                 assert kind in kinds
                 assert closing.words in said
+        elif closing.reply:
+            assert closing.reply["code"] == cases.REPLIES[closing.outcome], number
         else:
             assert closing.words == phrases.ELSE[closing.outcome][kind], number
     assert {closing.outcome for closing, *_ in closings} == {"fixed", *phrases.ELSE}
