@@ -5,7 +5,7 @@ import { afterEach, mock, test } from "node:test";
 
 import { isNews, listen } from "../../pwa/static/js/lib/geolocation_watch.js";
 import { led } from "../../pwa/static/js/lib/address_autocomplete.js";
-import { apart } from "../../pwa/static/js/map/things.js";
+import { apart, placed } from "../../pwa/static/js/map/things.js";
 
 /** @param {number} metres */
 const fix = (metres) => ({ lat: 39.6, lon: -71.2, metres });
@@ -91,4 +91,22 @@ test("arrows lead through the list and round again; other keys belong to the box
 test("numbers on the map lie over no other: the nearest goes first, and what is hidden hides nothing", () => {
   const things = [{ x: 0, y: 0 }, { x: 40, y: 10 }, { x: 80, y: 20 }, { x: 0, y: 33 }, { x: 10, y: -31 }];
   assert.deepEqual(apart(things, (each) => each), [things[0], things[2], things[3]]);
+});
+
+test("a number makes room for the case that stands on its foot, and is left out where there is none", () => {
+  const size = { x: 40, y: 16 };
+  const [down, aside] = [{ x: 0, y: 12 }, { x: 34, y: -10 }];
+  const moves = () => [down, aside];
+  const pole = { x: 100, y: 10 }; // its number, below the foot at 100, 0
+  const pin = { x: 100, y: 0, reach: 12 };
+  const at = (/** @type {{x: number, y: number}} */ each) => each;
+  const stays = { x: 0, y: 0 };
+  assert.deepEqual(placed([pole], at, size, [], moves), [{ thing: pole, move: stays }]);
+  assert.deepEqual(placed([pole], at, size, [pin], moves), [{ thing: pole, move: down }]);
+  const below = { x: 100, y: 32, reach: 12 };
+  assert.deepEqual(placed([pole], at, size, [pin, below], moves), [{ thing: pole, move: aside }]);
+  assert.deepEqual(placed([pole], at, size, [{ x: 100, y: 10, reach: 60 }], moves), []);
+  assert.deepEqual(placed([pole], at, size, [pin]), [], "a house's number isn't moved to another house");
+  const next = { x: 100, y: 36 }; // lies where the first one was moved to, and no case stands there
+  assert.deepEqual(placed([pole, next], at, size, [pin], moves), [{ thing: pole, move: down }]);
 });

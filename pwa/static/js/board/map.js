@@ -10,7 +10,7 @@ import { dangerMarks } from "../map/danger_marks.js";
 import { showMap } from "../map/map.js";
 import { locale } from "../lib/dom.js";
 import { pinLayer } from "../map/pins.js";
-import { apart } from "../map/things.js";
+import { placed } from "../map/things.js";
 import { startOwnPosition } from "./own_position.js";
 
 /** @typedef {import("../map/pins.js").Pin} Pin */
@@ -27,6 +27,9 @@ const SIZE = 512; // px of a tile, as the city counts them: one zoom less than t
 const MOST_KEPT = 60; // tiles out of sight that are kept, for a way back
 const CLOSE = 17; // the zoom from which a house number has room beside its house
 const NUMBER = { x: 40, y: 16 }; // px: what a number in small letters covers
+const UNDER = 10; // px: so far below its foot a thing has its number
+// Where a case stands on the foot: further below, above, or beside it.
+const MOVES = [{ x: 0, y: 12 }, { x: 0, y: -32 }, { x: 34, y: -UNDER }, { x: -34, y: -UNDER }];
 const AGAIN = 4_000; // ms until a tile that did not come is asked for once more
 const WHOLE = /** @type {[number, number]} */ ([32, 32]); // px between the cases and the edge
 
@@ -49,11 +52,14 @@ export async function boardMap(box, open) {
     json(extent),
   ]);
   const said = JSON.parse(words);
+  /** @type {ReturnType<typeof drawGround> | undefined} */
+  let ground;
   const pins = pinLayer(map, L, {
     href: (number) => address.replace("NUMBER", number),
     open,
     words: said,
     several: said.several,
+    drawn: () => ground?.lay(),
   });
   if (whole.box) {
     const [bottom, left, top, right] = whole.box;
@@ -64,7 +70,7 @@ export async function boardMap(box, open) {
   const dangers = (/** @type {{dangers?: Told["points"]}} */ told) =>
     markDangers((told.dangers ?? []).map(([, lat, lon]) => [lat, lon]));
   dangers(whole);
-  drawGround(map, L, box.dataset["ground"] ?? "");
+  ground = drawGround(map, L, box.dataset["ground"] ?? "", pins.marks);
   startOwnPosition(map, L);
   const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
@@ -85,32 +91,48 @@ export async function boardMap(box, open) {
  * @param {import("leaflet").Map} map
  * @param {typeof import("leaflet")} L
  * @param {string} address of what stands around a point
+ * @param {() => {x: number, y: number, reach: number}[]} marks the cases, under which no number can be read
  */
-function drawGround(map, L, address) {
+function drawGround(map, L, address, marks) {
   const layer = L.layerGroup().addTo(map);
+  /** @type {{words: string, lat: number, lon: number, className: string, down: number}[]} */
+  let ground = [];
   let latest = 0;
+  const lay = () => {
+    layer.clearLayers();
+    const at = (/** @type {typeof ground[number]} */ { lat, lon, down }) => {
+      const { x, y } = map.latLngToLayerPoint([lat, lon]);
+      return { x, y: y + down };
+    };
+    const moves = (/** @type {typeof ground[number]} */ { down }) => (down ? MOVES : []); // a house's is at its house
+    for (const { thing, move } of placed(ground, at, NUMBER, ground.length ? marks() : [], moves)) {
+      const label = document.createElement("span");
+      label.textContent = thing.words;
+      label.style.translate = `${move.x}px ${move.y}px`;
+      const icon = L.divIcon({ className: thing.className, html: label, iconSize: [0, 0] });
+      L.marker([thing.lat, thing.lon], { icon, keyboard: false, interactive: false, zIndexOffset: -1000 }).addTo(layer);
+    }
+  };
   const look = async () => {
     const mine = (latest += 1);
-    if (map.getZoom() < CLOSE) return layer.clearLayers();
+    if (map.getZoom() < CLOSE) {
+      ground = [];
+      return lay();
+    }
     const centre = map.getCenter();
     const metres = centre.distanceTo(map.getBounds().getNorthEast());
     const asked = `${address}?lat=${centre.lat.toFixed(5)}&lon=${centre.lng.toFixed(5)}&metres=${Math.ceil(metres)}`;
     const told = /** @type {Ground | null} */ (await json(asked).catch(() => null));
     if (mine !== latest || !told) return;
-    layer.clearLayers();
-    const marks = [
-      ...told.things.map(([words, lat, lon]) => ({ words, lat, lon, className: "thingmark" })),
-      ...told.doors.map(([words, lat, lon]) => ({ words, lat, lon, className: "doormark" })),
+    ground = [
+      ...told.things.map(([words, lat, lon]) => ({ words, lat, lon, className: "thingmark", down: UNDER })),
+      ...told.doors.map(([words, lat, lon]) => ({ words, lat, lon, className: "doormark", down: 0 })),
     ];
-    for (const mark of apart(marks, ({ lat, lon }) => map.latLngToLayerPoint([lat, lon]), NUMBER)) {
-      const label = document.createElement("span");
-      label.textContent = mark.words;
-      const icon = L.divIcon({ className: mark.className, html: label, iconSize: [0, 0] });
-      L.marker([mark.lat, mark.lon], { icon, keyboard: false, interactive: false, zIndexOffset: -1000 }).addTo(layer);
-    }
+    lay();
   };
   map.on("moveend", () => void look());
   void look();
+  return { lay };
 }
 
 /**

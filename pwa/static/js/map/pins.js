@@ -18,6 +18,7 @@ import { casePin } from "./map.js";
  * @property {(number: string) => void} open
  * @property {Record<Standing, string>} words
  * @property {string} several "12 cases, worst: late" with NUMBER and WORST in their places
+ * @property {() => void} [drawn] called when other marks stand there, or elsewhere
  */
 
 const REACH = 56; // px: a group is this wide
@@ -27,6 +28,8 @@ const A_FRAME = 10; // ms of drawing, then the page has a turn
 const AROUND = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => /** @type {[number, number]} */ ([dx, dy])));
 const WORST_FIRST = /** @type {Standing[]} */ (["late", "risk", "ok", "wait", "done"]);
 
+const PIN_REACH = 12; // px: from a pin's middle to its edge
+const RING_REACH = 28; // px: the same of a ring
 const RADIUS = 18; // px: of a ring's middle
 const ROUND = 100; // how long a ring is, in its own measure
 const MANY_LATE = 0.1; // from this share on a ring wears the diamond, so that it does not rest on colour alone
@@ -121,6 +124,8 @@ export function pinLayer(map, L, options) {
   /** @type {Set<string>} */
   let selected = new Set();
   let frame = 0;
+  /** What is drawn, and how far around its middle it reaches. @type {{point: [number, number], reach: number}[]} */
+  let marks = [];
 
   function draw() {
     const sight = map.getBounds().pad(0.2);
@@ -134,8 +139,13 @@ export function pinLayer(map, L, options) {
       if (!sight.contains(each.point)) continue;
       wanted.set(`${each.point} ${told(each.shares)}`, () => cluster(each.shares, each.point, () => closer(each.point)));
     }
+    marks = [
+      ...groups.map((each) => ({ point: each.point, reach: each.pins.length > 1 ? RING_REACH : PIN_REACH })),
+      ...clusters.map((each) => ({ point: each.point, reach: RING_REACH })),
+    ];
     cancelAnimationFrame(frame);
     exchange(wanted);
+    options.drawn?.();
   }
 
   /**
@@ -267,6 +277,8 @@ export function pinLayer(map, L, options) {
       clusters = many;
       draw();
     },
+    /** Where marks stand, in pixels of the map's layers, and how far each reaches around its middle. */
+    marks: () => marks.map(({ point, reach }) => ({ ...map.latLngToLayerPoint(point), reach })),
     /** Marks those that are selected. @param {Iterable<string>} numbers */
     select(numbers) {
       selected = new Set(numbers);

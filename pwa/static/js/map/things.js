@@ -5,22 +5,49 @@
 const FROM_ZOOM = 18;
 const PILL = { x: 72, y: 32 }; // px: what a number covers
 
+/** @typedef {{x: number, y: number}} Px on the screen */
+
+const STAYS = { x: 0, y: 0 };
+
 /**
  * Those of `things`, the first first, whose numbers lie over no other's.
  * @template T
  * @param {T[]} things
- * @param {(thing: T) => {x: number, y: number}} at where it lies on the screen, in pixels
- * @param {{x: number, y: number}} [size] px that a number covers
+ * @param {(thing: T) => Px} at where its number lies
+ * @param {Px} [size] that a number covers
  * @returns {T[]}
  */
 export function apart(things, at, size = PILL) {
-  /** @type {{x: number, y: number}[]} */
+  return placed(things, at, size).map(({ thing }) => thing);
+}
+
+/**
+ * The numbers that can be read and how far each is moved from its place: over no other number, and under none of the
+ * marks. Only a mark moves a number: elsewhere it would seem to be its neighbor's. What has no room is left out.
+ * @template T
+ * @param {T[]} things
+ * @param {(thing: T) => Px} at where its number lies
+ * @param {Px} size that a number covers
+ * @param {(Px & {reach: number})[]} [marks] what is drawn over them, each so far around its middle
+ * @param {(thing: T) => Px[]} [moves] the ways in which its number may be moved, the best first
+ * @returns {{thing: T, move: Px}[]}
+ */
+export function placed(things, at, size, marks = [], moves = () => []) {
+  /** @type {Px[]} */
   const taken = [];
-  return things.filter((thing) => {
+  const isClear = (/** @type {Px} */ { x, y }) =>
+    taken.every((each) => Math.abs(each.x - x) >= size.x || Math.abs(each.y - y) >= size.y);
+  const isSeen = (/** @type {Px} */ { x, y }) =>
+    marks.every((each) => Math.abs(each.x - x) >= size.x / 2 + each.reach || Math.abs(each.y - y) >= size.y / 2 + each.reach);
+  return things.flatMap((thing) => {
     const { x, y } = at(thing);
-    const isFree = taken.every((each) => Math.abs(each.x - x) >= size.x || Math.abs(each.y - y) >= size.y);
-    if (isFree) taken.push({ x, y });
-    return isFree;
+    const ways = isSeen({ x, y }) ? [STAYS] : moves(thing);
+    const move = ways.find((each) => {
+      const to = { x: x + each.x, y: y + each.y };
+      return isClear(to) && isSeen(to);
+    });
+    if (move) taken.push({ x: x + move.x, y: y + move.y });
+    return move ? [{ thing, move }] : [];
   });
 }
 
