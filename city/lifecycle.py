@@ -177,6 +177,13 @@ def allow(move: str, roles: frozenset[str]) -> None:
         raise Refused("not_allowed", move=move)
 
 
+def allow_here(move: str, roles: frozenset[str], *, office: bool) -> None:
+    """Raises Refused `not_allowed` unless one of `roles` may make this move with such a case: see check()."""
+    row = MOVES[move]
+    if not roles.intersection(row.office if office and row.office else row.roles):
+        raise Refused("not_allowed", move=move)
+
+
 def check(
     move: str, state: str, roles: frozenset[str], *, office: bool = False, danger: bool = False
 ) -> Move:
@@ -188,8 +195,7 @@ def check(
     row = MOVES[move]
     if office and row.needs_crew:
         raise Refused("no_crew", move=move)
-    if not roles.intersection(row.office if office and row.office else row.roles):
-        raise Refused("not_allowed", move=move)
+    allow_here(move, roles, office=office)
     if state not in row.sources:
         raise Refused("wrong_state", move=move, state=state)
     if move == "cancel" and DISPATCHER not in roles and state != NEW:

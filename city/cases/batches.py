@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, selectinload
 
+from city import lifecycle
 from city.audit.events import Actor
 from city.cases import duplicates, locks, priorities, queries, tags, transitions
 from city.cases.transitions import Closing
@@ -213,6 +214,9 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
         .where(BatchItem.batch_id == batch_id)
     )  # fmt: skip
     found = locks.lock_numbered(s, [number for _id, number in rows])
+    if batch.act in lifecycle.MOVES:  # of an office's cases more may be done by more people
+        for case in found.values():
+            lifecycle.allow_here(batch.act, by.roles, office=case.service.office)
     _prepare(s, batch.act, found.values(), at)
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}

@@ -500,7 +500,7 @@ def _public_case(
         photos = [p.id for p in mine.photos]
         tellings.insert(0, PublicReport(mine.number, mine.taken_at, mine.words, photos, mine=True))
     point = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
-    exact = _is_exact(case, mine)
+    exact = knows_place(case, mine)
     seen = rounded(point, 0 if exact else case.service.precision_m) if point else None
     return PublicCase(
         id=case.id,
@@ -531,10 +531,10 @@ def _public_case(
 
 
 def _shows_asset(case: Case) -> bool:
-    return bool(case.asset and not case.asset.retired_at) and _is_exact(case) and not case.service.private
+    return bool(case.asset and not case.asset.retired_at) and knows_place(case) and not case.service.private
 
 
-def _is_exact(case: Case, mine: Report | None = None) -> bool:
+def knows_place(case: Case, mine: Report | None = None) -> bool:
     """Whether its exact place may be known: who joined knows the own spot, not the first reporter's door."""
     opened = mine is not None and bool(case.reports) and case.reports[0] is mine
     return opened or not case.service.precision_m
@@ -542,7 +542,7 @@ def _is_exact(case: Case, mine: Report | None = None) -> bool:
 
 def _public_old_number(s: Session, case: Case, mine: Report | None = None) -> str:
     """old_number(), where the exact place may be known: the old system's lists tell it by that number."""
-    return old_number(s, case.id) if _is_exact(case, mine) else ""
+    return old_number(s, case.id) if knows_place(case, mine) else ""
 
 
 def _proof(case: Case, photos: list[str], *, open_words: bool) -> ClosingEvidence | None:

@@ -654,6 +654,8 @@ def undo_batch(
     allow("undo batch", by.roles)
     locks.lock(s, case)
     _check("undo batch", case, by)
+    if what == "resume":
+        _check("wait", case, by)  # danger waits by the same hands alone
     for pause in [p for p in case.pauses if p.ended_at is None and p.id != was["pause"]]:
         case.pauses.remove(pause)
         s.delete(pause)

@@ -39,7 +39,8 @@ def find(
     asked = queries.public_cases(states, group)
     if services:
         asked = asked.where(Case.service_code.in_(services))
-    named = _streets(s, words)
+    number, street = _at_a_door(s, words)
+    named = _streets(s, street)
     sought = {word: tuple(normalize(word)) for word in words.split()[:MOST_WORDS] if list(normalize(word))}
     if named:
         asked = asked.where(or_(*(_at(label) for label in named)))
@@ -51,12 +52,24 @@ def find(
         return []
     found = list(s.scalars(asked.with_only_columns(Case.id).order_by(Case.id.desc()).limit(2 * limit)))
     seen = queries.public(s, now=now, publish=publish, ids=found, limit=len(found)) if found else []
-    streets_named, said = list(named.values()), [part for parts in sought.values() for part in parts]
+    streets_named = [(*core, *normalize(number)) for core in named.values()]
+    said = [part for parts in sought.values() for part in parts]
     return [sight for sight in seen if not words or _fits(sight, streets_named, said)][:limit]
 
 
 def names_street(s: Session, words: str) -> bool:
-    """Whether the words are a street's name, as it is written or with its type and a slip."""
+    """Whether the words are an address or a street's name, as it is written or with its type and a slip."""
+    return _is_street(s, words) or bool(_at_a_door(s, words)[0])
+
+
+def _at_a_door(s: Session, words: str) -> tuple[str, str]:
+    """The house number and the street of an address; no number where the words are none."""
+    number, _, street = words.strip().partition(" ")
+    is_address = number[:1].isdigit() and not _is_street(s, words) and _is_street(s, street)
+    return (number, street) if is_address else ("", words)
+
+
+def _is_street(s: Session, words: str) -> bool:
     if not words.strip() or len(words) > lookup.MOST_LETTERS:
         return False
     match = lookup.gazetteer(s).atlas.directory.find(words)

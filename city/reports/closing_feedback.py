@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import locks, transitions
+from city.cases import locks, queries, transitions
 from city.db.models import Case, Event, Message, NotFixed, Photo, Report, Subscription
 from city.lifecycle import CLOSED, MAX_WORDS, OPEN, REOPEN_DAYS, REOPENINGS_BEFORE_SUPERVISOR, Refused
 from city.photos import photos
@@ -44,6 +44,7 @@ def not_fixed(
     locks.lock(s, case)
     cycle = _last_closed(case)
     if said := _said_not_fixed(s, report, case, _cycle_of(closing) or cycle):
+        _said_more(s, report, case, said, words=words, taken=taken, by=by, at=at, origin=origin)
         return said
     if not can_be_not_fixed(report, case):
         raise Refused("wrong_state", move="reopen", state=case.state)
@@ -170,6 +171,27 @@ def _last_closed(case: Case) -> int:
     return case.cycle if case.state == CLOSED else case.cycle - 1
 
 
+def _said_more(
+    s: Session,
+    report: Report,
+    case: Case,
+    led_to: str,
+    *,
+    words: str,
+    taken: Sequence[Photo],
+    by: Actor,
+    at: datetime,
+    origin: str,
+) -> None:
+    """Keeps what another tab said of the same closing; the same form sent twice adds nothing."""
+    subject, facts = transitions.subject(case), {"report": report.number, "led_to": led_to}
+    known = [said for line, said in events.of(s, subject) if (line.kind, line.facts) == ("not fixed", facts)]
+    told = {"words": words}
+    if words and told not in known:
+        events.record(s, subject, "not fixed", by=by, at=at, facts=facts, words=told, origin=origin)
+    _attach(s, report, taken, at)
+
+
 def _cycle_of(closing: str) -> int:
     """The cycle that closing_of() has named; 0 where it named none."""
     cycle = closing.partition(" ")[0]
@@ -216,7 +238,10 @@ def _told_anew(
     origin: str,
 ) -> Report:
     place = None
-    if old.lat is not None and old.lon is not None:
+    if not queries.knows_place(old, report):  # the sender of the new case would read the first one's door
+        if report.lat is not None and report.lon is not None:
+            place = Place(report.lat, report.lon, report.place_source, report.address, report.accuracy_m)
+    elif old.lat is not None and old.lon is not None:
         place = Place(old.lat, old.lon, old.place_source, old.address, old.accuracy_m, old.asset_id)
     telling = intake.NewReport(key, old.service_code, "web", report.lang, words, place, report.answers)
     again = intake.submit(s, telling, by=by, at=at, token=token, linked_to=old, origin=origin)

@@ -57,6 +57,8 @@ def _is_public(s: Session, photo: Photo) -> bool:
     case = s.get_one(Case, photo.case_id)
     if photo.report:
         return queries.is_public(photo.report, case, publish)
+    if photo.closure_id is None:  # a crew's that shows no closing, or one of a closing that was undone
+        return False
     return any(queries.is_public(report, case, publish) for report in case.reports)
 
 

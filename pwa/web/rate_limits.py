@@ -22,6 +22,8 @@ LIMITS: Final = {
     "follow.ask": "20/hour",
     "follow.notify": "60/hour",
     "follow.choose": "120/minute",
+    "collection.remind": "20/hour",
+    "collection.notify": "60/hour",
     "verdict.fixed": "30/hour",
     "verdict.not_fixed": "30/hour",
     "place.card": "120/minute",

@@ -39,6 +39,7 @@ def number(town: Town) -> str:
         "luz apagada",
         "light tansy",
         "214 tansy",
+        "214 Tansy Street",
     ],
 )
 def test_streets_and_kinds_are_found_with_a_slip_and_in_either_language(
@@ -69,6 +70,7 @@ def test_the_house_of_a_coarse_case_is_not_found(client: FlaskClient, town: Town
         scene.case(number).service.precision_m = 500
     assert found(client, "tansy") == [number]
     assert found(client, "214 tansy") == []
+    assert found(client, "214 Tansy Street") == []
 
 
 def test_closed_ones_are_found_among_the_closed(client: FlaskClient, town: Town, number: str) -> None:

@@ -448,6 +448,37 @@ def test_what_was_done_to_one_case_is_put_back(
         assert board_index.differences(scene.s) == []
 
 
+def single(town: Town, number: str, name: str, verb: Callable[..., bool], **by: str) -> Batch:
+    """One act on one case, with its Undo."""
+    with town.at_work() as scene:
+        case, who = scene.case(number), scene.actor(by.get("by", "dispatcher"))
+        was = transitions.snapshot(case)
+        verb(scene.s, case, by=who, at=town.now)
+        return batches.keep_single(scene.s, case, name, {}, was, by=who, at=town.now)
+
+
+def test_an_offices_hands_undo_nothing_of_the_field(town: Town) -> None:
+    (number,) = many(town, 1)
+    closing = Closing("not found")
+    batch = single(town, number, "close", lambda s, case, **who: transitions.close(s, case, closing, **who))
+    with pytest.raises(Refused, match="not_allowed"):
+        undone(town, batch, by="call-taker")
+    assert everything(town, [number])[number]["state"] == "closed"
+
+
+def test_danger_is_put_on_hold_again_by_a_supervisor_alone(town: Town) -> None:
+    (number,) = many(town, 1)
+    with town.at_work() as scene:
+        case = scene.case(number)
+        case.urgent = True
+        transitions.wait(scene.s, case, "utility", by=scene.actor("supervisor"), at=town.now)
+    batch = single(town, number, "resume", transitions.resume)
+    with pytest.raises(Refused, match="danger_waits"):
+        undone(town, batch)
+    assert everything(town, [number])[number]["state"] != "waiting"
+    assert undone(town, batch, by="supervisor").left == []
+
+
 def test_what_moved_on_since_is_not_put_back(town: Town) -> None:
     (number,) = many(town, 1)
     with town.at_work() as scene:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from factories import SECRET, Scene, Town
+from factories import LAMP, SECRET, Scene, Town
 from sqlalchemy import func, select
 
 from city.audit import events
@@ -282,6 +282,39 @@ def test_after_fourteen_days_not_fixed_opens_a_linked_case(town: Town) -> None:
         new = scene.s.scalars(select(Case).where(Case.linked_to_id == old.id)).one()
         assert (old.state, new.state, new.address) == ("closed", "new", old.address)
         assert intake.by_token(scene.s, intake.token_for(SECRET, "late")).case is new
+
+
+def test_who_joined_a_case_with_a_coarse_place_does_not_read_its_door_in_the_linked_one(town: Town) -> None:
+    with town.at_work() as scene:
+        first = scene.report()
+        first.case.service.precision_m = 100
+        own = replace(LAMP, lat=LAMP.lat + 0.001, label="228 Tansy Street")
+        mine = scene.report(join=first.case.number, place=own)
+        closing, by = Closing("fixed", no_photo="dark"), scene.actor("dispatcher")
+        transitions.close(scene.s, first.case, closing, by=by, at=town.now)
+        assert not_fixed(scene, mine, town.now + timedelta(days=15), "late") == "new case"
+        new = scene.s.scalars(select(Case).where(Case.linked_to_id == first.case.id)).one()
+        assert (new.address, new.lat) == ("228 Tansy Street", own.lat)
+
+
+def test_what_another_tab_says_of_the_same_closing_is_kept_too(town: Town) -> None:
+    with town.at_work() as scene:
+        mine, ended = scene.report(), Closing("fixed", no_photo="dark")
+        transitions.close(scene.s, mine.case, ended, by=scene.actor("dispatcher"), at=town.now)
+        number, closing = mine.case.number, closing_feedback.closing_of(mine.case)
+    for words, shows in (("It is dark", False), ("It is dark", False), ("And it hums", True)):
+        with town.at_work() as scene:
+            report = scene.case(number).reports[0]
+            taken = [scene.photo()] if shows else []
+            more = {"key": "k", "token": "t", "by": accounts.A_RESIDENT, "at": town.now}
+            led_to = closing_feedback.not_fixed(scene.s, report, closing, words=words, taken=taken, **more)
+            assert led_to == "reopened"
+    with town.looking() as scene:
+        case = scene.case(number)
+        story = events.of(scene.s, transitions.subject(case))
+        said = [words for line, words in story if line.kind == "not fixed"]
+        assert said == [{"words": "It is dark"}, {"words": "And it hums"}]
+        assert len(case.reports[0].photos) == 1
 
 
 def test_a_city_file_that_changes_later_moves_no_given_word(town: Town) -> None:

@@ -7,6 +7,7 @@ const SECONDS = 10;
 
 class NotFixed extends HTMLElement {
   /** @type {number | undefined} */ #timer;
+  #isGoing = false; // the ten seconds are over, and a photo is still on its way
   /** The photo that was chosen last goes ahead; it ends with the id that the server gave, "" where it has none.
    * @type {Promise<string>} */ #ahead = Promise.resolve("");
 
@@ -19,7 +20,7 @@ class NotFixed extends HTMLElement {
       this.#ahead = before.then((id) => this.#replace(form, input.files?.[0], id));
     });
     form.addEventListener("submit", (event) => {
-      if (event.submitter?.getAttribute("name") === "do") return; // "Remove" beside a photo
+      if (event.submitter?.getAttribute("name") === "do") return this.#stop(bar); // "Remove" beside a photo
       event.preventDefault();
       if (this.#timer === undefined) this.#countDown(form, bar);
     });
@@ -30,8 +31,9 @@ class NotFixed extends HTMLElement {
     // Who goes on by a link of this page has changed their mind; who closes it or goes elsewhere meant it.
     for (const link of all(document, "a")) link.addEventListener("click", () => this.#stop(bar));
     addEventListener("pagehide", () => {
-      if (this.#timer === undefined) return;
+      if (this.#timer === undefined && !this.#isGoing) return;
       this.#stop(bar);
+      this.#isGoing = false;
       const body = new FormData(form);
       if (navigator.sendBeacon(form.action, body)) return;
       body.delete("photo"); // too large for the way out: the words go
@@ -52,7 +54,14 @@ class NotFixed extends HTMLElement {
       shown.textContent = tell();
       if (left > 0) return;
       this.#stop(bar);
-      void this.#ahead.then(() => form.submit());
+      this.#isGoing = true;
+      part(form, "button.button--act").setAttribute("disabled", "");
+      part(this, "[data-says]").textContent = this.dataset["uploading"] ?? "";
+      void this.#ahead.then(() => {
+        if (!this.#isGoing) return; // what left with the page is sent already
+        this.#isGoing = false;
+        form.submit();
+      });
     }, 1000);
   }
 
