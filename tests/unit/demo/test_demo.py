@@ -13,7 +13,7 @@ from pictures import assert_clean, opened
 from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
-from city.answers import articles
+from city.answers import articles, unanswered
 from city.audit import events
 from city.cases import board_index, sla
 from city.config import business_hours, city_file
@@ -361,6 +361,17 @@ def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years
         assert all(row.began_at + timedelta(seconds=row.seconds) <= NOW for row in rows)
         read = {row.answer_id for row in rows if row.outcome == "answered" and row.answer_id}
         assert read == {answer.id for answer in known}
+
+
+def test_readers_found_answers_helpful_and_some_questions_have_none(years: City) -> None:
+    with db.read_session(years.engine) as s:
+        versions = {(answer.id, answer.version) for answer in articles.published(s)}
+        assert articles.votes(s).keys() == versions
+        questions, total = unanswered.open_questions(s)
+        assert total == len(questions) == len(demo_desk.UNANSWERED)
+        assert {question.lang for question in questions} == {"en", "es"}
+        assert {bool(question.slug) for question in questions} == {True, False}
+        assert all(question.first_at <= question.last_at <= NOW for question in questions)
 
 
 def test_nobody_speaks_with_a_closed_line(years: City) -> None:
