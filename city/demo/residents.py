@@ -51,12 +51,15 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
 
 
 def _fixed_lately(s: Session, now: datetime) -> list[Case]:
-    """The demo's cases that were fixed so lately that their reporters may still say it was not."""
+    """Cases that were fixed so lately that the residents who told of them may still say it was not."""
     asked = select(Case).where(
         Case.state == CLOSED, Case.outcome == "fixed", Case.closed_at > now - timedelta(days=REOPEN_DAYS),
         ~Case.urgent, Case.review.is_(None), Case.cycle == 1,
     )  # fmt: skip
-    return [case for case in s.scalars(asked.order_by(Case.id)) if not case.service.private]
+    fixed = s.scalars(asked.order_by(Case.id))
+    return [
+        case for case in fixed if not case.service.private and case.reports[0].channel in ("web", "phone")
+    ]
 
 
 def _likely(case: Case, now: datetime) -> tuple[bool, bool, int]:

@@ -483,6 +483,7 @@ def test_residents_thank_and_send_back_with_words_and_a_photo(larkhaven: City) -
         assert {line.facts["led_to"] for line in said} == {"reopened", "review"}
         (case,) = s.scalars(select(Case).where(Case.review == "sent back"))
         assert (case.state, case.cycle) == (CLOSED, 3)
+        assert case.reports[0].channel in ("web", "phone")
         assert {line.origin for line in said} == {"demo"}
 
 
