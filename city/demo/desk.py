@@ -15,13 +15,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from city.answers import articles
+from city.answers import articles, unanswered
 from city.answers.articles import Draft, Text
 from city.audit.events import Actor
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
+from city.db import bulk_insert
 from city.db.engine import transaction
-from city.db.models import Article, Case, Person, Report, Service
+from city.db.models import Article, ArticleVotes, Case, Person, Report, Service
 from city.demo import reference_rates
 from city.imports import history_writer
 from city.lifecycle import CALL_TAKER, DISPATCHER
@@ -51,6 +52,15 @@ TOPIC_OF = {
     "bulky-item": "bulky-waste", "dumping": "bulky-waste", "home-nuisance": "neighbors",
     "tax-question": "taxes", "birth-record": "vital-records", "permit-status": "permits",
 }  # fmt: skip
+# What people asked in vain: in which language, how often, and the answer that did not help, if there was one.
+UNANSWERED = (
+    ("en", "swimming pool hours", 7, ""),
+    ("en", "can I keep chickens", 5, ""),
+    ("en", "where do old batteries go", 4, "recycling"),
+    ("es", "permiso para vender comida", 4, ""),
+    ("es", "poner el recibo del agua a mi nombre", 3, "water-bill"),
+    ("en", "pick up a couch on Saturday", 2, "bulky-items"),
+)
 NOTES = (
     "Has called twice this week already.",
     "Wants to speak with whoever wrote the letter.",
@@ -71,6 +81,7 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
     with history_writer.gc_paused(), transaction(engine) as s:
         desk = _Desk(s, city, Random(f"desk {seed}"), now)
         desk.write_down()
+        desk.found_helpful()
         told = sorted([*desk.about_cases(), *desk.about_the_rest()], key=attrgetter("ended_at"))
         contacts.bulk_log(s, [(each, desk.taker()) for each in told], origin="demo")
 
@@ -106,6 +117,25 @@ class _Desk:
             )  # fmt: skip
             self._publish(slug, draft, made)
             self.read.setdefault(row["topic"], []).append(slug)
+
+    def found_helpful(self) -> None:
+        """How many readers found each answer helpful, and what nobody has an answer to yet."""
+        chance, known = Random("readers"), articles.published(self.s)
+        if not known:
+            return
+        votes = [
+            {
+                "answer_id": answer.id, "version": answer.version, "helpful": chance.randint(9, 60),
+                "unhelpful": chance.randint(0, 9),
+            }
+            for answer in known
+        ]  # fmt: skip
+        bulk_insert.put(self.s, ArticleVotes, votes, sums=True)
+        by_slug = {answer.slug: answer for answer in known}
+        for lang, words, times, slug in UNANSWERED:
+            for ago in sorted((chance.uniform(0.1, 30) for _ in range(times)), reverse=True):
+                at = (self.now - timedelta(days=ago)).replace(microsecond=0)
+                unanswered.record(self.s, words, lang, at, by_slug.get(slug))
 
     def about_cases(self) -> Iterator[Conversation]:
         """One for every report by phone, ended as the report was taken."""

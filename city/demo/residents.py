@@ -13,6 +13,7 @@ from city.cases import transitions
 from city.cases.transitions import Closing
 from city.db.engine import transaction
 from city.db.models import Case, Closure, Event, Message, Person, Report, Subscription
+from city.demo.cases import ON_THE_PHONE
 from city.demo.phrases import FIXED, NOT_FIXED, NOT_FIXED_AGAIN
 from city.lifecycle import CLOSED, CREW, DISPATCHER, REOPEN_DAYS
 from city.notifications.fan_out import TOLD
@@ -50,12 +51,15 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
 
 
 def _fixed_lately(s: Session, now: datetime) -> list[Case]:
-    """The demo's cases that were fixed so lately that their reporters may still say it was not."""
+    """Cases that were fixed so lately that the residents who told of them may still say it was not."""
     asked = select(Case).where(
         Case.state == CLOSED, Case.outcome == "fixed", Case.closed_at > now - timedelta(days=REOPEN_DAYS),
         ~Case.urgent, Case.review.is_(None), Case.cycle == 1,
     )  # fmt: skip
-    return [case for case in s.scalars(asked.order_by(Case.id)) if not case.service.private]
+    fixed = s.scalars(asked.order_by(Case.id))
+    return [
+        case for case in fixed if not case.service.private and case.reports[0].channel in ("web", "phone")
+    ]
 
 
 def _likely(case: Case, now: datetime) -> tuple[bool, bool, int]:
@@ -97,6 +101,8 @@ def _sent_back_thrice(s: Session, case: Case, chance: Random, now: datetime) -> 
             transitions.assign(s, case, crew, by=dispatcher, at=next(ats), origin="demo")
             done = Closing("fixed", "nothing to see", chance.choice(FIXED[case.service_code]))
             transitions.close(s, case, done, by=hand, at=next(ats), origin="demo")
+    if case.closures[-1].closed_at < now - ON_THE_PHONE:  # what its crew's phones have put away since
+        events.publish_to_sync_feed(s, f"crew:{crew.id}", "job", case.number, present=False, why="closed")
 
 
 def _last(s: Session, case: Case) -> datetime:

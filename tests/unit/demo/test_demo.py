@@ -13,7 +13,7 @@ from pictures import assert_clean, opened
 from PIL import ImageChops, ImageStat
 from sqlalchemy import Engine, delete, func, select
 
-from city.answers import articles
+from city.answers import articles, unanswered
 from city.audit import events
 from city.cases import board_index, sla
 from city.config import business_hours, city_file
@@ -363,6 +363,17 @@ def test_the_desk_has_answers_in_both_languages_and_contacts_of_every_kind(years
         assert read == {answer.id for answer in known}
 
 
+def test_readers_found_answers_helpful_and_some_questions_have_none(years: City) -> None:
+    with db.read_session(years.engine) as s:
+        versions = {(answer.id, answer.version) for answer in articles.published(s)}
+        assert articles.votes(s).keys() == versions
+        questions, total = unanswered.open_questions(s)
+        assert total == len(questions) == len(demo_desk.UNANSWERED)
+        assert {question.lang for question in questions} == {"en", "es"}
+        assert {bool(question.slug) for question in questions} == {True, False}
+        assert all(question.first_at <= question.last_at <= NOW for question in questions)
+
+
 def test_nobody_speaks_with_a_closed_line(years: City) -> None:
     line = city_file.load(years.settings.city).line
     assert line is not None
@@ -472,6 +483,7 @@ def test_residents_thank_and_send_back_with_words_and_a_photo(larkhaven: City) -
         assert {line.facts["led_to"] for line in said} == {"reopened", "review"}
         (case,) = s.scalars(select(Case).where(Case.review == "sent back"))
         assert (case.state, case.cycle) == (CLOSED, 3)
+        assert case.reports[0].channel in ("web", "phone")
         assert {line.origin for line in said} == {"demo"}
 
 
