@@ -188,7 +188,8 @@ def test_what_words_find_and_no_map_can_show_is_said_and_linked(
     expect(page.locator("#rows tr")).to_have_count(2)
 
 
-ASKED = """() => { window.asked = 0; const own = navigator.geolocation.watchPosition.bind(navigator.geolocation);
+ASKED = """() => { window.asked = 0;
+  const own = navigator.geolocation.watchPosition.bind(navigator.geolocation);
   navigator.geolocation.watchPosition = (...all) => { window.asked += 1; return own(...all); }; }"""
 
 

@@ -423,7 +423,8 @@ def _opened(
         changed = queue_rows.of_numbers(s, _listed([number, *touched])) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
-            is_done=bool(touched), **around.sides(s, view, changed), **(batch_summary.offered(s) if touched else {}),
+            is_done=bool(touched),
+            **around.sides(s, view, changed), **(batch_summary.offered(s) if touched else {}),
         )  # fmt: skip
 
 
