@@ -232,6 +232,28 @@ def test_a_refused_position_is_said_in_words(site: Site, desk: Callable[[str], P
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
+def test_what_lies_far_outside_is_said_and_drawn_when_it_is_wanted(
+    site: Site, desk: Callable[[str], Page]
+) -> None:
+    wanted = located(site)
+    with db.transaction(site.engine) as s:
+        near = s.scalars(select(Case).where(Case.lat.is_not(None))).first()
+        assert near
+        away = Place((near.lat or 0) + 0.5, near.lon or 0, "pin", "", 5.0)
+        transitions.open_case(s, near.service, away, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+    page = desk("/dispatch")
+    shows(page, wanted)
+    note = page.locator("#map-outside")
+    expect(note).to_contain_text(staff.FAR_OUTSIDE(num=1))
+    show = note.get_by_role("button")
+    show.click()
+    shows(page, wanted + 1)
+    expect(show).to_have_attribute("aria-pressed", "true")
+    expect(note).to_be_visible()
+    show.click()
+    shows(page, wanted)
+
+
 @pytest.mark.full
 def test_many_open_cases_pan_and_zoom_without_a_long_task(site: Site, desk: Callable[[str], Page]) -> None:
     crowd(site, MANY)
