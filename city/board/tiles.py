@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import Select, and_, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from city.board import queries as board_queries
@@ -67,6 +67,8 @@ class Tile:
 class Extent:
     """How many cases a view has, how many of them lie nowhere, how many the map does not place, and where.
 
+    `outside` are those that lie outside of the box that was asked for; `box` is around the others.
+
     An office's cases are in the total of a view of them alone, and lie nowhere without being missed.
     """
 
@@ -74,12 +76,15 @@ class Extent:
     unlocated: int
     hidden: int = 0
     box: Box | None = None
+    outside: int = 0
 
 
-def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) -> Tile:
+def tile(
+    s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime, within_box: Box | None = None
+) -> Tile:
     """The cases of a view in a tile of the web map of 512 px; `zoom` is 0 to geo.QUAD_ZOOM.
 
-    Raises ValueError for a tile that is none.
+    With `within_box` only those that lie in it. Raises ValueError for a tile that is none.
     """
     if not (0 <= zoom <= QUAD_ZOOM and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
         raise ValueError(f"{zoom}/{x}/{y} isn't a tile")
@@ -87,10 +92,10 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
     if view.work:
         return Tile()
     if (counted := _counted(view)) is not None and zoom + GRID <= CELL_ZOOM:
-        clusters = _from_counts(s, counted, within, zoom)
+        clusters = _from_counts(s, [*counted, *_cells_in(within_box)], within, zoom)
         if not 0 < sum(cluster.n for cluster in clusters) <= MOST_POINTS:
             return Tile(clusters)
-    asked = _placed(s, view, now, within)
+    asked = _placed(s, view, now, within, within_box)
     most = MOST_POINTS if zoom < ALL_APART else MOST_PLACED
     points = s.execute(_points(asked).order_by(asked.c.id).limit(most + 1)).all()
     if len(points) <= most:
@@ -98,27 +103,32 @@ def tile(s: Session, view: View, zoom: int, x: int, y: int, *, now: datetime) ->
     return Tile(_grouped(s, asked, zoom))
 
 
-def extent(s: Session, view: View, *, now: datetime) -> Extent:
-    """How many cases a view has and where they lie; one statement."""
+def extent(s: Session, view: View, *, now: datetime, within_box: Box | None = None) -> Extent:
+    """How many cases a view has and where they lie; one statement.
+
+    With `within_box`, how many lie outside of it, and where those in it lie.
+    """
     if view.place == "none" or view.work:
         total = board_queries.count(s, view, now=now)
         return Extent(total, 0 if view.work else total)
     counted = _counted(view)
     if counted is not None:
-        return _extent_of_counts(s, counted)
+        return _extent_of_counts(s, counted, within_box)
+    inside = and_(Case.quad.is_not(None), *_cases_in(within_box))
+    edges = (func.min(Case.lat), func.min(Case.lon), func.max(Case.lat), func.max(Case.lon))
     row = s.execute(
         select(
-            func.count(), func.count(Case.quad), func.min(Case.lat), func.min(Case.lon), func.max(Case.lat),
-            func.max(Case.lon),
+            func.count(), func.count(Case.quad), func.count(Case.quad).filter(inside),
+            *(edge.filter(inside) for edge in edges),
         ).where(*board_queries.conditions(s, view, now), ~board_queries.of_offices())
     ).one()  # fmt: skip
-    total, located, *box = row
-    hidden = 0 if _is_quick(view) else max(0, located - MOST_PLACED)
-    corners = Box(*(float(edge or 0) for edge in box)) if located else None
-    return Extent(total, total - located, hidden, corners)
+    total, located, drawn, *box = row
+    hidden = 0 if _is_quick(view) else max(0, drawn - MOST_PLACED)
+    corners = Box(*(float(edge or 0) for edge in box)) if drawn else None
+    return Extent(total, total - located, hidden, corners, located - drawn)
 
 
-def dangers(s: Session, view: View, *, now: datetime) -> list[Spot]:
+def dangers(s: Session, view: View, *, now: datetime, within_box: Box | None = None) -> list[Spot]:
     """The open cases of a view in which somebody can be hurt, so that no cluster hides one; MOST_DANGERS."""
     asked = (
         select(Case.number, Case.lat, Case.lon, Case.standing, Service.names)
@@ -127,10 +137,26 @@ def dangers(s: Session, view: View, *, now: datetime) -> list[Spot]:
             *board_queries.conditions(s, view, now, in_order=True),
             Case.rank == URGENT,
             Case.quad.is_not(None),
+            *_cases_in(within_box),
         )
         .order_by(Case.due_at, Case.id)
     )
     return [Spot(*row) for row in s.execute(asked.limit(MOST_DANGERS))]
+
+
+def _cases_in(box: Box | None) -> list[Any]:
+    if box is None:
+        return []
+    return [Case.lat.between(box.south, box.north), Case.lon.between(box.west, box.east)]
+
+
+def _cells_in(box: Box | None) -> list[Any]:
+    """The cells of the counts whose cases lie in the box on average."""
+    if box is None:
+        return []
+    south, west, north, east = (round(edge * 1e6) for edge in box)
+    lat, lon = MapCellCount.lat / MapCellCount.n, MapCellCount.lon / MapCellCount.n
+    return [lat.between(south, north), lon.between(west, east)]
 
 
 def _is_quick(view: View) -> bool:
@@ -203,10 +229,10 @@ def _from_counts(s: Session, counted: list[Any], within: range, zoom: int) -> li
     return _clusters((row[0], row[1], int(row[2]), int(row[3]) / 1e6, int(row[4]) / 1e6) for row in rows)
 
 
-def _placed(s: Session, view: View, now: datetime, within: range) -> Any:
+def _placed(s: Session, view: View, now: datetime, within: range, box: Box | None) -> Any:
     """The view's cases in a tile, of those that are placed at all."""
     columns = (Case.id, Case.number, Case.lat, Case.lon, Case.quad, Case.standing, Case.service_code)
-    asked = select(*columns).where(*board_queries.conditions(s, view, now))
+    asked = select(*columns).where(*board_queries.conditions(s, view, now), *_cases_in(box))
     here = (Case.quad >= within.start, Case.quad < within.stop)
     if _is_quick(view):
         return asked.where(*here).subquery()
@@ -235,17 +261,20 @@ def _coarser(quad: Any, zooms: int) -> Any:
     return quad.op(">>")(literal_column(str(2 * zooms)))
 
 
-def _extent_of_counts(s: Session, counted: list[Any]) -> Extent:
+def _extent_of_counts(s: Session, counted: list[Any], box_asked: Box | None) -> Extent:
     somewhere = MapCellCount.quad != CELL_NO_LOCATION
+    inside = and_(somewhere, *_cells_in(box_asked))
     lat, lon = MapCellCount.lat / MapCellCount.n, MapCellCount.lon / MapCellCount.n
     row = s.execute(
         select(
             func.sum(MapCellCount.n), func.sum(MapCellCount.n).filter(somewhere),
-            *(least(each).filter(somewhere) for least in (func.min, func.max) for each in (lat, lon)),
+            func.sum(MapCellCount.n).filter(inside),
+            *(least(each).filter(inside) for least in (func.min, func.max) for each in (lat, lon)),
         ).where(*counted)
     ).one()  # fmt: skip
-    total, located, *box = (None if value is None else float(value) for value in row)
+    total, located, drawn, *box = (None if value is None else float(value) for value in row)
     if not total:
         return Extent(0, 0)
-    corners = Box(*(value / 1e6 for value in box if value is not None)) if located else None
-    return Extent(int(total), int(total - (located or 0)), 0, corners)
+    corners = Box(*(value / 1e6 for value in box if value is not None)) if drawn else None
+    outside = int((located or 0) - (drawn or 0))
+    return Extent(int(total), int(total - (located or 0)), 0, corners, outside)

@@ -18,6 +18,7 @@ from pwa.web import formatting
 
 # Forms with fields of their own: they stand open with all that was entered, and are sent again themselves.
 WITH_FIELDS: Final = ("wait", "close", "reopen", "merge", "cancel")
+BESIDE: Final = ("csrf_token", "seen", "listed")  # what a form carries beside what was filled in
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def conflict(
         return None
     seen, verb = int(request.form["seen"]), (request.endpoint or "").rpartition(".")[2]
     own = request.view_args == {"number": case.number}
-    sent = [pair for pair in request.form.items(multi=True) if pair[0] not in ("csrf_token", "seen")]
+    sent = [pair for pair in request.form.items(multi=True) if pair[0] not in BESIDE]
     return Conflict(
         was=changes.state_at(story, seen),
         now=changes.state_at(story, last),

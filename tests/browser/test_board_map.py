@@ -17,12 +17,13 @@ from sqlalchemy import func, select
 from wording import shared, staff
 
 from city import geo
-from city.cases import board_index
+from city.cases import board_index, transitions
 from city.db import bulk_insert
 from city.db import engine as db
-from city.db.models import Case
+from city.db.models import Case, Crew
 from city.geo import Point
 from city.lifecycle import OPEN, WAITING
+from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
 
@@ -127,6 +128,41 @@ def test_after_a_verb_the_pin_says_how_the_case_stands_now(site: Site, desk: Cal
     expect(pin).to_have_attribute("data-promise", "wait")
 
 
+def test_a_case_that_is_not_in_the_list_changes_without_an_error(
+    site: Site, desk: Callable[[str], Page]
+) -> None:
+    with db.read_session(site.engine) as s:
+        number = s.scalars(select(Case.number).where(Case.state == "accepted", ~Case.urgent)).first()
+    page = desk(f"/dispatch/cases/{number}?state=waiting")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    expect(page.locator(f"#case-{number}")).to_have_count(0)
+    page.locator('.drawer [data-do="assign"]').click()
+    page.locator("#do-assign .crews button").first.click()
+    expect(page.locator(".drawer .said")).to_be_visible()
+    assert said == []
+
+
+def test_the_buttons_of_a_conflict_stand_in_line(site: Site, desk: Callable[[str], Page]) -> None:
+    with db.read_session(site.engine) as s:
+        number = s.scalars(select(Case.number).where(Case.state == "accepted", ~Case.urgent)).first()
+    page = desk(f"/dispatch/cases/{number}")
+    page.locator('.drawer [data-do="assign"]').click()
+    with db.transaction(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        chief = accounts.actor(accounts.by_email(s, "supervisor@demo.test"))
+        crews = s.scalars(select(Crew).order_by(Crew.id)).all()
+        transitions.assign(s, case, crews[0], by=chief, at=datetime.now(UTC))
+        other = crews[1].id
+    page.locator(f'#do-assign .crews button[value="{other}"]').click()
+    first, second = (page.locator("#errors .pair .button").nth(n).bounding_box() for n in (0, 1))
+    assert first
+    assert second
+    assert first["y"] == second["y"]
+    assert first["height"] == second["height"]
+    assert first["x"] == page.locator("#errors .versions").bounding_box()["x"]  # type: ignore[index]
+
+
 def test_what_words_find_and_no_map_can_show_is_said_and_linked(
     site: Site, desk: Callable[[str], Page]
 ) -> None:
@@ -194,6 +230,28 @@ def test_a_refused_position_is_said_in_words(site: Site, desk: Callable[[str], P
     button.click()
     expect(page.locator("#my-location-said")).to_have_text(staff.MY_LOCATION_REFUSED.es)
     expect(button).to_have_attribute("aria-pressed", "false")
+
+
+def test_what_lies_far_outside_is_said_and_drawn_when_it_is_wanted(
+    site: Site, desk: Callable[[str], Page]
+) -> None:
+    wanted = located(site)
+    with db.transaction(site.engine) as s:
+        near = s.scalars(select(Case).where(Case.lat.is_not(None))).first()
+        assert near
+        away = Place((near.lat or 0) + 0.5, near.lon or 0, "pin", "", 5.0)
+        transitions.open_case(s, near.service, away, by=accounts.THE_SYSTEM, at=datetime.now(UTC))
+    page = desk("/dispatch")
+    shows(page, wanted)
+    note = page.locator("#map-outside")
+    expect(note).to_contain_text(staff.FAR_OUTSIDE(num=1))
+    show = note.get_by_role("button")
+    show.click()
+    shows(page, wanted + 1)
+    expect(show).to_have_attribute("aria-pressed", "true")
+    expect(note).to_be_visible()
+    show.click()
+    shows(page, wanted)
 
 
 @pytest.mark.full

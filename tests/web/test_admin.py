@@ -174,6 +174,8 @@ def test_a_lost_phone_is_shut_out(town: Town, send: Send, office: FlaskClient) -
         told in page
         for told in ("Rosa", f"{staff.UPDATES(3)}, {staff.PHOTOS(1)}", "a1b2", staff.SINCE(moment=""))
     )
+    for head in ("Last synced", "Unsent work", "App"):  # on a narrow screen each line says what it is
+        assert f'data-head="{head}"' in page
     assert send(f"/phones/{'0f' * 18}/revoked").headers["Location"] == "/admin/phones?said=revoked"
     with town.looking() as scene:
         assert scene.s.get_one(Device, "0f" * 18).revoked_at == town.now

@@ -377,6 +377,16 @@ class TestTheVerbs:
         assert re.search(r'<nav class="views" id="views"[^>]*hx-swap-oob="true"', page)
         assert state_of(town, lamp) == "assigned"
 
+    def test_a_row_is_answered_only_where_the_page_has_it(
+        self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
+    ) -> None:
+        asked = {"fragment": True, "crew": town.ids["lights"]}
+        page = html_of(post(f"/dispatch/cases/{lamp}/assignment", listed="26-999999", **asked))
+        assert "<template>" not in page
+        assert re.search(r'<nav class="views" id="views"[^>]*hx-swap-oob="true"', page)
+        page = html_of(post(f"/dispatch/cases/{lamp}/assignment/end", fragment=True, listed=f"x {lamp}"))
+        assert page.count("<template>") == 1
+
     def test_without_javascript_the_case_stands_open_beside_the_queue(
         self, board: FlaskClient, town: Town, lamp: str, post: Callable[..., TestResponse]
     ) -> None:

@@ -1,6 +1,7 @@
 """The map's tiles over HTTP: who may see them, what they hold, and what an idle map costs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -44,8 +45,30 @@ def test_a_tile_has_the_cases_of_the_view(board: FlaskClient, town: Town) -> Non
     told = board.get("/tiles/cases/count").get_json()
     assert told == {
         "total": 2, "unlocated": 1, "hidden": 0, "box": [LAMP.lat, LAMP.lon, LAMP.lat, LAMP.lon],
-        "dangers": [],
+        "outside": 0, "dangers": [],
     }  # fmt: skip
+
+
+def test_what_lies_far_outside_the_city_is_counted_and_drawn_only_when_asked_for(
+    board: FlaskClient, town: Town
+) -> None:
+    far = replace(LAMP, lat=LAMP.lat + 1)
+    with town.at_work() as scene:
+        case, by = scene.report().case, scene.actor("dispatcher")
+        near, service = case.number, case.service
+        # As an import brings them: nobody can report from there.
+        away = transitions.open_case(scene.s, service, far, by=by, at=town.now).number
+        transitions.open_case(scene.s, service, far, by=by, at=town.now)
+    for view in ("", "?since=2000-01-01", "?crew=none&state=new"):
+        told = board.get(f"/tiles/cases/count{view}").get_json()
+        assert (told["outside"], told["box"]) == (2, [LAMP.lat, LAMP.lon, LAMP.lat, LAMP.lon]), view
+        also = f"{view}{'&' if view else '?'}outside=yes"
+        told = board.get(f"/tiles/cases/count{also}").get_json()
+        assert told["outside"] == 0, view
+        assert told["box"][2] == pytest.approx(far.lat, abs=0.01), view
+        assert [point[0] for point in board.get(f"/tiles/cases/4/4/6{view}").get_json()["points"]] == [near]
+        points = board.get(f"/tiles/cases/4/4/6{also}").get_json()["points"]
+        assert away in [point[0] for point in points], view
 
 
 def test_no_cluster_hides_where_somebody_can_be_hurt(board: FlaskClient, town: Town) -> None:

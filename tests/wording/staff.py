@@ -2,6 +2,7 @@
 
 from wording import Plural, Sentence
 
+FAR_OUTSIDE = Sentence("Far outside the city: %(num)s")
 ADD_TAG = Sentence("Add tag")
 ALL_OPEN = Sentence("All open")
 ALL_SENT = Sentence("All messages have been sent.")

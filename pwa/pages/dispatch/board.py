@@ -33,6 +33,8 @@ from sync import refused_requests
 
 FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")
 
+MOST_LETTERS = 100_000  # of the numbers of a page's rows
+
 bp = Blueprint("dispatch", __name__, url_prefix="/dispatch")
 
 Verb = Callable[[Session, Case], object]
@@ -418,11 +420,20 @@ def _opened(
         status = 409 if drawer.conflict else 422 if fault else 200
         if not is_fragment():
             return render("dispatch/board.html", status=status, **around.whole(s, view, drawer))
-        changed = queue_rows.of_numbers(s, [number, *touched]) if touched else []
+        changed = queue_rows.of_numbers(s, _listed([number, *touched])) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
+            is_done=bool(touched),
             **around.sides(s, view, changed), **(batch_summary.offered(s) if touched else {}),
         )  # fmt: skip
+
+
+def _listed(numbers: Sequence[str]) -> list[str]:
+    """Those of these cases that have a row on the page; all where it doesn't say which it has."""
+    if "listed" not in request.form:
+        return list(numbers)
+    listed = set(request.form["listed"][:MOST_LETTERS].split())
+    return [number for number in numbers if number in listed]
 
 
 def _drawer(

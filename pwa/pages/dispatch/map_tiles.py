@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from city.board import tiles
 from city.board.tiles import Spot, Tile
-from city.geo import Point
+from city.geo import Box, Point
 from city.places import ground as around
 from pwa.board.view_url import revision, view_asked
 from pwa.web import access, formatting, localization
+
+AROUND = 0.1  # of the city's size: so far beyond its edge a case still lies at the city
 
 bp = Blueprint("tiles", __name__, url_prefix="/tiles/cases")
 
@@ -27,7 +29,7 @@ def tile(z: int, x: int, y: int) -> Response:
 
     def read(s: Session) -> dict[str, Any]:
         try:
-            found = tiles.tile(s, view_asked(), z, x, y, now=access.now())
+            found = tiles.tile(s, view_asked(), z, x, y, now=access.now(), within_box=_ground_drawn())
         except ValueError:
             abort(404)
         return _as_json(found)
@@ -39,18 +41,22 @@ def tile(z: int, x: int, y: int) -> Response:
 def count() -> Response:
     """How many cases a view has, how many of them have no place, how many the map hides, and where they lie.
 
-    `box` is [south, west, north, east] in degrees, around what a map of all would draw: a lone case at the
-    edge of its cell may lie a little outside. Null where no case has a place. `dangers` are the points of
-    those in which somebody can be hurt.
+    `outside` are those that lie far outside the city, which only ?outside=yes draws. `box` is [south, west,
+    north, east] in degrees, around what a map of all would draw: a lone case at the edge of its cell may lie
+    a little outside. Null where no case has a place there. `dangers` are the points of those in which
+    somebody can be hurt.
     """
 
     def read(s: Session) -> dict[str, Any]:
         view, now = view_asked(), access.now()
-        found = tiles.extent(s, view, now=now)
+        found = tiles.extent(s, view, now=now, within_box=_ground_drawn())
         box = [round(edge, 6) for edge in found.box] if found.box else None
         return {
             "total": found.total, "unlocated": found.unlocated, "hidden": found.hidden, "box": box,
-            "dangers": _points(tiles.dangers(s, view, now=now)) if found.total else [],
+            "outside": found.outside,
+            "dangers": _points(tiles.dangers(s, view, now=now, within_box=_ground_drawn()))
+            if found.total
+            else [],
         }  # fmt: skip
 
     return _unless_known(read)
@@ -74,6 +80,15 @@ def ground() -> Response:
             things=[[each.number, each.lat, each.lon, formatting.asset(each)] for each in found.things],
             doors=[[number, door.lat, door.lon] for number, door in doors if number[:1].isdecimal()],
         )
+
+
+def _ground_drawn() -> Box | None:
+    """The city's box and some ground around it; None where what lies far outside is asked for too."""
+    if request.args.get("outside") == "yes":
+        return None
+    south, west, north, east = access.current_city().city.bounds
+    high, wide = (north - south) * AROUND, (east - west) * AROUND
+    return Box(south - high, west - wide, north + high, east + wide)
 
 
 def _as_json(found: Tile) -> dict[str, Any]:

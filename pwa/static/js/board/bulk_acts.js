@@ -97,8 +97,9 @@ function onKey(event) {
 
 /** @param {Event} event */
 function onRequest(event) {
-  const { elt, parameters } = /** @type {CustomEvent} */ (event).detail;
+  const { elt, parameters, verb } = /** @type {CustomEvent} */ (event).detail;
   if (elt.closest("#bulk, #told")) parameters["shown"] = shown().join(" ");
+  if (verb === "post" && elt.closest("#drawer")) parameters["listed"] = shown().join(" ");
   if (elt.closest("#bulk, .told__ask")) forgive();
   if (elt.closest("#bulk")) sent = numbers();
   if (elt.closest("#undo-batch")) sent = []; // of an act that never arrived: its cases stay chosen

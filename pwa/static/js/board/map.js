@@ -61,10 +61,7 @@ export async function boardMap(box, open) {
     several: said.several,
     drawn: () => ground?.lay(),
   });
-  if (whole.box) {
-    const [bottom, left, top, right] = whole.box;
-    map.fitBounds([[bottom, left], [top, right]], { padding: WHOLE, maxZoom: 16, animate: false });
-  }
+  fit(map, whole.box);
   say(whole, said);
   const markDangers = dangerMarks(map, L);
   const dangers = (/** @type {{dangers?: Told["points"]}} */ told) =>
@@ -72,15 +69,30 @@ export async function boardMap(box, open) {
   dangers(whole);
   ground = drawGround(map, L, box.dataset["ground"] ?? "", pins.marks);
   startOwnPosition(map, L);
-  const keeper = keepTiles(map, tiles, (shown) => pins.set(shown.pins, shown.clusters));
+  let isWide = false; // what lies far outside the city is drawn too
+  const asked = (/** @type {string} */ address) => (isWide ? `${address}${address.includes("?") ? "&" : "?"}outside=yes` : address);
+  const keeper = keepTiles(map, () => asked(tiles), (shown) => pins.set(shown.pins, shown.clusters));
   keeper.look();
   const again = () => {
     keeper.again();
-    json(extent).then((now) => {
-      say(now, said);
+    json(asked(extent)).then((now) => {
+      say(isWide ? { ...now, outside: whole.outside } : now, said);
       dangers(now);
     }, () => {}); // until the city answers again, what it said last stands
   };
+  const wide = document.querySelector("#map-outside button");
+  wide?.addEventListener("click", async () => {
+    isWide = !isWide;
+    wide.setAttribute("aria-pressed", String(isWide));
+    const city = L.latLngBounds([[south, west], [north, east]]);
+    const all = isWide ? (await json(asked(extent)).catch(() => whole)).box : whole.box;
+    const ground = isWide && all ? L.latLngBounds(city.getSouthWest(), city.getNorthEast()).extend([all[0], all[1]]).extend([all[2], all[3]]) : city;
+    map.setMinZoom(0);
+    map.setMaxBounds(ground.pad(0.5));
+    fit(map, all ?? [south, west, north, east]);
+    map.setMinZoom(Math.min(map.getBoundsZoom(ground) - 1, map.getZoom()));
+    again();
+  });
   document.addEventListener("board:changed", again);
   document.addEventListener("board:selected", (event) => pins.select(/** @type {CustomEvent} */ (event).detail));
   return { leaflet: map, mark: pins.mark, again };
@@ -136,8 +148,19 @@ function drawGround(map, L, address, marks) {
 }
 
 /**
+ * Shows these degrees whole: south, west, north, east.
+ * @param {import("leaflet").Map} map
+ * @param {[number, number, number, number] | null} box
+ */
+function fit(map, box) {
+  if (!box) return;
+  const [south, west, north, east] = box;
+  map.fitBounds([[south, west], [north, east]], { padding: WHOLE, maxZoom: 16, animate: false });
+}
+
+/**
  * Says beside the map how many cases of the view are not on it.
- * @param {{hidden: number, unlocated: number}} whole
+ * @param {{hidden: number, unlocated: number, outside: number}} whole
  * @param {Record<string, string>} words
  */
 function say(whole, words) {
@@ -150,12 +173,16 @@ function say(whole, words) {
     line.textContent = (told ?? "").replace("NUMBER", count.toLocaleString(locale()));
     line.hidden = !count;
   }
+  const far = /** @type {HTMLElement | null} */ (document.querySelector("#map-outside > span"));
+  if (!far?.parentElement) return;
+  far.textContent = (far.dataset["words"] ?? "").replace("#", whole.outside.toLocaleString(locale()));
+  far.parentElement.hidden = !whole.outside;
 }
 
 /**
  * Keeps the tiles in sight, and says what is to be drawn whenever that changes.
  * @param {import("leaflet").Map} map
- * @param {string} template address of a tile with {z}, {x} and {y} in their places
+ * @param {() => string} template the address of a tile with {z}, {x} and {y} in their places
  * @param {(shown: {pins: Pin[], clusters: Cluster[]}) => void} draw
  */
 function keepTiles(map, template, draw) {
@@ -212,7 +239,7 @@ function keepTiles(map, template, draw) {
     const pending = { x, y, pins: known?.pins ?? [], clusters: known?.clusters ?? [], isOld: true, stop };
     tiles.set(key, pending);
     try {
-      const address = template.replace("{z}", String(zoom)).replace("{x}", String(x)).replace("{y}", String(y));
+      const address = template().replace("{z}", String(zoom)).replace("{x}", String(x)).replace("{y}", String(y));
       const told = /** @type {Told} */ (await json(address, stop.signal));
       if (tiles.get(key) !== pending) return;
       tiles.set(key, {
