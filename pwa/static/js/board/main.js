@@ -5,6 +5,7 @@
 
 import { follow } from "./live.js";
 import { boardMap } from "./map.js";
+import { startFoot } from "./foot.js";
 import { act, startBulkActs, undo } from "./bulk_acts.js";
 import { mindReplies } from "./canned_replies.js";
 import { startListControls } from "./list_controls.js";
@@ -395,6 +396,7 @@ recall();
 const live = follow();
 mindReplies();
 startListControls();
+startFoot();
 listen(COMMANDS);
 drawMap().catch(() => {
   const note = byId("map-fault");
