@@ -59,6 +59,7 @@ MAX_WORDS: Final = 4000
 
 # Most failed repairs show within two weeks; after that it is a new problem at the old place.
 REOPEN_DAYS: Final = 14
+NOT_FIXED: Final = "not fixed"  # the mark of a case that a resident sent back
 # Twice sent back by residents is a pattern that a dispatcher's queue will not mend.
 REOPENINGS_BEFORE_SUPERVISOR: Final = 2
 # So many people's reports raise a case's priority where the city file does not say otherwise: more than one

@@ -258,6 +258,11 @@ def last_move(s: Session, subject: str) -> "Event | _Line | None":
     return s.scalars(moves.order_by(Event.n.desc()).limit(1)).first()
 
 
+def put_in_order(s: Session) -> None:
+    """Sorts by time what this transaction has noted: for a past that is told at once."""
+    _pending(s).lines.sort(key=lambda line: line.at)
+
+
 def _pending(s: Session) -> _Pending:
     if "pending" not in s.info:
         s.info["pending"] = _Pending()

@@ -48,8 +48,10 @@ from city.lifecycle import (
     MOVES,
     NEW,
     NO_PHOTO,
+    NOT_FIXED,
     OPEN,
     OUTCOMES,
+    RESIDENT,
     UNDERWAY,
     WAIT_REASONS,
     WAITING,
@@ -145,6 +147,8 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
         sla.resume_clock(case, at)
     _end(s, case, "reassigned", at)
     given = _give(s, case, crew.id, at)
+    if case.review == NOT_FIXED:  # whoever sends a crew has looked
+        case.review = None
     facts = {"crew": crew.id, "assignment": given.id, "cycle": case.cycle}
     return _moved(s, case, "assign", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
 
@@ -433,7 +437,11 @@ def _fits(case: Case, at_device: datetime, at: datetime) -> bool:
 
 
 def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", origin: str = "live") -> bool:
-    """A closed case lives again in its next cycle, and its clock runs on."""
+    """A closed case lives again in its next cycle, and its clock runs on.
+
+    Where a resident sent it back, no crew holds it and nobody in the office knows: it is marked for review
+    until somebody has looked or a crew has it.
+    """
     allow("reopen", by.roles)
     locks.lock(s, case)
     if case.state == ACCEPTED and case.cycle > 1:
@@ -441,7 +449,8 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     _check("reopen", case, by)
     case.cycle += 1
     case.warned = None
-    case.closed_at, case.outcome, case.review = None, None, None
+    case.closed_at, case.outcome = None, None
+    case.review = NOT_FIXED if RESIDENT in by.roles else None
     sla.resume_clock(case, at)
     done = case.closures[-1]
     if done.crew_id:  # it stood on that crew's phone as done; now nobody has it
@@ -670,6 +679,7 @@ def undo_batch(
                 job.ended_at = job.ended_why = None
         case.follow_on, case.review = was["follow_on"], was["review"]
     elif what in ("assign", "unassign"):
+        case.review = case.review or was["review"]
         _end(s, case, "unassigned", at)
         if was["crew"]:
             started = was["started"]

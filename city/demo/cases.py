@@ -18,13 +18,13 @@ from zoneinfo import ZoneInfo
 
 import shapely
 from shapely.geometry import shape
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from city import geo
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import board_index, sla
+from city.cases import board_index, sla, sla_sweep
 from city.config import canned_replies, city_file
 from city.config import versions as config_versions
 from city.db.engine import transaction
@@ -144,6 +144,16 @@ def tell(
         board_index.recompute(
             s, at=now
         )  # how the promises stand today, and not when they were last looked at
+        _say_late(s)
+
+
+def _say_late(s: Session) -> None:
+    """The log says of each open case that is late when it became so: the worker would say that it is today."""
+    are_late = Case.state.in_(OPEN), Case.standing == sla_sweep.LATE
+    for case_id, due_at in s.execute(select(Case.id, Case.due_at).where(*are_late).order_by(Case.id)):
+        events.record(s, events.of_case(case_id), "late", by=accounts.THE_SYSTEM, at=due_at, origin="demo")
+    s.execute(update(Case).where(*are_late).values(warned=sla_sweep.LATE))
+    events.put_in_order(s)
 
 
 class _Author:
@@ -370,6 +380,7 @@ class _Author:
         picture = BEFORE.get(tale.service.code)
         shown = channel != "phone" and picture is not None and self.chance.random() < 0.95
         words = self._words(tale.service, lang or tale.lang, shown=shown)
+        by = self.hands[self._crew(tale.service)] if channel == "crew" else accounts.A_RESIDENT
         tale.told.append(
             ReportRow(
                 at.replace(microsecond=0), key, channel, lang or tale.lang,
@@ -377,7 +388,7 @@ class _Author:
                 answers=self._answers(tale.service), danger=tale.service.urgent,
                 pictures=[self._picture(picture, key)] if shown and picture else [],
                 token=intake.token_for(self.secret, key),
-                news=self._news() if channel == "web" and not bygone else "", consented=True,
+                news=self._news() if channel == "web" and not bygone else "", consented=True, by=by,
             )
         )  # fmt: skip
         tale.told.sort(key=lambda told: told.at)

@@ -53,8 +53,10 @@ from city.lifecycle import (
     MAX_WORDS,
     NEW,
     NO_PHOTO,
+    NOT_FIXED,
     OPEN,
     OUTCOMES,
+    RESIDENT,
     UNDERWAY,
     Refused,
     allow,
@@ -386,6 +388,8 @@ class _Writer:
             return
         self._end(life, "reassigned", move.at)
         given = self._give(life, crew, move.at)
+        if case.review == NOT_FIXED:
+            case.review = None
         facts = {"crew": crew, "assignment": given.id, "cycle": case.cycle}
         self._moved(life, move, ASSIGNED, by, facts)
 
@@ -443,7 +447,8 @@ class _Writer:
             return
         case.cycle += 1
         case.warned = None
-        case.closed_at, case.outcome, case.review = None, None, None
+        case.closed_at, case.outcome = None, None
+        case.review = NOT_FIXED if RESIDENT in by.roles else None
         sla.resume_clock(case, move.at)
         if life.done and life.done.crew_id:
             self._feed(life, life.done.crew_id, present=False, why="reopened")

@@ -206,7 +206,10 @@ def _text(s: Session, message: Message) -> SmsMessage:
     closed, again = (
         (_("Read the answer: %(link)s"), _("Someone will get back to you. Details: %(link)s"))
         if office
-        else (_("See it and tell us if it's fixed: %(link)s"), _("A crew will come back. Details: %(link)s"))
+        else (
+            _("See it and tell us if it's fixed: %(link)s"),
+            _("A dispatcher will review it. Details: %(link)s"),
+        )
     )
     words = {"closed": closed, "reopened": again}[message.kind] % {"link": links["case"]}
     return envelopes.text(message, f"{_subject(message.kind, sight)}. {words}", stop=links["stop"])

@@ -63,7 +63,7 @@ def reopened(sight: PublicCase) -> str:
     """That a closed case is open again, and what follows."""
     if sight.service.office:
         return _("We reopened your question, and someone will get back to you.")
-    return _("This report is open again, and a crew will come back.")
+    return _("This report is open again, and a dispatcher will review it.")
 
 
 def changed(sight: PublicCase) -> str:

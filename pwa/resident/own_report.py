@@ -64,7 +64,7 @@ def flash_text(led_to: str, *, office: bool) -> str:
         ),
     }
     words = {
-        "reopened": _("Thank you. We reopened your report, and a crew will come back."),
+        "reopened": _("Thank you. We reopened your report, and a dispatcher will review it."),
         "joined": _("Thank you. This report was already open again. We added your comment."),
         "review": _("Thank you. This has come back before, so a supervisor is looking into it."),
         "new-case": _("Thank you. We fixed this a while ago, so we opened a new report with its own date."),

@@ -15,7 +15,7 @@ from flask_babel import ngettext
 from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import Subscription
-from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN, WAITING
+from city.lifecycle import CANCELLED, CLOSED, MERGED, NOT_FIXED, OPEN, WAITING
 from city.notifications import subscriptions
 from city.places import reverse_geocoder
 from city.places.collection_days import Day
@@ -316,6 +316,7 @@ def reason(code: str) -> str:
 def flag_label(code: str) -> str:
     """Why somebody must look at a case, for staff. What a crew sent meanwhile stands in its history."""
     words = {
+        NOT_FIXED: _("A resident says this isn't fixed. Decide what happens next."),
         "sent back": _("Residents say this still isn't fixed. Decide what happens next."),
         "reopened": _("A crew sent an update from before the case was reopened."),
         "cancelled": _("A crew sent an update after the case was canceled."),

@@ -59,8 +59,8 @@ def test_a_pole_is_chosen_by_one_tap(site: Site, open_context: Open, pole: Asset
     expect(number).to_have_attribute("aria-pressed", "true")
     use(page).tap()
     expect(page.locator("#picker")).to_be_hidden()
-    expect(page.get_by_role("radio", name=pole.number)).to_be_checked()
     expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
+    expect(page.locator("#things")).to_have_count(0)  # which pole it is has been said
     send(page)
     assert the_case(site, page) == ("asset", None, pole.number)
 
@@ -76,9 +76,30 @@ def test_a_pole_that_was_chosen_before_the_kind_of_problem_stays(
     use(page).tap()
     expect(page.locator("#place-card")).to_have_attribute("data-lat", str(round(pole.lat, 6)))
     page.locator("label.tile").first.tap()
-    expect(page.get_by_role("radio", name=pole.number)).to_be_checked()
+    expect(page.locator("#place-card")).to_have_attribute("data-kind", "pole")
+    expect(page.locator("#place-change")).to_contain_text(shared.POLE(number=pole.number))
+    expect(page.locator("#things")).to_have_count(0)
     send(page)
     assert the_case(site, page) == ("asset", None, pole.number)
+
+
+def test_no_number_stands_under_the_pin_and_from_afar_numbers_are_told_of(
+    site: Site, open_context: Open, pole: Asset
+) -> None:
+    page = opened(begun(open_context, site, at(pole, 30, 6)))
+    page.wait_for_timeout(300)
+    pin = page.locator(".droppin").bounding_box()
+    assert pin
+    for number in page.locator("#picker .numberpin > span").all():
+        box = number.bounding_box()
+        assert box
+        beside = box["x"] + box["width"] <= pin["x"] or box["x"] >= pin["x"] + pin["width"]
+        assert beside or box["y"] + box["height"] <= pin["y"] + 8 or box["y"] >= pin["y"] + pin["height"] - 8
+    expect(page.get_by_text(resident.ZOOM_FOR_NUMBERS)).to_be_hidden()
+    for _ in range(4):
+        page.keyboard.press("-")
+        page.wait_for_timeout(400)
+    expect(page.get_by_text(resident.ZOOM_FOR_NUMBERS)).to_be_visible()
 
 
 def test_arrow_keys_move_the_place_and_the_address_follows(

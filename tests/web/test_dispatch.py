@@ -19,7 +19,7 @@ from city.board.queries import ROWS
 from city.cases import queries, sla, sla_sweep, transitions
 from city.cases.transitions import Closing
 from city.db.models import NotDuplicate, Photo
-from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, WAIT_REASONS
+from city.lifecycle import CANCEL_REASONS, MAX_WORDS, NO_PHOTO, NOT_FIXED, WAIT_REASONS
 from city.people import accounts, sessions
 from pwa.web import formatting
 from sync import merge
@@ -327,7 +327,7 @@ class TestWhatSomebodyMustLookAt:
         marks = {row.why for row in merge.TABLE if row.review and row.effect != merge.NOTHING}
         with app.test_request_context("/"):
             nameless = formatting.flag_label("")
-            said = {mark: formatting.flag_label(mark or "") for mark in (*marks, "sent back")}
+            said = {mark: formatting.flag_label(mark or "") for mark in (*marks, NOT_FIXED, "sent back")}
             assert nameless not in said.values()
             assert len(set(said.values())) == len(said)
             for code in (*WAIT_REASONS, *NO_PHOTO, *CANCEL_REASONS):

@@ -103,6 +103,14 @@ def test_the_nearest_open_report_is_told_before_anything_is_sent(street: Town, c
     assert f'name="join" value="{near}"' in spot(client, lat=str(north(27).lat), pinned="1")
 
 
+def test_a_report_of_another_kind_is_not_the_same_problem(street: Town, client: FlaskClient) -> None:
+    number = told(street, 27)
+    assert f'data-case="{number}"' in spot(client, pinned="1", group="streetlight")
+    assert [case[0] for case in around(client, group="streetlight")["cases"]] == [number]
+    assert "nearby" not in spot(client, pinned="1", group="tree")
+    assert around(client, group="tree")["cases"] == []
+
+
 @pytest.mark.parametrize("hidden", ["private", "precision_m"])
 def test_of_what_strangers_do_not_know_exactly_nothing_is_told(
     street: Town, client: FlaskClient, hidden: str

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify, request
 
-from city.cases import queries
+from city.cases import queries, transitions
 from city.geo import Point
 from city.lifecycle import OPEN
 from city.places import nearby_assets
@@ -21,10 +21,11 @@ def page(kind: str, number: str) -> Response:
     here = access.current_city()
     with access.reading() as s:
         found = access.or_404(nearby_assets.named(s, number, kind))
+        mine = {transitions.root_of(s, each.case).number for each in access.own_reports(s, access.MOST_LINKS)}
         rows = queries.public_about(s, found, now=access.now(), publish=here.publish, limit=ROWS)
         return render(
             "resident/asset.html", thing=found, point=Point(found.lat, found.lon),
-            open_rows=[each for each in rows if each.state in OPEN],
+            mine=mine, open_rows=[each for each in rows if each.state in OPEN],
             closed_rows=sorted(
                 (each for each in rows if each.state not in OPEN),
                 key=lambda each: each.closed_at or each.opened_at, reverse=True,

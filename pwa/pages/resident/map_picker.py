@@ -49,7 +49,8 @@ def spot() -> Response:
         return render(
             "resident/_spot.html", form=form, spot=found, at=at, inside=inside,
             thing=_thing(s, form, at.point) if at else None,
-            near=_nearest(s, at.point, chosen) if at and inside and not at.vague else None, chosen=chosen,
+            near=_nearest(s, form, at.point, chosen) if at and inside and not at.vague else None,
+            chosen=chosen,
             fault=errors.words(found.fault) if found.fault else "",
         )  # fmt: skip
 
@@ -68,7 +69,7 @@ def around() -> Response:
     with access.reading() as s:
         cases = [
             [each.number, *each.point, each.standing, localization.said(each.service.names)]
-            for each in _cases(s, form.fix.point, AROUND_METRES, MOST_CASES) if each.point
+            for each in _cases(s, form, form.fix.point, AROUND_METRES, MOST_CASES) if each.point
         ]  # fmt: skip
         found = nearby_assets.nearest(s, _kind(form.service), form.fix.point)[:MOST_THINGS]
         things = [
@@ -87,19 +88,19 @@ def _thing(s: Session, form: ReportForm, near: Point) -> Any:
     return nearby_assets.named(s, form.asset, _kind(form.service), near) if form.asset else None
 
 
-def _nearest(s: Session, near: Point, chosen: str) -> PublicCase | None:
+def _nearest(s: Session, form: ReportForm, near: Point, chosen: str) -> PublicCase | None:
     """The report that was chosen, where it lies there; else the nearest."""
-    found = _cases(s, near, BESIDE_METRES, LOOKED_AT)
+    found = _cases(s, form, near, BESIDE_METRES, LOOKED_AT)
     return next((each for each in found if each.number == chosen), found[0] if found else None)
 
 
-def _cases(s: Session, near: Point, metres: float, limit: int) -> list[PublicCase]:
-    """Open cases whose exact place strangers know, the nearest first.
+def _cases(s: Session, form: ReportForm, near: Point, metres: float, limit: int) -> list[PublicCase]:
+    """Open cases of the form's group whose exact place strangers know, the nearest first; of all without one.
 
     Of no others can anybody say whether they are their own.
     """
     found = queries.public(
-        s, now=access.now(), publish=access.current_city().publish, states=OPEN, near=near, metres=metres,
-        limit=limit,
+        s, now=access.now(), publish=access.current_city().publish, states=OPEN, group=form.group,
+        near=near, metres=metres, limit=limit,
     )  # fmt: skip
     return [each for each in found if each.point and not each.service.precision_m]

@@ -8,6 +8,7 @@ from factories import SECRET, Scene, Town
 from sqlalchemy import select, update
 
 from city.audit import events
+from city.board.queries import View, count
 from city.cases import batches, priorities, reporter_count, transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
@@ -69,6 +70,35 @@ def test_one_not_fixed_within_14_days_of_that_persons_notice_reopens_once(town: 
         assert (case.state, case.cycle) == ("accepted", 2)
         assert not_fixed(scene, mine, 18.95) == "reopened"
         assert case.cycle == 2, "twice is harmless"
+
+
+def test_what_a_resident_sends_back_is_under_review_until_somebody_looks_or_sends_a_crew(town: Town) -> None:
+    with town.at_work() as scene:
+        looked_at, given = scene.report(), scene.report()
+        numbers = [looked_at.case.number, given.case.number]
+        for report in (looked_at, given):
+            close(scene, report.case)
+            assert not_fixed(scene, report) == "reopened"
+            assert (report.case.state, report.case.review) == ("accepted", "not fixed")
+        assert count(scene.s, View(review="yes"), now=town.now) == 2
+        transitions.reviewed(scene.s, looked_at.case, by=scene.actor("supervisor"), at=town.now)
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        what = {"crew": scene.crew("lights").id}
+        sent = batches.digest("k", by, "assign", what, numbers[1:])
+        batch = batches.act(scene.s, numbers[1:], "assign", what, by=by, at=town.now, mode="rest", sent=sent)
+        assert [scene.case(number).review for number in numbers] == [None, None]
+    with town.at_work() as scene:
+        batches.undo(scene.s, batch.id, by=scene.actor("dispatcher"), at=town.now)
+        assert [scene.case(number).review for number in numbers] == [None, "not fixed"]
+
+
+def test_what_staff_reopen_needs_no_second_look(town: Town) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        close(scene, case)
+        transitions.reopen(scene.s, case, by=scene.actor("dispatcher"), at=town.now)
+        assert (case.state, case.review) == ("accepted", None)
 
 
 def test_later_ones_join(town: Town) -> None:

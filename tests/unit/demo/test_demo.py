@@ -487,6 +487,22 @@ def test_residents_thank_and_send_back_with_words_and_a_photo(larkhaven: City) -
         assert {line.origin for line in said} == {"demo"}
 
 
+def test_the_log_says_who_reported_and_when_a_due_date_passed(larkhaven: City) -> None:
+    with db.read_session(larkhaven.engine) as s:
+        told = s.scalars(select(Event).where(Event.kind.in_(("report", "join")))).all()
+        by_crews = {line.actor for line in told if line.facts["channel"] == "crew"}
+        assert by_crews
+        assert accounts.A_RESIDENT.name not in by_crews
+        late = select(Case).where(Case.standing == "late", Case.due_at < NOW - timedelta(days=1))
+        cases = s.scalars(late).all()
+        assert cases
+        for case in cases:
+            lines = select(Event.at).where(
+                Event.subject == events.of_case(case.id), Event.kind == "late", Event.origin == "demo"
+            )
+            assert s.scalars(lines).all() == [case.due_at]
+
+
 def test_ready_replies_answer_residents_in_their_language(larkhaven: City) -> None:
     with db.read_session(larkhaven.engine) as s:
         known = {reply.code for reply in city_file.load(larkhaven.settings.city).replies}

@@ -15,6 +15,7 @@ import { apart } from "./things.js";
  * @property {() => void} moved the middle is somewhere else now
  * @property {(thing: Thing) => void} took a number was pressed
  * @property {(case_: Case) => void} chose a case was pressed
+ * @property {(isFar: boolean) => void} zoomed whether it is too far off for numbers to be drawn
  */
 
 const CLOSE = 18; // zoom: the next poles are in sight
@@ -22,6 +23,8 @@ const STREET = 16;
 const FAR = 14;
 const STEP = 80; // px, of an arrow
 const STILL = 2; // px: so far the middle wanders when a phone is turned
+// px: what the pin covers around its point, with the half of a number beside it.
+const COVERED = { beside: 50, above: 48, below: 62 };
 const GONE = 120; // px: the middle has gone so far that other things may be in sight
 
 /**
@@ -91,7 +94,9 @@ class PickerMap {
       this.#middle = map.getCenter();
       told.moved();
     });
+    map.on("move", () => this.#uncover());
     map.on("zoomend", () => this.#draw());
+    this.#draw();
     new ResizeObserver(() => map.invalidateSize({ animate: false })).observe(map.getContainer());
   }
 
@@ -162,12 +167,27 @@ class PickerMap {
     const pressed = this.#buttons.find((each) => each.getAttribute("aria-pressed") === "true")?.dataset["thing"];
     const held = this.#buttons.find((each) => each === activeElement)?.dataset["thing"];
     this.#numbers.clearLayers();
-    if (this.#map.getZoom() < CLOSE) return;
+    const isFar = this.#map.getZoom() < CLOSE;
+    this.#told.zoomed(isFar);
+    if (isFar) return;
     const isClosest = this.#map.getZoom() === this.#map.getMaxZoom(); // nowhere else could what lies below be reached
     const shown = isClosest ? this.#things : apart(this.#things, ([, lat, lon]) => this.#map.latLngToLayerPoint([lat, lon]));
     for (const thing of shown) this.#put(thing);
     this.press(pressed);
+    this.#uncover();
     if (held) this.#buttons.find((each) => each.dataset["thing"] === held)?.focus({ preventScroll: true });
+  }
+
+  /** A number under the pin moves aside, above the pin or below it, so that it can be read and tapped. */
+  #uncover() {
+    const middle = this.#map.latLngToContainerPoint(this.#map.getCenter());
+    this.#numbers.eachLayer((layer) => {
+      const marker = /** @type {import("leaflet").Marker} */ (layer);
+      const { x, y } = this.#map.latLngToContainerPoint(marker.getLatLng()).subtract(middle);
+      const isCovered = Math.abs(x) < COVERED.beside && y > -COVERED.above && y < COVERED.below;
+      const aside = !isCovered ? 0 : y > COVERED.below / 4 ? COVERED.below - y : -COVERED.above - 10 - y;
+      marker.getElement()?.style.setProperty("--aside", `${aside}px`);
+    });
   }
 
   /** @param {Thing} thing */

@@ -95,6 +95,7 @@ class MapPicker {
         this.#pin();
         this.#soon();
       },
+      zoomed: (isFar) => this.#dialog.toggleAttribute("data-afar", isFar),
       took: (thing) => this.#take(thing),
       chose: ([number, lat, lon]) => this.#choose(number, lat, lon),
     });

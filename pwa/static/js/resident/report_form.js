@@ -187,7 +187,9 @@ class ReportForm extends HTMLElement {
     const { lat = "", lon = "", accuracy = "", asset = "" } = this.#one("#place-card[data-known]")?.dataset ?? {};
     const service = this.#chip()?.value ?? "";
     if (lat && service) {
-      void this.#draw("near", { lat, lon, accuracy, asset, service }, "#near-cases", "innerHTML", () => this.#chip()?.value === service);
+      void this.#draw("near", { lat, lon, accuracy, asset, service }, "#near-cases", "innerHTML", () => this.#chip()?.value === service)
+        // What stands above Send now must not cover what the focus is on.
+        .then(() => this.querySelector("#place-card :focus")?.scrollIntoView({ block: "nearest" }));
     } else {
       for (const id of ["cases", "likely"]) this.#one(`#near-${id}`)?.replaceChildren();
     }
