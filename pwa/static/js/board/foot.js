@@ -9,7 +9,8 @@ export function startFoot() {
     const row = document.activeElement?.closest("#rows tr");
     const isInSight = row && sees(list, row);
     const news = document.getElementById("live")?.offsetHeight ?? 0;
-    foot.parentElement?.style.setProperty("--foot", `${foot.offsetHeight - news}px`);
+    const gap = news ? parseFloat(getComputedStyle(foot).rowGap) || 0 : 0;
+    foot.parentElement?.style.setProperty("--foot", `${Math.max(0, foot.offsetHeight - news - gap)}px`);
     if (isInSight) row.scrollIntoView({ block: "nearest" });
   });
   watch.observe(foot);
