@@ -14,7 +14,7 @@ from city.db.models import Batch
 from city.lifecycle import Refused
 from pwa.web import access, errors, formatting
 
-SHOWN_FOR = timedelta(minutes=3)
+SHOWN_FOR = timedelta(minutes=3)  # what was done just now; so long the key of Undo serves it
 
 
 def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
@@ -62,17 +62,35 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
 
 
 def offered(s: Session) -> dict[str, Any]:
-    """What the board says of its reader's newest act as long as it can be undone: a line, and which.
+    """What the board says of its reader's newest act as long as it can be undone: a line, and undoing()'s.
 
     What was done to one case is said for SHOWN_FOR: its Undo stands over the list, and was meant for at once.
     """
     batch = batches.last(s, g.actor, access.now())
-    if batch is None or (batch.done == 1 and access.now() - batch.at > SHOWN_FOR):
+    if batch is None or (batch.done == 1 and not _seconds_left(batch)):
         return {}
-    crews = queries.crew_names(s)
-    office = batches.is_office(s, batch)
-    line = _single(s, batch, crews, office=office) if batch.done == 1 else done(batch, crews, office=office)
-    return {"just_done": line, "undo": batch.id}
+    return {"just_done": told(s, batch)} | undoing(batch)
+
+
+def told(s: Session, batch: Batch) -> str:
+    """One line of what was done, with the case's number where that is one; empty where nothing was."""
+    crews, office = queries.crew_names(s), batches.is_office(s, batch)
+    return _single(s, batch, crews, office=office) if batch.done == 1 else done(batch, crews, office=office)
+
+
+def undoing(batch: Batch) -> dict[str, Any]:
+    """What its Undo needs: `undo`, which, None where it is too late; `undo_by_key`, for how many seconds more the
+    key serves it; `done_at`, when it was done, in words.
+    """
+    if not batches.may_undo(batch, g.actor, access.now()):
+        return {"undo": None}
+    left = _seconds_left(batch)
+    when = formatting.clock(batch.at) if left else _("%(age)s ago", age=formatting.age(batch.at))
+    return {"undo": batch.id, "undo_by_key": left, "done_at": when}
+
+
+def _seconds_left(batch: Batch) -> int:
+    return max(0, int((batch.at + SHOWN_FOR - access.now()).total_seconds()))
 
 
 def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
@@ -113,12 +131,14 @@ def refused(rows: list[Any]) -> list[tuple[str, list[str]]]:
     return sorted((why, sorted(numbers)) for why, numbers in told.items())
 
 
-def undone(batch: Batch) -> str:
+def undone(s: Session, batch: Batch) -> str:
     """One line of what was put back."""
     n = batches.put_back(batch)
     facts = {"n": n}
     if not n:
         return _("Nothing was undone")
+    if batch.done == 1:
+        return _("%(number)s put back the way it was", number=batches.number_of(s, batch))
     return ngettext(
         "%(n)s case put back the way it was", "%(n)s cases put back the way they were", n, **facts
     )

@@ -114,7 +114,7 @@ def test_undo_takes_back_the_last_act_though_another_case_is_open(site: Site, pa
     expect(page.locator(".drawer")).to_have_attribute("data-number", second)
     assert crew_of(site, first) is not None
     page.keyboard.press("u")
-    expect(page.locator("#told")).to_contain_text(shared.CASES_PUT_BACK(1))
+    expect(page.locator("#told")).to_contain_text(shared.CASE_PUT_BACK(number=first))
     assert crew_of(site, first) is None
 
 

@@ -5,6 +5,9 @@ from collections.abc import Callable
 import pytest
 from live import DESK_WITHOUT_WORKER, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
+from wording import shared, staff
+
+from pwa.board import batch_summary
 
 Open = Callable[..., BrowserContext]
 Desk = Callable[..., Page]
@@ -54,3 +57,23 @@ def test_the_row_at_hand_is_never_under_what_floats_and_the_end_is_reached(desk:
     page.evaluate("document.querySelector('.scroll').scrollTo(0, 1e6)")
     assert bottom_of(page, "#rows tr:last-child") <= page.evaluate(FLOATS_AT)
     assert bottom_of(page, "#more") <= page.evaluate(FLOATS_AT)
+
+
+def test_the_key_of_undo_leaves_what_was_done_a_while_ago_to_its_button(desk: Desk, site: Site) -> None:
+    page = desk()
+    page.clock.install()
+    page.goto(site.path("/dispatch?crew=none"))
+    first = number_of(page, 0)
+    page.keyboard.press("j")
+    expect(page.locator(".drawer")).to_have_attribute("data-number", first)
+    page.keyboard.press("y")
+    told = page.locator("#told")
+    expect(told.locator("kbd")).to_be_visible()
+    expect(told.locator("#undo-when")).to_be_hidden()
+    page.clock.fast_forward(batch_summary.SHOWN_FOR.seconds * 1000)
+    expect(told.locator("#undo-when")).to_be_visible()
+    expect(told.locator("kbd")).to_have_count(0)
+    page.keyboard.press("u")
+    expect(page.locator("#live")).to_contain_text(staff.KEY_CANT)
+    told.get_by_role("button", name=shared.UNDO).click()
+    expect(told).to_contain_text(shared.CASE_PUT_BACK(number=first))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from pwa.board import batch_summary
 from pwa.web import errors
 
 FRAGMENT = {"HX-Request": "true"}
+UNDO_BY_KEY = re.compile(r'id="undo-batch" data-key="\d+".*?<kbd[^>]*>u</kbd>', re.DOTALL)
 
 
 @pytest.fixture
@@ -395,6 +397,30 @@ def test_without_javascript_a_page_says_it_and_the_board_offers_the_undo(
     assert post(undo, fragment=False).status_code == 303
     assert shared.CASES_ASSIGNED(3, crew="lights") not in html_of(client.get("/dispatch"))
     assert states(town, three) == ["new"] * 3
+
+
+def test_undo_that_was_left_standing_says_how_long_ago_that_was_and_takes_no_key(
+    town: Town, three: list[str], post: Callable[..., TestResponse], client: FlaskClient, app: Flask
+) -> None:
+    page = html_of(post("/dispatch/batch", key="k", act="accept", cases=" ".join(three)))
+    assert f'data-key="{batch_summary.SHOWN_FOR.seconds}"' in page
+    assert UNDO_BY_KEY.search(page)
+    assert UNDO_BY_KEY.search(client.get("/dispatch").text)
+    app.config["NOW"] = town.now + timedelta(minutes=15)
+    board = client.get("/dispatch").text
+    assert shared.CASES_ACCEPTED(3) in shown(board)
+    assert staff.AGO(age="15 min") in shown(board)
+    assert 'id="undo-batch"' in board
+    assert not UNDO_BY_KEY.search(board)
+
+
+def test_what_was_done_to_one_case_and_taken_back_names_it(
+    three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    page = html_of(post("/dispatch/batch", key="k", act="accept", cases=three[0]))
+    assert shared.CASE_ACCEPTED(number=three[0]) in page
+    undo = re.findall(r'action="(/dispatch/batch/\d+/undo)"', page)[0]
+    assert shared.CASE_PUT_BACK(number=three[0]) in html_of(post(undo))
 
 
 def test_the_answer_needs_as_many_queries_for_ten_as_for_two(

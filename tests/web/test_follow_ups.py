@@ -328,7 +328,7 @@ class TestTheEnd:
         asked = html_of(board.post("/dispatch/batch?work=office", data=data, headers=FRAGMENT))
         assert shared.CLOSED_WITHOUT_ANSWER in asked
         done = html_of(board.post("/dispatch/batch?work=office", data=data | {"sure": "1"}, headers=FRAGMENT))
-        assert shared.CASES_CLOSED(1, outcome=shared.CLOSED_WITHOUT_ANSWER) in done
+        assert shared.CASE_CLOSED(number=number, outcome=shared.CLOSED_WITHOUT_ANSWER) in done
 
 
 class TestWhoAsked:

@@ -28,6 +28,8 @@ CALL_ALREADY_SAVED = Sentence(
 CANCELED_AS_SPAM = Sentence("Not a real report")
 CANCEL_REASON_TEST = Sentence("Test")
 CANNOT_BE_READ = Sentence("Part of that can't be read")
+CASE_ACCEPTED = Sentence("%(number)s accepted")
+CASE_CLOSED = Sentence("%(number)s closed: %(outcome)s")
 CASES_ACCEPTED = Plural("%(n)s case accepted", "%(n)s cases accepted", number="n")
 CASES_ASSIGNED = Plural("%(n)s case assigned to %(crew)s", "%(n)s cases assigned to %(crew)s", number="n")
 CASES_AT_PIN = Sentence("%(num)s cases, most urgent: %(standing)s")
@@ -43,6 +45,7 @@ CASES_PUT_BACK = Plural(
     "%(n)s cases put back the way they were",
     number="n",
 )
+CASE_PUT_BACK = Sentence("%(number)s put back the way it was")
 CASES_RAISED = Plural("%(n)s case set to high priority", "%(n)s cases set to high priority", number="n")
 CASES_TAGGED = Plural("%(n)s case tagged “%(tag)s”", "%(n)s cases tagged “%(tag)s”", number="n")
 CHANGED_MEANWHILE = Sentence(

@@ -4,6 +4,7 @@ from wording import Plural, Sentence
 
 FAR_OUTSIDE = Sentence("Far outside the city: %(num)s")
 ADD_TAG = Sentence("Add tag")
+AGO = Sentence("%(age)s ago")
 ALL_OPEN = Sentence("All open")
 ALL_SENT = Sentence("All messages have been sent.")
 ANSWER_BY = Sentence("You'll have an answer by %(day)s. How can we reach you?")

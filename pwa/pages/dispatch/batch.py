@@ -324,13 +324,11 @@ def _left_out(fault: Refused) -> list[tuple[str, list[str]]]:
 
 
 def _context(s: Session, batch: Batch) -> dict[str, Any]:
-    crews = queries.crew_names(s)
     context: dict[str, Any] = {"batch_id": batch.id}
     if batch.undone_at:
-        return context | {"told": [batch_summary.undone(batch)], "refused": batch_summary.left(batch)}
-    lines = [batch_summary.done(batch, crews, office=batches.is_office(s, batch)), batch_summary.same(batch)]
+        return context | {"told": [batch_summary.undone(s, batch)], "refused": batch_summary.left(batch)}
+    lines = [batch_summary.told(s, batch), batch_summary.same(batch)]
     return context | {
         "told": [line for line in lines if line] or [_("No changes made")],
         "refused": batch_summary.refused(batch.refused),
-        "undo": batch.id if batches.may_undo(batch, g.actor, access.now()) else None,
-    }
+    } | batch_summary.undoing(batch)

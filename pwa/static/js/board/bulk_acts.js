@@ -9,6 +9,7 @@ const WAYS = { lasso, view: inView, near, beside };
 
 /** @type {string[]} those that an act under way is about; others may be chosen meanwhile */
 let sent = [];
+let undoing = 0;
 let isRange = false; // the box that changes was clicked with Shift: all from the one before to it are meant
 
 /** @param {string} id */
@@ -32,11 +33,30 @@ export function act(name) {
   return true;
 }
 
-/** Takes the last act back. @returns {boolean} whether there is one */
+/** Takes back what was done just now. @returns {boolean} whether there is something */
 export function undo() {
-  const button = /** @type {HTMLElement | null} */ (document.querySelector("#undo-batch button"));
+  mindUndo();
+  const button = /** @type {HTMLElement | null} */ (document.querySelector("#undo-batch[data-key] button"));
   button?.click();
   return button !== null;
+}
+
+/** Undo that was left standing is for who reads what it takes back: it says when that was, and the key leaves it. */
+function mindUndo() {
+  const form = byId("undo-batch");
+  const { key = "", until = String(Date.now() + Number(key) * 1000) } = form?.dataset ?? {};
+  if (!form || !key) return;
+  form.dataset["until"] = until;
+  const left = Number(until) - Date.now();
+  clearTimeout(undoing);
+  if (left > 0) {
+    undoing = setTimeout(mindUndo, left);
+    return;
+  }
+  delete form.dataset["key"];
+  form.querySelector("kbd")?.remove();
+  const when = byId("undo-when");
+  if (when) when.hidden = false;
 }
 
 /** The numbers of the rows that an answer must bring up to date. */
@@ -51,6 +71,7 @@ export function startBulkActs() {
   byId("bulk")?.addEventListener("keydown", onKey);
   document.body.addEventListener("htmx:configRequest", onRequest);
   document.body.addEventListener("htmx:afterSettle", onAnswer);
+  mindUndo();
 }
 
 /** A range of boxes, a way to choose many, "No", or another panel than the open one. @param {MouseEvent} event */
@@ -108,6 +129,7 @@ function onRequest(event) {
 /** An act was done, or asks something first. @param {Event} event */
 function onAnswer(event) {
   const { elt, requestConfig } = /** @type {CustomEvent} */ (event).detail;
+  mindUndo();
   if (requestConfig?.verb === "post" && elt.id === "told") {
     const asks = byId("ask-batch") !== null;
     const isDone = !asks && !document.querySelector("#told .told__no:first-child");
