@@ -148,7 +148,7 @@ def tell(
 
 
 def _say_late(s: Session) -> None:
-    """The log says of each open case that is late when it became so: the worker would say that it is today."""
+    """The log says when each late case became so: the worker would say that it is today."""
     are_late = Case.state.in_(OPEN), Case.standing == sla_sweep.LATE
     for case_id, due_at in s.execute(select(Case.id, Case.due_at).where(*are_late).order_by(Case.id)):
         events.record(s, events.of_case(case_id), "late", by=accounts.THE_SYSTEM, at=due_at, origin="demo")

@@ -187,8 +187,25 @@ def test_what_is_probably_the_same_stands_in_sight_above_send(
     assert above
     assert below
     assert above["y"] + above["height"] <= below["y"]
+    dock = page.locator(".dock").bounding_box()
+    assert dock
+    assert dock["height"] <= 200, "little of the form is covered"
     page.locator("label.tile").nth(1).tap()
     expect(join).to_have_count(0)
+
+
+def test_what_comes_to_stand_above_send_covers_no_focus(site: Site, open_context: Open, pole: Asset) -> None:
+    page = begun_again(open_context, site, pole)
+    page.locator("#place-change").tap()
+    page.fill("#place", pole.number)
+    page.get_by_role("button", name=shared.FIND).tap()
+    page.locator("#near-likely [name=join]").wait_for()
+    expect(page.locator("#place-change")).to_be_focused()
+    page.wait_for_timeout(300)
+    card, dock = page.locator("#place-change").bounding_box(), page.locator(".dock").bounding_box()
+    assert card
+    assert dock
+    assert card["y"] + card["height"] <= dock["y"]
 
 
 def test_another_tile_offers_other_things(site: Site, open_context: Open, pole: Asset) -> None:

@@ -207,6 +207,10 @@ def test_what_the_figures_show(
             page.goto(site.path(prefix(lang) + path))
             for summary in page.locator("summary").all():
                 summary.click()
+            for table in page.locator(".grid--tall").all() if size == "phone" else []:
+                assert table.evaluate(
+                    "table => table.parentElement.scrollWidth <= table.parentElement.clientWidth"
+                )
             looked_at(page, f"{path[1:].replace('/', '-')}-{size}-{lang}", keep, SUN_TOO)
 
 

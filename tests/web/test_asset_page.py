@@ -1,6 +1,7 @@
 """What everybody may read of one pole, tree or trash can."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from factories import LAMP, Town, counted
@@ -55,6 +56,18 @@ def test_what_stands_there_and_what_is_open_comes_first(client: FlaskClient, tow
     assert f'action="/case/{shut}/join"' not in page
     assert 'href="/a/pole/20-118"' in page
     assert CANARY not in page
+
+
+def test_a_report_of_one_s_own_is_opened_and_not_joined(
+    client: FlaskClient, town: Town, pole: Place, token: Callable[[], str]
+) -> None:
+    with town.at_work() as scene:
+        number = scene.report(place=pole).case.number
+    assert f'action="/case/{number}/join"' in client.get(PAGE).text
+    assert client.post(f"/case/{number}/join", data={"csrf_token": token()}).status_code == 303
+    page = client.get(PAGE).text
+    assert f'action="/case/{number}/join"' not in page
+    assert resident.SEE_YOUR_REPORT in page
 
 
 def test_an_empty_one_leads_to_the_report(client: FlaskClient, pole: Place) -> None:

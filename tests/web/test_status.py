@@ -189,6 +189,10 @@ def test_not_fixed_opens_the_case_again_once(
     assert resident.REPORT_REOPENED in page
     assert resident.SAID_NOT_FIXED in shown(page)
     assert kinds(town, "26-000001") == ["open", "report", "close", "not fixed", "reopen"]
+    receipt = shown(browser.get("/sent/26-000001-A").text)
+    assert resident.OPEN_AGAIN in receipt
+    assert resident.REVIEWED_IT in receipt
+    assert "We'll fix it by" not in receipt
 
 
 def test_too_many_words_about_it_are_kept_to_be_shortened(

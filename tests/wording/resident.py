@@ -122,6 +122,9 @@ ONLY_PHOTOS = Sentence(
     "You can only add photos. Anything else you shared is still in the app you shared it from.",
 )
 OPENS_NEW_REPORT = Sentence("It's been a while, so we'll open a new report.")
+OPEN_AGAIN = Sentence("Your report is open again.")
+REVIEWED_IT = Sentence("We reviewed it")
+SEE_YOUR_REPORT = Sentence("See your report")
 OPEN_AGAIN_ALREADY = Sentence("This report is already open again. We'll add your comment to it.")
 PAGE_OPEN_A_WHILE = Sentence("This page was open for a while. Check it, then press Send again.")
 PART_DAMAGED = Sentence("%(size)s. Part of the photo was damaged, so we left that part out.")
