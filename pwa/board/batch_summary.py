@@ -79,8 +79,8 @@ def told(s: Session, batch: Batch) -> str:
 
 
 def undoing(batch: Batch) -> dict[str, Any]:
-    """What its Undo needs: `undo`, which, None where it is too late; `undo_by_key`, for how many seconds more the
-    key serves it; `done_at`, when it was done, in words.
+    """What its Undo needs: `undo`, which, None where it is too late; `undo_by_key`, for how many seconds more
+    the key serves it; `done_at`, when it was done, in words.
     """
     if not batches.may_undo(batch, g.actor, access.now()):
         return {"undo": None}

@@ -1,4 +1,4 @@
-"""The board on a desk's smallest screen, where what floats, the list and the map stand in each other's way."""
+"""The board on a desk's smallest screen, where the list, the map and what floats are in each other's way."""
 
 from collections.abc import Callable
 
@@ -62,7 +62,7 @@ def test_the_row_at_hand_is_never_under_what_floats_and_the_end_is_reached(desk:
 def test_the_key_of_undo_leaves_what_was_done_a_while_ago_to_its_button(desk: Desk, site: Site) -> None:
     page = desk()
     page.clock.install()
-    page.goto(site.path("/dispatch?crew=none"))
+    page.goto(site.path("/dispatch?state=new"))
     first = number_of(page, 0)
     page.keyboard.press("j")
     expect(page.locator(".drawer")).to_have_attribute("data-number", first)
