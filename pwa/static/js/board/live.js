@@ -74,6 +74,7 @@ export function follow() {
   document.addEventListener("board:refused", () => mention(words["refused"] ?? ""));
   document.addEventListener("board:opened", () => next(SOON));
   document.addEventListener("board:acted", () => {
+  document.addEventListener("board:said", (event) => mention(/** @type {CustomEvent} */ (event).detail));
     acted = true;
     next(0);
   });
