@@ -205,6 +205,7 @@ async function again() {
   since = live.dataset["since"] ?? since;
   era += 1;
   fresh.clear();
+  document.querySelector(".scroll")?.scrollTo(0, 0); // it is another list, to be read from its beginning
   many = false;
   passing = [];
   place?.setAttribute("data-since", since);
