@@ -88,6 +88,8 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
         "page": page,
         "first": (first := _first(page)),
         "shown": _shown(page, first, around["total"]),
+        # The same, with $ for the last and # for how many there are.
+        "shown_of": _("%(first)s–%(last)s of %(num)s", first=localization.figure(first), last="$", num="#"),
         "streets": [] if page.rows else _streets(s, view.words),
         "next": args_of(replace(known, after=page.next)) if page.next else None,
         "previous": args_of(replace(known, after=page.previous)) if page.previous else None,

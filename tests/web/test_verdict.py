@@ -128,7 +128,9 @@ def test_one_button_says_that_it_is_fixed_once(town: Town, client: FlaskClient, 
     assert resident.SAID_FIXED in shown(client.get("/case/26-000001"))
 
 
-def test_one_button_sends_it_back(town: Town, client: FlaskClient, told, letters) -> None:
+def test_one_button_sends_it_back(
+    town: Town, client: FlaskClient, told, letters, log_in: Callable[..., FlaskClient]
+) -> None:
     told()
     close(town)
     _yes, no = links(closing(letters))
@@ -142,6 +144,7 @@ def test_one_button_sends_it_back(town: Town, client: FlaskClient, told, letters
     again = client.get(page).text
     assert resident.REPORT_REOPENED in again
     assert "<button" not in again.partition("<main")[2].partition("</main>")[0]
+    assert log_in("dispatcher").get("/dispatch/cases/26-000001").text.count("still dark") == 1
 
 
 def test_the_links_are_in_the_reader_s_language(town: Town, client: FlaskClient, told, letters) -> None:

@@ -122,6 +122,9 @@ NO_PHONE = Sentence("No phone")
 NO_PHONE_INFO = Sentence("No info yet")
 NO_PHOTO_BECAUSE = Sentence("No photo because")
 NO_PHOTO_REASON = Sentence("No photo: %(reason)s")
+OTHERS_OUTSIDE = Sentence(
+    "%(num)s selected. The others in this list are outside the map view or have no location."
+)
 OFFICE_WORK = Sentence("Office work")
 ONE_SELECTED = Sentence("1 selected")
 OWNER_UNKNOWN = Sentence("not in the city file, so it's treated as the city's")

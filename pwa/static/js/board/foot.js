@@ -1,6 +1,6 @@
 /** What floats over the list's end, such as Undo and the bar of selected cases: the row somebody is at stays in sight. */
 
-/** Tells the list how high it is, as --foot; news is left out, since for news no row moves. */
+/** Tells the list how high it is, as --foot; one line of news is left out, since for news no row moves. */
 export function startFoot() {
   const foot = /** @type {HTMLElement | null} */ (document.querySelector(".panel__foot"));
   const list = document.querySelector(".scroll");
@@ -8,7 +8,7 @@ export function startFoot() {
   const watch = new ResizeObserver(() => {
     const row = document.activeElement?.closest("#rows tr");
     const isInSight = row && sees(list, row);
-    const news = document.getElementById("live")?.offsetHeight ?? 0;
+    const news = /** @type {HTMLElement | null} */ (document.querySelector("#live > *"))?.offsetHeight ?? 0;
     const gap = news ? parseFloat(getComputedStyle(foot).rowGap) || 0 : 0;
     foot.parentElement?.style.setProperty("--foot", `${Math.max(0, foot.offsetHeight - news - gap)}px`);
     if (isInSight) row.scrollIntoView({ block: "nearest" });

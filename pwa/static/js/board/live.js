@@ -8,6 +8,7 @@
 
 import { drawn, leave, renew, still } from "./live_rows.js";
 import { drop, show as showSelection } from "./selection.js";
+import { locale } from "../lib/dom.js";
 
 const EVERY = 4_500; // ms while the page is looked at: what is new is to be told within six seconds
 const HIDDEN = 60_000;
@@ -46,6 +47,8 @@ let open = "";
 /** @type {string[]} what is said for a while: what left the selection without being asked, what failed */
 let passing = [];
 
+/** A number as the page's language writes it. @param {number} n */
+const figure = (n) => n.toLocaleString(locale());
 /** @param {string} id */
 const byId = (id) => document.getElementById(id);
 
@@ -71,7 +74,9 @@ export function follow() {
   document.addEventListener("board:lost", (event) => {
     mention((words["undone"] ?? "").replace("#", /** @type {CustomEvent} */ (event).detail));
   });
+  document.addEventListener("board:said", (event) => mention(/** @type {CustomEvent} */ (event).detail));
   document.addEventListener("board:refused", () => mention(words["refused"] ?? ""));
+  document.body.addEventListener("htmx:oobAfterSwap", total);
   document.addEventListener("board:opened", () => next(SOON));
   document.addEventListener("board:acted", () => {
     acted = true;
@@ -200,6 +205,7 @@ async function again() {
   const wasThere = document.activeElement?.closest("#rows, #live, #more") != null;
   for (const part of parts) part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
   for (const part of parts) /** @type {any} */ (window).htmx?.process(part);
+  document.querySelector(".scroll")?.scrollTo(0, 0); // it is another list, to be read from its beginning
   if (current) byId(current)?.setAttribute("aria-current", "true");
   since = live.dataset["since"] ?? since;
   era += 1;
@@ -223,6 +229,21 @@ async function count() {
   for (const view of nav.querySelectorAll("a")) {
     const now = counts.get(address(view))?.querySelector("data");
     if (now) view.querySelector("data")?.replaceWith(now);
+  }
+  nav.dataset["total"] = page.getElementById("views")?.dataset["total"] ?? "";
+  total();
+}
+
+/** Says beside the list and in the bar of selected cases how many the view holds, as its name does. */
+function total() {
+  const n = Number(byId("views")?.dataset["total"] || NaN);
+  const whole = /** @type {HTMLInputElement | null} */ (byId("bulk-all"));
+  for (const line of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-total]:not(#views)"))) {
+    const last = Math.min(n, Number(line.dataset["last"] ?? n));
+    if (!(n > 0 && last >= Number(line.dataset["first"] ?? 0))) continue; // too many to be counted, or none is left
+    if (line.parentElement?.contains(whole) && whole?.checked) continue; // those that were seen are meant
+    line.textContent = (line.dataset["total"] ?? "").replace("$", figure(last)).replace("#", figure(n));
+    if (whole && line.parentElement?.contains(whole)) whole.value = String(n);
   }
 }
 

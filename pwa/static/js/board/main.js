@@ -125,8 +125,7 @@ function arrived() {
   if (url) history.replaceState(history.state, "", url);
   const box = /** @type {HTMLElement} */ (drawer().parentElement);
   box.dataset.open = "";
-  const covers = getComputedStyle(drawer()).position === "absolute";
-  map?.mark(openPin(), covers ? drawer().offsetWidth : 0);
+  map?.mark(openPin(), drawer().offsetWidth);
   document.dispatchEvent(new Event("board:opened"));
 }
 

@@ -95,7 +95,35 @@ export async function boardMap(box, open) {
   });
   document.addEventListener("board:changed", again);
   document.addEventListener("board:selected", (event) => pins.select(/** @type {CustomEvent} */ (event).detail));
-  return { leaflet: map, mark: pins.mark, again };
+  return { leaflet: map, mark: followCase(map, pins.mark), again };
+}
+
+/**
+ * Brings the case that is open out from under its drawer. Once none is open the map goes back to where it was, or to
+ * where somebody has moved it meanwhile.
+ * @param {import("leaflet").Map} map
+ * @param {(pin: Pin | undefined, covered?: number) => void} mark
+ * @returns {(pin: Pin | undefined, covered: number) => void} `covered` is how wide the drawer is, in px
+ */
+function followCase(map, mark) {
+  /** @type {import("leaflet").LatLng | undefined} */
+  let before;
+  let isOurs = false;
+  map.on("movestart", () => {
+    if (!isOurs) before = undefined;
+  });
+  return (pin, covered) => {
+    isOurs = true;
+    if (pin && covered < map.getSize().x) {
+      before ??= map.getCenter();
+      mark(pin, covered);
+    } else mark(pin); // nothing of the map can be seen: it need not move
+    if (!covered && before) {
+      map.panTo(before);
+      before = undefined;
+    }
+    isOurs = false;
+  };
 }
 
 /**

@@ -40,11 +40,18 @@ export function cancelShape() {
   return drew;
 }
 
+/** The map, where anything of it is in sight: on small screens a case that is open covers it. */
+function mapInSight() {
+  const covers = (byId("drawer")?.offsetWidth ?? 0) >= (map?.getContainer().offsetWidth ?? 0);
+  return covers ? undefined : map;
+}
+
 /**
  * Asks the server which cases lie there, and selects them.
  * @param {Record<string, string>} where
+ * @param {string} [others] why not all of the view are among them
  */
-async function choose(where) {
+async function choose(where, others = "") {
   const control = byId("choose");
   if (!control) return;
   say("");
@@ -58,20 +65,23 @@ async function choose(where) {
   if (!told.total) say(none);
   else if (told.total > told.numbers.length) {
     say(more.replace("#", figure(told.numbers.length)).replace("$", figure(told.total)));
-  }
+  } else if (told.total < Number(byId("views")?.dataset["total"])) say(others.replace("#", figure(told.total)));
 }
 
-/** @param {string} words */
+/** Says it below the buttons; whoever used a key has them closed, and reads it where news is. @param {string} words */
 function say(words) {
   const place = byId("choose-said");
   if (place) place.textContent = words;
+  if (words && !place?.checkVisibility()) document.dispatchEvent(new CustomEvent("board:said", { detail: words }));
 }
 
+/** @returns {boolean} whether there is a map in sight */
 export function inView() {
-  if (!map) return;
-  const bounds = map.getBounds();
+  const bounds = mapInSight()?.getBounds();
+  if (!bounds) return false;
   const box = [bounds.getSouth(), bounds.getWest(), bounds.getNorth(), bounds.getEast()];
-  void choose({ box: box.map((each) => each.toFixed(6)).join(",") });
+  void choose({ box: box.map((each) => each.toFixed(6)).join(",") }, byId("choose")?.dataset["others"]);
+  return true;
 }
 
 export function near() {
@@ -84,11 +94,17 @@ export function beside() {
   else say(byId("choose")?.dataset["first"] ?? "");
 }
 
-/** Draws a line on the map as long as the pointer is down, and chooses what lies within. */
+/**
+ * Draws a line on the map as long as the pointer is down, and chooses what lies within.
+ * @returns {boolean} whether there is a map in sight
+ */
 export function lasso() {
-  if (!map) return;
-  if (stopLasso) return stopLasso();
-  const on = map;
+  const on = mapInSight();
+  if (!on) return false;
+  if (stopLasso) {
+    stopLasso();
+    return true;
+  }
   const box = on.getContainer();
   const button = byId("choose-lasso");
   const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -138,6 +154,7 @@ export function lasso() {
   stopLasso = stop;
   button?.setAttribute("aria-pressed", "true");
   say(byId("choose")?.dataset["draw"] ?? "");
+  return true;
 }
 
 /**
