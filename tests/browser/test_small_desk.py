@@ -96,9 +96,7 @@ def test_the_key_of_undo_leaves_what_was_done_a_while_ago_to_its_button(desk: De
     expect(told).to_contain_text(shared.CASE_PUT_BACK(number=first))
 
 
-def test_what_is_in_the_map_view_is_chosen_only_while_the_map_can_be_seen(
-    desk: Desk, site: Site
-) -> None:
+def test_what_is_in_the_map_view_is_chosen_only_while_the_map_can_be_seen(desk: Desk, site: Site) -> None:
     with db.transaction(site.engine) as s:
         service = s.scalars(select(Service.code).where(Service.group == "streetlight")).first() or ""
         nowhere = intake.NewReport(key=uuid.uuid4().hex, service_code=service, channel="web", place=None)
