@@ -14,7 +14,7 @@ from city.board import area_selection, changes
 from city.board import queries as board_queries
 from city.board import rows as queue_rows
 from city.board.queries import View
-from city.cases import batches, queries, usual_crews
+from city.cases import batches, usual_crews
 from city.config import canned_replies
 from city.db.models import Batch, Case, Crew
 from city.geo import Box, Point
@@ -328,7 +328,11 @@ def _context(s: Session, batch: Batch) -> dict[str, Any]:
     if batch.undone_at:
         return context | {"told": [batch_summary.undone(s, batch)], "refused": batch_summary.left(batch)}
     lines = [batch_summary.told(s, batch), batch_summary.same(batch)]
-    return context | {
-        "told": [line for line in lines if line] or [_("No changes made")],
-        "refused": batch_summary.refused(batch.refused),
-    } | batch_summary.undoing(batch)
+    return (
+        context
+        | {
+            "told": [line for line in lines if line] or [_("No changes made")],
+            "refused": batch_summary.refused(batch.refused),
+        }
+        | batch_summary.undoing(batch)
+    )
