@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from city.cases import batches, queries
 from city.db.models import Batch
 from city.lifecycle import Refused
-from pwa.web import access, errors, formatting
+from pwa.web import access, errors, formatting, localization
 
 SHOWN_FOR = timedelta(minutes=3)  # what was done just now; so long the key of Undo serves it
 
@@ -85,7 +85,7 @@ def undoing(batch: Batch) -> dict[str, Any]:
     if not batches.may_undo(batch, g.actor, access.now()):
         return {"undo": None}
     left = _seconds_left(batch)
-    when = formatting.clock(batch.at) if left else _("%(age)s ago", age=formatting.age(batch.at))
+    when = localization.clock(batch.at) if left else _("%(age)s ago", age=formatting.age(batch.at))
     return {"undo": batch.id, "undo_by_key": left, "done_at": when}
 
 

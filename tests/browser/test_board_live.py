@@ -1,5 +1,6 @@
 """An open board while the city goes on, and two dispatchers at two desks."""
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -113,6 +114,9 @@ def test_a_case_that_somebody_else_closes_is_greyed_where_it_stands_and_leaves_t
     expect(row.locator("input")).to_be_disabled()
     expect(page.locator("#bulk")).to_be_hidden()
     expect(all_open).to_have_text(str(count - 1))
+    expect(page.locator("#shown")).to_have_text(re.compile(rf"\b{count - 1}$"))
+    expect(page.locator("#bulk-all")).to_have_value(str(count - 1))
+    expect(page.locator("label", has=page.locator("#bulk-all"))).to_contain_text(f" {count - 1} ")
     left = staff.NO_LONGER_SELECTED(number=number, reason=staff.GONE_CLOSED(name=name))
     expect(page.locator("#live")).to_contain_text(left)
     page.get_by_role("link", name=staff.REFRESH_LIST).press("Enter")
