@@ -8,8 +8,9 @@ export function startFoot() {
   const watch = new ResizeObserver(() => {
     const row = document.activeElement?.closest("#rows tr");
     const isInSight = row && sees(list, row);
-    const news = /** @type {HTMLElement | null} */ (document.querySelector("#live > *"))?.offsetHeight ?? 0;
-    foot.parentElement?.style.setProperty("--foot", `${foot.offsetHeight - news}px`);
+    const line = /** @type {HTMLElement | null} */ (document.querySelector("#live > *"));
+    const news = line ? line.offsetHeight + parseFloat(getComputedStyle(foot).rowGap) : 0;
+    foot.parentElement?.style.setProperty("--foot", `${Math.max(0, foot.offsetHeight - news)}px`);
     if (isInSight) row.scrollIntoView({ block: "nearest" });
   });
   watch.observe(foot);
