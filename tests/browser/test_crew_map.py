@@ -121,7 +121,7 @@ def test_a_report_that_was_begun_can_be_thrown_away(open_context: Open, site: Si
     page.locator("[data-sure] [data-keep]").tap()
     expect(page.locator("#saw")).to_have_value("A lamp hangs by its cable")
     page.locator("[data-throw]").tap()
-    page.locator("[data-sure] [data-drop]").tap()
+    page.locator("[data-sure] [data-delete]").tap()
     page.wait_for_selector("#main [data-list]")
     expect(page.locator('a[href="#report"]')).not_to_contain_text(crew.UNFINISHED_REPORT)
     assert page.evaluate(LEFT) == 0

@@ -40,8 +40,10 @@ export async function reportScreen(app) {
   const unsaid = said();
   const keep = async () => {
     begun ||= shots.length > 0 || said() !== unsaid;
+    when(form, { begun });
     if (begun && !saved) await keepFilled(form, () => engine.keepDraft(FORM, draftNow()));
   };
+  when(form, { begun: begun || shots.length > 0 });
   const at = located(form, keep);
   const look = () => {
     kinds(form);
@@ -102,10 +104,9 @@ export async function reportScreen(app) {
     sure.hidden = !yes;
     part(yes ? sure : form, yes ? "[data-keep]" : "[data-throw]").focus();
   };
-  when(form, { begun: isBegun(await engine.view()) });
   ask.addEventListener("click", () => asked(true));
   part(sure, "[data-keep]").addEventListener("click", () => asked(false));
-  part(sure, "[data-drop]").addEventListener("click", async () => {
+  part(sure, "[data-delete]").addEventListener("click", async () => {
     saved = true; // nothing brings it back
     at.stop();
     await photosKept();
