@@ -102,6 +102,7 @@ def test_every_control_has_room_for_a_thumb_and_the_main_ones_lie_in_the_lower_h
         small = [each for each in page.evaluate(CONTROLS) if min(each[1:]) < LEAST]
         assert not small, (screen, small)
         for action in main:
+            expect(page.locator(action).first).to_be_visible()
             for each in page.locator(action).all():
                 box = each.bounding_box()
                 assert box, (screen, action)
