@@ -53,7 +53,7 @@ ACTS: Final = ("assign", "accept", "wait", "raise", "lower", "close", "tag", "un
 SINGLE: Final = ("assign", "unassign", "accept", "wait", "resume", "close", "cancel")
 USUAL: Final = "usual"  # instead of a crew's id: each case to the crew to which it would go anyway
 # What somebody would do otherwise had they known of a report of danger, or of another's assignment.
-MOVES: Final = ("assign", "accept", "wait", "close", "merge")
+UNLESS_CHANGED: Final = ("assign", "accept", "wait", "close", "merge")
 
 Verb = Callable[[Case], bool]
 
@@ -91,7 +91,8 @@ def act(
     `what` holds what the act asks for: `crew`, an id or USUAL; `reason`; `outcome`, `no_photo` and `words`;
     `tag`; `into`, a number, or "" for the oldest of them. `reply` gives what a case's residents read of a
     closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they
-    were chosen, which stay out where the act is one of MOVES; all do where a merge's survivor is among them.
+    were chosen, which stay out where the act is one of UNLESS_CHANGED; all do where a merge's survivor is
+    among them.
     `usual` gives the crew to which each would go anyway, by a case's id: such an assigning leaves alone what
     a crew has already. `sent` is the form's digest().
 
@@ -123,7 +124,7 @@ def act(
     root = transitions.snapshot(into) | {"root": True} if into else {}
     before = {case.id: transitions.snapshot(case) for case in chosen}
     known = [*chosen, into] if into else chosen
-    changed = overtaken(known) if overtaken and name in MOVES else ()
+    changed = overtaken(known) if overtaken and name in UNLESS_CHANGED else ()
     if into and into.id in changed:  # then they would go where nobody meant them to
         changed = {case.id for case in chosen}
     going = [case for case in chosen if case.id not in changed]

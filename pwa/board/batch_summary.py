@@ -64,7 +64,7 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
 def offered(s: Session) -> dict[str, Any]:
     """What the board says of its reader's newest act as long as it can be undone: a line, and undoing()'s.
 
-    What was done to one case is said for SHOWN_FOR: its Undo stands over the list, and was meant for at once.
+    What was done to one case is said for SHOWN_FOR: its Undo stands over the list, for a slip seen at once.
     """
     batch = batches.last(s, g.actor, access.now())
     if batch is None or (batch.done == 1 and not _seconds_left(batch)):

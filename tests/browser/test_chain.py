@@ -4,11 +4,12 @@ import io
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from live import DESK, PHONE, Site, log_in, send_without_script
+from live import DESK, PHONE, PHONE_WITHOUT_WORKER, Site, log_in, send_without_script
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -16,8 +17,11 @@ from wording import crew, resident, shared, staff
 from wording.city import STREETLIGHT
 
 from city.audit import events
+from city.cases import transitions
+from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Photo, Report
+from city.people import accounts
 from city.photos import photos, processing, storage
 
 TANSY = {"latitude": 39.5975, "longitude": -71.2056, "accuracy": 9}
@@ -75,6 +79,27 @@ def test_the_chain_on_an_emulated_phone(
     assert_photos_are_clean(site, number)
     with db.read_session(site.engine) as s:
         assert events.verify(s) == []
+
+
+def test_not_fixed_is_said_though_its_photo_never_arrives(
+    site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
+) -> None:
+    phone = open_context(**PHONE_WITHOUT_WORKER, geolocation=TANSY, permissions=["geolocation"]).new_page()
+    number = report_with_three_taps(phone, site, lamp)
+    with db.transaction(site.engine) as s:
+        case = s.scalars(select(Case).where(Case.number == number)).one()
+        by = accounts.actor(accounts.by_email(s, DISPATCHER))
+        transitions.close(s, case, Closing("not found"), by=by, at=datetime.now(UTC))
+    phone.route("**/report/photos", lambda _route: None)  # is on its way for ever
+    phone.goto(site.path(f"/case/{number}/not-fixed"))
+    phone.fill("#words", "still dark")
+    phone.set_input_files("#photo", mended)
+    phone.get_by_role("button", name=resident.NO_NOT_FIXED_BUTTON).click()
+    expect(phone.locator(".undo-bar")).to_be_visible()
+    expect(phone.locator(".undo-bar")).to_be_hidden(timeout=20_000)
+    expect(phone.locator("[data-says]")).to_contain_text(resident.PHOTO_UPLOADING)
+    phone.goto("about:blank")  # whoever waits no longer
+    wait_for_state(site, number, "accepted")
 
 
 def test_a_report_without_javascript(

@@ -135,7 +135,7 @@ def test_whose_work_waits_on_a_phone_is_said_to_the_next_who_uses_it(van: Van, s
     page.locator(f'a.job[href="#job/{number}"]').tap()
     van.context.route("**/sync/v1/exchange", lambda route: route.abort())
     page.locator("[data-act=start]").tap()
-    page.wait_for_function("document.querySelector('[data-act=pause]:not([hidden])')")
+    page.wait_for_selector("[data-act=pause]:not([hidden])")
     assert kept(page).waiting
     page.goto(site.path("/crew#setup"))
     page.locator("[data-leave]").tap()

@@ -116,6 +116,11 @@ def reminders(town: Town) -> list[str]:
         return list(scene.s.scalars(asked.order_by(Message.id)))
 
 
+def test_one_network_asks_for_so_many_strangers_and_no_more(ask: Callable[..., Any]) -> None:
+    codes = [ask(email=f"somebody{n}@example.com").status_code for n in range(21)]
+    assert (set(codes[:20]), codes[20]) == ({303}, 429)
+
+
 def test_it_is_asked_for_on_the_page_and_confirmed_by_the_mailbox_itself(
     client: FlaskClient, app: Flask, ask: Callable[..., Any], work: Callable[..., int], boxes: dict[str, Box],
     town: Town,

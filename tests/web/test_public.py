@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 from wording import resident
 
-from city.cases import transitions
+from city.cases import batches, transitions
 from city.cases.transitions import Closing
 from city.db.models import Device, ExpectedPhoto, Report, Service, SyncOperation
 from city.opendata import editions
@@ -185,6 +185,23 @@ def test_what_staff_showed_is_public_and_can_be_hidden_again(
         kept = "private, max-age=3600" if status == 200 else "no-store"
         assert photo.headers["Cache-Control"] == kept
         assert client.get(f"/photos/{told.photo}").status_code == status
+
+
+def test_the_photo_of_a_closing_is_public_until_that_is_undone(
+    town: Town, client: FlaskClient, told: Told
+) -> None:
+    with town.at_work() as scene:
+        case, by = scene.case(told.number), scene.actor("dispatcher")
+        intake.show(scene.s, scene.s.get_one(Report, told.report_id), by=by, at=town.now)
+        proof, was = scene.photo("khaki", "form:proof"), transitions.snapshot(case)
+        transitions.close(scene.s, case, Closing("fixed", photos=[proof]), by=by, at=town.now)
+        what = {"outcome": "fixed"}
+        batch = batches.keep_single(scene.s, case, "close", what, was, by=by, at=town.now).id
+        address = f"/photos/{proof.id}/full.jpg"
+    assert client.get(address).status_code == 200
+    with town.at_work() as scene:
+        batches.undo(scene.s, batch, by=scene.actor("dispatcher"), at=town.now)
+    assert client.get(address).status_code == 404
 
 
 def test_the_reporter_sees_the_own_words_and_photo_at_once(

@@ -68,6 +68,21 @@ export function crewNames() {
   return who.crews.map(({ name }) => name).join(", ");
 }
 
+/**
+ * Asks the city whose phone this is, with a supervisor's code or as whoever is logged in.
+ * @param {string} [code]
+ * @returns {Promise<{ who?: import("../sync/engine.js").Who, problem: string, words: string }>} `words` say what is wrong
+ */
+export async function enrol(code) {
+  try {
+    const { who } = await introduce({ store, net, random }, code);
+    return { who, problem: "", words: "" };
+  } catch (fault) {
+    const problem = String(/** @type {Error} */ (fault).message);
+    return { problem, words: say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`) };
+  }
+}
+
 /** The first screen of a phone that nobody uses yet. Ends when the city says whose it is.
  * @returns {Promise<import("../sync/engine.js").Who>} */
 function welcome() {
@@ -86,19 +101,17 @@ function welcome() {
   return new Promise((resolve) => {
     /** @param {string} [code] */
     const look = async (code) => {
-      try {
-        const { who } = await introduce({ store, net, random }, code);
+      const { who, problem, words } = await enrol(code);
+      if (who) {
         known.abort();
         // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
         void navigator.storage?.persist?.();
         bar.hidden = false;
-        resolve(who);
-      } catch (fault) {
-        const problem = String(/** @type {Error} */ (fault).message);
-        box.hidden = code === undefined && problem === "login";
-        box.textContent = say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`);
-        if (code !== undefined) field.focus();
+        return resolve(who);
       }
+      box.hidden = code === undefined && problem === "login";
+      box.textContent = words;
+      if (code !== undefined) field.focus();
     };
     part(main, "form").addEventListener("submit", (event) => {
       event.preventDefault();

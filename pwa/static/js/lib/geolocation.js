@@ -17,6 +17,7 @@ export async function granted() {
  */
 export function once() {
   return new Promise((resolve) => {
+    if (!navigator.geolocation) return resolve(null);
     navigator.geolocation.getCurrentPosition(
       ({ coords }) =>
         resolve({ lat: round(coords.latitude), lon: round(coords.longitude), metres: Math.round(coords.accuracy) }),

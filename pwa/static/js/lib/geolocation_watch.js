@@ -1,4 +1,4 @@
-// A phone's fix that gets better while somebody goes on. Knows nothing of the page.
+// A phone's fix that gets better, or moves, while somebody goes on. Knows nothing of the page.
 
 import { round } from "./geolocation.js";
 
@@ -47,6 +47,28 @@ export function listen(found, refused) {
   );
   const enough = setTimeout(stop, LISTEN_MS); // a page left open must not empty the battery
   return stop;
+}
+
+/**
+ * Calls `told` with every fix as the phone moves, or once with null where there is none.
+ * @param {(fix: Fix | null) => void} told
+ * @returns {() => void} stops it
+ */
+export function follow(told) {
+  if (!navigator.geolocation) {
+    told(null);
+    return () => {};
+  }
+  let isKnown = false;
+  const watch = navigator.geolocation.watchPosition(
+    ({ coords }) => {
+      isKnown = true;
+      told({ lat: round(coords.latitude), lon: round(coords.longitude), metres: Math.max(1, Math.round(coords.accuracy)) });
+    },
+    () => isKnown || told(null), // a signal that is lost for a while says nothing new
+    { enableHighAccuracy: true, timeout: GIVE_UP_MS, maximumAge: 10_000 },
+  );
+  return () => navigator.geolocation.clearWatch(watch);
 }
 
 /**

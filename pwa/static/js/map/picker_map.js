@@ -5,7 +5,6 @@ import { ownPosition } from "./own_position.js";
 import { pinLayer } from "./pins.js";
 import { apart } from "./things.js";
 
-/** @typedef {import("../lib/geolocation.js").Fix} Fix */
 /** @typedef {[number: string, lat: number, lon: number, label: string]} Thing */
 /** @typedef {[number: string, lat: number, lon: number, standing: import("./map.js").Standing, title: string]} Case */
 /**
@@ -73,6 +72,7 @@ class PickerMap {
     this.#map = map;
     this.#L = L;
     this.#told = told;
+    /** Shows where the phone is, and how sure it is of that. */
     this.self = ownPosition(map, L);
     this.#numbers = L.layerGroup().addTo(map);
     this.#pins = pinLayer(map, L, {

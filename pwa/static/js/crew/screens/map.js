@@ -1,7 +1,8 @@
 // The jobs on the map that was packed, so that it shows without signal too; the phone's own place, and the next job.
 
 import { clone, fill, part } from "../../lib/dom.js";
-import { granted, round } from "../../lib/geolocation.js";
+import { granted } from "../../lib/geolocation.js";
+import { follow } from "../../lib/geolocation_watch.js";
 import { inDanger, metres, nextOf, standing } from "../../sync/jobs.js";
 import { distance, engine, many, named, place, promise, say } from "../session.js";
 import { navigates, promised } from "./job.js";
@@ -78,10 +79,20 @@ export async function jobsMap(root, jobs) {
   map.on("click", ({ originalEvent: { target } }) => {
     if (!(/** @type {Element} */ (target).closest(".leaflet-marker-icon"))) choose(null); // beside every pin
   });
-  knobs(map, L, { whole, here: () => follow((now, isFirst) => located(now, isFirst)) });
+  let stop = () => {};
+  const watch = (/** @type {boolean} */ isAsked) => {
+    stop();
+    let goesThere = isAsked;
+    stop = follow((now) => {
+      located(now, goesThere);
+      goesThere = false;
+    });
+  };
+  window.addEventListener("hashchange", () => stop(), { once: true }); // this screen has gone
+  knobs(map, L, { whole, here: () => watch(true) });
   whole();
   show(jobs);
-  if (await granted()) follow((now) => located(now, false));
+  if (await granted()) watch(false);
   return show;
 }
 
@@ -133,33 +144,6 @@ function knobs(map, L, acts) {
     return bar;
   };
   control.addTo(map);
-}
-
-/** @type {number | undefined} */
-let watch;
-
-/**
- * Tells where the phone is for as long as its screen shows this map.
- * @param {(fix: Fix | null, isFirst: boolean) => void} told null where it cannot be known
- */
-function follow(told) {
-  if (!navigator.geolocation) return told(null, true);
-  if (watch !== undefined) navigator.geolocation.clearWatch(watch);
-  let isFirst = true;
-  const stop = () => navigator.geolocation.clearWatch(mine);
-  const mine = navigator.geolocation.watchPosition(
-    ({ coords }) => {
-      told({ lat: round(coords.latitude), lon: round(coords.longitude), metres: Math.round(coords.accuracy) }, isFirst);
-      isFirst = false;
-    },
-    () => {
-      if (isFirst) told(null, true);
-      isFirst = false;
-    },
-    { enableHighAccuracy: true, timeout: 10_000, maximumAge: 10_000 },
-  );
-  watch = mine;
-  window.addEventListener("hashchange", stop, { once: true });
 }
 
 /** Those of which somebody knows the place. @param {Job[]} jobs */

@@ -1,11 +1,9 @@
 // Outbox: everything that was done on this phone, with what became of it.
 
-import { introduce, othersWork, PROTOCOL } from "../../sync/engine.js";
-import { net } from "../../sync/http.js";
+import { othersWork, PROTOCOL } from "../../sync/engine.js";
 import { endingOf } from "../../sync/jobs.js";
 import { clone, fill, once, part, when } from "../../lib/dom.js";
-import { randomId } from "../../lib/random.js";
-import { engine, leftWords, many, moment, named, say, store, takeBack, who } from "../session.js";
+import { engine, enrol, leftWords, many, moment, named, say, store, takeBack, who } from "../session.js";
 import { endingWords } from "./close.js";
 
 /** @typedef {import("../session.js").App} App */
@@ -40,7 +38,7 @@ export async function outbox(app, view) {
   const code = /** @type {HTMLInputElement} */ (part(screen, "#again"));
   part(screen, "[data-again]").addEventListener("submit", (event) => {
     event.preventDefault();
-    void enrol(app, code);
+    void enrolAgain(app, code);
   });
   part(screen, "[data-waiting]").append(...waiting.map((entry) => item(app, entry, view)));
   part(screen, "[data-attention]").append(...attention.map((entry) => item(app, entry, view)));
@@ -49,16 +47,12 @@ export async function outbox(app, view) {
 }
 
 /** The phone is told anew whose it is, by a supervisor's code. @param {App} app @param {HTMLInputElement} code */
-async function enrol(app, code) {
-  try {
-    const found = await introduce({ store, net, random: { id: randomId, fraction: Math.random } }, code.value);
-    if (found.who.person !== who.person) location.reload();
-    else await app.send(true);
-  } catch (fault) {
-    const problem = String(/** @type {Error} */ (fault).message);
-    app.announce(say(problem === "offline" ? "enrol_offline" : `trouble.${problem}`));
-    code.focus();
-  }
+async function enrolAgain(app, code) {
+  const found = await enrol(code.value);
+  if (found.who && found.who.person !== who.person) return location.reload();
+  if (found.who) return app.send(true);
+  app.announce(found.words);
+  code.focus();
 }
 
 /** @param {App} app @param {Entry} entry @param {View} view */

@@ -4,7 +4,7 @@ import { UNDO_MS } from "../../sync/engine.js";
 import { listen } from "../../lib/geolocation_watch.js";
 import { all, clone, fieldsOf, fill, part, putIn, when } from "../../lib/dom.js";
 import { distance, engine, lang, say } from "../session.js";
-import { ask } from "../../lib/photo_location.js";
+import { ask as askAboutPhotos } from "../../lib/photo_location.js";
 import { granted } from "../../lib/geolocation.js";
 import { randomId } from "../../lib/random.js";
 import { requiredIn, wrongIn } from "../../lib/questions.js";
@@ -97,16 +97,7 @@ export async function reportScreen(app) {
     void app.plan();
     return true;
   });
-  const sure = part(form, "[data-sure]");
-  const ask = part(form, "[data-throw]");
-  const asked = (/** @type {boolean} */ yes) => {
-    ask.hidden = yes;
-    sure.hidden = !yes;
-    part(yes ? sure : form, yes ? "[data-keep]" : "[data-throw]").focus();
-  };
-  ask.addEventListener("click", () => asked(true));
-  part(sure, "[data-keep]").addEventListener("click", () => asked(false));
-  part(sure, "[data-delete]").addEventListener("click", async () => {
+  deletable(form, async () => {
     saved = true; // nothing brings it back
     at.stop();
     await photosKept();
@@ -118,6 +109,21 @@ export async function reportScreen(app) {
   look();
   at.weigh(shots);
   return screen;
+}
+
+/** Asks once more before a report that was begun is deleted. @param {HTMLFormElement} form @param {() => void} drop */
+function deletable(form, drop) {
+  const button = part(form, "[data-throw]"), question = part(form, "[data-sure]");
+  const keep = part(question, "[data-keep]");
+  /** @param {boolean} isAsked */
+  const ask = (isAsked) => {
+    button.hidden = isAsked;
+    question.hidden = !isAsked;
+    (isAsked ? keep : button).focus();
+  };
+  button.addEventListener("click", () => ask(true));
+  keep.addEventListener("click", () => ask(false));
+  part(question, "[data-delete]").addEventListener("click", drop);
 }
 
 /** Whether a report was begun here and not saved yet. @param {import("../session.js").View} view */
@@ -182,7 +188,7 @@ function located(form, keep) {
   const weighed = () => {
     const isOpen = !value("away") && !value("pinned") && (value("lat") || !isSeeking);
     const here = !isOpen ? undefined : value("lat") ? { lat: Number(value("lat")), lon: Number(value("lon")) } : null;
-    ask(part(form, "#photo-place"), photos, here, (photo) => {
+    askAboutPhotos(part(form, "#photo-place"), photos, here, (photo) => {
       if (!photo) return value("lat") ? undefined : seek();
       const { lat, lon, metres = "" } = photo;
       if (lat === undefined || lon === undefined) return elsewhere();

@@ -3,6 +3,7 @@
 import "../../lib/install_hint.js";
 import { inDanger, isDone, metres, nextOf, ordered } from "../../sync/jobs.js";
 import { all, clone, fill, part, when } from "../../lib/dom.js";
+import { once as locate } from "../../lib/geolocation.js";
 import { crewNames, distance, many, named, place, say } from "../session.js";
 import { hazardsOf, promised } from "./job.js";
 import { jobsMap } from "./map.js";
@@ -189,21 +190,9 @@ async function reorder(app, how) {
   hint = how === "nearest" && !here ? say("locating") : "";
   await app.draw(false);
   if (how !== "nearest") return;
-  here = await located();
+  here = await locate();
   if (order !== "nearest") return;
   if (!here) order = "due";
   hint = here ? "" : say("no_location");
   await app.draw(false);
-}
-
-/** @returns {Promise<{ lat: number, lon: number } | null>} */
-function located() {
-  return new Promise((resolve) => {
-    if (!navigator.geolocation) return resolve(null);
-    navigator.geolocation.getCurrentPosition(
-      ({ coords }) => resolve({ lat: coords.latitude, lon: coords.longitude }),
-      () => resolve(null),
-      { enableHighAccuracy: true, timeout: 10_000, maximumAge: 60_000 },
-    );
-  });
 }
