@@ -47,6 +47,7 @@ BROKEN = """() => {
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
     if (parent.closest("script, style, template, textarea, code, .leaflet-container, .unseen")) continue;
+    if (!parent.checkVisibility()) continue; // in a part that is closed: it has another width once it is open
     if (parent.getBoundingClientRect().width < 3 || node.data.includes("://")) continue;
     for (const { index, 0: word } of node.data.matchAll(/\\p{L}+/gu)) {
       const range = document.createRange();

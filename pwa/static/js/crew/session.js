@@ -3,7 +3,7 @@
 import { createEngine, introduce, othersWork, whoIs } from "../sync/engine.js";
 import { net } from "../sync/http.js";
 import { oneTab } from "../lib/web_lock.js";
-import { clone, fill, part, template } from "../lib/dom.js";
+import { clone, part, template } from "../lib/dom.js";
 import { digest, randomId } from "../lib/random.js";
 import { speaker } from "./phrases.js";
 import { openStore } from "../sync/indexeddb.js";
@@ -21,6 +21,7 @@ import { takeWaiting } from "./service_worker_client.js";
  * @property {<T>(keep: () => Promise<T>, form?: Element, words?: string) => Promise<T | null>} kept
  */
 
+const ASK_AFTER = 1_500; // ms until a phone that nobody uses yet asks for a code, though the city has not answered
 const page = document.body.dataset;
 export const lang = document.documentElement.lang;
 const main = part(document, "#main");
@@ -87,16 +88,18 @@ export async function enrol(code) {
  * @returns {Promise<import("../sync/engine.js").Who>} */
 function welcome() {
   const screen = clone("t-welcome");
-  main.replaceChildren(screen);
-  // It says what becomes of work, and leads to it: here is none yet.
-  const bar = part(document, "#sync");
-  bar.hidden = true;
-  const box = part(main, "[data-fill=welcome]");
-  const field = /** @type {HTMLInputElement} */ (part(main, "#code"));
+  const box = part(screen, "[data-fill=welcome]"), others = part(screen, "[data-fill=others]");
+  const field = /** @type {HTMLInputElement} */ (part(screen, "#code"));
+  const form = part(screen, "form");
   const known = new AbortController(); // whose it is
+  // The bar says what becomes of work, and leads to it: here is none yet. Its room stays, so that nothing moves.
+  const bar = part(document, "#sync");
+  bar.style.visibility = "hidden";
+  // Whoever is logged in is known in a moment, and is asked nothing.
+  const ask = setTimeout(() => main.replaceChildren(screen), ASK_AFTER);
   void othersWork(store).then((left) => {
-    fill(main, "others", leftWords(left));
-    for (const told of main.querySelectorAll("[data-fill=others]")) /** @type {HTMLElement} */ (told).hidden = !left.length;
+    others.textContent = leftWords(left);
+    others.hidden = !left.length;
   });
   return new Promise((resolve) => {
     /** @param {string} [code] */
@@ -104,16 +107,19 @@ function welcome() {
       const { who, problem, words } = await enrol(code);
       if (who) {
         known.abort();
+        clearTimeout(ask);
         // Some browsers ask the person, and answer when they did: work does not wait for that. Set-up shows it.
         void navigator.storage?.persist?.();
-        bar.hidden = false;
+        bar.style.visibility = "";
         return resolve(who);
       }
+      clearTimeout(ask);
+      if (!form.isConnected) main.replaceChildren(screen);
       box.hidden = code === undefined && problem === "login";
       box.textContent = words;
       if (code !== undefined) field.focus();
     };
-    part(main, "form").addEventListener("submit", (event) => {
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
       void look(field.value);
     });
