@@ -47,8 +47,30 @@ OFFICE_OUTCOMES: Final = (ANSWERED, "not ours", "no action")
 OUTCOMES: Final = (ANSWERED, *FIELD_OUTCOMES)
 # "Fixed" needs a photo or one of these, chosen with the same tap.
 NO_PHOTO: Final = ("unsafe", "dark", "nothing to see")
-WAIT_REASONS: Final = ("utility", "parts", "weather", "resident")
-OFFICE_WAIT_REASONS: Final = ("resident",)  # an office waits for whoever asked, and for nobody else
+
+
+@dataclass(frozen=True)
+class WaitReason:
+    """What a case may wait for. `days` is how long where nobody says, `most` how long at all; the city file
+    may say otherwise. `pauses` says that its promise clock stands meanwhile: somebody else has to act first.
+    `office` says that an office waits for it too.
+    """
+
+    days: int
+    most: int
+    pauses: bool = False
+    office: bool = False
+
+
+# An office waits for whoever asked, and for nobody else.
+WAIT_REASONS: Final[Mapping[str, WaitReason]] = {
+    "parts": WaitReason(7, 30),
+    "weather": WaitReason(2, 14),
+    "crew": WaitReason(2, 14),
+    "utility": WaitReason(14, 90, pauses=True),
+    "resident": WaitReason(7, 30, pauses=True, office=True),
+}
+DANGER_WAITS_HOURS: Final = 24  # at most, and by a supervisor's hand
 CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
 # A photo may lie on a phone in a dead zone over a weekend; after that it proves nothing any more.
 EVIDENCE_HOURS: Final = 72
@@ -60,6 +82,7 @@ MAX_WORDS: Final = 4000
 # Most failed repairs show within two weeks; after that it is a new problem at the old place.
 REOPEN_DAYS: Final = 14
 NOT_FIXED: Final = "not fixed"  # the mark of a case that a resident sent back
+WAIT_OVER: Final = "wait over"  # and of one that came back by itself after a wait
 # Twice sent back by residents is a pattern that a dispatcher's queue will not mend.
 REOPENINGS_BEFORE_SUPERVISOR: Final = 2
 # So many people's reports raise a case's priority where the city file does not say otherwise: more than one
@@ -110,10 +133,10 @@ MOVES: Final = {
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NO_ROLE),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NO_ROLE),
         # The system's own: a report names a thing that is not the city's, see intake.submit().
-        # Danger waits by a supervisor's hand alone.
+        # Danger waits by a supervisor's hand alone. What waits may wait longer, or for something else.
         Move(
             "wait",
-            (NEW, ACCEPTED, ASSIGNED, UNDERWAY),
+            OPEN,
             WAITING,
             (DISPATCHER, CREW, SYSTEM),
             DESK_ROLES,
@@ -213,7 +236,7 @@ def outcomes(*, office: bool) -> tuple[str, ...]:
 
 def wait_reasons(*, office: bool) -> tuple[str, ...]:
     """What a case waits for that is an office's, or one of the field."""
-    return OFFICE_WAIT_REASONS if office else WAIT_REASONS
+    return tuple(name for name, reason in WAIT_REASONS.items() if reason.office or not office)
 
 
 def possible(state: str, roles: frozenset[str], *, office: bool = False, danger: bool = False) -> list[str]:

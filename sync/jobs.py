@@ -25,7 +25,7 @@ _CASES = (
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
         Asset.number.label("asset"), Case.state, Case.cycle, Case.version, Case.opened_at, Case.due_at,
         Case.risk_at, Case.promise_hours, Case.urgent, Case.raised, Case.follow_on, Pause.why.label("wait"),
-        Pause.began_at.label("waits_since"), Closure.outcome,
+        Pause.began_at.label("waits_since"), Pause.until, Pause.stops_clock, Closure.outcome,
         Closure.done_at, Assignment.crew_id, Assignment.id.label("assignment"),
     )
     .outerjoin(Assignment, Assignment.case_id == Case.id)
@@ -106,7 +106,9 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "hazard": service.hazard,
         "danger": any(report.danger for report, _ in told),
         "wait": case.wait,
-        "late": bool(case.waits_since and case.waits_since > case.due_at),
+        "until": _seconds(case.until) if case.until else None,
+        "runs": case.stops_clock is False,  # while it waits, its clock does not stand
+        "late": bool(case.stops_clock and case.waits_since > case.due_at),
         "reports": len(told),
         "told": [one for report, photos in told if (one := _telling(report, photos, service))],
         "done": _done(case),

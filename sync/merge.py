@@ -164,7 +164,7 @@ def _would_delay_danger(situation: Situation) -> bool:
 def _is_possible(situation: Situation) -> bool:
     """Whether the move leads on from here. One that is done already is harmless: the verb says so."""
     move, leads_to = ASKS[situation.kind]
-    done_already = (
-        situation.state == leads_to and situation.kind not in ENDS and not situation.waits_otherwise
-    )
+    if situation.waits_otherwise:
+        return False  # somebody has let it wait for something else, and knew more
+    done_already = situation.state == leads_to and situation.kind not in ENDS
     return situation.state in OPEN and (done_already or situation.state in MOVES[move].sources)

@@ -128,7 +128,7 @@ def recompute(s: Session, *, at: datetime | None = None) -> int:
     for rows in _all(s):
         mended = []
         for row in rows:
-            standing = sla.standing_of_row(row, at, row.waits_since) if at else row.standing
+            standing = sla.standing_of_row(row, at, row.stopped_at) if at else row.standing
             now: dict[str, Any] = {"standing": standing} | _derived(
                 row, row.held, _area(ground, row), standing, office=row.office
             )
@@ -266,16 +266,16 @@ _HELD = (
     .scalar_subquery()
     .label("held")
 )
-_WAITS_SINCE = (
+_STOPPED_AT = (
     select(Pause.began_at)
-    .where(Pause.case_id == Case.id, Pause.ended_at.is_(None))
+    .where(Pause.case_id == Case.id, Pause.ended_at.is_(None), Pause.stops_clock)
     .scalar_subquery()
-    .label("waits_since")
+    .label("stopped_at")
 )
 _FACTS = select(
     Case.id, Case.state, Case.service_code, Case.lat, Case.lon, Case.urgent, Case.raised, Case.due_at,
     Case.risk_at, Case.standing, Case.rank, Case.crew_id, Case.area_id, Case.quad, Case.counted, _HELD,
-    Service.office, _WAITS_SINCE,
+    Service.office, _STOPPED_AT,
 ).join(Service, Service.code == Case.service_code)  # fmt: skip
 _CASES = cast(Table, Case.__table__)
 _MEND = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy import case as when
 from sqlalchemy.orm import Session, joinedload, selectinload
 
@@ -390,7 +390,9 @@ def standing_column(now: datetime) -> Any:
 
 def has_standing(standing: str, now: datetime) -> Any:
     """sla.sla_status() as a condition; a test holds the two together."""
-    waits, late_already = Case.state == WAITING, _stopped_late()
+    waits = Case.state == WAITING
+    # Its clock stopped when it was late already, or runs on and has passed the due date.
+    late_already = or_(clock_stands(Pause.began_at > Case.due_at), ~clock_stands() & (Case.due_at < now))
     if standing == "wait":
         return waits & ~late_already
     if standing == "done":
@@ -403,10 +405,10 @@ def has_standing(standing: str, now: datetime) -> Any:
     }[standing]
 
 
-def _stopped_late() -> Any:
-    """Whether the clock of a case stopped when it was late already."""
-    stopped = Pause.case_id == Case.id, Pause.ended_at.is_(None), Pause.began_at > Case.due_at
-    return select(Pause.id).where(*stopped).exists()
+def clock_stands(*more: Any) -> Any:
+    """Whether a wait in which the clock stands is open."""
+    asked = Pause.case_id == Case.id, Pause.ended_at.is_(None), Pause.stops_clock
+    return select(Pause.id).where(*asked, *more).exists()
 
 
 def ended_at() -> ColumnElement[datetime]:

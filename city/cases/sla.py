@@ -1,8 +1,8 @@
 """A case's clock: when it is due, how it stands, and what pauses it.
 
-A promise is calendar days, which end with the city's day, or hours of a calendar's working time. A pause
-moves the first by the time that it lasts, the second by the working time in it: a case that waits over a
-weekend in which nobody would have come has lost nothing. `due_at` and `risk_at` on a case are caches of these
+A promise is calendar days, which end with the city's day, or hours of a calendar's working time. A pause in
+which the clock stands moves the first by the time that it lasts, the second by the working time in it: a case
+that waits over a weekend in which nobody would have come has lost nothing. `due_at` and `risk_at` on a case are caches of these
 functions and can be derived again at any time. docs/explanation/promises.md has the rules in words.
 """
 
@@ -16,7 +16,7 @@ from city.config import business_hours
 from city.config.business_hours import Calendar
 from city.config.calendars import calendar_of
 from city.db.models import Case, Pause, Service
-from city.lifecycle import OPEN, WAITING
+from city.lifecycle import OPEN, WAIT_REASONS, WAITING
 
 # A promise ends when the city's day does, not at the minute the report came in.
 END_OF_DAY = time(17, 0)
@@ -116,7 +116,8 @@ def zone_of(service: Service) -> ZoneInfo:
 
 def paused_time(pauses: Iterable[Pause], now: datetime) -> timedelta:
     """How long the clock stood; a pause still open counts to `now`. Overlaps count once."""
-    return sum((ended - began for began, ended in deduplicate_pauses(_spans(pauses, now))), timedelta())
+    stood = _spans((pause for pause in pauses if pause.stops_clock), now)
+    return sum((ended - began for began, ended in deduplicate_pauses(stood)), timedelta())
 
 
 def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:
@@ -130,7 +131,7 @@ def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:
 
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again. A pause still open has moved nothing yet: run() does."""
-    over = [pause for pause in case.pauses if pause.ended_at is not None]
+    over = [pause for pause in case.pauses if pause.ended_at is not None and pause.stops_clock]
     case.due_at, case.risk_at = due_and_risk(_given(case), case.clock_from, _spans(over, now))
     case.standing = sla_status(case, now)
     if now < case.risk_at:
@@ -154,9 +155,15 @@ def in_danger(case: Case) -> bool:
     return case.urgent and not case.follow_on
 
 
+def open_pause(case: Case) -> Pause | None:
+    """The pause that is open now."""
+    return next((p for p in case.pauses if p.ended_at is None), None)
+
+
 def waits_for(case: Case) -> str | None:
     """The reason of the pause that is open now."""
-    return next((p.why for p in case.pauses if p.ended_at is None), None)
+    pause = open_pause(case)
+    return pause.why if pause else None
 
 
 def owner_waited_for(case: Case) -> str:
@@ -165,37 +172,40 @@ def owner_waited_for(case: Case) -> str:
     return case.asset.owner if owned and case.asset else ""
 
 
-def wait_facts(reason: str, owner: str) -> dict[str, Any]:
+def wait_facts(reason: str, owner: str, until: datetime | None = None) -> dict[str, Any]:
     """What the log says of a wait. `owner` is whose the case's asset is then; it may be the city's later."""
-    return {"reason": reason, "owner": owner} if reason == "utility" and owner else {"reason": reason}
+    told = {"reason": reason, "owner": owner} if reason == "utility" and owner else {"reason": reason}
+    return told | ({"until": until.astimezone(UTC).isoformat()} if until else {})
 
 
-def pause_clock(case: Case, why: str, at: datetime) -> None:
-    """Stops the clock, if it runs."""
-    if not any(p.ended_at is None for p in case.pauses):
-        case.pauses.append(Pause(why=why, began_at=at))
+def pause_clock(case: Case, why: str, at: datetime, until: datetime | None = None) -> None:
+    """The case waits, or is closed: the clock stands, save where lifecycle.WAIT_REASONS lets it run."""
+    if open_pause(case) is None:
+        stops = why not in WAIT_REASONS or WAIT_REASONS[why].pauses
+        case.pauses.append(Pause(why=why, began_at=at, until=until, stops_clock=stops))
 
 
 def resume_clock(case: Case, at: datetime) -> None:
-    """Lets the clock run again and moves the due date by the time it stood."""
+    """The wait is over, at `at` or when it was to end, and the due date moves by the time the clock stood."""
     for p in case.pauses:
         if p.ended_at is None:
-            p.ended_at = max(at, p.began_at)
+            p.ended_at = max(min(at, p.until or at), p.began_at)
     refresh(case, at)
 
 
 def sla_status(case: Case, now: datetime) -> str:
     """How the promise stands: ok, risk, late, wait or done. The one word that colour and shape follow."""
-    stopped = [p.began_at for p in case.pauses if p.ended_at is None] if case.state == WAITING else []
-    return standing_of_row(case, now, next(iter(stopped), None))
+    pause = open_pause(case) if case.state == WAITING else None
+    return standing_of_row(case, now, pause.began_at if pause and pause.stops_clock else None)
 
 
-def standing_of_row(row: Any, now: datetime, waits_since: datetime | None) -> str:
-    """standing() of a row of a case. What was late when its clock stopped, `waits_since`, is late still."""
+def standing_of_row(row: Any, now: datetime, stopped_at: datetime | None) -> str:
+    """sla_status() of a row of a case. What was late when its clock stopped, `stopped_at`, is late still; one
+    that waits while its clock runs, None, becomes late meanwhile."""
     if row.state not in OPEN:
         return "done"
     if row.state == WAITING:
-        return "late" if waits_since and waits_since > row.due_at else "wait"
+        return "late" if (stopped_at or now) > row.due_at else "wait"
     if now > row.due_at:
         return "late"
     return "risk" if now >= row.risk_at else "ok"

@@ -2,7 +2,7 @@
 
 A verb says how a promise stands when it moves a case; between moves nobody does. So the worker looks: it
 brings `standing` up to the minute and writes into the log what a case became, once until it has time again,
-whoever saw it first.
+whoever saw it first. What has waited long enough comes back.
 """
 
 from datetime import datetime, timedelta
@@ -12,9 +12,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from city.audit import events
-from city.cases import locks, sla, transitions
+from city.cases import locks, sla, transitions, waits
 from city.db import engine as db
 from city.db.models import IS_OPEN, Case
+from city.lifecycle import WAIT_OVER, WAITING
 from city.people import accounts
 
 AT_ONCE = 200  # cases a transaction: nobody waits long for a lock
@@ -52,6 +53,8 @@ def _overdue(s: Session, now: datetime, late_days: int | None) -> list[str]:
         # A verb saw it first.
         ask.where(Case.warned.is_(None), Case.standing.in_((RISK, LATE))),
         ask.where(Case.warned == RISK, Case.standing == LATE),
+        waits.over(now).limit(AT_ONCE),
+        waits.late(now).limit(AT_ONCE),
     ]
     if late_days:
         long_since = now - timedelta(days=late_days)
@@ -66,8 +69,14 @@ def _overdue(s: Session, now: datetime, late_days: int | None) -> list[str]:
 def _look(s: Session, case: Case, now: datetime, late_days: int | None) -> bool:
     """Whether the case, which is locked, had to be changed.
 
-    Its version stays: nothing was done to it, so a crew may still take its last step back.
+    Its version stays, save where its wait is over: nothing was done to it, so a crew may still take its last
+    step back.
     """
+    pause = sla.open_pause(case) if case.state == WAITING else None
+    if pause and pause.until and pause.until <= now:
+        transitions.resume(s, case, by=accounts.THE_SYSTEM, at=now)
+        case.review = case.review or WAIT_OVER
+        return True
     was = case.standing, case.warned
     case.standing = sla.sla_status(case, now)
     subject = transitions.subject(case)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from city import geo
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla
+from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla, waits
 from city.cases import numbers as case_numbers
 from city.cases import search as case_search
 from city.cases.queries import evidence
@@ -53,6 +53,7 @@ from city.lifecycle import (
     OUTCOMES,
     RESIDENT,
     UNDERWAY,
+    WAIT_OVER,
     WAIT_REASONS,
     WAITING,
     Refused,
@@ -209,26 +210,40 @@ def wait(
     case: Case,
     reason: str,
     *,
+    until: datetime | None = None,
     by: Actor,
     at: datetime,
     at_device: datetime | None = None,
     origin: str = "live",
 ) -> bool:
-    """The case waits for somebody else; the promise clock stands. What was late already stays late.
+    """The case waits for somebody else, or longer, or for something else than before.
 
-    Raises Refused `danger_waits` where somebody is in danger, save to a supervisor.
+    `until` is when it comes back by itself, see waits.py; None is as long as that usually takes. The promise
+    clock stands only where somebody else has to act first: see lifecycle.WAIT_REASONS. What was late already
+    stays late.
+    Raises Refused `danger_waits` where somebody is in danger, save to a supervisor, and what
+    waits.checked_end() does.
     """
     allow("wait", by.roles)
     _one_of(reason, WAIT_REASONS, "wait_reason")
     locks.lock(s, case)
-    if case.state == WAITING and sla.waits_for(case) == reason:
+    pause = sla.open_pause(case) if case.state == WAITING else None
+    longer = pause is not None and pause.why == reason
+    if pause and longer and until in (None, pause.until):
         return False
     _check("wait", case, by, origin)
     _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
     _own_job(case, by)
-    sla.pause_clock(case, reason, at)
+    if origin != "import":  # what another system lets wait comes back as it says
+        since = pause.began_at if pause and longer else min(at, at_device or at)
+        until = waits.checked_end(case, reason, since, until, at=at if not at_device else since)
+    if pause and longer:
+        pause.until = until
+    else:
+        sla.resume_clock(case, at)
+        sla.pause_clock(case, reason, at, until)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
-    facts = sla.wait_facts(reason, owner)
+    facts = sla.wait_facts(reason, owner, until)
     return _moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
@@ -317,11 +332,12 @@ def needs_parts(
     _check("needs parts", case, by, origin)
     _own_job(case, by)
     _end(s, case, "needs parts", at)
-    sla.pause_clock(case, "parts", at)
+    until = None if origin == "import" else waits.usual_end(case, "parts", at)
+    sla.pause_clock(case, "parts", at, until)
     shas = _attach(s, case, photos_taken)
     return _moved(
         s, case, "needs parts", WAITING, by=by, at=at, at_device=at_device, photos=shas, words=words,
-        facts={"reason": "parts"}, origin=origin,
+        facts=sla.wait_facts("parts", "", until), origin=origin,
     )  # fmt: skip
 
 
@@ -568,6 +584,7 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     if DISPATCHER not in by.roles and len(case.reports) > 1:
         raise Refused("others_joined")
     _end(s, case, "cancelled", at)
+    sla.resume_clock(case, at)
     sla.pause_clock(case, "closed", at)
     return _moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
 
@@ -628,14 +645,14 @@ def undo_own_completion(
     s.flush()
     to = last.was or ASSIGNED
     job.ended_at = job.ended_why = None
-    waited = next((p.why for p in reversed(case.pauses) if p.why != "closed"), "resident")
+    waited = next((p for p in reversed(case.pauses) if p.why != "closed"), None)
     _forget_pause(s, case)
     if move == "close":
         _forget_closure(s, case)
     if move != "needs parts":  # which says nothing of it
         case.follow_on = bool(last.facts.get("follow_on"))
-    if to == WAITING:
-        sla.pause_clock(case, waited, at)
+    if to == WAITING and waited:  # as if it had never been over
+        waited.ended_at = None
     sla.refresh(case, at)
     facts = {"what": move, "cycle": case.cycle}
     return _moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
@@ -643,11 +660,12 @@ def undo_own_completion(
 
 def snapshot(case: Case) -> dict[str, Any]:
     """What undo_batch() needs to put the case back as it is now: state, crew, waiting, and why to look."""
-    held, waits = live(case), next((p for p in case.pauses if p.ended_at is None), None)
+    held, pause = live(case), sla.open_pause(case)
     return {
         "state": case.state, "crew": held.crew_id if held else None,
         "started": held.started_at.isoformat() if held and held.started_at else None,
-        "job": held.id if held else None, "pause": waits.id if waits else None,
+        "job": held.id if held else None, "pause": pause.id if pause else None,
+        "until": pause.until.isoformat() if pause and pause.until else None,
         "follow_on": case.follow_on, "review": case.review,
     }  # fmt: skip
 
@@ -671,6 +689,7 @@ def undo_batch(
     for pause in case.pauses:
         if pause.id == was["pause"]:
             pause.ended_at = None
+            pause.until = datetime.fromisoformat(was["until"]) if was.get("until") else None
     if what == "close":
         _take_away_closure(s, case)
     if what in ("close", "cancel"):
@@ -926,6 +945,8 @@ def _moved(
     origin: str,
 ) -> bool:
     was, case.state = case.state, to
+    if case.review == WAIT_OVER and by is not THE_SYSTEM:
+        case.review = None  # somebody has decided what happens next
     case.standing = sla.sla_status(case, at)
     _check_words(words)
     told = {"words": words} if words else None

@@ -25,7 +25,7 @@ from city.config.routing import Rule
 from city.config.toml_table import CityFileError as CityFileError
 from city.config.toml_table import Table, Words, read
 from city.geo import Box, Point
-from city.lifecycle import PRIORITY_REPORTERS
+from city.lifecycle import PRIORITY_REPORTERS, WAIT_REASONS
 from city.questions import DATATYPES, MOST_DEPENDENTS, Choice, Condition, Question, dependents
 from city.settings import PUBLISH
 
@@ -96,6 +96,7 @@ class Service:
     calendar: str | None = None
     hazard: Words | None = None
     many: int = PRIORITY_REPORTERS
+    waits: dict[str, list[int]] = field(default_factory=dict)  # by reason: days, and days at most
     office: bool = False
     words: Words = field(default_factory=dict)  # what else people call it
 
@@ -366,7 +367,7 @@ def _groups(top: Table, languages: tuple[str, ...]) -> Iterator[Group]:
 def _services(
     top: Table, languages: tuple[str, ...], departments: set[str], groups: set[str], calendars: set[str]
 ) -> Iterator[Service]:
-    many = _many(top)
+    many, waits = _many(top), _waits(top)
     for position, (code, row) in enumerate(top.tables("services", "[services.light-out]"), start=1):
         names = row.words("names", languages)
         days, hours = _promise(row)
@@ -391,6 +392,7 @@ def _services(
             calendar=row.one_of("calendar", calendars) if row.has("calendar") else None,
             hazard=row.words("hazard", languages) if row.has("hazard") else None,
             many=many,
+            waits=waits,
             office=office,
             words=row.words("words", languages, {}),
         )
@@ -412,6 +414,23 @@ def _many(top: Table) -> int:
     many = row.number("reports", 2, 1000) if row.has("reports") else PRIORITY_REPORTERS
     row.refuse_rest()
     return many
+
+
+def _waits(top: Table) -> dict[str, list[int]]:
+    """How long a case waits for each reason where nobody says, and at most; in days."""
+    found: dict[str, list[int]] = {}
+    for reason, row in top.tables("waits", "[waits.parts]") if top.has("waits") else ():
+        if reason not in WAIT_REASONS:
+            known = ", ".join(WAIT_REASONS)
+            raise top.wrong("waits", f"{reason!r} is no reason to wait; those are {known}", "[waits.parts]")
+        usual = WAIT_REASONS[reason]
+        most = row.number("most", 1, 365) if row.has("most") else usual.most
+        days = row.number("days", 1, 365) if row.has("days") else min(usual.days, most)
+        if days > most:
+            raise row.wrong("days", f"is more than most, which is {most}", f"days = {most}")
+        found[reason] = [days, most]
+        row.refuse_rest()
+    return found
 
 
 def _promise(service: Table) -> tuple[int, int | None]:

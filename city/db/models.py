@@ -134,6 +134,8 @@ class Service(Base):
     many: Mapped[int] = mapped_column(
         default=PRIORITY_REPORTERS
     )  # so many people's reports raise a case's priority
+    # What the city file says of waits: {reason: [days, most]}; else see lifecycle.WAIT_REASONS.
+    waits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     department: Mapped[Department] = relationship()
     calendar: Mapped[Calendar | None] = relationship()
 
@@ -816,7 +818,7 @@ Index(
 
 
 class Pause(Base):
-    """A time in which the promise clock stood: waiting for somebody, or closed before a reopening."""
+    """A time in which a case waited for somebody, or was closed before a reopening."""
 
     __tablename__ = "pauses"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -824,6 +826,13 @@ class Pause(Base):
     why: Mapped[str] = mapped_column(String(20))  # a reason to wait, or "closed"
     began_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    until: Mapped[datetime | None]  # when the case comes back by itself; None where another system waits
+    stops_clock: Mapped[bool] = mapped_column(default=True)  # whether the promise clock stands meanwhile
+
+
+# The few that are open: the worker looks every minute which are over.
+_OPEN_PAUSE = text("ended_at IS NULL")
+Index("ix_pauses_until", Pause.until, sqlite_where=_OPEN_PAUSE, postgresql_where=_OPEN_PAUSE)
 
 
 class Closure(Base):

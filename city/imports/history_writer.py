@@ -255,6 +255,8 @@ class _Writer:
                     why=pause.why,
                     began_at=pause.began_at,
                     ended_at=pause.ended_at,
+                    until=pause.until,
+                    stops_clock=pause.stops_clock,
                 )
         if self.now:
             for life in self.lives.values():

@@ -142,7 +142,10 @@ def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Situation) -
 
 @given(acting, st.sampled_from(["wait", "needs_parts"]), st.sampled_from(["assigned", "underway"]))
 def test_12_danger_waits_for_nothing_and_the_job_stays(seen: Situation, t: str, state: str) -> None:
-    there = replace(seen, kind=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True)
+    there = replace(
+        seen, kind=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True,
+        waits_otherwise=False,
+    )  # fmt: skip
     says(there, "recorded", ATTACH, "danger", True)
     assert merge.decide(replace(there, danger=False)).effect == TRANSITION
 
@@ -152,6 +155,7 @@ def test_13_the_crew_that_has_the_job_moves_it_on(seen: Situation) -> None:
     move, _ = ASKS[seen.kind]
     assume(seen.state in OPEN and seen.state in MOVES[move].sources)
     assume(not seen.danger or seen.kind not in ("wait", "needs_parts"))
+    assume(not seen.waits_otherwise)
     says(replace(seen, live=1, job=1, live_is_ours=True, job_ended=None), "applied", TRANSITION, None, False)
 
 

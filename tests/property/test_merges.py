@@ -358,7 +358,7 @@ class Play:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         may = thing.state in OPEN and thing.state != "waiting" and not self.model.urgent(n)
         by = scene.actor("dispatcher")
-        if self.done(may, lambda: transitions.wait(scene.s, case, "weather", by=by, at=self.now)):
+        if self.done(may, lambda: transitions.wait(scene.s, case, "resident", by=by, at=self.now)):
             thing.state = "waiting"
             self.model.stop(n, self.now)
 

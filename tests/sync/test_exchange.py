@@ -261,7 +261,7 @@ def test_a_phone_hears_that_a_job_was_late_when_it_was_put_to_wait(
     luis.job(lamp)
     with transaction(engine) as s:
         case = case_of(s, lamp)
-        transitions.wait(s, case, "weather", by=DANA, at=case.due_at + timedelta(hours=1))
+        transitions.wait(s, case, "utility", by=DANA, at=case.due_at + timedelta(hours=1))
     assert luis.job(lamp)["late"] is True
 
 

@@ -119,7 +119,8 @@ def test_what_was_late_stays_late_while_it_waits(town: Town, stopped_late: bool)
         case = scene.report().case
         number, due = case.number, case.due_at
         at = due + timedelta(days=2 if stopped_late else -1)
-        transitions.wait(scene.s, case, "weather", by=scene.actor("dispatcher"), at=at)
+        by, until = scene.actor("dispatcher"), at + timedelta(days=60)
+        transitions.wait(scene.s, case, "utility", until=until, by=by, at=at)
         assert sla.sla_status(case, at) == case.standing == stands
     much_later = at + timedelta(days=30)
     sla_sweep.sweep(town.engine, much_later)
@@ -147,7 +148,7 @@ def test_a_late_case_that_waits_is_said_to_be_late_and_reaches_the_supervisor(to
     with town.at_work() as scene:
         case = scene.report().case
         number, at = case.number, case.due_at + timedelta(hours=1)
-        transitions.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=at)
+        transitions.wait(scene.s, case, "utility", by=scene.actor("dispatcher"), at=at)
     sla_sweep.sweep(town.engine, at + timedelta(days=1), late_days=5)
     sla_sweep.sweep(town.engine, at + timedelta(days=9), late_days=5)
     with town.looking() as scene:

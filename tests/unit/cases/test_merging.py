@@ -217,7 +217,7 @@ def test_a_case_that_waited_waits_again_when_it_is_separated(town: Town) -> None
         by = scene.actor("dispatcher")
         case, root = scene.report().case, scene.report().case
         due = case.due_at
-        transitions.wait(scene.s, case, "weather", by=by, at=town.now + DAY)
+        transitions.wait(scene.s, case, "utility", by=by, at=town.now + DAY)
         merge(scene, case, root, 2)
         unmerge(scene, case, 3)
         assert (case.state, case.standing) == ("waiting", "wait")

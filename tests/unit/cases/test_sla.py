@@ -115,15 +115,16 @@ def test_a_pause_moves_the_promise_by_the_working_time_in_it(
 ) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        transitions.wait(scene.s, case, "weather", by=by, at=at(began))
+        transitions.wait(scene.s, case, "utility", by=by, at=at(began))
         transitions.resume(scene.s, case, by=by, at=at(ended))
         assert local(case.due_at) == due
 
 
 def test_the_time_that_a_clock_stood_is_summed_and_an_open_pause_counts_to_now() -> None:
-    first = Pause(why="parts", began_at=FRIDAY, ended_at=FRIDAY + timedelta(hours=2))
-    still = Pause(why="weather", began_at=FRIDAY + timedelta(hours=3))
-    assert sla.paused_time([first, still], FRIDAY + timedelta(hours=5)) == timedelta(hours=4)
+    first = Pause(why="resident", began_at=FRIDAY, ended_at=FRIDAY + timedelta(hours=2), stops_clock=True)
+    still = Pause(why="utility", began_at=FRIDAY + timedelta(hours=3), stops_clock=True)
+    runs = Pause(why="parts", began_at=FRIDAY, ended_at=FRIDAY + timedelta(hours=5), stops_clock=False)
+    assert sla.paused_time([first, still, runs], FRIDAY + timedelta(hours=5)) == timedelta(hours=4)
     assert sla.paused_time([], FRIDAY) == timedelta()
 
 
@@ -168,7 +169,7 @@ def test_what_is_due_this_moment_is_not_late_and_at_risk_from_its_moment_on(town
             case.due_at + second,
         )
         assert [sla.sla_status(case, moment) for moment in moments] == ["ok", "risk", "risk", "risk", "late"]
-        case.pauses.append(Pause(why="parts", began_at=case.due_at))
+        case.pauses.append(Pause(why="utility", began_at=case.due_at, stops_clock=True))
         case.state = "waiting"
         assert sla.sla_status(case, case.due_at + second) == "wait"
 
@@ -186,7 +187,7 @@ def test_pauses_that_overlap_count_once() -> None:
 def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        transitions.wait(scene.s, case, "parts", by=by, at=at("2026-05-20 09:00"))  # three working hours late
+        transitions.wait(scene.s, case, "utility", by=by, at=at("2026-05-20 09:00"))  # three working hours late
         transitions.resume(scene.s, case, by=by, at=at("2026-05-22 13:00"))
         assert local(case.due_at) == "2026-05-22 10:00"
         assert sla.sla_status(case, at("2026-05-22 13:00")) == "late"

@@ -39,7 +39,7 @@ def told(scene: Scene, opened: str, closed: str = "", waited: tuple[str, str] | 
     """A case that was opened, perhaps waited, and was perhaps closed at these times."""
     case, by = scene.report(at=at(opened)).case, scene.actor("dispatcher")
     if waited:
-        transitions.wait(scene.s, case, "parts", by=by, at=at(waited[0]))
+        transitions.wait(scene.s, case, "utility", by=by, at=at(waited[0]))
         transitions.resume(scene.s, case, by=by, at=at(waited[1]))
     if closed:
         transitions.close(scene.s, case, Closing("not found"), by=by, at=at(closed))
@@ -122,7 +122,7 @@ def test_open_cases_count_once_they_are_late_and_never_while_they_wait(town: Tow
     with a_month(town) as scene:
         told(scene, "2026-05-30 09:00")
         case = told(scene, "2026-05-11 09:00")
-        transitions.wait(scene.s, case, "parts", by=scene.actor("dispatcher"), at=at("2026-05-12 09:00"))
+        transitions.wait(scene.s, case, "utility", by=scene.actor("dispatcher"), at=at("2026-05-12 09:00"))
     soon = tried(town, SHORTER, now=at("2026-06-01 09:00")).total
     assert (soon.then.open, soon.now.open, soon.now.broken, soon.worse) == (2, 1, 1, 1)
 

@@ -70,7 +70,9 @@ def test_nothing_is_said_of_what_waits_or_has_ended(town: Town) -> None:
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         waits, ended, merged, root = (scene.report().case for _ in range(4))
-        transitions.wait(scene.s, waits, "parts", by=by, at=town.now)
+        transitions.wait(
+            scene.s, waits, "utility", until=town.now + timedelta(days=90, minutes=1), by=by, at=town.now
+        )
         transitions.cancel(scene.s, ended, "spam", by=by, at=town.now)
         transitions.merge(scene.s, merged, root, by=by, at=town.now)
         transitions.close(scene.s, root, Closing("not found"), by=by, at=town.now)
