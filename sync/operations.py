@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city.audit.events import Actor
-from city.cases import locks, sla, transitions
+from city.cases import locks, sla, transitions, waits
 from city.cases.transitions import Closing
 from city.db.models import Assignment, Case, Closure, ExpectedPhoto, Person, Photo
 from city.db.models import SyncOperation as Row
@@ -292,7 +292,8 @@ def _moved(
             expected_photos.attach_to(missing, case_id=case.id, cycle=cycle)
         return moved
     if op.t == "wait":
-        return transitions.wait(s, case, text(op, "reason"), **told)
+        until = waits.on_day(case, text(op, "until"))
+        return transitions.wait(s, case, text(op, "reason"), until=until, **told)
     return {"start": transitions.start, "pause": transitions.pause, "resume": transitions.resume}[op.t](
         s, case, **told
     )

@@ -30,7 +30,7 @@ from city.db.models import (
     Service,
     UtcDateTime,
 )
-from city.lifecycle import CLOSED, MERGED, OPEN, STATES
+from city.lifecycle import CLOSED, MERGED, OPEN, STATES, WAIT_OVER
 from city.places.areas import KINDS
 
 ROWS = 50  # a page of the queue
@@ -42,7 +42,10 @@ FEW = 3_000
 _ENDED: Final = literal(ENDED, literal_execute=True)
 _NO_CELL: Final = literal(0, literal_execute=True)
 # What was merged is looked at with the case that it went into.
-_TO_LOOK_AT: Final = and_(Case.review.is_not(None), Case.state != MERGED)
+_TO_LOOK_AT: Final = {
+    "yes": and_(Case.review.is_not(None), Case.review != WAIT_OVER, Case.state != MERGED),
+    "hold": and_(Case.review == WAIT_OVER, Case.state != MERGED),
+}
 STANDINGS = ("late", "risk", "ok", "wait")
 # What no kept count knows: who asks for it has every case looked at.
 UNCOUNTED = frozenset(("age", "since", "until", "tag", "words", "review", "department", "channel"))
@@ -61,7 +64,8 @@ class View:
     area: str = ""  # a neighborhood's id
     place: str = ""  # "none": only cases whose place nobody knows, though they have one
     work: str = ""  # "office": only what is no field work
-    review: str = ""  # "yes": only cases that somebody must look at, ended ones too
+    # "yes": only cases that somebody must look at, ended ones too; "hold": those that came back from a wait.
+    review: str = ""
     age: str = ""  # opened at least so many days ago
     since: str = ""  # opened on this day of the city or later, as 2026-11-30
     until: str = ""  # opened on this day or before
@@ -224,7 +228,7 @@ def conditions(
     elif view.live is False and by_rank:
         met.append(Case.rank == _ENDED)
     if view.review:
-        met.append(_TO_LOOK_AT)
+        met.append(_TO_LOOK_AT[view.review])
     if view.standing:
         met.append(Case.standing == view.standing)
     if view.group:
@@ -284,12 +288,12 @@ class Tally:
 
     counts: dict[tuple[str, str, int, str], int]
     services: dict[str, list[str]]
-    marked: Total
+    marked: dict[str, Total]  # by View.review
 
     def total(self, view: View) -> Total | None:
         """How many cases a view holds, and whether there are more; None where that is not kept."""
-        if view.whole == View(review="yes", sort=view.sort):
-            return self.marked
+        if view.review and view.whole == View(review=view.review, sort=view.sort):
+            return self.marked[view.review]
         return None if (n := self.of(view)) is None else Total(n)
 
     def of(self, view: View) -> int | None:
@@ -321,11 +325,11 @@ def tally(s: Session, services: Sequence[Service]) -> Tally:
     """The counts of all lists that want no map: as many rows as there are things, not cases."""
     told = s.execute(_TALLY, {"most": MARKED + 1})
     counts = {(facet, value, quad, standing): n for facet, value, quad, standing, n in told}
-    to_look_at = _total(counts.pop(("marked", "", CELL_ALL, "")), MARKED)
+    marked = {review: _total(counts.pop(("marked", review, CELL_ALL, "")), MARKED) for review in _TO_LOOK_AT}
     groups: dict[str, list[str]] = defaultdict(list)
     for service in services:
         groups[service.group].append(service.code)
-    return Tally(counts, groups, to_look_at)
+    return Tally(counts, groups, marked)
 
 
 def services(s: Session) -> list[Service]:
@@ -353,8 +357,11 @@ _TALLY: Final = (
     select(MapCellCount.facet, MapCellCount.value, MapCellCount.quad, MapCellCount.standing, MapCellCount.n)
     .where(MapCellCount.quad < _NO_CELL, MapCellCount.n > 0)
     .union_all(
-        select(literal("marked"), literal(""), literal(CELL_ALL), literal(""), func.count()).select_from(
-            select(Case.id).where(_TO_LOOK_AT).limit(bindparam("most")).subquery()
+        *(
+            select(
+                literal("marked"), literal(review), literal(CELL_ALL), literal(""), func.count()
+            ).select_from(select(Case.id).where(met).limit(bindparam("most")).subquery())
+            for review, met in _TO_LOOK_AT.items()
         )
     )
 )

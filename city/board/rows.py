@@ -37,6 +37,7 @@ class Row(NamedTuple):
     crew: str | None  # who has it now
     had: str | None  # who had it last
     wait_reason: str | None
+    wait_until: datetime | None  # when it comes back by itself
     opened_at: datetime
     due_at: datetime
     closed_at: datetime | None
@@ -80,7 +81,7 @@ def _shown() -> Select[Any]:
     twin, had = aliased(Case), aliased(Crew)
     last = select(had.name).join(Assignment, Assignment.crew_id == had.id)
     last = last.where(Assignment.case_id == Case.id).order_by(Assignment.id.desc()).limit(1)
-    why = select(Pause.why).where(Pause.case_id == Case.id, Pause.ended_at.is_(None)).limit(1)
+    waits = and_(Pause.case_id == Case.id, Pause.ended_at.is_(None))
     told = select(func.count()).select_from(Report).where(Report.case_id == Case.id)
     words = select(func.substr(Report.words, 1, FIRST_WORDS)).where(
         Report.case_id == Case.id, Report.words != ""
@@ -90,7 +91,7 @@ def _shown() -> Select[Any]:
         select(
             Case.id, Case.number, Case.service_code, Service.names, Case.state, Case.standing, Case.urgent,
             Case.raised, Case.cycle, Case.address, Case.lat, Case.lon, Asset.number, Crew.name,
-            last.scalar_subquery(), why.scalar_subquery(), Case.opened_at, Case.due_at, Case.closed_at,
+            last.scalar_subquery(), Pause.why, Pause.until, Case.opened_at, Case.due_at, Case.closed_at,
             Case.outcome, told.scalar_subquery(), words.order_by(Report.id).limit(1).scalar_subquery(),
             photo.order_by(Report.id, Photo.position).limit(1).scalar_subquery(), twin.number,
             Department.names, CaseTag.tag,
@@ -100,6 +101,7 @@ def _shown() -> Select[Any]:
         .outerjoin(Asset, Asset.id == Case.asset_id)
         .outerjoin(Crew, Crew.id == Case.crew_id)
         .outerjoin(twin, and_(twin.id == Case.twin_id, twin.state.in_(OPEN), Case.state.in_(OPEN)))
+        .outerjoin(Pause, waits)
         .outerjoin(CaseTag, CaseTag.case_id == Case.id)
         .order_by(CaseTag.tag)
     )  # fmt: skip

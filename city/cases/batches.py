@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from city import lifecycle
 from city.audit.events import Actor
-from city.cases import duplicates, locks, priorities, queries, tags, transitions
+from city.cases import duplicates, locks, priorities, queries, tags, transitions, waits
 from city.cases.transitions import Closing
 from city.db import bulk_insert
 from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
@@ -88,11 +88,11 @@ def act(
 ) -> Batch:
     """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
 
-    `what` holds what the act asks for: `crew`, an id or USUAL; `reason`; `outcome`, `no_photo` and `words`;
-    `tag`; `into`, a number, or "" for the oldest of them. `reply` gives what a case's residents read of a
-    closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that changed since they
-    were chosen, which stay out where the act is one of UNLESS_CHANGED; all do where a merge's survivor is
-    among them.
+    `what` holds what the act asks for: `crew`, an id or USUAL; `reason` and `until`, a day; `outcome`,
+    `no_photo` and `words`; `tag`; `into`, a number, or "" for the oldest of them. `reply` gives what a case's
+    residents read of a closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that
+    changed since they were chosen, which stay out where the act is one of UNLESS_CHANGED; all do where a
+    merge's survivor is among them.
     `usual` gives the crew to which each would go anyway, by a case's id: such an assigning leaves alone what
     a crew has already. `sent` is the form's digest().
 
@@ -389,7 +389,8 @@ def _verb(
         return lambda case: transitions.assign(s, case, crew, by=by, at=at)
     if name == "wait":
         reason = _one_of(what, "reason", WAIT_REASONS)
-        return lambda case: transitions.wait(s, case, reason, by=by, at=at)
+        day = what.get("until") or ""
+        return lambda case: transitions.wait(s, case, reason, until=waits.on_day(case, day), by=by, at=at)
     if name == "close":
         closing = _closing(what)
         return lambda case: transitions.close(
@@ -454,7 +455,7 @@ def _prepare(s: Session, name: str, chosen: Collection[Case], at: datetime) -> N
         ]  # kept: the session itself holds on to nothing that nobody else holds
 
 
-def _one_of(what: dict[str, Any], name: str, choices: Sequence[str]) -> str:
+def _one_of(what: dict[str, Any], name: str, choices: Collection[str]) -> str:
     value = what.get(name) or ""
     if value not in choices:
         raise Refused("evidence_missing" if name == "no_photo" else "unknown_value", name=name, value=value)

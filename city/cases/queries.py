@@ -100,6 +100,8 @@ class PublicCase:
     tellings: list[PublicReport]
     proof: ClosingEvidence | None
     steps: list[TimelineEntry]
+    wait_until: datetime | None = None  # when it comes back by itself
+    clock_stands: bool = False  # whether its promise waits with it
     mine: bool = False  # seen by one of its reporters
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
@@ -511,6 +513,8 @@ def _public_case(
         state=case.state,
         standing=sla.sla_status(case, now),
         wait_reason=sla.waits_for(case) if case.state == WAITING else None,
+        wait_until=sla.waits_until(case),
+        clock_stands=sla.clock_stands(case),
         owner=sla.owner_waited_for(case),
         hourly=case.promise_hours is not None,
         first_due=sla.first_due(case) if case.pauses else case.due_at,

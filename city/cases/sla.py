@@ -2,8 +2,9 @@
 
 A promise is calendar days, which end with the city's day, or hours of a calendar's working time. A pause in
 which the clock stands moves the first by the time that it lasts, the second by the working time in it: a case
-that waits over a weekend in which nobody would have come has lost nothing. `due_at` and `risk_at` on a case are caches of these
-functions and can be derived again at any time. docs/explanation/promises.md has the rules in words.
+that waits over a weekend in which nobody would have come has lost nothing. `due_at` and `risk_at` on a case
+are caches of these functions and can be derived again at any time. docs/explanation/promises.md has the rules
+in words.
 """
 
 from collections.abc import Iterable, Iterator
@@ -164,6 +165,18 @@ def waits_for(case: Case) -> str | None:
     """The reason of the pause that is open now."""
     pause = open_pause(case)
     return pause.why if pause else None
+
+
+def waits_until(case: Case) -> datetime | None:
+    """When it comes back by itself; None where it does not wait, or another system lets it."""
+    pause = open_pause(case) if case.state == WAITING else None
+    return pause.until if pause else None
+
+
+def clock_stands(case: Case) -> bool:
+    """Whether its promise clock stands, since somebody else has to act first."""
+    pause = open_pause(case) if case.state == WAITING else None
+    return pause is not None and pause.stops_clock
 
 
 def owner_waited_for(case: Case) -> str:

@@ -4,7 +4,7 @@ Every verb takes the session of one transaction, who acts (`by`) and when (`at`,
 when it changed something and False when it was done already, and raises lifecycle.Refused otherwise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -1074,6 +1074,6 @@ def _check_words(words: str) -> None:
         raise Refused("words_too_long", most=MAX_WORDS)
 
 
-def _one_of(value: str, choices: Sequence[str], name: str) -> None:
+def _one_of(value: str, choices: Collection[str], name: str) -> None:
     if value not in choices:
         raise Refused("unknown_value", name=name, value=value)

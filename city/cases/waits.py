@@ -4,7 +4,7 @@ A wait without an end is where promises go to be forgotten, so every wait has on
 usually takes, or what somebody says, up to what the city file allows.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Select, select
@@ -71,6 +71,16 @@ def morning(service: Service, at: datetime, days: int) -> datetime:
     zone = sla.zone_of(service)
     day = at.astimezone(zone).date() + timedelta(days=days)
     return datetime.combine(day, COMES_BACK, zone)
+
+
+def on_day(case: Case, day: str) -> datetime | None:
+    """The morning of a day that somebody chose, as 2026-12-04; None for "". Raises Refused `wait_day`."""
+    if not day:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(day), COMES_BACK, sla.zone_of(case.service))
+    except ValueError:
+        raise Refused("wait_day") from None
 
 
 def over(now: datetime) -> Select[str]:

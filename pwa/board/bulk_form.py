@@ -18,6 +18,7 @@ FIELDS = {
 # The same, where every case was refused alike for what the form said.
 ALIKE = {
     "unknown_reply": "reply", "reply_misfits": "reply", "told_missing": "words", "outcome_misfits": "outcome",
+    "wait_past": "until", "wait_too_long": "until", "wait_day": "until",
 }  # fmt: skip
 NAMED = ("crew", "reason", "outcome", "no_photo")
 

@@ -15,7 +15,7 @@ from city.board import queries as board_queries
 from city.board import saved_views
 from city.board.queries import SORTS, STANDINGS, Tally, Total, View
 from city.board.rows import Row
-from city.cases import batches, sla
+from city.cases import batches
 from city.config import canned_replies, routing
 from city.config.canned_replies import Reply
 from city.db.models import Case, Crew, Service
@@ -35,13 +35,13 @@ from city.lifecycle import (
 )
 from city.places import lookup
 from city.text import normalize
-from pwa.board import batch_summary, row_context
+from pwa.board import batch_summary, hold_form, row_context
 from pwa.board.view_url import CHANNELS, args_of, is_id, new_key, revision, strayed, view_of
 from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
 from sync import review
 
-TO_LOOK_AT = View(review="yes")
+TO_LOOK_AT, HOLD_OVER = View(review="yes"), View(review="hold")
 MOST_MEANT = 4
 AGES = (1, 3, 7, 14, 30, 60, 90)  # days that the filter offers
 
@@ -116,8 +116,8 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
     theirs = saved_views.of(s, g.person.id)
     # Of words the map itself says how many have no place: it counts all of them anyway.
     lost = View() if view.words or view.place else replace(view.whole, place="none")
-    views = [view.whole, TO_LOOK_AT, lost, *(view_of(each.args) for each in theirs)]
-    here, marked, nowhere, *counts = board_queries.counts(s, views, kept, now=access.now())
+    views = [view.whole, TO_LOOK_AT, HOLD_OVER, lost, *(view_of(each.args) for each in theirs)]
+    here, marked, over, nowhere, *counts = board_queries.counts(s, views, kept, now=access.now())
     own = [
         Saved(
             each.name, each.args, count, icon="users" if each.shared else "user",
@@ -135,7 +135,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "bulk_most": batches.MOST,
         "bulk_most_merged": batches.MOST_MERGED,
         "total": here,
-        "saved": _saved(kept, marked, ground, own),
+        "saved": _saved(kept, marked, over, ground, own),
         "crews": ground.crews,
         "saved_here": next((one for one in own if one.args == args_of(view.whole) and one.mine), None),
         "shared_here": _shared_here(own, args_of(view.whole)),
@@ -153,6 +153,8 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "outcomes": outcomes,
         "no_photo": NO_PHOTO,
         "wait_reasons": wait_reasons,
+        "hold_choices": partial(hold_form.choices, now=access.now()),
+        "hold_days": hold_form.days(access.now()),
         "cancel_reasons": CANCEL_REASONS,
         "reason": formatting.reason,
         "outcome_words": lambda office: partial(formatting.outcome, office=office),
@@ -281,7 +283,9 @@ def _heads(view: View) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list[tuple[str, list[Saved]]]:
+def _saved(
+    kept: Tally, marked: Total, over: Total, ground: Ground, own: list[Saved]
+) -> list[tuple[str, list[Saved]]]:
     """The saved views under their headings, those that people saved first."""
 
     def counted(words: str, icon: str = "", **args: str) -> Saved:
@@ -297,6 +301,7 @@ def _saved(kept: Tally, marked: Total, ground: Ground, own: list[Saved]) -> list
     follow_ups = [counted(_("Office work"), "phone-call", work="office")] if has_offices else []
     inbox = [
         counted(_("New"), "inbox", state=NEW),
+        Saved(_("Hold is over"), {"review": "hold"}, over, icon="clock"),
         Saved(_("Needs review"), {"review": "yes"}, marked, icon="eye"),
     ]
     in_city = [
@@ -332,7 +337,7 @@ def _title(view: View, ground: Ground) -> str:
     departments = {each.department_code: localization.said(each.department.names) for each in ground.services}
     days = int(view.age or 0)
     parts = [
-        _("Needs review") if view.review else "",
+        {"yes": _("Needs review"), "hold": _("Hold is over")}.get(view.review, ""),
         formatting.standing(view.standing),
         states.label(view.state),
         groups.get(view.group, ""),
@@ -369,8 +374,7 @@ def _promised(case: Case) -> str:
     if case.state == WAITING and case.standing == "late":
         return _("%(late)s, was due %(day)s at %(time)s", late=formatting.time_left(case), **facts)
     if case.state == WAITING:
-        why = sla.waits_for(case)
-        return _("On hold: %(reason)s", reason=formatting.reason(why)) if why else _("On hold")
+        return _("On hold: %(reason)s", reason=formatting.time_left(case))
     if case.state == CLOSED:
         return formatting.promise(case)
     if case.state not in OPEN:

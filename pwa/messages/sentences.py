@@ -96,12 +96,6 @@ def _waits(sight: PublicCase) -> str:
     owner = formatting.owner(sight) if sight.wait_reason == "utility" else None
     if owner:
         return _("It's on hold: waiting for %(name)s.", name=localization.apart(owner.name))
-    words = {
-        "utility": _("It's on hold: waiting for the utility."),
-        "parts": _("It's on hold: waiting for parts."),
-        "weather": _("It's on hold: waiting for the weather."),
-        "resident": _("It's on hold: waiting for your answer.")
-        if sight.mine
-        else _("It's on hold: waiting for the resident."),
-    }
-    return words.get(sight.wait_reason or "", _("It's on hold."))
+    if not sight.wait_reason:
+        return _("It's on hold.")
+    return _("It's on hold. %(why)s.", why=formatting.waits_for(sight.wait_reason, mine=sight.mine))

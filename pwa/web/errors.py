@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -51,6 +52,18 @@ def words(refused: Refused | BadPhoto) -> str:
             "This case is %(state)s now, so you can't do that.", state=_lower(facts.get("state"))
         ),
         "danger_waits": _("Someone could get hurt here. Only a supervisor can put this case on hold."),
+        "danger_waits_long": ngettext(
+            "Someone could get hurt here, so this case can be on hold for %(num)s hour at most.",
+            "Someone could get hurt here, so this case can be on hold for %(num)s hours at most.",
+            facts.get("most", 0),
+        ),
+        "wait_past": _("Choose a day after today for the end of the hold."),
+        "wait_too_long": ngettext(
+            "For this reason a case can be on hold for %(num)s day at most. Choose an earlier day.",
+            "For this reason a case can be on hold for %(num)s days at most. Choose an earlier day.",
+            facts.get("most", 0),
+        ),
+        "wait_day": _("We couldn't read that day. Choose it from the calendar."),
         "not_your_job": _("This job is no longer with your crew."),
         "unknown_reply": _("That saved reply no longer exists. Choose another one or write your own."),
         "reply_misfits": _("That saved reply is for a different outcome or service. Choose another one."),

@@ -31,7 +31,7 @@ def init(app: Flask) -> None:
         promise, promised_day, first_promised, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, role_does, letter, followed, hook_fault, due_detail, age, picked_up,
+        waits_for, wait_sign, instant, role_does, letter, followed, hook_fault, due_detail, age, picked_up,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
@@ -93,6 +93,11 @@ def asset_owner(thing: Any) -> Owner | None:
     return access.current_city().city.owner(thing.owner)
 
 
+def instant(told: str) -> datetime:
+    """A moment as a line of the log has it."""
+    return datetime.fromisoformat(told)
+
+
 def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
     """What a case waits for, as residents read it; a utility by its name where the city file has it.
 
@@ -103,7 +108,7 @@ def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
     whose = access.current_city().city.owner(owner) if code == "utility" and owner else None
     if whose:
         return _("Waiting for %(name)s", name=whose.name)
-    return _waits().get(code or "", ("", _("On hold")))[1]
+    return _waits().get(code or "", ("", _("On hold"), ""))[1]
 
 
 def outcome(code: str | None, *, office: bool = False) -> str:
@@ -116,6 +121,9 @@ def time_left(case: Any) -> str:
     """Short, for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility", "1 day late · Utility"."""
     if case.state == WAITING:
         waits = reason(_wait_reason(case) or "") or _("On hold")
+        back = case.wait_until if hasattr(case, "wait_until") else sla.waits_until(case)
+        if back:
+            waits = _("%(reason)s until %(day)s", reason=waits, day=day(back))
         return f"{_time_left(case)} · {waits}" if case.standing == "late" else waits
     if case.state in (CLOSED, MERGED, CANCELLED):
         return promise(case)
@@ -336,6 +344,7 @@ def flag_label(code: str) -> str:
             "This arrived after the reports were erased, so we didn't keep its description or photos."
         ),
         "late": _("This case is well past its due date. Decide what happens next."),
+        "wait over": _("Its hold is over. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
     return words.get(code, _("This case needs review."))
@@ -484,18 +493,24 @@ def _reasons() -> dict[str, str]:
         "withdrawn": _("Withdrawn by the resident"),
         "spam": _("Not a real report"),
         "test": _("Test"),
-    } | {wait: chip for wait, (chip, _sentence) in _waits().items()}
+    } | {wait: words[0] for wait, words in _waits().items()}
 
 
 @once_a_language
-def _waits() -> dict[str, tuple[str, str]]:
-    """Every reason to wait: as a chip, and as residents read it."""
+def _waits() -> dict[str, tuple[str, str, str]]:
+    """Every reason to wait: as a chip, as residents read it, and its sign."""
     return {
-        "utility": (_("Utility"), _("Waiting for the utility")),
-        "parts": (_("Parts"), _("Waiting for parts")),
-        "weather": (_("Weather"), _("Waiting for the weather")),
-        "resident": (_("Resident"), _("Waiting for the resident")),
+        "utility": (_("Utility"), _("Waiting for the utility"), "lightbulb"),
+        "parts": (_("Parts"), _("Waiting for parts"), "package"),
+        "weather": (_("Weather"), _("Waiting for the weather"), "sun"),
+        "crew": (_("Crew"), _("Waiting for a crew"), "users"),
+        "resident": (_("Resident"), _("Waiting for the resident"), "user"),
     }
+
+
+def wait_sign(code: str) -> str:
+    """The icon of a reason to wait."""
+    return _waits()[code][2]
 
 
 @once_a_language

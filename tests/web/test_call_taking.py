@@ -387,7 +387,7 @@ def test_who_joins_a_case_hears_its_own_day_or_why_it_waits(town: Town, ask: Ask
     assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") not in says(join=number)
     with town.at_work() as scene:
         transitions.wait(scene.s, scene.case(number), "parts", by=scene.actor("dispatcher"), at=town.now)
-    assert staff.JOINS_REPORTED(stands=shared.ON_HOLD_FOR_PARTS) in says(join=number)
+    assert staff.JOINS_REPORTED(stands=shared.ON_HOLD_FOR(why=shared.WAITING_FOR_PARTS)) in says(join=number)
     assert staff.TAKE_CARE_BY(day="Friday, May\u00a015") in says(join="26-999999")
 
 

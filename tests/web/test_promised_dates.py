@@ -57,7 +57,7 @@ def test_a_case_that_waits_names_no_day_and_one_that_waited_says_that_it_moved(
     town: Town, basket: str, app: Flask, client: FlaskClient, now: datetime
 ) -> None:
     with town.at_work() as scene:
-        transitions.wait(scene.s, scene.case(basket), "parts", by=scene.actor("dispatcher"), at=now)
+        transitions.wait(scene.s, scene.case(basket), "utility", by=scene.actor("dispatcher"), at=now)
     assert "May\u00a013" not in page_of(client, f"/case/{basket}")
     later = now + timedelta(days=1)
     with town.at_work() as scene:
@@ -73,7 +73,7 @@ def test_a_wait_outside_working_hours_moves_nothing_and_says_nothing(
 ) -> None:
     with town.at_work() as scene:
         case, by = scene.case(basket), scene.actor("dispatcher")
-        transitions.wait(scene.s, case, "parts", by=by, at=now + timedelta(hours=7))
+        transitions.wait(scene.s, case, "resident", by=by, at=now + timedelta(hours=7))
         transitions.resume(scene.s, case, by=by, at=now + timedelta(hours=20))
     page = page_of(client, f"/case/{basket}")
     assert resident.FIX_BY(day=WEDNESDAY) in page

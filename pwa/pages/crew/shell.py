@@ -4,6 +4,7 @@ from flask import Blueprint, Response
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
+from city.lifecycle import WAIT_REASONS, wait_reasons
 from pwa.web import access, formatting, localization
 from pwa.web.forms import ReportForm
 from pwa.web.fragments import render
@@ -26,6 +27,7 @@ def shell() -> Response:
         faults={},
         formats=localization.for_scripts(),
         map_words=formatting.map_words(),
+        waits={reason: WAIT_REASONS[reason].pauses for reason in wait_reasons(office=False)},
     )
     return of_release(page)
 

@@ -148,7 +148,7 @@ def _order(form: MultiDict[str, str]) -> Order:
         crew = form.get("crew", "")
         what = {"crew": crew if crew == batches.USUAL else int(crew) if is_id(crew) else None}
     elif act == "wait":
-        what = {"reason": argument or form.get("reason", "")}
+        what = {"reason": argument or form.get("reason", ""), "until": form.get("until", "")[:10]}
     elif act == "close":
         what = {name: form.get(name, "") for name in ("outcome", "no_photo", "reply")}
         meant = {reply.code: reply.outcome for reply in access.current_city().city.replies}

@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session
 
 from city.board import changes
 from city.board import rows as queue_rows
-from city.cases import batches, duplicates, legal_holds, locks, not_duplicates, queries, sla, transitions
+from city.cases import (
+    batches,
+    duplicates,
+    legal_holds,
+    locks,
+    not_duplicates,
+    queries,
+    sla,
+    transitions,
+    waits,
+)
 from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
@@ -149,17 +159,20 @@ def unassign(number: str) -> Response:
 def wait(number: str) -> Response:
     """The case waits for somebody else."""
     reason = request.form.get("reason", "")
-    said = _("On hold. The clock has stopped.")
-    return _do(
-        number, lambda s, c: transitions.wait(s, c, reason, by=g.actor, at=access.now()), said, doing="wait",
-        act="wait", what={"reason": reason},
-    )  # fmt: skip
+    day = request.form.get("day", "") or request.form.get("until", "")
+
+    def verb(s: Session, c: Case) -> bool:
+        until = waits.on_day(c, day)
+        return transitions.wait(s, c, reason, until=until, by=g.actor, at=access.now())
+
+    said = _("On hold. It comes back by itself.")
+    return _do(number, verb, said, doing="wait", act="wait", what={"reason": reason, "until": day})
 
 
 @bp.post("/cases/<number>/resume")
 def resume(number: str) -> Response:
     """The wait is over."""
-    said = _("Resumed. The clock is running again.")
+    said = _("No longer on hold.")
     return _do(number, lambda s, c: transitions.resume(s, c, by=g.actor, at=access.now()), said, act="resume")
 
 

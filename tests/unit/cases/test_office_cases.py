@@ -107,7 +107,13 @@ class TestTheTable:
 
     def test_call_takers_do_what_they_cannot_in_the_field(self) -> None:
         assert possible("new", CALL_TAKER, office=True) == ["accept", "wait", "close", "merge"]
-        assert possible("waiting", CALL_TAKER, office=True) == ["wait", "resume", "close", "merge", "undo batch"]
+        assert possible("waiting", CALL_TAKER, office=True) == [
+            "wait",
+            "resume",
+            "close",
+            "merge",
+            "undo batch",
+        ]
         assert possible("closed", CALL_TAKER, office=True) == ["reopen", "merge", "undo batch"]
         assert possible("new", CALL_TAKER) == ["accept", "merge"]
         assert "reopen" not in possible("closed", CALL_TAKER)

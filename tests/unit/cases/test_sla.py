@@ -187,7 +187,9 @@ def test_pauses_that_overlap_count_once() -> None:
 def test_what_is_late_stays_as_late_when_it_has_waited(town: Town) -> None:
     with town.at_work() as scene:
         case, by = opened(scene), scene.actor("dispatcher")
-        transitions.wait(scene.s, case, "utility", by=by, at=at("2026-05-20 09:00"))  # three working hours late
+        transitions.wait(
+            scene.s, case, "utility", by=by, at=at("2026-05-20 09:00")
+        )  # three working hours late
         transitions.resume(scene.s, case, by=by, at=at("2026-05-22 13:00"))
         assert local(case.due_at) == "2026-05-22 10:00"
         assert sla.sla_status(case, at("2026-05-22 13:00")) == "late"

@@ -432,11 +432,11 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|elsewhere|collection|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|elsewhere|collection|waits|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
     r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.(values|only_if))?|.*\.(names|chips|ask|words|hazard|hint)\.(en|es)"
 )
 NAMED = re.compile(
-    r"^(departments|groups|services|topics|owners|elsewhere|calendars|files|collection\.zones|costs\.departments|costs\.years)\.(?:logo\.svg|[^.]+)"
+    r"^(departments|groups|services|topics|owners|waits|elsewhere|calendars|files|collection\.zones|costs\.departments|costs\.years)\.(?:logo\.svg|[^.]+)"
 )
 
 
@@ -472,4 +472,21 @@ def test_a_file_made_to_hurt_is_refused_in_words(tmp_path: Path, text: str) -> N
 def test_a_bound_too_large_for_a_number_is_refused(tmp_path: Path) -> None:
     path = _changed(tmp_path, "bounds = [39.583", "bounds = [" + "9" * 400)
     with pytest.raises(CityFileError, match="bounds: has a number that's too large"):
+        city_file.load(path)
+
+
+@pytest.mark.parametrize(
+    ("waits", "fault"),
+    [
+        ("[waits.zeal]\ndays = 1", "zeal"),
+        ("[waits.parts]\ndays = 40", "days"),
+        ("[waits.parts]\nmost = 0", "most"),
+        ("[waits.parts]\nfor = 3", "for"),
+    ],
+)
+def test_waits_are_of_known_reasons_and_no_longer_than_they_may_be(
+    tmp_path: Path, waits: str, fault: str
+) -> None:
+    path = _changed(tmp_path, "[waits.parts]\ndays = 5\nmost = 30", waits)
+    with pytest.raises(CityFileError, match=fault):
         city_file.load(path)

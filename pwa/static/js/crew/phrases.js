@@ -1,6 +1,6 @@
 // Puts the page's own sentences together: words from the template, dates on the city's clocks.
 
-import { isDone } from "../sync/jobs.js";
+import { isDone, standing } from "../sync/jobs.js";
 import { localized } from "../lib/localized.js";
 
 /** @typedef {import("../sync/jobs.js").Job} Job */
@@ -46,8 +46,9 @@ export function speaker(template, lang, zone) {
     }
     if (job.own) return say("no_number");
     if (job.state === "waiting") {
-      const waits = say(`wait.${job.wait}`) || say("wait");
-      return job.late ? `${promise({ ...job, state: "assigned" }, now)} ·\u00a0${waits}` : waits;
+      const what = say(`wait.${job.wait}`) || say("wait");
+      const waits = job.until ? say("until", { what, day: day(job.until * 1000, now) }) : what;
+      return standing(job, now / 1000) === "late" ? `${promise({ ...job, state: "assigned" }, now)} ·\u00a0${waits}` : waits;
     }
     const late = now / 1000 - job.due;
     if (late > 86_400) return many("late_days", Math.floor(late / 86_400));

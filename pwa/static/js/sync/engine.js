@@ -25,7 +25,7 @@ export { BATCH, BATCH_BYTES, LARGEST, PIECE, PROTOCOL, UNDO_MS, Undone, WITHDRAW
  * @typedef {{ id: string, user: number, case: string, op: string | null, sha256: string, bytes: number,
  *   type: string, pieces: number, uploaded: boolean, upto?: number, refused?: string, at: number,
  *   thumb?: ArrayBuffer, taken?: import("../lib/photo_metadata.js").Taken | null }} Shot
- * @typedef {{ ending?: string, notes?: string[], id?: string, fields?: [string, string][] }} Draft what a form held
+ * @typedef {{ ending?: string, until?: string, notes?: string[], id?: string, fields?: [string, string][] }} Draft what a form held
  * @typedef {["put", string, string, unknown] | ["del", string, string]} Change
  * @typedef {(get: (store: string, key: string) => Promise<any>, all: (store: string) => Promise<any[]>) =>
  *   Promise<Change[]>} Decide

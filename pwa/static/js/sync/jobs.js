@@ -8,10 +8,10 @@ import { metresBetween } from "../lib/geo.js";
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
  *   lat?: number, lon?: number, asset?: string, hazard?: Record<string, string>, danger?: boolean, state: string, assignment?: number | undefined, cycle: number,
  *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, raised?: boolean, safe?: boolean,
- *   wait?: string | undefined, late?: boolean,
+ *   wait?: string | undefined, until?: number | undefined, runs?: boolean, late?: boolean,
  *   reports?: number, told?: Telling[], done?: { outcome: string, at: number } | undefined,
  *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet;
- *   `late`: it was when it was put to wait; `safe`: a crew has made it so
+ *   `late`: it was when it was put to wait; `runs`: its clock does not stand meanwhile, and it comes back at `until`; `safe`: a crew has made it so
  * @typedef {{ words?: string, lang?: string, photos?: string[], answers?: Answer[] }} Telling
  * @typedef {(string | Record<string, string>)[]} Answer question, then answers
  * @typedef {{ id: string, sha256: string, bytes: number, type: string }} Declared
@@ -41,7 +41,9 @@ export function fold(job, op, before) {
       return { ...next, state: "assigned", wait: undefined };
     case "wait":
       if (inDanger(job)) return next;
-      return { ...next, state: "waiting", wait: String(op.data["reason"] ?? ""), late: at > job.due };
+      return {
+        ...next, state: "waiting", wait: String(op.data["reason"] ?? ""), until: undefined, runs: false, late: at > job.due,
+      };
     case "close":
       return { ...next, state: "closed", done: { outcome: String(op.data["outcome"]), at } };
     case "make_safe":
@@ -92,7 +94,7 @@ export function isDone(job) {
  */
 export function standing(job, now) {
   if (isDone(job)) return "done";
-  if (job.state === "waiting") return job.late ? "late" : "wait";
+  if (job.state === "waiting") return job.late || (job.runs && now > job.due) ? "late" : "wait";
   if (now > job.due) return "late";
   return now >= job.risk ? "risk" : "ok";
 }
