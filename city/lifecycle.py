@@ -101,7 +101,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Move:
-    """One row of the table. `to` is None where the case goes back to a state it had.
+    """One row of the table. `to` is None where the case goes back to a state it had, or stays in its own.
 
     `office` are those who make it where the case is an office's: None for the same as everywhere, and
     nobody for what needs a crew. `danger` are those who make it while somebody is in danger.
@@ -156,11 +156,14 @@ MOVES: Final = {
         # What staff did to one case or to many, and nothing else happened since: see batches.py.
         Move(
             "undo batch",
-            (ACCEPTED, ASSIGNED, WAITING, CLOSED, CANCELLED),
+            (*OPEN, CLOSED, CANCELLED),
             None,
             (DISPATCHER, SUPERVISOR, CALL_TAKER),
         ),
         Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),
+        # Corrections: they change what a case is, or where, and its state only where a crew loses it.
+        Move("reclassify", OPEN, None, DESK_ROLES),
+        Move("relocate", OPEN, None, DESK_ROLES, NO_ROLE),
         # A resident may withdraw only while nobody has acted on it: see check().
         Move("cancel", OPEN, CANCELLED, (DISPATCHER, RESIDENT)),
     )

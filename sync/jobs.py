@@ -36,14 +36,15 @@ _CASES = (
     .order_by(Assignment.id)
 )  # fmt: skip
 _SERVICES = select(
-    Service.code, Service.names, Service.group, Service.hazard, Service.questions
+    Service.code, Service.names, Service.group, Service.hazard
 ).where(is_in(Service.code, "codes"))  # fmt: skip
 # A row for each photo of a report, and one for a report without any.
 _REPORTS = (
     select(
         Report.id, Report.case_id, Report.words, Report.lang, Report.answers, Report.danger,
-        Photo.id.label("photo"),
+        Service.questions, Photo.id.label("photo"),
     )
+    .join(Service, Service.code == Report.service_code)  # whose questions were asked
     .outerjoin(Photo, Photo.report_id == Report.id)
     .where(is_in(Report.case_id, "ids"))
     .order_by(Report.id, Photo.position)
@@ -110,7 +111,7 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "runs": case.stops_clock is False,  # while it waits, its clock does not stand
         "late": bool(case.stops_clock and case.waits_since > case.due_at),
         "reports": len(told),
-        "told": [one for report, photos in told if (one := _telling(report, photos, service))],
+        "told": [one for report, photos in told if (one := _telling(report, photos))],
         "done": _done(case),
     }
     return {
@@ -118,13 +119,13 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
     }
 
 
-def _telling(report: Row[Any], photos: list[str], service: Row[Any]) -> dict[str, Any]:
+def _telling(report: Row[Any], photos: list[str]) -> dict[str, Any]:
     """What one person told of the problem; never who they are."""
     told = {
         "words": report.words,
         "lang": report.lang,
         "photos": photos,
-        "answers": _answers(report.answers, service.questions),
+        "answers": _answers(report.answers, report.questions),
     }
     if not (told["words"] or told["photos"] or told["answers"]):
         return {}

@@ -82,6 +82,7 @@ class Situation:
     rules: Rules = RULES
     waits_otherwise: bool = False  # it asks to wait, and the case waits for something else
     danger: bool = False  # somebody is in danger
+    corrected: bool = False  # the phone knew another type or place
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,28 @@ TABLE: Final = (
         "danger",
         review=True,
     ),
+    # What the crew did there is done; whether it was this problem, a person must say.
+    _Row(
+        lambda c: (
+            c.live is not None and c.live_is_ours and c.kind == "close" and c.corrected and _is_possible(c)
+        ),
+        APPLIED,
+        TRANSITION,
+        "corrected",
+        review=True,
+    ),
     _Row(lambda c: c.live is not None and c.live_is_ours and _is_possible(c), APPLIED, TRANSITION),
     _Row(lambda c: c.live is not None and c.live_is_ours, RECORDED, ATTACH, "step_back", review=True),
     # From here on the job was taken away, or never was this crew's.
     _Row(lambda c: c.job is None, RECORDED, ATTACH, "not_your_job", review=True),
     _Row(lambda c: c.kind != "close", RECORDED, ATTACH, "reassigned", review=True),
+    _Row(
+        lambda c: c.live is None and c.job_ended in ("reclassified", "relocated"),
+        APPLIED,
+        TRANSITION_UNDER_OLD_JOB,
+        "corrected",
+        review=True,
+    ),
     _Row(lambda c: c.live is None, APPLIED, TRANSITION_UNDER_OLD_JOB, "unassigned", review=True),
     _Row(
         lambda c: not c.live_started and c.rules.reassigned,

@@ -241,6 +241,7 @@ def _situation(
             op.t == "wait" and case.state == WAITING and sla.waits_for(case) != text(op, "reason")
         ),
         danger=sla.in_danger(case),
+        corrected=op.base is not None and op.base < case.corrected_version,
     )
 
 
@@ -276,7 +277,8 @@ def _moved(
         if work.decision.effect == TRANSITION_AFTER_RESTORE:
             transitions.restore(s, case, by=THE_SYSTEM, at=work.at)
         if work.decision.effect in (TRANSITION_UNDER_OLD_JOB, TRANSITION_AFTER_RESTORE):
-            told |= {"under": work.job, "why": work.decision.why}
+            told |= {"under": work.job}
+        told["look"] = work.decision.why if work.decision.review else None
         closing = Closing(
             text(op, "outcome"), text(op, "no_photo") or None, words, photos=taken, promised=len(missing)
         )

@@ -116,7 +116,7 @@ def count_as_done(s: Session, row: SyncOperation, *, by: Actor, at: datetime) ->
         by=by,
         at=at,
         under=job,
-        why=row.review or "counted",
+        look=(row.review or "counted") if job else None,
         # Done in an earlier cycle, it is no proof of when this one ended.
         at_device=op.device_time if job and job.cycle == case.cycle else None,
     )

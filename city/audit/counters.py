@@ -6,7 +6,8 @@ says in the transaction that writes the line, behind the clock, where one transa
 - `line`: every contact, by its outcome; `seconds` are their length.
 - `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
   is where the caller was passed on to, or says they would have called without the line.
-- `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date), `reasoned` (fixed,
+- `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date, which no correction
+  has restarted), `restarted` (one has), `kept again` (and it was closed by the new date), `reasoned` (fixed,
   with a reason instead of a photo), `unproven` (the photo never came), `indoors` (closed by an office, which
   has no evidence to give), `merged`, `cancelled`, and `after N`.
 - `service`, by its code, and `area`, by its id: the same; an area says nothing of private services.
@@ -116,7 +117,10 @@ def _count_changes(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
     elif line.kind == "close":
         done = datetime.fromisoformat(facts["done_at"])
         yield "closed", 1
-        yield "timely", int(done <= datetime.fromisoformat(facts["due"]))
+        kept = done <= datetime.fromisoformat(facts["due"])
+        yield "timely", int(kept and "restarted" not in facts)
+        yield "restarted", int("restarted" in facts)
+        yield "kept again", int(kept and "restarted" in facts)
         yield "reasoned", int(facts["outcome"] == "fixed" and facts["no_photo"] is not None)
         yield "indoors", int(facts.get("work") == "office")
         yield f"after {age(opened, done)}", 1

@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from city import lifecycle
 from city.audit.events import Actor
-from city.cases import duplicates, locks, priorities, queries, tags, transitions, waits
+from city.cases import corrections, duplicates, locks, priorities, queries, tags, transitions, waits
 from city.cases.transitions import Closing
+from city.config.routing import Rule
 from city.db import bulk_insert
 from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 from city.lifecycle import (
@@ -37,6 +38,7 @@ from city.lifecycle import (
     allow,
     may,
 )
+from city.places.lookup import Place
 
 # Enough for a storm's worth of one service; SQLite has one writer, and this many hold it for a few seconds.
 MOST: Final = 5000
@@ -48,12 +50,14 @@ UNDO_FOR: Final = timedelta(minutes=30)
 # Until then the same form, sent again, finds what became of it.
 KEPT_FOR: Final = timedelta(days=1)
 
-ACTS: Final = ("assign", "accept", "wait", "raise", "lower", "close", "tag", "untag", "merge")
+ACTS: Final = (
+    "assign", "accept", "wait", "raise", "lower", "close", "tag", "untag", "merge", *corrections.ACTS,
+)  # fmt: skip
 # What is done to one case alone and can be taken back like a batch of it.
-SINGLE: Final = ("assign", "unassign", "accept", "wait", "resume", "close", "cancel")
+SINGLE: Final = ("assign", "unassign", "accept", "wait", "resume", "close", "cancel", *corrections.ACTS)
 USUAL: Final = "usual"  # instead of a crew's id: each case to the crew to which it would go anyway
 # What somebody would do otherwise had they known of a report of danger, or of another's assignment.
-UNLESS_CHANGED: Final = ("assign", "accept", "wait", "close", "merge")
+UNLESS_CHANGED: Final = ("assign", "accept", "wait", "close", "merge", *corrections.ACTS)
 
 Verb = Callable[[Case], bool]
 
@@ -85,6 +89,7 @@ def act(
     reply: Callable[[Case], dict[str, Any]] | None = None,
     overtaken: Callable[[Collection[Case]], Collection[int]] | None = None,
     usual: Callable[[Collection[Case]], Mapping[int, Crew]] | None = None,
+    rules: Sequence[Rule] = (),
 ) -> Batch:
     """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
 
@@ -122,14 +127,14 @@ def act(
         chosen = [case for case in chosen if case is not into]
     apart = duplicates.is_not_duplicate(s, into) if into else set()
     root = transitions.snapshot(into) | {"root": True} if into else {}
-    before = {case.id: transitions.snapshot(case) for case in chosen}
+    before = {case.id: snapshot(case, name) for case in chosen}
     known = [*chosen, into] if into else chosen
     changed = overtaken(known) if overtaken and name in UNLESS_CHANGED else ()
     if into and into.id in changed:  # then they would go where nobody meant them to
         changed = {case.id for case in chosen}
     going = [case for case in chosen if case.id not in changed]
     crews = usual(going) if usual and what.get("crew") == USUAL else None
-    verb = _verb(s, name, what, going, into, by, at, reply, crews)
+    verb = _verb(s, name, what, going, into, by, at, reply, crews, rules)
     refused: list[list[Any]] = [
         [number, "unknown_number", {}] for number in sorted(set(numbers) - found.keys())
     ]
@@ -160,12 +165,18 @@ def act(
     return batch
 
 
+def snapshot(case: Case, name: str) -> dict[str, Any]:
+    """How the case is before `name` is done to it, as undo() needs it."""
+    was = transitions.snapshot(case)
+    return was | corrections.snapshot(case, name) if name in corrections.ACTS else was
+
+
 def keep_single(
     s: Session, case: Case, name: str, what: dict[str, Any], was: dict[str, Any], *, by: Actor, at: datetime
 ) -> Batch:
     """Keeps what was just done to one case, so that undo() takes it back as it does with many.
 
-    `name` is one of SINGLE, `what` as act() has it, `was` the case's transitions.snapshot() before.
+    `name` is one of SINGLE, `what` as act() has it, `was` the case's snapshot() before.
     """
     batch = Batch(
         digest=uuid4().hex, person_id=by.person_id, at=at, act=name, what=what, done=1, same=0,
@@ -372,6 +383,7 @@ def _verb(
     at: datetime,
     reply: Callable[[Case], dict[str, Any]] | None,
     usual: Mapping[int, Crew] | None,
+    rules: Sequence[Rule],
 ) -> Verb:
     """The verb of one case. Raises Refused where what the act asks for is not there, or makes no sense."""
     _prepare(s, name, chosen, at)
@@ -396,6 +408,14 @@ def _verb(
         return lambda case: transitions.close(
             s, case, replace(closing, reply=reply(case) if reply else None), by=by, at=at
         )
+    if name == "reclassify":
+        service = s.get(Service, what["service"]) if isinstance(what.get("service"), str) else None
+        if service is None:
+            raise Refused("unknown_service")
+        return lambda case: corrections.reclassify(s, case, service, rules=rules, by=by, at=at)
+    if name == "relocate":
+        place = Place(**what["place"])
+        return lambda case: corrections.relocate(s, case, place, rules=rules, by=by, at=at)
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
         return lambda case: turn(s, case, by=by, at=at)
@@ -472,6 +492,8 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
         tags.untag(s, case, word, by=by, at=at)
     elif batch.act == "untag":
         tags.tag(s, case, word, by=by, at=at)
+    elif batch.act in corrections.ACTS:
+        corrections.undo(s, case, batch.act, was, by=by, at=at, batch=batch.id)
     elif was.get("root"):
         held = transitions.live(case)
         if (held.crew_id if held else None) != was["crew"]:  # it had taken over the crew of a merged one

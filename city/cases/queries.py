@@ -263,6 +263,8 @@ def is_public(report: Report, case: Case, publish: str) -> bool:
     """Whether strangers may read this report's words and see its photos."""
     if report.erased_at or case.service.private:
         return False
+    if report.shown_by_hand:
+        return report.shown_at is not None
     if publish == "at_once" or (publish == "on_accept" and _was_accepted(case)):
         return True
     return report.shown_at is not None
@@ -296,11 +298,12 @@ def public_cases(states: Sequence[str] = (), group: str = "") -> Select[Case]:
 def shown_column(publish: str) -> Any:
     """is_public() as a condition on Report and Case, private services aside; a test compares the two."""
     alive = Report.erased_at.is_(None)
+    by_itself = alive & ~Report.shown_by_hand
     if publish == "at_once":
-        return alive
+        return by_itself | alive & Report.shown_at.is_not(None)
     if publish == "on_accept":
         state = func.coalesce(when((Case.state == MERGED, Case.merged_from), else_=Case.state), "")
-        return alive & (Report.shown_at.is_not(None) | state.not_in((NEW, CANCELLED)))
+        return by_itself & state.not_in((NEW, CANCELLED)) | alive & Report.shown_at.is_not(None)
     return alive & Report.shown_at.is_not(None)
 
 

@@ -133,7 +133,7 @@ def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again. A pause still open has moved nothing yet: run() does."""
     over = [pause for pause in case.pauses if pause.ended_at is not None and pause.stops_clock]
-    case.due_at, case.risk_at = due_and_risk(_given(case), case.clock_from, _spans(over, now))
+    case.due_at, case.risk_at = due_and_risk(_given(case), _began(case), _spans(over, now))
     case.standing = sla_status(case, now)
     if now < case.risk_at:
         case.warned = None  # it has time again: should that end, the log says so again
@@ -141,7 +141,7 @@ def refresh(case: Case, now: datetime) -> None:
 
 def first_due(case: Case) -> datetime:
     """When it would be due, had its clock never stood."""
-    return due_and_risk(_given(case), case.clock_from).due
+    return due_and_risk(_given(case), _began(case)).due
 
 
 def escalate_urgent(case: Case, now: datetime) -> None:
@@ -224,9 +224,19 @@ def standing_of_row(row: Any, now: datetime, stopped_at: datetime | None) -> str
     return "risk" if now >= row.risk_at else "ok"
 
 
+def is_overdue(case: Case, now: datetime) -> bool:
+    """Whether its promise is over, by now or when its clock stopped."""
+    return case.state in OPEN and sla_status(case, now) == "late"
+
+
 def margin(case: Case, done_at: datetime) -> timedelta:
     """How early (positive) or late (negative) a closing was."""
     return case.due_at - done_at
+
+
+def _began(case: Case) -> datetime:
+    """From when its promise counts: the first report, or a correction after which that had passed already."""
+    return case.restarted_at or case.clock_from
 
 
 def _given(case: Case) -> Terms:

@@ -132,8 +132,8 @@ def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "li
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
-    _check("accept", case, by)
-    return _moved(s, case, "accept", ACCEPTED, by=by, at=at, origin=origin)
+    check_move("accept", case, by)
+    return moved(s, case, "accept", ACCEPTED, by=by, at=at, origin=origin)
 
 
 def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origin: str = "live") -> bool:
@@ -143,7 +143,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
     held = live(case)
     if held and held.crew_id == crew.id and case.state in (ASSIGNED, UNDERWAY):
         return False
-    _check("assign", case, by)
+    check_move("assign", case, by)
     if case.state == WAITING:
         sla.resume_clock(case, at)
     _end(s, case, "reassigned", at)
@@ -151,7 +151,7 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
     if case.review == NOT_FIXED:  # whoever sends a crew has looked
         case.review = None
     facts = {"crew": crew.id, "assignment": given.id, "cycle": case.cycle}
-    return _moved(s, case, "assign", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
+    return moved(s, case, "assign", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
 
 
 def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
@@ -160,9 +160,9 @@ def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
-    _check("unassign", case, by)
+    check_move("unassign", case, by)
     _end(s, case, "unassigned", at)
-    return _moved(s, case, "unassign", ACCEPTED, by=by, at=at, origin=origin)
+    return moved(s, case, "unassign", ACCEPTED, by=by, at=at, origin=origin)
 
 
 def start(
@@ -179,11 +179,11 @@ def start(
     locks.lock(s, case)
     if case.state == UNDERWAY:
         return False
-    _check("start", case, by)
+    check_move("start", case, by)
     job = _own_job(case, by)
     if job and job.started_at is None:
         job.started_at = min(at, max(at_device, job.given_at)) if at_device else at
-    return _moved(s, case, "start", UNDERWAY, by=by, at=at, at_device=at_device, origin=origin)
+    return moved(s, case, "start", UNDERWAY, by=by, at=at, at_device=at_device, origin=origin)
 
 
 def pause(
@@ -200,9 +200,9 @@ def pause(
     locks.lock(s, case)
     if case.state == ASSIGNED:
         return False
-    _check("pause", case, by)
+    check_move("pause", case, by)
     _own_job(case, by)
-    return _moved(s, case, "pause", ASSIGNED, by=by, at=at, at_device=at_device, origin=origin)
+    return moved(s, case, "pause", ASSIGNED, by=by, at=at, at_device=at_device, origin=origin)
 
 
 def wait(
@@ -231,7 +231,7 @@ def wait(
     longer = pause is not None and pause.why == reason
     if pause and longer and until in (None, pause.until):
         return False
-    _check("wait", case, by, origin)
+    check_move("wait", case, by, origin)
     _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
     _own_job(case, by)
     if origin != "import":  # what another system lets wait comes back as it says
@@ -244,7 +244,7 @@ def wait(
         sla.pause_clock(case, reason, at, until)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
     facts = sla.wait_facts(reason, owner, until)
-    return _moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
+    return moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
 def resume(
@@ -261,11 +261,11 @@ def resume(
     locks.lock(s, case)
     if case.state in (ACCEPTED, ASSIGNED):
         return False
-    _check("resume", case, by)
+    check_move("resume", case, by)
     _own_job(case, by)
     sla.resume_clock(case, at)
     state = ASSIGNED if live(case) else ACCEPTED
-    return _moved(s, case, "resume", state, by=by, at=at, at_device=at_device, origin=origin)
+    return moved(s, case, "resume", state, by=by, at=at, at_device=at_device, origin=origin)
 
 
 def endanger(s: Session, case: Case, *, at: datetime, origin: str = "live") -> None:
@@ -291,12 +291,12 @@ def make_safe(
     locks.lock(s, case)
     if case.state == ACCEPTED and case.follow_on:
         return False
-    _check("make safe", case, by)
+    check_move("make safe", case, by)
     _own_job(case, by)
     _end(s, case, "made safe", at)
     case.follow_on = True
     shas = _attach(s, case, photos_taken)
-    return _moved(
+    return moved(
         s,
         case,
         "make safe",
@@ -329,13 +329,13 @@ def needs_parts(
     locks.lock(s, case)
     if case.state == WAITING and sla.waits_for(case) == "parts" and not live(case):
         return False
-    _check("needs parts", case, by, origin)
+    check_move("needs parts", case, by, origin)
     _own_job(case, by)
     _end(s, case, "needs parts", at)
     until = None if origin == "import" else waits.usual_end(case, "parts", at)
     sla.pause_clock(case, "parts", at, until)
     shas = _attach(s, case, photos_taken)
-    return _moved(
+    return moved(
         s, case, "needs parts", WAITING, by=by, at=at, at_device=at_device, photos=shas, words=words,
         facts=sla.wait_facts("parts", "", until), origin=origin,
     )  # fmt: skip
@@ -391,7 +391,7 @@ def close(
     at: datetime,
     at_device: datetime | None = None,
     under: Assignment | None = None,
-    why: str = "reassigned",
+    look: str | None = None,
     origin: str = "live",
 ) -> bool:
     """Ends the case's cycle with an outcome and its evidence.
@@ -402,7 +402,7 @@ def close(
     Promised photos count once they are stored, and not at all if that takes too long: see doubt(). The
     promise clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a
     crew that had no signal when its job was given away: it did the work, so whoever holds the job now loses
-    it as `withdrawn`, and a dispatcher is asked to look, told `why`. The same closing twice is harmless; one
+    it as `withdrawn`. `look` says why a dispatcher must look at it. The same closing twice is harmless; one
     that ends it otherwise or says something else is `wrong_state`, so that nobody takes words for kept that
     are not.
     """
@@ -412,7 +412,7 @@ def close(
     done = case.closures[-1] if case.closures else None
     if case.state == CLOSED and done and _same_hand(done, by) and closing.says(done):
         return False
-    _check("close", case, by)
+    check_move("close", case, by)
     closing.refuse_misfit(office=case.service.office, origin=origin)
     job, held = under or _own_job(case, by), live(case)
     done_at = min(at, max(at_device, job.given_at if job else case.opened_at)) if at_device else at
@@ -430,7 +430,7 @@ def close(
     sla.pause_clock(case, "closed", done_at)
     follow_on = case.follow_on
     case.closed_at, case.outcome, case.follow_on = at, closing.outcome, False
-    case.review = why if under else None
+    case.review = look
     facts = {
         "outcome": closing.outcome, "no_photo": closure.no_photo, "cycle": case.cycle,
         "crew": closure.crew_id, "done_at": done_at.astimezone(UTC).isoformat(),
@@ -438,9 +438,11 @@ def close(
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
+    if case.corrected_late:
+        facts["restarted"] = True
     if reply := closing.reply:
         facts |= {"reply": reply["code"], "policy": reply["policy"]}
-    return _moved(
+    return moved(
         s, case, "close", CLOSED, by=by, at=at, at_device=at_device, facts=facts, photos=shas,
         words=closing.words, origin=origin,
     )  # fmt: skip
@@ -462,7 +464,7 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     locks.lock(s, case)
     if case.state == ACCEPTED and case.cycle > 1:
         return False
-    _check("reopen", case, by)
+    check_move("reopen", case, by)
     case.cycle += 1
     case.warned = None
     case.closed_at, case.outcome = None, None
@@ -473,7 +475,7 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
         events.publish_to_sync_feed(
             s, f"crew:{done.crew_id}", "job", case.number, present=False, why="reopened"
         )
-    _moved(s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin)
+    moved(s, case, "reopen", ACCEPTED, by=by, at=at, facts={"cycle": case.cycle}, words=words, origin=origin)
     reporter_count.reporter_added(s, case, at=at)  # they may have become many while it was closed
     return True
 
@@ -502,7 +504,7 @@ def merge(
         raise Refused("merge_cycle")
     if case.state == MERGED and case.merged_into_id == root.id:
         return False
-    _check("merge", case, by)
+    check_move("merge", case, by)
     if root.state not in MOVES["merge"].sources:
         raise Refused("wrong_state", move="merge", state=root.state)
     if root.service.private and not case.service.private:
@@ -527,7 +529,7 @@ def merge(
     _end(s, case, "merged", at)
     told = {"into": root.number, "closed": root.state == CLOSED}
     brings_danger = sla.in_danger(case) and not sla.in_danger(root)
-    _moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
+    moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
     came = {"case": case.number} | ({"danger": True} if brings_danger else {})
     events.record(s, subject(root), "merged in", by=by, at=at, facts=came, origin=origin)
     if crew_id and root.state in OPEN and (theirs is None or theirs.crew_id != crew_id):
@@ -554,14 +556,14 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_into_id is None:
         return False
     root = locks.lock_with_root(s, case, case)
-    _check("unmerge", case, by)
+    check_move("unmerge", case, by)
     state = case.merged_from or ACCEPTED
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
     legal_holds.inherit_on_merge(s, case, by=by, at=at)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
-    _moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
+    moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
     events.record(s, subject(root), "merged out", by=by, at=at, facts={"case": case.number}, origin=origin)
     duplicates.remember_not_duplicate(s, case, root)  # somebody has looked
     for each in (case, root):
@@ -580,13 +582,13 @@ def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, orig
     locks.lock(s, case)
     if case.state == CANCELLED:
         return False
-    _check("cancel", case, by)
+    check_move("cancel", case, by)
     if DISPATCHER not in by.roles and len(case.reports) > 1:
         raise Refused("others_joined")
     _end(s, case, "cancelled", at)
     sla.resume_clock(case, at)
     sla.pause_clock(case, "closed", at)
-    return _moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
+    return moved(s, case, "cancel", CANCELLED, by=by, at=at, facts={"reason": reason}, origin=origin)
 
 
 def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
@@ -595,9 +597,9 @@ def restore(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
-    _check("restore", case, by)
+    check_move("restore", case, by)
     sla.resume_clock(case, at)
-    return _moved(s, case, "restore", ACCEPTED, by=by, at=at, origin=origin)
+    return moved(s, case, "restore", ACCEPTED, by=by, at=at, origin=origin)
 
 
 def self_assign(
@@ -611,10 +613,10 @@ def self_assign(
     held = live(case)
     if held and held.crew_id == crew_id and case.state == ASSIGNED:
         return False
-    _check("take on", case, by)
+    check_move("take on", case, by)
     given = _give(s, case, crew_id, at)
     facts = {"crew": crew_id, "assignment": given.id, "cycle": case.cycle}
-    return _moved(s, case, "take on", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
+    return moved(s, case, "take on", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
 
 
 def undo_own_completion(
@@ -634,7 +636,7 @@ def undo_own_completion(
     """
     allow("take back", by.roles)
     locks.lock(s, case)
-    _check("take back", case, by)
+    check_move("take back", case, by)
     job = case.assignments[-1] if case.assignments else None
     last = events.last_move(s, subject(case))
     undoes = last is not None and last.kind == move and last.now == case.state
@@ -655,7 +657,7 @@ def undo_own_completion(
         waited.ended_at = None
     sla.refresh(case, at)
     facts = {"what": move, "cycle": case.cycle}
-    return _moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
+    return moved(s, case, "take back", to, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
 def snapshot(case: Case) -> dict[str, Any]:
@@ -680,9 +682,9 @@ def undo_batch(
     """
     allow("undo batch", by.roles)
     locks.lock(s, case)
-    _check("undo batch", case, by)
+    check_move("undo batch", case, by)
     if what == "resume":
-        _check("wait", case, by)  # danger waits by the same hands alone
+        check_move("wait", case, by)  # danger waits by the same hands alone
     for pause in [p for p in case.pauses if p.ended_at is None and p.id != was["pause"]]:
         case.pauses.remove(pause)
         s.delete(pause)
@@ -697,7 +699,7 @@ def undo_batch(
             if job.id == was["job"]:
                 job.ended_at = job.ended_why = None
         case.follow_on, case.review = was["follow_on"], was["review"]
-    elif what in ("assign", "unassign"):
+    elif what in ("assign", "unassign") or (was["crew"] and not live(case)):
         case.review = case.review or was["review"]
         _end(s, case, "unassigned", at)
         if was["crew"]:
@@ -707,7 +709,7 @@ def undo_batch(
     sla.refresh(case, at)
     held = live(case)
     facts = {"what": what, "batch": batch, "cycle": case.cycle, "crew": held.crew_id if held else None}
-    return _moved(s, case, "undo batch", was["state"], by=by, at=at, facts=facts, origin="live")
+    return moved(s, case, "undo batch", was["state"], by=by, at=at, facts=facts, origin="live")
 
 
 def note(
@@ -723,7 +725,7 @@ def note(
     """A private note: staff read it, nobody else."""
     if is_blank(words):
         raise Refused("empty_note")
-    _check_words(words)
+    check_words(words)
     may("note", by.roles)
     locks.lock(s, case)
     events.record(
@@ -761,7 +763,7 @@ def record_fact(
     person must then look. `cycle` is the one it belongs to, by default the case's own.
     """
     may("note", by.roles)
-    _check_words(words)
+    check_words(words)
     locks.lock(s, case)
     cycle = cycle or case.cycle
     for position, photo in enumerate(photos_taken):
@@ -921,7 +923,7 @@ def subject(case: Case) -> str:
     return events.of_case(case.id)
 
 
-def _check(move: str, case: Case, by: Actor, origin: str = "live") -> None:
+def check_move(move: str, case: Case, by: Actor, origin: str = "live") -> None:
     """The table's word on a move of this case; raises as lifecycle.check() does.
 
     What another system let wait, waits over there: that is a fact, whatever the danger.
@@ -930,7 +932,7 @@ def _check(move: str, case: Case, by: Actor, origin: str = "live") -> None:
     check(move, case.state, by.roles, office=case.service.office, danger=danger)
 
 
-def _moved(
+def moved(
     s: Session,
     case: Case,
     move: str,
@@ -942,19 +944,26 @@ def _moved(
     facts: dict[str, Any] | None = None,
     photos: Sequence[str] = (),
     words: str = "",
+    told: dict[str, Any] | None = None,
     origin: str,
 ) -> bool:
+    """Takes the locked case to the state `to` and writes the line that says so; for verbs alone.
+
+    `words` are what its author said, `told` whatever else may not stand in the log for ever.
+    """
     was, case.state = case.state, to
     if case.review == WAIT_OVER and by is not THE_SYSTEM:
         case.review = None  # somebody has decided what happens next
     case.standing = sla.sla_status(case, at)
-    _check_words(words)
-    told = {"words": words} if words else None
+    check_words(words)
+    told = {
+        name: value for name, value in {"words": words, **(told or {})}.items() if value not in ("", None)
+    }
     if not {was, to} <= set(OPEN):
         facts = {**(facts or {}), **board_index.measured(case, board_index.area_of(s, case))}
     events.record(
         s, subject(case), move, by=by, at=at, was=was, now=to, at_device=at_device, facts=facts,
-        photos=photos, words=told, origin=origin,
+        photos=photos, words=told or None, origin=origin,
     )  # fmt: skip
     bump_version(s, case)
     if (was in OPEN) != (to in OPEN):
@@ -1046,7 +1055,7 @@ def _take_over(s: Session, root: Case, crew_id: int, *, by: Actor, at: datetime,
     given = _give(s, root, crew_id, at)
     facts = {"crew": crew_id, "assignment": given.id, "cycle": root.cycle}
     to = WAITING if root.state == WAITING else ASSIGNED
-    _moved(s, root, "assign", to, by=by, at=at, facts=facts, origin=origin)
+    moved(s, root, "assign", to, by=by, at=at, facts=facts, origin=origin)
 
 
 def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
@@ -1057,19 +1066,23 @@ def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
         family = select(Case.clock_from, Case.urgent).where(Case.merged_into_id == case.id)
         merged = s.execute(family).all()
         case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])
-        case.urgent = any(each.urgent for each in merged) or (case.urgent and _is_dangerous(s, case))
+        case.urgent = any(each.urgent for each in merged) or (case.urgent and is_dangerous(s, case))
         if case.state in OPEN:
             sla.refresh(case, at)
         case = s.get(Case, case.merged_into_id) if case.merged_into_id else None
 
 
-def _is_dangerous(s: Session, case: Case) -> bool:
-    """Whether the case is urgent by itself: its kind is, or one of its own reports told of danger."""
-    told = select(Report.id).where(Report.case_id == case.id, Report.danger).limit(1)
-    return case.service.urgent or s.scalar(told) is not None
+def is_dangerous(s: Session, case: Case) -> bool:
+    """Whether the case is urgent: its kind is, one of its reports told of danger, or one in its family is."""
+    if case.service.urgent:
+        return True
+    told = select(Report.id).where(Report.case_id == case.id, Report.danger)
+    merged = select(Case.id).where(Case.merged_into_id == case.id, Case.urgent)
+    return s.scalar(told.union_all(merged).limit(1)) is not None
 
 
-def _check_words(words: str) -> None:
+def check_words(words: str) -> None:
+    """Raises Refused `words_too_long` for more than a line of the log keeps."""
     if len(words) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
 

@@ -453,6 +453,10 @@ class Case(Base):
     promise_hours: Mapped[int | None]  # of `calendar`
     calendar_id: Mapped[int | None] = mapped_column(ForeignKey("calendars.id"))
     promised_at: Mapped[datetime | None]  # by another system, to the instant: it goes before days and hours
+    restarted_at: Mapped[datetime | None]  # the promise counts from here: a correction came after its end
+    # It was late when its type was corrected, by the old promise or by the new one, so it is not on time.
+    corrected_late: Mapped[bool] = mapped_column(default=False)
+    corrected_version: Mapped[int] = mapped_column(default=0)  # after which a phone knows type and place
     due_at: Mapped[datetime] = mapped_column(index=True)
     risk_at: Mapped[datetime]
     # What the log has said of its promise in this cycle: deadlines.py's. None: nothing.
@@ -690,6 +694,8 @@ class Report(Base):
     at_device: Mapped[datetime | None]
     origin: Mapped[str] = mapped_column(String(10), default="live")
     shown_at: Mapped[datetime | None]  # when staff made its words and photos public
+    # Its case was private: whatever the city publishes otherwise, staff show this one or nobody does.
+    shown_by_hand: Mapped[bool] = mapped_column(default=False)
     erased_at: Mapped[datetime | None]
     case: Mapped[Case] = relationship(back_populates="reports")
     service: Mapped[Service] = relationship()

@@ -14,6 +14,8 @@ from city.db.models import Case, Service
 from city.lifecycle import WAIT_REASONS, Refused
 from tests.factories import Town
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 RUNS = [reason for reason, told in WAIT_REASONS.items() if not told.pauses]
 STANDS = [reason for reason, told in WAIT_REASONS.items() if told.pauses]

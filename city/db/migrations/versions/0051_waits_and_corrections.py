@@ -1,4 +1,5 @@
-"""A wait has an end, and stops the promise clock only where somebody else has to act first.
+"""A wait has an end, and stops the promise clock only where somebody else has to act first. A case's type and
+place can be corrected.
 
 What waits when this is applied keeps its clock as it was, and comes back within a month.
 """
@@ -23,6 +24,10 @@ def upgrade() -> None:
     op.add_column(
         "services", sa.Column("waits", sa.JSON(none_as_null=True), nullable=False, server_default="{}")
     )
+    op.add_column("cases", sa.Column("restarted_at", UtcDateTime(), nullable=True))
+    op.add_column("cases", sa.Column("corrected_version", sa.Integer(), nullable=False, server_default="0"))
+    for table, name in (("cases", "corrected_late"), ("reports", "shown_by_hand")):
+        op.add_column(table, sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()))
     is_open = sa.text("ended_at IS NULL")
     op.create_index("ix_pauses_until", "pauses", ["until"], sqlite_where=is_open, postgresql_where=is_open)
     pauses = sa.table(

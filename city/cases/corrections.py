@@ -1,0 +1,263 @@
+"""What staff correct about a case: its type and its place.
+
+Transitions like those of transitions.py. A correction is no way to be on time: a case that was late, or is
+late by the promise of its new type, counts as restarted in the figures. docs/explanation/promises.md has the
+rule in words.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from city import geo
+from city.audit.events import Actor
+from city.cases import duplicates, locks, sla, transitions
+from city.cases import search as case_search
+from city.cases.queries import areas_at
+from city.config import routing
+from city.config.routing import Rule
+from city.db.models import Assignment, Case, Service
+from city.lifecycle import ACCEPTED, ASSIGNED, DISPATCHER, NEW, UNDERWAY, WAITING, Refused, allow
+from city.people.accounts import THE_SYSTEM
+from city.places import assets, lookup
+from city.places.lookup import Place
+
+ACTS: Final = ("reclassify", "relocate")
+# What a case promises, as columns: a correction may change each, and its Undo puts them back.
+PROMISE: Final = ("promise_days", "promise_hours", "calendar_id", "corrected_late", "urgent", "follow_on")
+TIMES: Final = ("promised_at", "restarted_at")
+PLACE: Final = ("lat", "lon", "accuracy_m", "place_source", "address", "asset_id")
+
+
+def reclassify(
+    s: Session,
+    case: Case,
+    service: Service,
+    *,
+    rules: Sequence[Rule] = (),
+    words: str = "",
+    by: Actor,
+    at: datetime,
+) -> bool:
+    """The case is of another type: department, promise, danger and privacy are those of the new service.
+
+    `rules` are the city's routing. A crew that does not serve the new type loses the job. The promise counts
+    from the first report; where its end has passed already, from `at`. What was private shows nothing of its
+    reports until staff do.
+    Raises Refused `crew_has_it` to a call-taker, `office_misfits` between an office's work and the field's.
+    """
+    _begin(s, case, "reclassify", words, by)
+    if case.service_code == service.code:
+        return False
+    if case.service.office != service.office:
+        raise Refused("office_misfits")
+    was, was_late = case.service, sla.is_overdue(case, at)
+    case.service, case.service_code = service, service.code
+    if was.private and not service.private:
+        for report in case.reports:
+            report.shown_at, report.shown_by_hand = None, True
+    _take_danger(s, case, at)
+    case.promised_at = case.restarted_at = None
+    sla.start_clock(case, at)
+    if sla.is_overdue(case, at):
+        case.restarted_at = case.clock_from if at < case.clock_from else at
+        sla.refresh(case, at)
+        was_late = True
+    case.corrected_late = case.corrected_late or was_late
+    lost = None if _serves(s, rules, case) else _lose_crew(s, case, "reclassified", at)
+    facts: dict[str, Any] = {
+        "service": service.code,
+        "from": was.code,
+        "due": _iso(case.due_at),
+    }
+    if was_late:
+        facts["restarted"] = True
+    return _corrected(s, case, "reclassify", facts, lost, words={"words": words}, by=by, at=at)
+
+
+def relocate(
+    s: Session,
+    case: Case,
+    place: Place,
+    *,
+    rules: Sequence[Rule] = (),
+    words: str = "",
+    by: Actor,
+    at: datetime,
+) -> bool:
+    """The case lies elsewhere: its area, crew, owner and duplicates are those of the new place.
+
+    The reports keep the places that were told; the old one stays in the story. A crew whose area it leaves
+    loses the job, where a rule names another for the new place.
+    Raises Refused `outside_city`, and `crew_has_it` to a call-taker.
+    """
+    _begin(s, case, "relocate", words, by)
+    if lookup.outside(s, place.point):
+        raise Refused("outside_city")
+    before = {name: getattr(case, name) for name in PLACE}
+    if (case.lat, case.lon, case.address, case.asset_id) == (
+        place.lat,
+        place.lon,
+        place.label,
+        place.asset_id,
+    ):
+        return False
+    usual, owned = _named(s, rules, case), _is_anothers(s, case)
+    put(case, place.lat, place.lon, place.accuracy_m, place.source, place.label, place.asset_id)
+    s.flush()
+    s.expire(case, ["asset"])
+    held, now_usual = transitions.live(case), _named(s, rules, case)
+    leaves = held and usual and now_usual and held.crew.name == usual and now_usual != usual
+    lost = _lose_crew(s, case, "relocated", at) if leaves else None
+    told = {"was": before["address"], "address": place.label, "lat": place.lat, "lon": place.lon}
+    facts: dict[str, Any] = {"report": case.reports[0].number} if case.reports else {}
+    _corrected(s, case, "relocate", facts, lost, words=told | {"words": words}, by=by, at=at)
+    _follow_owner(s, case, owned, at)
+    return True
+
+
+def snapshot(case: Case, name: str) -> dict[str, Any]:
+    """What undo() needs besides transitions.snapshot(), before the act `name`."""
+    if name == "relocate":
+        return {"place": [getattr(case, column) for column in PLACE]}
+    return {
+        "service": case.service_code,
+        "promise": [getattr(case, column) for column in PROMISE],
+        "times": [_iso(getattr(case, column)) for column in TIMES],
+        "shown": {report.id: [_iso(report.shown_at), report.shown_by_hand] for report in case.reports}
+        if case.service.private
+        else {},
+    }
+
+
+def undo(
+    s: Session, case: Case, name: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
+) -> bool:
+    """Makes type or place what snapshot() said; the caller has seen that nothing else happened since."""
+    locks.lock(s, case)
+    if name == "relocate":
+        put(case, *was["place"])
+        s.flush()
+        s.expire(case, ["asset"])
+    else:
+        case.service, case.service_code = s.get_one(Service, was["service"]), was["service"]
+        for column, value in zip(PROMISE, was["promise"], strict=True):
+            setattr(case, column, value)
+        for column, value in zip(TIMES, was["times"], strict=True):
+            setattr(case, column, datetime.fromisoformat(value) if value else None)
+        for report in case.reports:
+            shown_at, by_hand = was["shown"].get(
+                str(report.id), [_iso(report.shown_at), report.shown_by_hand]
+            )
+            report.shown_at = datetime.fromisoformat(shown_at) if shown_at else None
+            report.shown_by_hand = by_hand
+        s.flush()
+        s.expire(case, ["calendar"])
+    transitions.undo_batch(s, case, name, was, by=by, at=at, batch=batch)
+    case.corrected_version = case.version
+    _derive(s, case)
+    return True
+
+
+def put(
+    case: Case, lat: float | None, lon: float | None, accuracy_m: float | None, source: str, address: str,
+    asset_id: int | None,
+) -> None:  # fmt: skip
+    """Gives the case another place."""
+    case.lat, case.lon, case.accuracy_m, case.place_source = lat, lon, accuracy_m, source
+    case.address, case.asset_id = address, asset_id
+    case.cell = geo.cell(geo.Point(lat, lon)) if lat is not None and lon is not None else None
+    case.quad = None  # board_index.py finds it, and the area
+
+
+def _begin(s: Session, case: Case, name: str, words: str, by: Actor) -> None:
+    """Locks the case and asks the table."""
+    allow(name, by.roles)
+    transitions.check_words(words)
+    locks.lock(s, case)
+    transitions.check_move(name, case, by)
+    if DISPATCHER not in by.roles and transitions.live(case):
+        raise Refused("crew_has_it")
+
+
+def _corrected(
+    s: Session,
+    case: Case,
+    name: str,
+    facts: dict[str, Any],
+    lost: Assignment | None,
+    *,
+    words: dict[str, Any],
+    by: Actor,
+    at: datetime,
+) -> bool:
+    """Writes what was corrected, and derives what hangs on it."""
+    to = ACCEPTED if lost and case.state in (ASSIGNED, UNDERWAY) else case.state
+    if lost:
+        facts = facts | {"lost": lost.crew_id}
+    transitions.moved(s, case, name, to, by=by, at=at, facts=facts, told=words, origin="live")
+    case.corrected_version = case.version
+    _derive(s, case)
+    return True
+
+
+def _derive(s: Session, case: Case) -> None:
+    """What else hangs on type and place: by what it is found, and what it probably repeats."""
+    case_search.mark_changed(s, case.id)
+    s.flush()
+    twins = s.scalars(select(Case).where(Case.twin_id == case.id)).all()
+    for each in (case, *twins):
+        duplicates.flag_probable(s, [each], apart=duplicates.is_not_duplicate(s, each))
+
+
+def _take_danger(s: Session, case: Case, at: datetime) -> None:
+    """Whether somebody can be hurt, by the new type and by what was told."""
+    was = case.urgent
+    case.urgent = transitions.is_dangerous(s, case)
+    if case.urgent and not was:
+        transitions.endanger(s, case, at=at)
+
+
+def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:
+    """Whether the crew that has the case works on its type."""
+    held = transitions.live(case)
+    if held is None:
+        return True
+    return held.crew.department_code in (None, case.service.department_code) or (
+        _named(s, rules, case) == held.crew.name
+    )
+
+
+def _named(s: Session, rules: Sequence[Rule], case: Case) -> str | None:
+    """The crew that the city's rules name for this type at this place."""
+    code, group = case.service_code, case.service.group
+    asked = routing.areas_asked(rules, code, group)
+    here = geo.Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
+    route = routing.match(rules, code, group, areas_at(s, here, asked) if asked and here else ())
+    return route.crew if route else None
+
+
+def _lose_crew(s: Session, case: Case, why: str, at: datetime) -> Assignment | None:
+    held = transitions.live(case)
+    transitions.end_assignments(s, [case], why, at)
+    return held
+
+
+def _is_anothers(s: Session, case: Case) -> bool:
+    return case.asset is not None and assets.owner_of(s, case.asset) is not None
+
+
+def _follow_owner(s: Session, case: Case, owned: bool, at: datetime) -> None:
+    """What stands at the new place may be another owner's to mend, and at the old one may have been."""
+    now_owned = _is_anothers(s, case)
+    if owned and not now_owned and case.state == WAITING and sla.waits_for(case) == "utility":
+        transitions.resume(s, case, by=THE_SYSTEM, at=at)
+    elif now_owned and not owned and case.state in (NEW, ACCEPTED) and not case.urgent:
+        transitions.wait(s, case, "utility", by=THE_SYSTEM, at=at)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
