@@ -68,7 +68,8 @@ BUNDLES = {
     "staff": (*_SHARED,
               *[f"components/{c}" for c in (*_COMPONENTS, "rows", "lines", "queue", "view", "drawer", "map",
                                             "cover", "article", "stickers")],
-              "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/small",
+              "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/history",
+              "screens/small",
               "utilities"),
 }  # fmt: skip
 

@@ -76,8 +76,9 @@ class Said:
 
 @bp.get("")
 def desk() -> Response:
-    """An empty form for the next call."""
-    return _page(_fresh(), saved=request.args.get("saved", ""))
+    """An empty form for the next call; ?place stands in it already, where somebody comes from a place."""
+    place = " ".join(forms.text(request.args, "place").split())[: forms.MOST_OF_A_LINE]
+    return _page(_fresh(place), saved=request.args.get("saved", ""))
 
 
 @bp.get("/found")
@@ -213,10 +214,9 @@ def _replies_by(service: Service | None) -> tuple[str, ...]:
     return tuple(way for way in REPLIES_BY if way != ("none" if office else "again"))
 
 
-def _fresh() -> CallForm:
-    return CallForm(
-        ReportForm(uuid.uuid4().hex), channel=CHANNELS[0], reply_by=REPLIES_BY[0], began=access.now()
-    )
+def _fresh(place: str = "") -> CallForm:
+    report = ReportForm(uuid.uuid4().hex, place=place)
+    return CallForm(report, channel=CHANNELS[0], reply_by=REPLIES_BY[0], began=access.now())
 
 
 def _keyed(form: CallForm) -> CallForm:
