@@ -123,7 +123,7 @@ class Neighborhood:
 
 def about(s: Session, asset: Asset) -> list[Entry]:
     """All cases about a thing, the newest first."""
-    there = Case.cell.in_(cells_around(Point(asset.lat, asset.lon), ABOUT_METRES))
+    there = is_in(Case.cell, cells_around(Point(asset.lat, asset.lon), ABOUT_METRES))
     return _entries(s, _ENTRIES.where(Case.asset_id == asset.id, there))
 
 
@@ -132,12 +132,21 @@ def at(s: Session, place: Place, *, known: bool = True) -> list[Entry]:
 
     Not `known`: no layer has the address, so nobody knows its spot, and only its words count.
     """
-    near = select(Case.id, Case.lat, Case.lon).where(Case.cell.in_(cells_around(place.point, SPOT_METRES)))
+    near = select(Case.id, Case.lat, Case.lon).where(is_in(Case.cell, cells_around(place.point, SPOT_METRES)))
     spots = s.execute(near.order_by(Case.opened_at.desc()).limit(MOST)) if known else ()
     ids = {row.id for row in spots if flat_distance(place.point, Point(row.lat, row.lon)) <= SPOT_METRES}
     if place.label:
         ids.update(search.at(s, place.label, limit=MOST))
     return _entries(s, _ENTRIES.where(is_in(Case.id, sorted(ids))))
+
+
+def things_at(s: Session, place: Place, *, limit: int) -> list[Asset]:
+    """What stands within SPOT_METRES of an address, or has that very address; the nearest first."""
+    cells = cells_around(place.point, ABOUT_METRES)
+    found = s.scalars(select(Asset).where(is_in(Asset.cell, cells), Asset.retired_at.is_(None)))
+    metres = {each: flat_distance(place.point, Point(each.lat, each.lon)) for each in found}
+    there = [each for each in metres if metres[each] <= SPOT_METRES or each.address == place.label]
+    return sorted(there, key=lambda each: (metres[each], each.number))[:limit]
 
 
 def figures(entries: Sequence[Entry], *, now: datetime, zone: ZoneInfo) -> Figures:
@@ -194,7 +203,8 @@ def last_photo(s: Session, ids: Collection[int]) -> tuple[str, datetime] | None:
 def neighborhood(s: Session, asset: Asset, *, now: datetime, zone: ZoneInfo) -> Neighborhood:
     """What stands around a thing, of its own kind."""
     here = Point(asset.lat, asset.lon)
-    near = select(Asset).where(Asset.kind == asset.kind, Asset.cell.in_(cells_around(here, NEAR_METRES)))
+    cells = cells_around(here, NEAR_METRES)
+    near = select(Asset).where(Asset.kind == asset.kind, is_in(Asset.cell, cells))
     metres = {
         each: flat_distance(here, Point(each.lat, each.lon))
         for each in s.scalars(near.where(Asset.retired_at.is_(None)))
@@ -211,7 +221,7 @@ def neighborhood(s: Session, asset: Asset, *, now: datetime, zone: ZoneInfo) -> 
         func.max(when((is_open, _PRESSING), else_=0)),
     )
     cells = cells_around(here, NEAR_METRES + ABOUT_METRES)
-    asked = asked.where(Case.cell.in_(cells), is_in(Case.asset_id, [asset.id, *(each.id for each in others)]))
+    asked = asked.where(is_in(Case.cell, cells), is_in(Case.asset_id, [asset.id, *(each.id for each in others)]))
     told = {row[0]: row[1:] for row in s.execute(asked.group_by(Case.asset_id))}
     things = [
         Neighbor(each, told[each.id][0], _STANDINGS[told[each.id][2]]) if each.id in told else Neighbor(each)
@@ -226,7 +236,7 @@ def times_so_far(s: Session, case: Case) -> int:
     """How many cases its thing had in the two years up to this one, itself included; 0 where it has none."""
     if case.asset is None or case.state in UNCOUNTED:
         return 0
-    there = Case.cell.in_(cells_around(Point(case.asset.lat, case.asset.lon), ABOUT_METRES))
+    there = is_in(Case.cell, cells_around(Point(case.asset.lat, case.asset.lon), ABOUT_METRES))
     asked = select(func.count()).select_from(Case).where(there, Case.asset_id == case.asset_id)
     asked = asked.where(Case.opened_at.between(case.opened_at - AGAIN, case.opened_at))
     failed = Case.outcome.is_(None) | Case.outcome.not_in(NOTHING_FAILED)

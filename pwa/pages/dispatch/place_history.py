@@ -14,7 +14,7 @@ from city.cases import queries
 from city.db.models import Asset
 from city.geo import Point
 from city.lifecycle import OPEN
-from city.places import assets, collection_days, lookup, nearby_assets, reverse_geocoder
+from city.places import assets, collection_days, lookup, reverse_geocoder
 from city.places.lookup import Place
 from pwa.board.view_url import is_id
 from pwa.web import access, formatting, forms, localization
@@ -73,14 +73,14 @@ def address() -> Response:
         entries = place_history.at(s, place, known=known) if sought and (known or not found) else []
         zone = collection_days.zone_at(s, here.city.collection, place.point) if known else None
         holidays, today = here.city.collection.calendar, localization.local(at).date()
-        things = nearby_assets.around(s, place.point, place_history.SPOT_METRES, limit=THINGS) if known else []
+        things = place_history.things_at(s, place, limit=THINGS) if known else []
         return render(
             "dispatch/address.html", words=words, sought=sought, place=place if known or entries else None,
             point=place.point if known else None, choices=found if not known else [],
             streets=[each for each in told if each.vague] if not found else [],
             figures=place_history.figures(entries, now=at, zone=here.city.time_zone), things=things,
             streams=collection_days.next_of(zone, holidays, today) if zone else [], zone=zone,
-            stream=formatting.stream, metres=place_history.SPOT_METRES,
+            stream=formatting.stream, day=localization.short_day, metres=place_history.SPOT_METRES,
             status=200 if known or entries or found or not words else 404,
             **_came_from(s), **_page(s, entries),
         )  # fmt: skip
