@@ -81,7 +81,7 @@ def address() -> Response:
             figures=place_history.figures(entries, now=at, zone=here.city.time_zone), things=things,
             streams=collection_days.next_of(zone, holidays, today) if zone else [], zone=zone,
             stream=formatting.stream, day=localization.short_day, metres=place_history.SPOT_METRES,
-            status=200 if known or entries or found or not words else 404,
+            status=200 if told or entries or not words else 404,
             **_came_from(s), **_page(s, entries),
         )  # fmt: skip
 
@@ -122,10 +122,15 @@ def _page(s: Session, entries: Sequence[Entry]) -> dict[str, Any]:
         "total": len(entries),
         "at_most": place_history.MOST,
         "first": (page - 1) * ROWS + 1,
-        "older": page + 1 if page < pages else None,
-        "newer": page - 1 if page > 1 else None,
-        "kept": {name: request.args[name] for name in ("q", "pick", "of", "from") if name in request.args},
+        "older": _here(page + 1) if page < pages else "",
+        "newer": _here(page - 1) if page > 1 else "",
     }
+
+
+def _here(page: int) -> str:
+    """The address of another page of the same place."""
+    kept = {name: request.args[name] for name in ("q", "pick", "of", "from") if name in request.args}
+    return url_for(str(request.endpoint), **(request.view_args or {}), **kept, page=page)
 
 
 def _came_from(s: Session) -> dict[str, Any]:
