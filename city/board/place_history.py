@@ -1,4 +1,4 @@
-"""One thing of the city's, or one address, over the years: its cases, how often it fails, what stands beside it.
+"""One thing of the city's, or one address, over the years: its cases, how often it fails, its neighbors.
 
 Staff's alone, as the board is: cases of every kind and state, but for those that an undone import left.
 """
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -70,7 +71,9 @@ class Figures:
     older: int
     gap: timedelta | None
     gap_before: timedelta | None
-    lately: list[tuple[dict[str, str], int]]  # failures of the last two years by kind, the most frequent first
+    lately: list[
+        tuple[dict[str, str], int]
+    ]  # failures of the last two years by kind, the most frequent first
 
     @property
     def times(self) -> int:
@@ -222,7 +225,9 @@ def neighborhood(s: Session, asset: Asset, *, now: datetime, zone: ZoneInfo) -> 
         func.max(when((is_open, _PRESSING), else_=0)),
     )
     cells = cells_around(here, NEAR_METRES + ABOUT_METRES)
-    asked = asked.where(is_in(Case.cell, cells), is_in(Case.asset_id, [asset.id, *(each.id for each in others)]))
+    asked = asked.where(
+        is_in(Case.cell, cells), is_in(Case.asset_id, [asset.id, *(each.id for each in others)])
+    )
     told = {row[0]: row[1:] for row in s.execute(asked.group_by(Case.asset_id))}
     things = [
         Neighbor(each, told[each.id][0], _STANDINGS[told[each.id][2]]) if each.id in told else Neighbor(each)
@@ -275,7 +280,7 @@ def _proof() -> tuple[Any, Any]:
 
 def _gaps(times: Sequence[datetime], since: datetime) -> tuple[timedelta | None, timedelta | None]:
     """The mean of the gaps that ended since then, and of those before; of all where none ended since."""
-    gaps = [(later, later - earlier) for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [(later, later - earlier) for earlier, later in pairwise(times)]
     lately = [gap for ended, gap in gaps if ended >= since]
     before = [gap for ended, gap in gaps if ended < since]
     if not lately:

@@ -115,7 +115,9 @@ def test_what_stands_around_is_in_the_order_of_numbers_and_tells_what_is_usual(
         scene.report(place=Place(near.lat, near.lon, "asset", "Tansy Street", None, near.id))
         ids = near.id, pole.asset_id, far.id
     page = shown(log_in("dispatcher").get(PAGE))
-    beside = re.findall(r'href="/dispatch/asset/[\d-]+\?of=(\d+)"( aria-current="page")?(?: data-promise="\w+")?>', page)
+    beside = re.findall(
+        r'href="/dispatch/asset/[\d-]+\?of=(\d+)"( aria-current="page")?(?: data-promise="\w+")?>', page
+    )
     assert [int(of) for of, _ in beside[:3]] == list(ids)
     assert [bool(here) for _, here in beside[:3]] == [False, True, False]
     assert len([of for of, _ in beside if int(of) not in ids]) == 0

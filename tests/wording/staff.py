@@ -114,7 +114,10 @@ NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
 NOT_UPDATED_SINCE = Sentence("Not updated since %(time)s")
 NOW = Sentence("Now")
-NO_ADDRESS = Sentence("We found no address “%(words)s”, and no case names it. Check the spelling, or try a corner of two streets.")
+NO_ADDRESS = Sentence(
+    "We found no address “%(words)s”, and no case names it. "
+    "Check the spelling, or try a corner of two streets."
+)
 NO_ANSWER = Sentence("We couldn't reach the city. Try again")
 NO_ANSWERS_YET = Sentence(
     "No answers yet. Write the first one, or import a file: cityline import answers FILE",

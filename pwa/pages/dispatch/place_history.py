@@ -1,4 +1,4 @@
-"""One pole, tree or basket for staff, and one address: what stands there, and all its cases over the years."""
+"""One pole, tree or basket, and one address, for staff: what stands there, and its cases over the years."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +58,7 @@ def asset(number: str) -> Response:
 
 @bp.get("/address")
 def address() -> Response:
-    """All that was reported at the address in ?q, with the slips that a search forgives; ?pick is one of several.
+    """All that was reported at the address in ?q, slips forgiven; ?pick is one of several.
 
     404 where the city has no such place and no case names it.
     """
@@ -96,7 +96,7 @@ def _chosen(found: Sequence[Asset]) -> Asset | None:
 
 
 def _plain(words: str) -> str:
-    """The address that a case's place names: of "near 12 Elm St" the door, of "Elm St at Oak St" the corner."""
+    """The address that a case's place names: "12 Elm St" of "near 12 Elm St", and a corner of two streets."""
     told = reverse_geocoder.read(words)
     return f"{told.name} & {told.other}" if told.other else told.name
 
@@ -130,7 +130,8 @@ def _page(s: Session, entries: Sequence[Entry]) -> dict[str, Any]:
 def _here(page: int) -> str:
     """The address of another page of the same place."""
     kept = {name: request.args[name] for name in ("q", "pick", "of", "from") if name in request.args}
-    return url_for(str(request.endpoint), **(request.view_args or {}), **kept, page=page)
+    told: dict[str, Any] = {**(request.view_args or {}), **kept, "page": page}
+    return url_for(str(request.endpoint), **told)
 
 
 def _came_from(s: Session) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _came_from(s: Session) -> dict[str, Any]:
 
 
 def _new_case(thing: Asset, others: Sequence[Asset]) -> str:
-    """The form for a new case about it: the desk's, or the residents'. "" where there is none, or it is gone."""
+    """The form for a new case about it, the desk's or residents'; "" where there is none, or it is gone."""
     if thing.retired_at:
         return ""
     if access.may_open("desk.desk"):

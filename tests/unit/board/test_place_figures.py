@@ -13,7 +13,9 @@ ZONE = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)
 
 
-def entry(days: float, state: str = "closed", outcome: str | None = "fixed", kind: str = "Light out") -> Entry:
+def entry(
+    days: float, state: str = "closed", outcome: str | None = "fixed", kind: str = "Light out"
+) -> Entry:
     return Entry(0, state, None if state == "new" else outcome, NOW - days * DAY, {"en": kind})
 
 
