@@ -197,7 +197,7 @@ def last_photo(s: Session, ids: Collection[int]) -> tuple[str, datetime] | None:
     told = select(Photo.id, Photo.added_at).join(Report, Report.id == Photo.report_id)
     proven = select(Photo.id, Photo.added_at).join(Closure, Closure.id == Photo.closure_id)
     both = told.where(is_in(Report.case_id, ids), Photo.stored_at.is_not(None)).union_all(
-        proven.where(is_in(Closure.case_id, ids), Photo.stored_at.is_not(None))
+        proven.where(is_in(Photo.case_id, ids), Photo.stored_at.is_not(None))
     )
     found = both.subquery()
     row = s.execute(select(found.c.id, found.c.added_at).order_by(found.c.added_at.desc()).limit(1)).first()
@@ -273,7 +273,8 @@ def _entries(s: Session, asked: Select[Any]) -> list[Entry]:
 
 def _proof() -> tuple[Any, Any]:
     """How many stored photos a closing has, and the id of the first."""
-    here = Photo.closure_id == Closure.id, Photo.stored_at.is_not(None)
+    # By the case too, of which photos have an index.
+    here = Photo.case_id == Closure.case_id, Photo.closure_id == Closure.id, Photo.stored_at.is_not(None)
     first = select(Photo.id).where(*here).order_by(Photo.position, Photo.added_at).limit(1)
     return select(func.count(Photo.id)).where(*here).scalar_subquery(), first.scalar_subquery()
 
