@@ -27,7 +27,18 @@ from pwa.pages import photos as photo_pages
 from pwa.pages.admin import admin, retention, stickers
 from pwa.pages.crew import shell
 from pwa.pages.desk import answer_editor, desk
-from pwa.pages.dispatch import batch, board, crews, fieldwork, live, map_tiles, phones, redaction, saved_views
+from pwa.pages.dispatch import (
+    batch,
+    board,
+    crews,
+    fieldwork,
+    live,
+    map_tiles,
+    phones,
+    place_history,
+    redaction,
+    saved_views,
+)
 from pwa.pages.resident import (
     answers,
     asset,
@@ -165,6 +176,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(saved_views.bp)
     app.register_blueprint(live.bp)
     app.register_blueprint(crews.bp)
+    app.register_blueprint(place_history.bp)
     app.register_blueprint(map_tiles.bp)
     app.register_blueprint(batch.bp)
     app.register_blueprint(redaction.bp)

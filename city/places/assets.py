@@ -91,6 +91,16 @@ def write(s: Session, kind: str, difference: Difference, *, at: datetime) -> Ite
         yield (done := done + len(rows))
 
 
+def numbered(s: Session, number: str) -> list[Asset]:
+    """Everything with this number on it, in capitals or as written: of every kind and owner, and retired ones
+    last."""
+    asked = select(Asset).where(Asset.number.in_({number, number.upper()}))
+    is_retired = Asset.retired_at.is_not(None)
+    return list(
+        s.scalars(asked.order_by(is_retired, Asset.retired_at.desc(), Asset.kind, Asset.owner, Asset.id))
+    )
+
+
 def owner_of(s: Session, asset: Asset) -> Owner | None:
     """Whose it is, where that is not the city; None as well where the city file does not name the owner."""
     if not asset.owner:

@@ -3,6 +3,7 @@
 Answers come from the city's own layers, which are held in memory; a remote geocoder may be set besides.
 """
 
+from bisect import bisect_left
 from typing import Any
 
 from shapely.geometry import shape
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from city.db.cached_read import VersionedCache
 from city.db.models import Address, Area, Asset, ChainTip, Intersection, Landmark, Street
 from city.geo import Box, Point, inside
-from city.places import autocomplete, remote_geocoders, reverse_geocoder
+from city.places import autocomplete, remote_geocoders, reverse_geocoder, streets
 from city.places.geocoder import MOST_LETTERS, Gazetteer
 from city.places.index import SURE_METRES, Atlas, Place, Rows
 from city.places.reverse_geocoder import Whereabouts
@@ -20,7 +21,7 @@ from city.places.streets import normal
 
 # All that others need to know of places comes from here, also what stands a floor below.
 __all__ = ["MOST_LETTERS", "SURE_METRES", "Gazetteer", "Place", "Whereabouts", "around", "describe",
-           "find", "gazetteer", "normal", "outside", "suggest"]  # fmt: skip
+           "find", "gazetteer", "normal", "numbers_like", "outside", "suggest"]  # fmt: skip
 
 LAYERS = ("streets", "addresses", "assets", "landmarks", "areas", "boundary")
 
@@ -50,6 +51,15 @@ def suggest(s: Session, words: str, *, near: Point | None = None, limit: int = 6
     from, is `vague`.
     """
     return autocomplete.suggest(gazetteer(s), words, near=near, limit=limit)
+
+
+def numbers_like(s: Session, number: str, *, limit: int = 6) -> list[str]:
+    """Numbers of things in use that somebody may have meant: with fewest slips, then those that begin so."""
+    written, known = number.strip().upper()[:MOST_LETTERS], gazetteer(s).atlas.numbers
+    near = [known[n] for _slips, n in sorted((slips, n) for n, slips in streets.alike(written, known))]
+    first = bisect_left(known, written) if written else len(known)
+    longer = [each for each in known[first : first + limit] if each.startswith(written)]
+    return list(dict.fromkeys([*near, *longer]))[:limit]
 
 
 def around(s: Session, point: Point) -> Whereabouts | None:

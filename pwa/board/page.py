@@ -18,7 +18,7 @@ from city.board.rows import Row
 from city.cases import batches
 from city.config import canned_replies, routing
 from city.config.canned_replies import Reply
-from city.db.models import Case, Crew, Service
+from city.db.models import Asset, Case, Crew, Service
 from city.lifecycle import (
     CANCEL_REASONS,
     CLOSED,
@@ -33,7 +33,8 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
-from city.places import lookup
+from city.places import assets, lookup
+from city.places.geocoder import thing_number
 from city.text import normalize
 from pwa.board import batch_summary, hold_form, row_context
 from pwa.board.view_url import CHANNELS, args_of, is_id, new_key, revision, strayed, view_of
@@ -140,6 +141,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "saved_here": next((one for one in own if one.args == args_of(view.whole) and one.mine), None),
         "shared_here": _shared_here(own, args_of(view.whole)),
         "meant": _meant(view.words, ground),
+        "things_meant": _things(s, view.words),
         **_choices(ground),
         "sorts": _sorts(view),
         "filtered": len(args_of(replace(view, words="", sort="", after=""))),
@@ -219,6 +221,12 @@ def _meant(words: str, ground: Ground) -> list[tuple[str, str]]:
 
     named = [(service.code, localization.said(service.names)) for service in ground.services]
     return [(code, said) for code, said in named if names_it(said)][:MOST_MEANT]
+
+
+def _things(s: Session, words: str) -> list[Asset]:
+    """The poles, trees and baskets whose number the words are, retired ones too."""
+    number = thing_number(words[: lookup.MOST_LETTERS])
+    return assets.numbered(s, number)[:MOST_MEANT] if any(c.isdigit() for c in number) else []
 
 
 def _streets(s: Session, words: str) -> list[str]:

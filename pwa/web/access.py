@@ -101,6 +101,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.lift_hold": ACTS["hold"],
     "live": BOARD,
     "crews": BOARD,
+    "place_history": BOARD,
     "view": (DISPATCHER, SUPERVISOR, CALL_TAKER),
     "view.table": (DISPATCHER, SUPERVISOR),
     "view.printed": BOARD,

@@ -68,8 +68,8 @@ BUNDLES = {
     "staff": (*_SHARED,
               *[f"components/{c}" for c in (*_COMPONENTS, "rows", "lines", "queue", "view", "drawer", "map",
                                             "cover", "article", "stickers")],
-              "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/small",
-              "utilities"),
+              "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/history",
+              "screens/small", "utilities"),
 }  # fmt: skip
 
 # What a file chooser offers; processing.py looks at the content. By name too: many computers know no HEIC.

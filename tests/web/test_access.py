@@ -41,6 +41,7 @@ EXPECTED = {
     "live": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "tiles": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "crews": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
+    "place_history": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "dispatch.accept": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.assign": {DISPATCHER, SUPERVISOR},
     "desk": {DISPATCHER, SUPERVISOR, CALL_TAKER},

@@ -2,6 +2,12 @@
 
 from wording import Plural, Sentence
 
+ALL_CASES_NEWEST = Sentence("All cases, newest first")
+ASK_WHICH_NUMBER = Sentence("Which %(number)s?")
+CASES_IN_TWO_YEARS = Plural("%(num)s case in 2 years", "%(num)s cases in 2 years")
+CASES_SINCE = Plural("case since %(year)s", "cases since %(year)s")
+COORDINATES = Sentence("Coordinates")
+FAILS_AGAIN = Sentence("It fails again and again")
 FAR_OUTSIDE = Sentence("Far outside the city: %(num)s")
 ADD_TAG = Sentence("Add tag")
 AGO = Sentence("%(age)s ago")
@@ -63,6 +69,7 @@ FOREVER = Sentence("forever")
 GONE_ASSIGNED = Sentence("assigned to %(crew)s")
 GONE_CLOSED = Sentence("closed by %(name)s")
 GONE_MERGED = Sentence("merged into %(number)s")
+GONE_SINCE = Sentence("No longer in the register since %(day)s.")
 HAS_CALLED_BEFORE = Plural("Has called before (%(num)d call)", "Has called before (%(num)d calls)")
 HAVE_LOCATION = Sentence("Thank you. I have the location as %(place)s.")
 HISTORY = Sentence("History")
@@ -89,6 +96,7 @@ MARKED_APART = Sentence("Marked as not duplicates.")
 MARKED_REVIEWED = Sentence("Marked as reviewed.")
 MARK_DONE_BUTTON = Sentence("Mark as done")
 MERGED_HERE = Plural("%(num)d case merged into this one", "%(num)d cases merged into this one")
+MERGED_INTO_CASE = Sentence("Merged into %(number)s")
 MERGE_CASES = Plural("Merge %(num)d case into %(number)s?", "Merge %(num)d cases into %(number)s?")
 MERGE_IT_INTO = Sentence("You wanted to merge it into %(number)s.")
 MY_LOCATION = Sentence("My location")
@@ -98,17 +106,24 @@ MY_LOCATION_REFUSED = Sentence(
 MY_LOCATION_SHOWN = Sentence("Your location is marked. The ring shows how exact it is.")
 MY_LOCATION_OUTSIDE = Sentence("Your location is outside this map.")
 NEEDS_REVIEW = Sentence("Needs review")
+NEW_CASE_HERE = Sentence("New case here")
+NEXT_PICKUPS = Sentence("Next pickups")
 NOTHING_HERE = Sentence("Nothing here right now.")
 NOT_IN_LIST = Plural("%(num)s selected case isn't in this list", "%(num)s selected cases aren't in this list")
 NOT_ASSIGNED = Sentence("Not assigned")
 NOT_SYNCING = Sentence("Not syncing, unsent work on it")
 NOT_UPDATED_SINCE = Sentence("Not updated since %(time)s")
 NOW = Sentence("Now")
+NO_ADDRESS = Sentence(
+    "We found no address “%(words)s”, and no case names it. "
+    "Check the spelling, or try a corner of two streets."
+)
 NO_ANSWER = Sentence("We couldn't reach the city. Try again")
 NO_ANSWERS_YET = Sentence(
     "No answers yet. Write the first one, or import a file: cityline import answers FILE",
 )
 NO_ANSWER_FOUND = Sentence("We couldn't find an answer to that")
+NO_CASES_YET = Sentence("No cases yet")
 NO_CLEAR_MATCH = Sentence("No line is a clear match")
 NO_HOLDS = Sentence(
     "No cases are under a legal hold. To place one, open a case on the board and choose “Legal hold.”",
@@ -122,6 +137,9 @@ NO_PHONE = Sentence("No phone")
 NO_PHONE_INFO = Sentence("No info yet")
 NO_PHOTO_BECAUSE = Sentence("No photo because")
 NO_PHOTO_REASON = Sentence("No photo: %(reason)s")
+NO_SUCH_NUMBER = Sentence("Nothing has the number %(number)s")
+OLDER_CASES = Sentence("Older cases")
+OTHERS_AVERAGE = Sentence("Others of its kind within %(distance)s average %(usual)s.")
 OTHERS_OUTSIDE = Sentence(
     "%(num)s selected. The others in this list are outside the map view or have no location."
 )
@@ -205,4 +223,5 @@ WHEN_YOU_OPENED_IT = Sentence("When you opened it")
 WHICH_CREW = Sentence("Which crew should go?")
 YEARS = Plural("%(num)d year", "%(num)d years")
 YES_GO_AHEAD = Sentence("Yes, go ahead")
+YOU_LOOKED_FOR = Sentence("You looked for “%(words)s”.")
 YOU_WROTE = Sentence("You wrote: “%(words)s”")

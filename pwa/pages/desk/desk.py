@@ -34,6 +34,7 @@ from city.people.contacts import (
     REPLIES_BY,
     TRANSFERRED,
 )
+from city.places import nearby_assets
 from city.places.resolve import Resolved, resolve
 from city.questions import asked
 from city.reports import calls
@@ -76,8 +77,9 @@ class Said:
 
 @bp.get("")
 def desk() -> Response:
-    """An empty form for the next call."""
-    return _page(_fresh(), saved=request.args.get("saved", ""))
+    """An empty form for the next call; ?place stands in it already, where somebody comes from a place."""
+    place = " ".join(forms.text(request.args, "place").split())[: forms.MOST_OF_A_LINE]
+    return _page(_fresh(place), saved=request.args.get("saved", ""))
 
 
 @bp.get("/found")
@@ -198,7 +200,7 @@ def _around(s: Session, form: CallForm, known: Known, lang: str) -> dict[str, An
     return {
         "form": form, "known": known, "spoken_in": lang, "spot": spot,
         "spot_words": errors.words(spot.fault) if spot.fault else "", "open_states": OPEN,
-        "near": _near(s, form, spot), "here_before": _here_before(s, spot),
+        "near": _near(s, form, spot), "here_before": _here_before(s, spot), "thing_here": _thing(s, spot),
         "say": _said(s, form, spot, answer, lang), "answer": answer, "answers_until": _answers_until,
         "first_told": _first_told(s, form, lang), "transfers": _transfers(form),
         "replies_by": _replies_by(form.report.service), "reply_by": _reply_by(form, known),
@@ -213,10 +215,9 @@ def _replies_by(service: Service | None) -> tuple[str, ...]:
     return tuple(way for way in REPLIES_BY if way != ("none" if office else "again"))
 
 
-def _fresh() -> CallForm:
-    return CallForm(
-        ReportForm(uuid.uuid4().hex), channel=CHANNELS[0], reply_by=REPLIES_BY[0], began=access.now()
-    )
+def _fresh(place: str = "") -> CallForm:
+    report = ReportForm(uuid.uuid4().hex, place=place)
+    return CallForm(report, channel=CHANNELS[0], reply_by=REPLIES_BY[0], began=access.now())
 
 
 def _keyed(form: CallForm) -> CallForm:
@@ -345,6 +346,13 @@ def _transfers(form: CallForm) -> list[Transfer]:
     topic = next((each.department_code for each in city.topics if each.code == form.topic), "")
     first = [topic, service.department_code if service else ""]
     return transfers.in_order(transfers.all_of(city), [code for code in first if code])
+
+
+def _thing(s: Session, spot: Resolved) -> models.Asset | None:
+    """The pole, tree or basket that was typed, or chosen."""
+    if spot.place is None or spot.place.asset_id is None:
+        return None
+    return nearby_assets.by_ids(s, [spot.place.asset_id]).get(spot.place.asset_id)
 
 
 def _here_before(s: Session, spot: Resolved) -> list[Row]:

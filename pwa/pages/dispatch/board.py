@@ -9,7 +9,7 @@ from flask import Blueprint, Response, flash, g, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city.board import changes
+from city.board import changes, place_history
 from city.board import rows as queue_rows
 from city.cases import (
     batches,
@@ -80,6 +80,7 @@ class Drawer:
     follows: str  # the number of the case whose closing was said to be none, long after
     route: Route  # the department and crew it would go to
     seen: int  # the last line of its story, by which its forms say what was known when they were filled in
+    times: int = 0  # how many cases its pole, tree or basket had in the two years up to this one
     doing: str = ""  # the form that stands open
     said: str = ""
     fault: str = ""
@@ -497,6 +498,7 @@ def _drawer(
         follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",
         route=_route(s, found, place),
         seen=seen,
+        times=place_history.times_so_far(s, found),
         conflict=conflicts.conflict(s, found, [event for event, _words in story], seen, fault, doing),
     )
 
