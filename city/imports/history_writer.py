@@ -319,6 +319,7 @@ class _Writer:
             taken_at=told.at,
             at_device=told.at_device,
             shown_at=None,
+            shown_by_hand=False,
             origin=story.origin,
         )
         life.told.append(report)
@@ -363,8 +364,8 @@ class _Writer:
             address=place.label if place else told.address,
             cell=geo.cell(place.point) if place else None, asset_id=place.asset_id if place else None,
             urgent=urgent, origin=story.origin, opened_at=told.at, clock_from=told.at, follow_on=False,
-            raised=False, pauses=[], closed_at=None, outcome=None, review=None, merged_into_id=None,
-            merged_from=None,
+            raised=False, corrected_late=False, corrected_version=0, pauses=[], closed_at=None, outcome=None,
+            review=None, merged_into_id=None, merged_from=None,
             merged_crew_id=None, merged_started_at=None,
             promised_at=story.promised_at,
             area_id=self.ground.of(place.point) if place else None,

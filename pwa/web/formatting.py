@@ -245,6 +245,8 @@ def step(kind: str, *, office: bool = False) -> str:
         "place": _("The old system changed the location"),
         "service": _("The old system changed the type of problem"),
         "undo": _("An import change was undone"),
+        "reclassify": _("Type of problem changed"),
+        "relocate": _("Location changed"),
     }
     return words.get(kind, kind)
 
@@ -344,6 +346,7 @@ def flag_label(code: str) -> str:
             "This arrived after the reports were erased, so we didn't keep its description or photos."
         ),
         "late": _("This case is well past its due date. Decide what happens next."),
+        "corrected": _("A crew closed this before hearing that its type or location had changed."),
         "wait over": _("Its hold is over. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }

@@ -30,6 +30,7 @@ from city.reports import closing_feedback, intake
 
 ZONE = ZoneInfo("America/New_York")
 MANY = 3  # reports that raise a case's priority, in this town
+LONG = datetime(2026, 7, 20, 12, tzinfo=UTC)  # longer than any walk
 OPEN = ("new", "accepted", "assigned", "waiting")
 CREWS = ("lights", "trees")
 ADDRESSES = ("ana@town.test", "bea@town.test", "cy@town.test")
@@ -358,7 +359,7 @@ class Play:
         thing, case = self.model.things[n], scene.s.get_one(Case, self.ids[n])
         may = thing.state in OPEN and thing.state != "waiting" and not self.model.urgent(n)
         by = scene.actor("dispatcher")
-        if self.done(may, lambda: transitions.wait(scene.s, case, "resident", by=by, at=self.now)):
+        if self.done(may, lambda: transitions.wait(scene.s, case, "utility", until=LONG, by=by, at=self.now)):
             thing.state = "waiting"
             self.model.stop(n, self.now)
 

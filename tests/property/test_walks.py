@@ -2,24 +2,26 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from factories import SECRET, Scene, Town
+from factories import LAMP, SECRET, Scene, Town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import sla, transitions
+from city.cases import corrections, sla, transitions
 from city.cases.transitions import Closing
-from city.db.models import Case
+from city.db.models import Case, Service
 from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
 from city.people import accounts
 from city.reports import closing_feedback, intake
 
+SERVICES = ("light-out", "limb-down", "nuisance")
 UNDONE = ("close", "make safe", "needs parts")
 ACTORS = ("dispatcher", "supervisor", "call-taker", "manager", "rosa", "tom", "resident")
 steps = st.lists(
@@ -128,6 +130,12 @@ def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: dat
         "restore": lambda: transitions.restore(scene.s, case, by=by, at=now),
         "unmerge": lambda: transitions.unmerge(scene.s, case, by=by, at=now),
         "undo batch": lambda: undone(scene, case, by, now),
+        "reclassify": lambda: corrections.reclassify(
+            scene.s, case, scene.s.get_one(Service, SERVICES[now.minute % 3]), by=by, at=now
+        ),
+        "relocate": lambda: corrections.relocate(
+            scene.s, case, replace(LAMP, lat=LAMP.lat + now.minute / 1000), by=by, at=now
+        ),
         "cancel": lambda: transitions.cancel(scene.s, case, "test", by=by, at=now),
         "note": lambda: transitions.note(scene.s, case, "Looked at it", by=by, at=now),
         "not fixed": lambda: bool(said_not_fixed(scene, case, by, now)),

@@ -41,6 +41,13 @@ ROWS = {
     "taken back, nobody holds it": (
         replace(GIVEN_AWAY, state="accepted", live=None), APPLIED, TRANSITION_UNDER_OLD_JOB, "unassigned",
     ),
+    "reclassified or relocated, its crew keeps it": (
+        replace(CLOSING, corrected=True), APPLIED, TRANSITION, "corrected",
+    ),
+    "reclassified, and its crew lost it": (
+        replace(GIVEN_AWAY, state="accepted", live=None, job_ended="reclassified"), APPLIED,
+        TRANSITION_UNDER_OLD_JOB, "corrected",
+    ),
     "cancelled": (replace(CLOSING, state="cancelled", live=None), RECORDED, ATTACH, "cancelled"),
     "merged into M": (
         replace(CLOSING, state="merged", live=None, root="26-000009"), RECORDED, ATTACH, "merged",
