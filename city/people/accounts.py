@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, selectinload
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import ApiKey, ChainTip, Crew, CrewMember, Person, PersonRole
-from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, RESIDENT, ROLES, SUPERVISOR, SYSTEM, Refused
+from city.lifecycle import ADMINISTRATOR, CREW, RESIDENT, ROLES, SYSTEM, Refused, widened
 
 LONGEST_NAME = 100  # letters
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
@@ -32,11 +32,9 @@ A_RESIDENT = Actor("resident", frozenset({RESIDENT}))
 def actor(person: Person) -> Actor:
     """What a person is to a verb: name for the log, roles, crews. A disabled person may nothing.
 
-    Whoever supervises dispatchers may do what they may.
+    The roles are those in which the person acts, which may be more than were given: see lifecycle.INCLUDES.
     """
-    roles = frozenset() if person.disabled_at else frozenset(r.role for r in person.roles)
-    if SUPERVISOR in roles:
-        roles |= {DISPATCHER}
+    roles = frozenset() if person.disabled_at else widened(row.role for row in person.roles)
     return Actor(f"person:{person.id}", roles, person.id, frozenset(c.id for c in person.crews))
 
 

@@ -26,7 +26,6 @@ from city.lifecycle import (
     DISPATCHER,
     MANAGER,
     MOVES,
-    SUPERVISOR,
 )
 from city.notifications import overdue_digest
 from city.people import accounts, sessions
@@ -45,7 +44,7 @@ MOST_LINKS = 200  # more than a browser keeps of one site's cookies; only a prog
 MOST_TOLD = 4_000  # bytes of what a browser says of itself
 
 # Who may look at the board.
-BOARD: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
+BOARD: Final = (DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR)
 PUBLIC: Final = ("anybody",)
 
 # Every door of the house: a blueprint, or one of its pages, and who may open it. A page that stands nowhere
@@ -71,7 +70,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "photos": PUBLIC,  # each photo by its own rule
     "account": PUBLIC,
     "account.me": accounts.STAFF,
-    "account.change_mornings": overdue_digest.ROLES,
+    "account.change_mornings": (overdue_digest.ROLE,),
     "open311": PUBLIC,  # what is written, by the key that comes with it
     "sync": PUBLIC,  # by the phone's own token, and each operation by its author
     "crew": PUBLIC,  # a shell without anything personal: the phone keeps it for a start without signal
@@ -101,12 +100,12 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.lift_hold": ACTS["hold"],
     "live": BOARD,
     "crews": BOARD,
-    "view": (DISPATCHER, SUPERVISOR, CALL_TAKER),
-    "view.table": (DISPATCHER, SUPERVISOR),
+    "view": (DISPATCHER, CALL_TAKER),
+    "view.table": (DISPATCHER,),
     "view.printed": BOARD,
     "redaction": ACTS["redact"],
     # Each act by its own rule, which the verb knows.
-    "batch": (DISPATCHER, SUPERVISOR, CALL_TAKER),
+    "batch": (DISPATCHER, CALL_TAKER),
     "fieldwork": ACTS["review"],
     "fieldwork.release": ACTS["release"],
     "fieldwork.count_as_done": (DISPATCHER,),
@@ -114,7 +113,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "records": ACTS["hold"],
     "stickers": (ADMINISTRATOR,),
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.
-    "phones": (ADMINISTRATOR, DISPATCHER, SUPERVISOR),
+    "phones": (ADMINISTRATOR, DISPATCHER),
 }
 
 
