@@ -28,7 +28,7 @@ from city.lifecycle import (
     MOVES,
 )
 from city.notifications import overdue_digest
-from city.people import accounts, sessions
+from city.people import accounts, departments, sessions
 from city.photos.storage import Store
 from city.reports import intake
 from city.settings import Settings
@@ -201,6 +201,7 @@ def check() -> Response | None:
     g.personal = True
     g.looked = db.read_session(current_city().engine)
     person = sessions.person_of(g.looked, session.get("login"), now())
+    g.sealed = departments.sealed(g.looked, accounts.actor(person)) if person else ()
     if request.method not in ("GET", "HEAD"):
         leave()
     if person is None or person.disabled_at:
@@ -234,6 +235,15 @@ def actor(s: Session) -> Actor:
     """Who acts in this request, read anew so that a disabled person stops at once."""
     found = sessions.person_of(s, session.get("login"), now())
     return accounts.actor(found) if found and not found.disabled_at else accounts.A_RESIDENT
+
+
+def own_departments(s: Session) -> frozenset[str]:
+    """The departments that the visitor manages; the page of whoever has any is theirs alone."""
+    if "login" not in session:
+        return frozenset()
+    found = departments.own(actor(s))
+    g.personal = bool(found) or g.get("personal", False)
+    return found
 
 
 def cookie(name: str) -> str | None:
