@@ -251,7 +251,7 @@ class Person(Base):
     late_told_on: Mapped[date | None]  # the last day that had one
     roles: Mapped[list["PersonRole"]] = relationship(lazy="selectin", cascade="all, delete-orphan")
     crews: Mapped[list["Crew"]] = relationship(secondary="crew_members", lazy="selectin")
-    departments: Mapped[list["Department"]] = relationship(secondary="person_departments", lazy="selectin")
+    departments: Mapped[list["Department"]] = relationship(secondary="person_departments")
 
 
 class PersonRole(Base):

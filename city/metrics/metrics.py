@@ -190,7 +190,7 @@ def protected_without(
     known: Collection[Row],
     guarded: Collection[Row] | None = None,
 ) -> bool:
-    """Whether the `hidden` counts of a column stay hidden from somebody who is told the `known` ones.
+    """Whether the `hidden` counts of a column stay hidden from somebody who is told the `known` ones of them.
 
     As in suppressed_rows(): of those that are left either none is few, or a larger one hides them.
     """

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from factories import Town
@@ -10,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from city.cases import search, tags, transitions
-from city.db.models import Area, Case, Department, Person
+from city.db.models import Area, Case, Department, Person, Service, Tally
 from city.people import accounts, departments
 from pwa.web import access
 
@@ -69,7 +70,6 @@ def reachable(app: Flask, private: dict[str, str]) -> list[str]:
     ]  # fmt: skip
     found += [f"/dispatch{query}" for query in asked] + [f"/dispatch/print{query}" for query in asked]
     found += [f"/dispatch/print?case={number}", f"/dispatch/cases/{public}", f"/dispatch/cases/{number}?do=hold"]
-    found += [f"/tiles/cases/18/{x}/{y}" for x, y in ((0, 0),)]
     return found
 
 
@@ -82,7 +82,9 @@ def test_what_is_private_to_another_department_is_read_nowhere(
     paths = reachable(app, private)
     assert len(paths) > 60
     for path in paths:
-        body = manager.get(path, buffered=True, follow_redirects=True).get_data(as_text=True)
+        answer = manager.get(path, buffered=True, follow_redirects=True)
+        assert answer.status_code < 500, path
+        body = answer.get_data(as_text=True)
         asked = path.partition("?")[2]
         # What somebody looks for stands in the box again, and in the name of the view.
         for canary in (WORDS, TAG, NOTE, STREET):
@@ -93,7 +95,7 @@ def test_what_is_private_to_another_department_is_read_nowhere(
     assert manager.get(f"/photos/{private['photo']}/page.jpg").status_code == 404
 
 
-@pytest.mark.parametrize("query", [f"words={WORDS}", f"words={NOTE}", f"words={STREET}", f"tag={TAG}"])
+@pytest.mark.parametrize("query", [f"words={WORDS}", f"words={STREET}", f"tag={TAG}"])
 def test_a_search_does_not_find_what_is_sealed(
     town: Town, log_in: Callable[..., FlaskClient], private: dict[str, str], query: str
 ) -> None:
@@ -183,3 +185,30 @@ def test_departments_open_nothing_to_whoever_is_no_manager(town: Town, private: 
         rosa.departments = departments.known(scene.s, ["works"])
         assert departments.own(accounts.actor(rosa)) == frozenset()
         assert scene.s.scalars(select(Case).where(Case.number == private["number"])).one()
+
+
+def test_small_numbers_are_the_managers_alone(
+    app: Flask, town: Town, log_in: Callable[..., FlaskClient], private: dict[str, str]
+) -> None:
+    """The page of figures tells them; no file does, and nobody else's page."""
+    app.config["NOW"] = town.now + timedelta(days=40)
+    page, file = (f"{path}?period={town.now:%Y-%m}" for path in ("/performance", "/performance.csv"))
+    with town.looking() as scene:
+        code = scene.s.scalars(select(Service.department_code).where(Service.code == "home-nuisance")).one()
+    with town.at_work() as scene:
+        counts = (("service", "home-nuisance", 3), ("service", "nuisance", 9), ("city", "", 12))
+        for facet, value, n in counts:
+            row = Tally(facet=facet, month=f"{town.now:%Y-%m}", what="opened", value=value, n=n)
+            scene.s.merge(row)
+    give(town, code)
+    stranger = app.test_client()
+    public, public_file = stranger.get(page), stranger.get(file)
+    assert public.status_code == 200 and "Only you see this" not in public.text and "hidden" in public.text
+    manager = log_in("manager")
+    own = manager.get(page)
+    assert "Only you see this" in own.text
+    assert "no-store" in own.headers["Cache-Control"]
+    assert manager.get(file).text == public_file.text
+    assert stranger.get(page).text == public.text
+    give(town)
+    assert "Only you see this" not in log_in("manager").get(page).text
