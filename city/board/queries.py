@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import String, UnaryExpression, and_, bindparam, cast, func, literal, select, tuple_
 from sqlalchemy import case as when
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 from sqlalchemy.sql.operators import custom_op
 
 from city.board import rows as queue_rows
@@ -272,9 +272,24 @@ def conditions(
         met.append(told.exists())
     if view.tag:
         met.append(select(CaseTag.tag).where(CaseTag.case_id == Case.id, CaseTag.tag == view.tag).exists())
+    if view.words and view.sealed:  # a case is found by what was merged into it as well
+        met.append(Case.id.not_in(_roots_of_sealed(view.sealed)))
     if view.words:
         met.append((found or _found(s, view)).condition(in_order=in_order))
     return met
+
+
+def _roots_of_sealed(sealed: Sequence[str]) -> Any:
+    """The ids of the cases into which one of these services was merged, however many merges lie between."""
+    into = (
+        select(Case.merged_into_id.label("id"))
+        .where(Case.service_code.in_(sealed), Case.merged_into_id.is_not(None))
+        .cte("roots_of_sealed", recursive=True)
+    )
+    further = aliased(Case)
+    beyond = select(further.merged_into_id).join(into, further.id == into.c.id)
+    into = into.union(beyond.where(further.merged_into_id.is_not(None)))
+    return select(into.c.id)
 
 
 def readable(view: View) -> list[Any]:

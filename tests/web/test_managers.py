@@ -33,8 +33,9 @@ def private(town: Town) -> dict[str, str]:
         tags.tag(scene.s, case, TAG, by=by, at=town.now)
         search.mark_changed(scene.s, case.id)
         public = scene.report(words="A plain lamp").case
+        last = scene.report(words="A plain lamp too").case
         found = {
-            "number": case.number, "public": public.number, "photo": photo.id, "area": str(case.area_id),
+            "last": last.number, "number": case.number, "public": public.number, "photo": photo.id, "area": str(case.area_id),
             "lat": f"{case.lat:.4f}" if case.lat is not None else "",
         }  # fmt: skip
     return found
@@ -69,13 +70,21 @@ def reachable(app: Flask, private: dict[str, str]) -> list[str]:
         "?service=nuisance", "?department=works", f"?area={private['area']}", "?channel=web", "?sort=newest",
     ]  # fmt: skip
     found += [f"/dispatch{query}" for query in asked] + [f"/dispatch/print{query}" for query in asked]
-    found += [f"/dispatch/print?case={number}", f"/dispatch/cases/{public}", f"/dispatch/cases/{number}?do=hold"]
+    found += [
+        f"/dispatch/print?case={number}",
+        f"/dispatch/cases/{public}",
+        f"/dispatch/cases/{number}?do=hold",
+    ]
     return found
 
 
 @pytest.mark.parametrize("codes", [(), ("health",)])
 def test_what_is_private_to_another_department_is_read_nowhere(
-    app: Flask, town: Town, log_in: Callable[..., FlaskClient], private: dict[str, str], codes: tuple[str, ...]
+    app: Flask,
+    town: Town,
+    log_in: Callable[..., FlaskClient],
+    private: dict[str, str],
+    codes: tuple[str, ...],
 ) -> None:
     give(town, *codes)
     manager = log_in("manager")
@@ -105,6 +114,25 @@ def test_a_search_does_not_find_what_is_sealed(
     assert row not in board and "0 cases" in board
     give(town, "works")
     assert row in log_in("manager").get(f"/dispatch?{query}").text
+
+
+def test_what_a_sealed_case_was_merged_into_tells_none_of_it(
+    town: Town, log_in: Callable[..., FlaskClient], private: dict[str, str]
+) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        mine, root, last = (scene.case(private[name]) for name in ("number", "public", "last"))
+        transitions.merge(scene.s, mine, root, by=by, at=town.now)
+        transitions.merge(scene.s, root, last, by=by, at=town.now)
+    for code, found in (("health", False), ("works", True)):
+        give(town, code)
+        manager = log_in("manager")
+        board = manager.get(f"/dispatch?words={WORDS}").text
+        assert (f'id="case-{private["last"]}"' in board) == found
+        for name in ("public", "last"):
+            drawer = manager.get(f"/dispatch/cases/{private[name]}").text
+            assert private["photo"] not in drawer or found
+            assert WORDS not in drawer or found, name
 
 
 def test_a_manager_reads_what_is_private_to_their_own_department(
@@ -191,14 +219,14 @@ def test_small_numbers_are_the_managers_alone(
     app: Flask, town: Town, log_in: Callable[..., FlaskClient], private: dict[str, str]
 ) -> None:
     """The page of figures tells them; no file does, and nobody else's page."""
-    app.config["NOW"] = town.now + timedelta(days=40)
-    page, file = (f"{path}?period={town.now:%Y-%m}" for path in ("/performance", "/performance.csv"))
+    month = f"{town.now.replace(day=1) - timedelta(days=1):%Y-%m}"
+    page, file = (f"{path}?period={month}" for path in ("/performance", "/performance.csv"))
     with town.looking() as scene:
         code = scene.s.scalars(select(Service.department_code).where(Service.code == "home-nuisance")).one()
     with town.at_work() as scene:
         counts = (("service", "home-nuisance", 3), ("service", "nuisance", 9), ("city", "", 12))
         for facet, value, n in counts:
-            row = Tally(facet=facet, month=f"{town.now:%Y-%m}", what="opened", value=value, n=n)
+            row = Tally(facet=facet, month=month, what="opened", value=value, n=n)
             scene.s.merge(row)
     give(town, code)
     stranger = app.test_client()
