@@ -105,8 +105,8 @@ def change(
     """Gives a person another name, language, roles, crews and departments; False where all was so already.
 
     Without `departments` those of before remain.
-    Raises Refused `unknown_role`, `unknown_value` (a department), `empty_name`, `long_name`, or `last_administrator`: somebody must be able
-    to let others in.
+    Raises Refused `unknown_role`, `unknown_value` (a department), `empty_name`, `long_name`, or
+    `last_administrator`: somebody must be able to let others in.
     """
     s.refresh(person, with_for_update={"of": Person})
     name, wanted = _named(name), list(crews)

@@ -1,4 +1,4 @@
-"""What managers may read: private cases and small numbers of the departments they answer for, and no others."""
+"""Managers read private cases and small numbers of the departments they answer for, and no others."""
 
 import re
 from collections.abc import Callable
@@ -14,6 +14,8 @@ from city.cases import search, tags, transitions
 from city.db.models import Area, Case, Department, Person, Service, Tally
 from city.people import accounts, departments
 from pwa.web import access
+
+pytestmark = pytest.mark.both_databases
 
 WORDS, TAG, NOTE, STREET = "zebrawords", "zebratag", "zebranote", "Zebra"
 
@@ -34,11 +36,11 @@ def private(town: Town) -> dict[str, str]:
         search.mark_changed(scene.s, case.id)
         public = scene.report(words="A plain lamp").case
         last = scene.report(words="A plain lamp too").case
-        found = {
-            "last": last.number, "number": case.number, "public": public.number, "photo": photo.id, "area": str(case.area_id),
+        return {
+            "last": last.number, "number": case.number,
+            "public": public.number, "photo": photo.id, "area": str(case.area_id),
             "lat": f"{case.lat:.4f}" if case.lat is not None else "",
         }  # fmt: skip
-    return found
 
 
 def give(town: Town, *codes: str) -> None:
@@ -111,7 +113,8 @@ def test_a_search_does_not_find_what_is_sealed(
     row = f'id="case-{private["number"]}"'
     give(town, "health")
     board = log_in("manager").get(f"/dispatch?{query}").text
-    assert row not in board and "0 cases" in board
+    assert row not in board
+    assert "0 cases" in board
     give(town, "works")
     assert row in log_in("manager").get(f"/dispatch?{query}").text
 
@@ -141,7 +144,9 @@ def test_a_manager_reads_what_is_private_to_their_own_department(
     give(town, "works", "health")
     manager = log_in("manager")
     drawer = manager.get(f"/dispatch/cases/{private['number']}").text
-    assert WORDS in drawer and NOTE in drawer and TAG in drawer
+    assert WORDS in drawer
+    assert NOTE in drawer
+    assert TAG in drawer
     assert manager.get(f"/photos/{private['photo']}/page.jpg").status_code == 200
     give(town)
     assert WORDS not in manager.get(f"/dispatch/cases/{private['number']}").text, "taken away at once"
@@ -152,16 +157,19 @@ def test_the_case_itself_is_still_counted_and_can_be_held(
 ) -> None:
     manager, number = log_in("manager"), private["number"]
     board = manager.get("/dispatch").text
-    assert f'id="case-{number}"' in board and "Private to another department" in board
+    assert f'id="case-{number}"' in board
+    assert "Private to another department" in board
     page = manager.get("/login").text
     token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
     answer = manager.post(
         f"/dispatch/cases/{number}/hold", data={"csrf_token": token, "hold": "Request 26-1"},
         follow_redirects=True,
     )  # fmt: skip
-    assert answer.status_code == 200 and "Lift legal hold" in answer.text
+    assert answer.status_code == 200
+    assert "Lift legal hold" in answer.text
     records = manager.get("/admin/records").text
-    assert number in records and "Request 26-1" not in records
+    assert number in records
+    assert "Request 26-1" not in records
 
 
 def test_the_map_places_nothing_that_is_sealed(
@@ -231,7 +239,9 @@ def test_small_numbers_are_the_managers_alone(
     give(town, code)
     stranger = app.test_client()
     public, public_file = stranger.get(page), stranger.get(file)
-    assert public.status_code == 200 and "Only you see this" not in public.text and "hidden" in public.text
+    assert public.status_code == 200
+    assert "Only you see this" not in public.text
+    assert "hidden" in public.text
     manager = log_in("manager")
     own = manager.get(page)
     assert "Only you see this" in own.text

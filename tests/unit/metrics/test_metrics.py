@@ -202,7 +202,8 @@ def test_a_manager_is_told_what_is_hidden_of_the_own_departments_alone(town: Tow
             assert (cell.value, cell.hidden, cell.only_you) == (2, False, True)
         changed = {each for each, cell in theirs.cells.items() if cell != everybody.cells[each]}
         assert changed == {"service.tax-question.opened", "department.finance.opened"}
-        assert theirs.tells_only_you("service") and not everybody.tells_only_you("service")
+        assert theirs.tells_only_you("service")
+        assert not everybody.tells_only_you("service")
         assert theirs.of("service", "home-nuisance", "opened").hidden
 
 
@@ -216,7 +217,10 @@ def test_a_manager_is_not_told_what_hides_anothers_small_number(town: Town) -> N
         theirs = metrics.sla_metrics(scene.s, sourcecity.city(), may, own={"homes"})
         assert theirs == metrics.sla_metrics(scene.s, sourcecity.city(), may)
         both = metrics.sla_metrics(scene.s, sourcecity.city(), may, own={"homes", "finance"})
-        assert [both.of("service", row, "opened").value for row in ("home-nuisance", "tax-question")] == [9, 2]
+        assert [both.of("service", row, "opened").value for row in ("home-nuisance", "tax-question")] == [
+            9,
+            2,
+        ]
 
 
 def opened(s: Session, counts: dict[str, int]) -> None:
