@@ -158,7 +158,7 @@ def test_the_case_itself_is_still_counted_and_can_be_held(
     manager, number = log_in("manager"), private["number"]
     board = manager.get("/dispatch").text
     assert f'id="case-{number}"' in board
-    assert "Private to another department" in board
+    assert "Private case" in board
     page = manager.get("/login").text
     token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
     answer = manager.post(
