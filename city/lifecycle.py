@@ -1,6 +1,6 @@
 """The life of a case as one table: states, moves, and who may make each. Pure; touches no database."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,9 @@ UNDONE: Final = "undone"
 RESIDENT, CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM = ROLES = (
     "resident", "crew", "supervisor", "dispatcher", "call-taker", "manager", "administrator", "system",
 )  # fmt: skip
+
+# What somebody with a role may besides: all that those may who have the roles behind it.
+INCLUDES: Final[Mapping[str, tuple[str, ...]]] = {SUPERVISOR: (DISPATCHER,)}
 
 # How work in the field ends; and how an office's does, which goes nowhere: it tells somebody something.
 FIELD_OUTCOMES: Final = ("fixed", "not found", "not ours", "no action")
@@ -128,8 +131,8 @@ MOVES: Final = {
     move.name: move
     for move in (
         Move("accept", (NEW,), ACCEPTED, (DISPATCHER, CALL_TAKER)),
-        Move("assign", OPEN, ASSIGNED, (DISPATCHER, SUPERVISOR), NO_ROLE),
-        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, SUPERVISOR), NO_ROLE),
+        Move("assign", OPEN, ASSIGNED, (DISPATCHER,), NO_ROLE),
+        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER,), NO_ROLE),
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NO_ROLE),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NO_ROLE),
         # The system's own: a report names a thing that is not the city's, see intake.submit().
@@ -158,7 +161,7 @@ MOVES: Final = {
             "undo batch",
             (*OPEN, CLOSED, CANCELLED),
             None,
-            (DISPATCHER, SUPERVISOR, CALL_TAKER),
+            (DISPATCHER, CALL_TAKER),
         ),
         Move("restore", (CANCELLED,), ACCEPTED, (DISPATCHER, SYSTEM)),
         # Corrections: they change what a case is, or where, and its state only where a crew loses it.
@@ -171,25 +174,36 @@ MOVES: Final = {
 
 # What changes no state, and who may do it.
 ACTS: Final = {
-    "note": (CREW, SUPERVISOR, DISPATCHER, CALL_TAKER),
-    "show": (SUPERVISOR, DISPATCHER, CALL_TAKER),
+    "note": (CREW, DISPATCHER, CALL_TAKER),
+    "show": (DISPATCHER, CALL_TAKER),
     # The system at the command line of whoever keeps the city's machine: see privacy/caller_erasure.py.
     "erase": (DISPATCHER, ADMINISTRATOR, SYSTEM),
     "forget": (ADMINISTRATOR, SYSTEM),
-    "redact": (SUPERVISOR, DISPATCHER),
+    "redact": (DISPATCHER,),
     # Whoever answers courts and requests for records: see cases/legal_holds.py.
     "hold": (MANAGER, ADMINISTRATOR),
     "export record": (MANAGER, ADMINISTRATOR, SYSTEM),
-    "review": (SUPERVISOR, DISPATCHER),
+    "review": (DISPATCHER,),
     "tell apart": (DISPATCHER, CALL_TAKER),
-    "tag": (SUPERVISOR, DISPATCHER, CALL_TAKER),
+    "tag": (DISPATCHER, CALL_TAKER),
     # The system raises it where many people have told of a case: see cases/reporter_count.py.
-    "priority": (SUPERVISOR, DISPATCHER, SYSTEM),
-    "contact": (SUPERVISOR, DISPATCHER, CALL_TAKER),
+    "priority": (DISPATCHER, SYSTEM),
+    "contact": (DISPATCHER, CALL_TAKER),
     # The system out of a file: see answers/article_files.py.
     "answer": (SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM),
     "release": (SUPERVISOR,),
 }
+
+
+def widened(roles: Iterable[str]) -> frozenset[str]:
+    """The roles in which somebody acts who was given these: INCLUDES adds to them, once and not in turn."""
+    given = frozenset(roles)
+    return given.union(*(INCLUDES.get(role, ()) for role in given))
+
+
+def given_for(role: str) -> tuple[str, ...]:
+    """The roles of which somebody was given one who acts in `role`: itself, and those that include it."""
+    return (role, *(wider for wider, narrower in INCLUDES.items() if role in narrower))
 
 
 def may(act: str, roles: frozenset[str]) -> None:

@@ -49,6 +49,7 @@ class Actor:
     roles: frozenset[str]
     person_id: int | None = None
     crew_ids: frozenset[int] = frozenset()
+    departments: frozenset[str] = frozenset()  # their codes: what a manager answers for
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import String, UnaryExpression, and_, bindparam, cast, func, literal, select, tuple_
 from sqlalchemy import case as when
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 from sqlalchemy.sql.operators import custom_op
 
 from city.board import rows as queue_rows
@@ -77,6 +77,8 @@ class View:
     after: str = ""  # where the page begins, as Page.next says it
     # In which its days begin: the city's, and no part of the question.
     zone: str = field(default="UTC", compare=False)
+    # Private services whose cases whoever asks may count and not read; no part of the question either.
+    sealed: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def live(self) -> bool | None:
@@ -88,7 +90,14 @@ class View:
     @property
     def asked(self) -> dict[str, str]:
         """What it asks, by its fields' names, and where its page begins."""
-        return {name: value for name, value in asdict(self).items() if value and name != "zone"}
+        return {
+            name: value for name, value in asdict(self).items() if value and name not in ("zone", "sealed")
+        }
+
+    @property
+    def may_tell(self) -> bool:
+        """Whether that a case is found tells something of what was written on it, or of where it is."""
+        return bool(self.words or self.tag or self.area or self.channel or self.sort == "street")
 
     @property
     def whole(self) -> "View":
@@ -151,7 +160,7 @@ def queue(s: Session, view: View, *, now: datetime, limit: int = 0) -> Page:
         first = max(1, told.place - len(places) + 1)
     has_next, has_previous = (True, more) if back else (more, told is not None)
     return Page(
-        queue_rows.of_ids(s, [place[-1] for place in places]),
+        queue_rows.of_ids(s, [place[-1] for place in places], sealed=view.sealed),
         first,
         next=_place(places[-1], first + len(places) - 1) if places and has_next else "",
         previous=_place(places[0], first - 1, back=True) if places and has_previous else "",
@@ -196,7 +205,11 @@ def counts(s: Session, views: Sequence[View], kept: "Tally", *, now: datetime) -
             found[view] = total
             continue
         words = _found(s, view)
-        if view.words and view == View(words=view.words, sort=view.sort, after=view.after):
+        if (
+            view.words
+            and not view.sealed
+            and view == View(words=view.words, sort=view.sort, after=view.after)
+        ):
             found[view] = _total(words.n, FEW)
             continue
         some = select(Case.id).where(*conditions(s, view, now, words)).limit(COUNTED + 1).subquery()
@@ -221,6 +234,8 @@ def conditions(
     Without `by_rank` none of these indexes is used: SQLite would go through all of one to sort by another.
     """
     met: list[Any] = []
+    if view.may_tell:
+        met += readable(view)
     if view.state:
         met.append(Case.state == view.state)
     if view.live and by_rank:
@@ -261,9 +276,29 @@ def conditions(
         met.append(told.exists())
     if view.tag:
         met.append(select(CaseTag.tag).where(CaseTag.case_id == Case.id, CaseTag.tag == view.tag).exists())
+    if view.words and view.sealed:  # a case is found by what was merged into it as well
+        met.append(Case.id.not_in(_roots_of_sealed(view.sealed)))
     if view.words:
         met.append((found or _found(s, view)).condition(in_order=in_order))
     return met
+
+
+def _roots_of_sealed(sealed: Sequence[str]) -> Any:
+    """The ids of the cases into which one of these services was merged, however many merges lie between."""
+    into = (
+        select(Case.merged_into_id.label("id"))
+        .where(Case.service_code.in_(sealed), Case.merged_into_id.is_not(None))
+        .cte("roots_of_sealed", recursive=True)
+    )
+    further = aliased(Case)
+    beyond = select(further.merged_into_id).join(into, further.id == into.c.id)
+    into = into.union(beyond.where(further.merged_into_id.is_not(None)))
+    return select(into.c.id)
+
+
+def readable(view: View) -> list[Any]:
+    """The condition of a case that whoever asks may read; none where that is all."""
+    return [Case.service_code.not_in(view.sealed)] if view.sealed else []
 
 
 def _begins(day: str, zone: str, *, after: int = 0) -> datetime:
@@ -342,10 +377,21 @@ def crews(s: Session) -> list[Crew]:
     return list(s.scalars(_CREWS))
 
 
-def areas_and_tags(s: Session) -> tuple[dict[str, str], list[str]]:
-    """The names of the areas in which cases are counted, by their ids; and every tag that a case bears."""
-    told = s.execute(_AREAS_AND_TAGS).all()
+def areas_and_tags(s: Session, *, sealed: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """The names of the areas in which cases are counted, by their ids; and every tag that a case bears.
+
+    Without the tags that only cases of `sealed` services bear.
+    """
+    told = s.execute(_areas_and_tags(sealed) if sealed else _AREAS_AND_TAGS).all()
     return {row.id: row.name for row in told if row.id}, [row.name for row in told if not row.id]
+
+
+def _areas_and_tags(sealed: Sequence[str]) -> Any:
+    tags = select(literal("").label("id"), CaseTag.tag.label("name")).distinct()
+    if sealed:
+        tags = tags.join(Case, Case.id == CaseTag.case_id).where(Case.service_code.not_in(sealed))
+    areas = select(cast(Area.id, String).label("id"), Area.name).where(Area.kind.in_(KINDS))
+    return areas.union_all(tags).order_by("name", "id")
 
 
 # Asked for every page, so they are made once.
@@ -365,12 +411,7 @@ _TALLY: Final = (
         )
     )
 )
-_AREAS_AND_TAGS: Final = (
-    select(cast(Area.id, String).label("id"), Area.name)
-    .where(Area.kind.in_(KINDS))
-    .union_all(select(literal("").label("id"), CaseTag.tag.label("name")).distinct())
-    .order_by("name", "id")
-)
+_AREAS_AND_TAGS: Final = _areas_and_tags(())
 
 
 def _total(n: int, most: int) -> Total:

@@ -50,25 +50,32 @@ class Row(NamedTuple):
     tags: list[str]
 
 
-def of_ids(s: Session, ids: Sequence[int]) -> list[Row]:
-    """The rows of these cases, in this order."""
-    found = _read(s, _BY_IDS, {"ids": ids})
+def of_ids(s: Session, ids: Sequence[int], *, sealed: Collection[str] = ()) -> list[Row]:
+    """The rows of these cases, in this order; those of `sealed` services without words and place."""
+    found = _read(s, _BY_IDS, {"ids": ids}, sealed)
     return _in_order(ids, found, lambda row: row.id)
 
 
-def of_numbers(s: Session, numbers: Collection[str]) -> list[Row]:
+def of_numbers(s: Session, numbers: Collection[str], *, sealed: Collection[str] = ()) -> list[Row]:
     """The same of cases by their numbers; what is no number is passed over."""
-    found = _read(s, _BY_NUMBERS, {"numbers": numbers})
+    found = _read(s, _BY_NUMBERS, {"numbers": numbers}, sealed)
     return _in_order(numbers, found, lambda row: row.number)
 
 
-def _read(s: Session, asked: Select[Any], values: dict[str, Any]) -> Iterable[Row]:
+def _read(s: Session, asked: Select[Any], values: dict[str, Any], sealed: Collection[str]) -> Iterable[Row]:
     found: dict[int, Row] = {}
     for *facts, tag in s.execute(asked, values):
         row = found.setdefault(facts[0], Row._make([*facts, []]))
         if tag:
             row.tags.append(tag)
-    return found.values()
+    return [_bare(row) if row.service_code in sealed else row for row in found.values()]
+
+
+def _bare(row: Row) -> Row:
+    """The row without what was told, where that is, and what staff wrote on it."""
+    return row._replace(
+        address="", lat=None, lon=None, asset=None, words=None, photo=None, twin=None, tags=[]
+    )
 
 
 def _in_order(keys: Iterable[_Key], rows: Iterable[Row], key: Callable[[Row], _Key]) -> list[Row]:

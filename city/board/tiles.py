@@ -114,18 +114,19 @@ def extent(s: Session, view: View, *, now: datetime, within_box: Box | None = No
     counted = _counted(view)
     if counted is not None:
         return _extent_of_counts(s, counted, within_box)
-    inside = and_(Case.quad.is_not(None), *_cases_in(within_box))
+    located = and_(Case.quad.is_not(None), *board_queries.readable(view))
+    inside = and_(located, *_cases_in(within_box))
     edges = (func.min(Case.lat), func.min(Case.lon), func.max(Case.lat), func.max(Case.lon))
     row = s.execute(
         select(
-            func.count(), func.count(Case.quad), func.count(Case.quad).filter(inside),
+            func.count(), func.count().filter(located), func.count(Case.quad).filter(inside),
             *(edge.filter(inside) for edge in edges),
         ).where(*board_queries.conditions(s, view, now), ~board_queries.of_offices())
     ).one()  # fmt: skip
-    total, located, drawn, *box = row
+    total, placed, drawn, *box = row
     hidden = 0 if _is_quick(view) else max(0, drawn - MOST_PLACED)
     corners = Box(*(float(edge or 0) for edge in box)) if drawn else None
-    return Extent(total, total - located, hidden, corners, located - drawn)
+    return Extent(total, total - placed, hidden, corners, placed - drawn)
 
 
 def dangers(s: Session, view: View, *, now: datetime, within_box: Box | None = None) -> list[Spot]:
@@ -135,6 +136,7 @@ def dangers(s: Session, view: View, *, now: datetime, within_box: Box | None = N
         .join(Service, Service.code == Case.service_code)
         .where(
             *board_queries.conditions(s, view, now, in_order=True),
+            *board_queries.readable(view),
             Case.rank == URGENT,
             Case.quad.is_not(None),
             *_cases_in(within_box),
@@ -166,7 +168,12 @@ def _is_quick(view: View) -> bool:
 
 
 def _counted(view: View) -> list[Any] | None:
-    """The rows of cell_counts that a view adds up; None where it asks for more than is counted."""
+    """The rows of cell_counts that a view adds up; None where it asks for more than is counted.
+
+    Nor for whoever may not read all: the cell of a lone case tells where it is.
+    """
+    if view.sealed:
+        return None
     facets = [(name, value) for name, value in (
         ("state", view.state), ("service", view.service), ("group", view.group), ("crew", view.crew),
         ("area", view.area),
@@ -232,7 +239,9 @@ def _from_counts(s: Session, counted: list[Any], within: range, zoom: int) -> li
 def _placed(s: Session, view: View, now: datetime, within: range, box: Box | None) -> Any:
     """The view's cases in a tile, of those that are placed at all."""
     columns = (Case.id, Case.number, Case.lat, Case.lon, Case.quad, Case.standing, Case.service_code)
-    asked = select(*columns).where(*board_queries.conditions(s, view, now), *_cases_in(box))
+    asked = select(*columns).where(
+        *board_queries.conditions(s, view, now), *board_queries.readable(view), *_cases_in(box)
+    )
     here = (Case.quad >= within.start, Case.quad < within.stop)
     if _is_quick(view):
         return asked.where(*here).subquery()

@@ -251,12 +251,21 @@ class Person(Base):
     late_told_on: Mapped[date | None]  # the last day that had one
     roles: Mapped[list["PersonRole"]] = relationship(lazy="selectin", cascade="all, delete-orphan")
     crews: Mapped[list["Crew"]] = relationship(secondary="crew_members", lazy="selectin")
+    departments: Mapped[list["Department"]] = relationship(secondary="person_departments")
 
 
 class PersonRole(Base):
     __tablename__ = "person_roles"
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
     role: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+
+class PersonDepartment(Base):
+    """A department that a manager answers for."""
+
+    __tablename__ = "person_departments"
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    department_code: Mapped[str] = mapped_column(ForeignKey("departments.code"), primary_key=True)
 
 
 class Crew(Base):

@@ -36,7 +36,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure. `hidden` says that there is a value, and that it is not told."""
+    """One figure. `hidden` says that there is a value, and that it is not told.
+
+    `only_you` says that it is told to a manager of that department alone, and hidden from everybody else.
+    """
 
     table: str
     row: str
@@ -45,6 +48,7 @@ class Cell:
     before: Value = None
     proof: str = ""
     hidden: bool = False
+    only_you: bool = False
 
     @property
     def id(self) -> str:
@@ -74,6 +78,10 @@ class Figures:
         """Whether anything of a table is not told."""
         return any(cell.hidden for cell in self.cells.values() if cell.table == table)
 
+    def tells_only_you(self, table: str) -> bool:
+        """Whether anything of a table is told to a manager alone."""
+        return any(cell.only_you for cell in self.cells.values() if cell.table == table)
+
     def rows(self, table: str) -> list[str]:
         """The rows of a table, in order."""
         return list(dict.fromkeys(cell.row for cell in self.cells.values() if cell.table == table))
@@ -92,12 +100,16 @@ def line_metrics(s: Session, city: CityFile, period: Period) -> Figures:
     return figures
 
 
-def sla_metrics(s: Session, city: CityFile, period: Period, *, compared: bool = True) -> Figures:
+def sla_metrics(
+    s: Session, city: CityFile, period: Period, *, compared: bool = True, own: Collection[str] = ()
+) -> Figures:
     """How cases went: promised against done, by month, service, department and area; and what is left.
 
+    `own` are the codes of the departments whose manager looks: nothing of theirs is hidden, unless it would
+    tell what is hidden of another department's. What comes of it is never published and never in a file.
     Services and areas stand beside a year before only where they are `compared`, which takes twice as long.
     """
-    figures, cases = Figures(period), _Cases(s, city, period, compared)
+    figures, cases = Figures(period), _Cases(s, city, period, compared, own)
     began = _began(s, "city")
     for cells in (cases.all(), cases.months(), cases.services(), cases.departments(), cases.areas()):
         figures.add(_comparable(cells, period, began))
@@ -170,6 +182,21 @@ def suppressed_rows(counts: Mapping[Row, int], guarded: Collection[Row] | None =
     if few and not larger:
         return set(counts)
     return few | {row for row, n in counts.items() if few and n == min(larger)}
+
+
+def protected_without(
+    counts: Mapping[Row, int],
+    hidden: Collection[Row],
+    known: Collection[Row],
+    guarded: Collection[Row] | None = None,
+) -> bool:
+    """Whether the `hidden` counts of a column stay hidden from somebody who is told the `known` ones of them.
+
+    As in suppressed_rows(): of those that are left either none is few, or a larger one hides them.
+    """
+    left = [(row, counts[row]) for row in hidden if row not in known]
+    few = any(n and n < SUPPRESSION_THRESHOLD and (guarded is None or row in guarded) for row, n in left)
+    return not few or any(n >= SUPPRESSION_THRESHOLD for _row, n in left)
 
 
 class _Line:
@@ -296,9 +323,11 @@ class _Line:
 class _Cases:
     """The lines of cases of a period and of the same months a year before, added up once."""
 
-    def __init__(self, s: Session, city: CityFile, period: Period, compared: bool) -> None:
+    def __init__(
+        self, s: Session, city: CityFile, period: Period, compared: bool, own: Collection[str] = ()
+    ) -> None:
         self.s, self.city, self.period, self.then = s, city, period, period.before()
-        self.span: Span = period.span(city.time_zone)
+        self.own, self.span = own, period.span(city.time_zone)
         facets = ("city", "service", "area")
         self.now, self.was = _period_and_year_before(s, facets, period, facets if compared else facets[:1])
         self.known = self._services()
@@ -385,17 +414,26 @@ class _Cases:
         return [code for code, service in self.known.items() if service.private]
 
     @cached_property
+    def _mine(self) -> set[str]:
+        """The services of the departments whose manager looks."""
+        return {code for code, service in self.known.items() if service.department in self.own}
+
+    @cached_property
     def _hidden(self) -> "tuple[_Untold, _Untold]":
         """Of the period and of the year before. Where there is but one private service, another hides it."""
         rows = self._private if len(self._private) > 1 else self.shown
         now, was = ({code: sums.of("service", code) for code in rows} for sums in (self.now, self.was))
-        return _Untold(now, self._private), _Untold(was, self._private)
+        return _Untold(now, self._private, self._mine), _Untold(was, self._private, self._mine)
 
     def _guarded(self, table: str, row: str, codes: Sequence[str], of: str) -> Iterator[Cell]:
         """The cells of these services, without what is too small to be told of one, or would give it away."""
         now, was = (sums.of("service", *codes) for sums in (self.now, self.was))
         for cell in self._cells(table, row, of, now, was):
             hidden, before = (any(each.has(code, cell.what) for code in codes) for each in self._hidden)
+            if hidden or before:
+                told, told_then = (each.tells(codes, cell.what) for each in self._hidden)
+                cell = replace(cell, only_you=hidden and told)
+                hidden, before = hidden and not told, before and not told_then
             yield _redacted(cell, hidden=hidden, before=before)
 
     def _cells(self, table: str, row: str, of: str, now: Sums, was: Sums) -> Iterator[Cell]:
@@ -559,19 +597,41 @@ def _quantile(sums: Sums, percent: int) -> float | None:
 
 
 class _Untold:
-    """Which figures of which rows, areas or services, are not told; `guarded` as untold() says."""
+    """Which figures of which rows, areas or services, are not told; `guarded` as suppressed_rows() says.
 
-    def __init__(self, sums: Mapping[str, Sums], guarded: Collection[str] | None = None) -> None:
-        self._sums, self._guarded = sums, guarded
+    `mine` are the rows of whoever looks.
+    """
+
+    def __init__(
+        self, sums: Mapping[str, Sums], guarded: Collection[str] | None = None, mine: Collection[str] = ()
+    ) -> None:
+        self._sums, self._guarded, self._mine = sums, guarded, mine
         self._known: dict[str, set[str]] = {}
 
     def has(self, row: str, what: str) -> bool:
         """Whether this figure is not told; a share or a duration where the closings are not."""
-        counted = "closed" if what in OF_CLOSED else what
+        return row in self._of(_counted(what))
+
+    def tells(self, rows: Collection[str], what: str) -> bool:
+        """Whether this figure of these rows is told to whoever looks, though it is not to others."""
+        counted = _counted(what)
+        hidden = self._of(counted)
+        return all(row in self._mine for row in rows) and protected_without(
+            self._counts(counted), hidden, self._mine, self._guarded
+        )
+
+    def _of(self, counted: str) -> set[str]:
         if counted not in self._known:
-            counts = {each: sums.get(counted, 0) for each, sums in self._sums.items()}
-            self._known[counted] = suppressed_rows(counts, self._guarded)
-        return row in self._known[counted]
+            self._known[counted] = suppressed_rows(self._counts(counted), self._guarded)
+        return self._known[counted]
+
+    def _counts(self, counted: str) -> dict[str, int]:
+        return {each: sums.get(counted, 0) for each, sums in self._sums.items()}
+
+
+def _counted(what: str) -> str:
+    """What a figure is counted from: a share or a duration from the closings."""
+    return "closed" if what in OF_CLOSED else what
 
 
 def _redacted(cell: Cell, *, hidden: bool, before: bool) -> Cell:

@@ -10,10 +10,10 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from city.db.models import Case, Person, PersonRole
-from city.lifecycle import DISPATCHER, SUPERVISOR
+from city.lifecycle import DISPATCHER, given_for
 
 # Who acts on late cases, and so may be told of them.
-ROLES: Final = (DISPATCHER, SUPERVISOR)
+ROLE: Final = DISPATCHER
 BEGINS: Final = time(7)  # by the city's clocks: before the crews are out
 SATURDAY: Final = 5
 MOST: Final = 20  # named in the letter; the rest is counted
@@ -32,7 +32,7 @@ def due(s: Session, now: datetime, zone: ZoneInfo) -> list[Person]:
     at = now.astimezone(zone)
     if at.weekday() >= SATURDAY or at.time() < BEGINS:
         return []
-    mine = Person.roles.any(PersonRole.role.in_(ROLES))
+    mine = Person.roles.any(PersonRole.role.in_(given_for(ROLE)))
     untold = or_(Person.late_told_on.is_(None), Person.late_told_on < at.date())
     wanted = select(Person).where(Person.wants_late, Person.disabled_at.is_(None), mine, untold)
     return list(s.scalars(wanted.order_by(Person.id)))

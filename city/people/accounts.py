@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from city.audit import events
 from city.audit.events import Actor
-from city.db.models import ApiKey, ChainTip, Crew, CrewMember, Person, PersonRole
-from city.lifecycle import ADMINISTRATOR, CREW, DISPATCHER, RESIDENT, ROLES, SUPERVISOR, SYSTEM, Refused
+from city.db.models import ApiKey, ChainTip, Crew, CrewMember, Department, Person, PersonRole
+from city.lifecycle import ADMINISTRATOR, CREW, MANAGER, RESIDENT, ROLES, SYSTEM, Refused, widened
+from city.people import departments as managed
 
 LONGEST_NAME = 100  # letters
 DEMO = "demo"  # the log's subject that says so: no command but the demo's own ever writes it
@@ -30,14 +31,19 @@ A_RESIDENT = Actor("resident", frozenset({RESIDENT}))
 
 
 def actor(person: Person) -> Actor:
-    """What a person is to a verb: name for the log, roles, crews. A disabled person may nothing.
+    """What a person is to a verb: name for the log, roles, crews, departments. A disabled person may nothing.
 
-    Whoever supervises dispatchers may do what they may.
+    The roles are those in which the person acts, which may be more than were given: see lifecycle.INCLUDES.
     """
-    roles = frozenset() if person.disabled_at else frozenset(r.role for r in person.roles)
-    if SUPERVISOR in roles:
-        roles |= {DISPATCHER}
-    return Actor(f"person:{person.id}", roles, person.id, frozenset(c.id for c in person.crews))
+    roles = frozenset() if person.disabled_at else widened(row.role for row in person.roles)
+    departments = person.departments if MANAGER in roles else ()  # read for nobody else: phones ask often
+    return Actor(
+        f"person:{person.id}",
+        roles,
+        person.id,
+        frozenset(crew.id for crew in person.crews),
+        frozenset(each.code for each in departments),
+    )
 
 
 def reporter(report_id: int) -> Actor:
@@ -57,6 +63,7 @@ def add(
     roles: Iterable[str],
     *,
     crews: Iterable[Crew] = (),
+    departments: Iterable[str] = (),
     lang: str = "en",
     by: Actor = THE_SYSTEM,
     at: datetime | None = None,
@@ -64,6 +71,7 @@ def add(
 ) -> Person:
     """A new person; raises Refused `bad_email`, `known_email`, `unknown_role`, `empty_name` or `long_name`.
 
+    `departments` are the codes of those that a manager answers for: Refused `unknown_value` where one is not.
     The log hears of it where `at` is given; the cast of a demo needs no log.
     """
     email = address(email)
@@ -72,11 +80,12 @@ def add(
         raise Refused("known_email", email=email)
     person = Person(email=email, name=_named(name), lang=lang)
     person.roles = [PersonRole(role=role) for role in roles]
+    person.departments = managed.known(s, departments)
     for crew in crews:
         _join(person, crew)
     _insert(s, person, Refused("known_email", email=email))
     if at:
-        facts = {"roles": roles, "crews": sorted(crew.id for crew in person.crews)}
+        facts = _facts(roles, person.crews, person.departments)
         events.record(s, subject(person), "add person", by=by, at=at, facts=facts, origin=origin)
     return person
 
@@ -89,20 +98,23 @@ def change(
     lang: str,
     roles: Iterable[str],
     crews: Iterable[Crew],
+    departments: Iterable[str] | None = None,
     by: Actor,
     at: datetime,
 ) -> bool:
-    """Gives a person another name, language, roles and crews; False where all was so already.
+    """Gives a person another name, language, roles, crews and departments; False where all was so already.
 
-    Raises Refused `unknown_role`, `empty_name`, `long_name`, or `last_administrator`: somebody must be able
-    to let others in.
+    Without `departments` those of before remain.
+    Raises Refused `unknown_role`, `unknown_value` (a department), `empty_name`, `long_name`, or
+    `last_administrator`: somebody must be able to let others in.
     """
     s.refresh(person, with_for_update={"of": Person})
     name, wanted = _named(name), list(crews)
+    answers_for = list(person.departments) if departments is None else managed.known(s, departments)
     roles = _known_roles([*roles, CREW] if wanted else roles)
     had = sorted(role.role for role in person.roles)
-    was: dict[str, Any] = {"roles": had, "crews": sorted(crew.id for crew in person.crews)}
-    now: dict[str, Any] = {"roles": roles, "crews": sorted(crew.id for crew in wanted)}
+    was = _facts(had, person.crews, person.departments)
+    now = _facts(roles, wanted, answers_for)
     if ADMINISTRATOR in had and ADMINISTRATOR not in roles:
         _check_others(s, person)
     if (was, person.name, person.lang) == (now, name, lang):
@@ -111,7 +123,7 @@ def change(
     person.roles = [role for role in person.roles if role.role in roles] + [
         PersonRole(role=role) for role in roles if role not in had
     ]
-    person.crews = wanted
+    person.crews, person.departments = wanted, answers_for
     s.flush()
     events.record(s, subject(person), "change person", by=by, at=at, facts={"was": was, "now": now})
     return True
@@ -296,6 +308,14 @@ def address(email: str) -> str:
         ).normalized.lower()
     except EmailNotValidError as fault:
         raise Refused("bad_email", email=email) from fault
+
+
+def _facts(roles: list[str], crews: Iterable[Crew], departments: Iterable[Department]) -> dict[str, Any]:
+    """What the log says of somebody: what was given, not what it includes."""
+    return {
+        "roles": roles, "crews": sorted(crew.id for crew in crews),
+        "departments": sorted(each.code for each in departments),
+    }  # fmt: skip
 
 
 def _known_roles(roles: Iterable[str]) -> list[str]:

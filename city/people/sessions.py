@@ -39,12 +39,12 @@ LINK = "link"  # stands where a code has its browser
 CLOSED = "close codes"  # in the log
 SESSION_HOURS = 12
 
-# Asked in nearly every request, so roles and crews come along in one statement.
+# Asked in nearly every request, so roles, crews and departments come along in one statement.
 _WHOSE = (
     select(Person, Row.device_id)
     .join(Row, Row.person_id == Person.id)
     .where(Row.token_hash == bindparam("hashed"), Row.until > bindparam("at"))
-    .options(joinedload(Person.roles), joinedload(Person.crews))
+    .options(joinedload(Person.roles), joinedload(Person.crews), joinedload(Person.departments))
 )
 _WHOSE_LOCKED = _WHOSE.with_for_update(of=Row)
 

@@ -165,7 +165,7 @@ def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
     ):
         s.execute(change.execution_options(synchronize_session=False))
     person.name, person.email = _nameless(person), f"person-{person.id}@erased.invalid"
-    person.roles, person.crews = [], []
+    person.roles, person.crews, person.departments = [], [], []
     person.wants_late, person.late_told_on = False, None
     events.record(s, accounts.subject(person), "erase person", by=by, at=at)
     return True

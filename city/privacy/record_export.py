@@ -325,6 +325,7 @@ def _account(s: Session, person: Person) -> dict[str, list[Told]]:
             {
                 "name": person.name, "email": person.email, "lang": person.lang,
                 "roles": sorted(role.role for role in person.roles), "crews": [c.name for c in person.crews],
+                "departments": sorted(each.code for each in person.departments),
                 "disabled_at": person.disabled_at,
             }
         ],

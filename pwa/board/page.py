@@ -78,7 +78,8 @@ class Ground:
 def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
     """What the whole board shows."""
     log = revision(s)  # before the rows: what comes between them is told again and not missed
-    ground = Ground(board_queries.services(s), board_queries.crews(s), *board_queries.areas_and_tags(s))
+    services, crews = board_queries.services(s), board_queries.crews(s)
+    ground = Ground(services, crews, *board_queries.areas_and_tags(s, sealed=view.sealed))
     known = _known(view, ground)
     page = board_queries.queue(s, known, now=access.now())
     around = _around(s, known, ground, page.rows)
@@ -297,7 +298,7 @@ def _saved(
     """The saved views under their headings, those that people saved first."""
 
     def counted(words: str, icon: str = "", **args: str) -> Saved:
-        n = kept.of(View(**args)) or 0
+        n = kept.of(view_of(args)) or 0
         return Saved(words, dict(args), Total(n), standing=args.get("standing", ""), icon=icon)
 
     by_promise = [counted(formatting.standing(name), standing=name) for name in STANDINGS]

@@ -33,6 +33,7 @@ def of_rows(
     return {
         "args": args_of(view),
         "live": transitions.live,
+        "sealed": view.sealed,
         "may_choose": bool(batches.acts_of(g.actor)),
         "near_metres": area_selection.NEAR_METRES,
         "open_states": OPEN,

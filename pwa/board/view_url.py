@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import uuid4
 
-from flask import request
+from flask import g, request
 from sqlalchemy.orm import Session
 
 from city.board.queries import SORTS, STANDINGS, View
@@ -120,4 +120,5 @@ def _read(args: Mapping[str, str]) -> View:
         sort=known("sort", SORTS),
         after=shaped("after", _PLACE),
         zone=access.current_city().city.time_zone.key,
+        sealed=g.get("sealed", ()),
     )

@@ -286,14 +286,36 @@ def user() -> None:
 @click.argument("email")
 @click.option("--name", default="")
 @click.option("--role", "roles", multiple=True, default=["administrator"], type=click.Choice(accounts.STAFF))
-def user_add(email: str, name: str, roles: tuple[str, ...]) -> None:
+@click.option(
+    "--department", "departments", multiple=True, help="Code of a department that a manager answers for."
+)
+def user_add(email: str, name: str, roles: tuple[str, ...], departments: tuple[str, ...]) -> None:
     """Add a person and print a one-time login link. After that they log in with a code sent to EMAIL."""
     settings, now = _settings(), datetime.now(UTC)
     with db.transaction(_engine(settings)) as s:
-        person = accounts.add(s, email, name or email.partition("@")[0], roles, at=now)
+        person = accounts.add(
+            s, email, name or email.partition("@")[0], roles, departments=departments, at=now
+        )
         token = sessions.make_link(s, person, now, by=accounts.THE_SYSTEM)
     click.echo(f"{email} can log in once with this link. It works for one day:")
     click.echo(f"  {settings.base_url}/login/link/{token}")
+
+
+@user.command("departments")
+@click.argument("email")
+@click.argument("codes", nargs=-1, metavar="[CODE]...")
+def user_departments(email: str, codes: tuple[str, ...]) -> None:
+    """Give a manager these departments in place of any before; without a CODE, none."""
+    with db.transaction(_engine(_settings())) as s:
+        person = accounts.by_email(s, email)
+        if person is None:
+            raise Refused("unknown_person", email=email)
+        accounts.change(
+            s, person, name=person.name, lang=person.lang, roles=[row.role for row in person.roles],
+            crews=person.crews, departments=codes, by=accounts.THE_SYSTEM, at=datetime.now(UTC),
+        )  # fmt: skip
+        named = ", ".join(each.code for each in person.departments)
+    click.echo(f"{email}: {named or 'no departments'}")
 
 
 @user.command("link")

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from city.db.models import LoginCode, Person
-from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, NEW, SUPERVISOR, Refused
+from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, NEW, Refused
 from city.people import accounts, rate_limits, sessions
 from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
@@ -153,12 +153,12 @@ def _source() -> str:
 
 def _first_page(person: Person) -> str:
     """Where somebody's work is."""
-    roles = {role.role for role in person.roles}
+    roles = accounts.actor(person).roles
     if roles == {ADMINISTRATOR}:
         return url_for("admin.people_list")
-    if CALL_TAKER in roles and not roles.intersection((DISPATCHER, SUPERVISOR)):
+    if CALL_TAKER in roles and DISPATCHER not in roles:
         return url_for("desk.desk")
-    if roles.intersection((DISPATCHER, SUPERVISOR)):
+    if DISPATCHER in roles:
         return url_for("dispatch.board", state=NEW)  # the inbox of the shift
     if roles.intersection(access.BOARD):
         return url_for("dispatch.board")

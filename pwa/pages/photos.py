@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from city.cases import queries, transitions
 from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
-from city.people import accounts
+from city.people import accounts, departments
 from city.photos import photos, processing
 from pwa.web import access
 from pwa.web.fragments import render
@@ -66,9 +66,9 @@ def _may_see(s: Session, photo: Photo) -> bool:
     by = access.actor(s)
     if photo.case_id is None:  # not sent yet, or with work that a person must look at first
         return bool(by.roles.intersection(ACTS["review"])) and expected_photos.is_of_work(s, photo)
-    if by.roles.intersection(accounts.STAFF) - {CREW}:
-        return True
     case = s.get_one(Case, photo.case_id)
+    if by.roles.intersection(accounts.STAFF) - {CREW} and not departments.is_sealed(s, by, case):
+        return True
     if CREW in by.roles and queries.is_job_of(s, case, by.crew_ids):
         return True
     own = access.own_report(s, case)

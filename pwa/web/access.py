@@ -26,10 +26,9 @@ from city.lifecycle import (
     DISPATCHER,
     MANAGER,
     MOVES,
-    SUPERVISOR,
 )
 from city.notifications import overdue_digest
-from city.people import accounts, sessions
+from city.people import accounts, departments, sessions
 from city.photos.storage import Store
 from city.reports import intake
 from city.settings import Settings
@@ -45,7 +44,7 @@ MOST_LINKS = 200  # more than a browser keeps of one site's cookies; only a prog
 MOST_TOLD = 4_000  # bytes of what a browser says of itself
 
 # Who may look at the board.
-BOARD: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, ADMINISTRATOR)
+BOARD: Final = (DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR)
 PUBLIC: Final = ("anybody",)
 
 # Every door of the house: a blueprint, or one of its pages, and who may open it. A page that stands nowhere
@@ -71,7 +70,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "photos": PUBLIC,  # each photo by its own rule
     "account": PUBLIC,
     "account.me": accounts.STAFF,
-    "account.change_mornings": overdue_digest.ROLES,
+    "account.change_mornings": (overdue_digest.ROLE,),
     "open311": PUBLIC,  # what is written, by the key that comes with it
     "sync": PUBLIC,  # by the phone's own token, and each operation by its author
     "crew": PUBLIC,  # a shell without anything personal: the phone keeps it for a start without signal
@@ -102,12 +101,12 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "live": BOARD,
     "crews": BOARD,
     "place_history": BOARD,
-    "view": (DISPATCHER, SUPERVISOR, CALL_TAKER),
-    "view.table": (DISPATCHER, SUPERVISOR),
+    "view": (DISPATCHER, CALL_TAKER),
+    "view.table": (DISPATCHER,),
     "view.printed": BOARD,
     "redaction": ACTS["redact"],
     # Each act by its own rule, which the verb knows.
-    "batch": (DISPATCHER, SUPERVISOR, CALL_TAKER),
+    "batch": (DISPATCHER, CALL_TAKER),
     "fieldwork": ACTS["review"],
     "fieldwork.release": ACTS["release"],
     "fieldwork.count_as_done": (DISPATCHER,),
@@ -115,7 +114,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "records": ACTS["hold"],
     "stickers": (ADMINISTRATOR,),
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.
-    "phones": (ADMINISTRATOR, DISPATCHER, SUPERVISOR),
+    "phones": (ADMINISTRATOR, DISPATCHER),
 }
 
 
@@ -203,6 +202,7 @@ def check() -> Response | None:
     g.personal = True
     g.looked = db.read_session(current_city().engine)
     person = sessions.person_of(g.looked, session.get("login"), now())
+    g.sealed = departments.sealed(g.looked, accounts.actor(person)) if person else ()
     if request.method not in ("GET", "HEAD"):
         leave()
     if person is None or person.disabled_at:
@@ -236,6 +236,15 @@ def actor(s: Session) -> Actor:
     """Who acts in this request, read anew so that a disabled person stops at once."""
     found = sessions.person_of(s, session.get("login"), now())
     return accounts.actor(found) if found and not found.disabled_at else accounts.A_RESIDENT
+
+
+def own_departments(s: Session) -> frozenset[str]:
+    """The departments that the visitor manages; the page of whoever has any is theirs alone."""
+    if "login" not in session:
+        return frozenset()
+    found = departments.own(actor(s))
+    g.personal = bool(found) or g.get("personal", False)
+    return found
 
 
 def cookie(name: str) -> str | None:

@@ -575,7 +575,7 @@ def role_does(code: str) -> str:
         "supervisor": _("assigns work and reviews reopened cases"),
         "dispatcher": _("runs the dispatch board"),
         "call-taker": _("answers calls and takes reports"),
-        "manager": _("sees everything and manages legal holds"),
+        "manager": _("sees the board and their departments' figures, and manages legal holds"),
         "administrator": _("gives people, phones, and programs access"),
     }
     return words.get(code, "")

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from city.metrics.metrics import SUPPRESSION_THRESHOLD, suppressed_rows
+from city.metrics.metrics import SUPPRESSION_THRESHOLD, protected_without, suppressed_rows
 
 pytestmark = pytest.mark.both_databases
 
@@ -27,6 +27,30 @@ def test_whoever_sees_a_table_and_its_sum_knows_no_number_that_is_hidden(rows: i
     for (_sum, seen), tables in alike.items():
         for column, shown in enumerate(seen):
             assert shown is not None or len({values[column] for values in tables}) > 1, (seen, tables)
+
+
+@pytest.mark.parametrize(("rows", "most"), [(2, 20), (3, 16), (4, 14)])
+@pytest.mark.parametrize("own", ["a", "ab"])
+def test_a_manager_who_is_told_the_own_rows_knows_no_small_number_of_others(
+    own: str, rows: int, most: int
+) -> None:
+    alike = defaultdict(list)
+    for values in product(range(most + 1), repeat=rows):
+        if sum(values) > most:
+            continue
+        counts = dict(zip("abcd", values, strict=False))
+        hidden = suppressed_rows(counts)
+        if not protected_without(counts, hidden, own):
+            continue  # then a manager reads what everybody reads
+        hidden -= set(own)
+        seen = tuple(None if row in hidden else n for row, n in counts.items())
+        alike[sum(values), seen].append(values)
+    for (_sum, seen), tables in alike.items():
+        for column, row in enumerate("abcd"[:rows]):
+            if seen[column] is None and row not in own:
+                known = {values[column] for values in tables}
+                few = any(0 < n < SUPPRESSION_THRESHOLD for n in known)
+                assert not few or len(known) > 1, (seen, tables)
 
 
 @given(COUNTS)

@@ -29,7 +29,7 @@ from city.audit.events import Actor
 from city.cases import locks, queries, transitions
 from city.db.engine import read_session, transaction
 from city.db.models import Device, ExpectedPhoto, Person, Photo, Session, SyncOperation
-from city.lifecycle import SUPERVISOR
+from city.lifecycle import SUPERVISOR, widened
 from city.people import accounts, sessions
 from city.photos import photos, processing
 from city.settings import Settings
@@ -37,7 +37,7 @@ from sync import devices, expected_photos, operations, protocol, push, review
 
 pytestmark = pytest.mark.both_databases
 
-SARA = Actor("person:98", frozenset({SUPERVISOR}), 98)
+SARA = Actor("person:98", widened({SUPERVISOR}), 98)
 
 
 def results(answer: dict[str, Any]) -> list[tuple[str, str | None]]:

@@ -2,12 +2,26 @@
 
 import pytest
 
-from city.lifecycle import MOVES, OPEN, STATES, Refused, check, possible
+from city.lifecycle import (
+    ACTS,
+    DISPATCHER,
+    MOVES,
+    OPEN,
+    ROLES,
+    STATES,
+    SUPERVISOR,
+    Refused,
+    check,
+    given_for,
+    may,
+    possible,
+    widened,
+)
 
 TABLE = """
 accept | new | accepted | dispatcher, call-taker
-assign | new, accepted, assigned, underway, waiting | assigned | dispatcher, supervisor
-unassign | assigned, underway | accepted | dispatcher, supervisor
+assign | new, accepted, assigned, underway, waiting | assigned | dispatcher
+unassign | assigned, underway | accepted | dispatcher
 start | assigned | underway | crew
 pause | underway | assigned | crew
 wait | new, accepted, assigned, underway | waiting | dispatcher, crew, system
@@ -20,7 +34,7 @@ merge | new, accepted, assigned, underway, waiting, closed, merged | merged | di
 unmerge | merged | - | dispatcher
 take on | new, accepted | assigned | crew
 take back | accepted, waiting, closed | - | crew
-undo batch | accepted, assigned, waiting, closed, cancelled | - | dispatcher, supervisor, call-taker
+undo batch | accepted, assigned, waiting, closed, cancelled | - | dispatcher, call-taker
 restore | cancelled | accepted | dispatcher, system
 cancel | new, accepted, assigned, underway, waiting | cancelled | dispatcher, resident
 """
@@ -50,12 +64,34 @@ def test_only_the_rows_sources_and_roles_pass(move: str, state: str) -> None:
                 check(move, state, frozenset({role}))
 
 
+@pytest.mark.parametrize("office", [False, True])
+@pytest.mark.parametrize("danger", [False, True])
+@pytest.mark.parametrize("state", STATES)
+def test_a_supervisor_may_all_that_a_dispatcher_may(state: str, danger: bool, office: bool) -> None:
+    theirs = possible(state, widened({DISPATCHER}), office=office, danger=danger)
+    assert set(theirs) <= set(possible(state, widened({SUPERVISOR}), office=office, danger=danger))
+
+
+def test_a_supervisor_may_do_every_act_of_a_dispatcher() -> None:
+    for act, roles in ACTS.items():
+        if DISPATCHER in roles:
+            may(act, widened({SUPERVISOR}))
+
+
+def test_who_was_given_a_role_is_who_acts_in_it() -> None:
+    """The rows of people are asked by what was given, and verbs by what they may."""
+    for role in ROLES:
+        assert set(given_for(role)) == {given for given in ROLES if role in widened({given})}
+    assert widened({DISPATCHER}) == {DISPATCHER}, "and not the other way round"
+    assert widened(()) == frozenset()
+
+
 def test_danger_waits_by_a_supervisors_hand_alone() -> None:
     for role in ("dispatcher", "crew", "system"):
         for move in {"wait", "needs parts"} & set(possible("assigned", frozenset({role}))):
             with pytest.raises(Refused, match="danger_waits"):
                 check(move, "assigned", frozenset({role}), danger=True)
-    supervisor = frozenset({"supervisor", "dispatcher"})
+    supervisor = widened({SUPERVISOR})
     assert "wait" in possible("assigned", supervisor, danger=True)
     assert "needs parts" not in possible("assigned", supervisor | {"crew"}, danger=True)
 

@@ -16,7 +16,7 @@ from wording import shared, shown
 
 from city.db import engine as db
 from city.db.models import AccountLetter, Base, Event, Person
-from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR
+from city.lifecycle import CALL_TAKER, DISPATCHER, MANAGER, SUPERVISOR, widened
 from city.people import accounts, sessions
 from city.reports import intake
 from city.settings import Settings
@@ -101,6 +101,12 @@ def test_every_page_stands_in_the_table(app: Flask) -> None:
     assert [e for e in sorted(endpoints) if not access.roles_for(e)] == []
     known = endpoints | {endpoint.partition(".")[0] for endpoint in endpoints}
     assert set(access.PAGE_ROLES) <= known, "a line for a page that does not exist"
+
+
+def test_every_page_of_a_dispatcher_is_a_supervisors_too(app: Flask) -> None:
+    theirs = [e for e, _, _ in doors(app) if DISPATCHER in access.roles_for(e)]
+    assert len(theirs) > 20
+    assert [e for e in theirs if not widened({SUPERVISOR}).intersection(access.roles_for(e))] == []
 
 
 @pytest.mark.parametrize("name", [None, *CAST])

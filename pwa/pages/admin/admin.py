@@ -50,7 +50,8 @@ def add_person() -> Response:
         with access.writing() as s:
             person = accounts.add(
                 s, email, name or email.partition("@")[0], request.form.getlist("role"),
-                crews=_crews(s), lang=_lang(), by=g.actor, at=access.now(),
+                crews=_crews(s), departments=request.form.getlist("department"), lang=_lang(), by=g.actor,
+                at=access.now(),
             )  # fmt: skip
             number, link = person.id, _link(sessions.make_link(s, person, access.now(), by=g.actor))
     except Refused as refused:
@@ -66,7 +67,7 @@ def person(number: int) -> Response:
 
 @bp.post("/people/<natural:number>")
 def change_person(number: int) -> Response:
-    """Another name, language, roles or crews."""
+    """Another name, language, roles, crews or departments."""
 
     def change(s: Session, found: Person, at: datetime) -> None:
         if request.form.get("seen") != _seen(found):
@@ -74,6 +75,7 @@ def change_person(number: int) -> Response:
         accounts.change(
             s, found, name=forms.text(request.form, "name"), lang=_lang(), by=g.actor, at=at,
             roles=request.form.getlist("role"), crews=_crews(s),
+            departments=request.form.getlist("department"),
         )  # fmt: skip
 
     return _do_person(number, change)
@@ -263,6 +265,7 @@ def _people(refused: Refused | None = None) -> Response:
         return _page(
             "admin/people.html", refused, rows=rows, crews=_all_crews(s), entered=request.form,
             chosen=set(request.form.getlist("role")), own={int(n) for n in _ids("crew")},
+            departments=_departments(s), managed=set(request.form.getlist("department")),
         )  # fmt: skip
 
 
@@ -276,13 +279,18 @@ def _person(number: int, refused: Refused | None = None, link: str = "") -> Resp
             lang_now=_lang() if sent else found.lang, seen=_seen(found),
             chosen=set(request.form.getlist("role")) if sent else {role.role for role in found.roles},
             own={int(n) for n in _ids("crew")} if sent else {crew.id for crew in found.crews},
+            departments=_departments(s),
+            managed=set(request.form.getlist("department"))
+            if sent
+            else {each.code for each in found.departments},
         )  # fmt: skip
 
 
 def _seen(person: Person) -> str:
     """What the form shows of somebody: another tab may have changed it since."""
     roles, crews = sorted(row.role for row in person.roles), sorted(crew.id for crew in person.crews)
-    return json.dumps([person.name, person.lang, roles, crews])
+    departments = sorted(each.code for each in person.departments)
+    return json.dumps([person.name, person.lang, roles, crews, departments])
 
 
 def _do_person(number: int, change: Callable[[Session, Person, datetime], None]) -> Response:

@@ -1,6 +1,6 @@
 """How long the city keeps what, and which cases are on hold: for managers and administrators."""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
@@ -22,7 +22,7 @@ def page() -> Response:
         rows, total = legal_holds.listed(s, MOST)
         return render(
             "admin/records.html", classes=_classes(schedule), places=schedule.places, rows=rows,
-            total=total,
+            total=total, sealed=g.sealed,
         )  # fmt: skip
 
 

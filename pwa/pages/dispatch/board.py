@@ -79,6 +79,7 @@ class Drawer:
     old_number: str  # in the system that it was imported from
     follows: str  # the number of the case whose closing was said to be none, long after
     route: Route  # the department and crew it would go to
+    is_sealed: bool  # whoever looks may not read it: see people/departments.py
     seen: int  # the last line of its story, by which its forms say what was known when they were filled in
     times: int = 0  # how many cases its pole, tree or basket had in the two years up to this one
     doing: str = ""  # the form that stands open
@@ -434,7 +435,8 @@ def _opened(
         status = 409 if drawer.conflict else 422 if fault else 200
         if not is_fragment():
             return render("dispatch/board.html", status=status, **around.whole(s, view, drawer))
-        changed = queue_rows.of_numbers(s, _listed([number, *touched])) if touched else []
+        listed = _listed([number, *touched])
+        changed = queue_rows.of_numbers(s, listed, sealed=view.sealed) if touched else []
         return render(
             "dispatch/board.html", "dispatch/_changed.html", status=status, drawer=drawer, rows=changed,
             is_done=bool(touched),
@@ -459,10 +461,13 @@ def _drawer(
     publish = access.current_city().publish
     place = Point(found.lat, found.lon) if found.lat is not None and found.lon is not None else None
     apart = queries.numbers(s, duplicates.is_not_duplicate(s, found))
+    sealed = g.get("sealed", ())
     maybe = {one.number: one for one in duplicates.candidates_for_case(s, found, apart=apart)}
-    merged, root = queries.duplicates_of(s, found), transitions.root_of(s, found)
+    root = transitions.root_of(s, found)
+    merged = [twin for twin in queries.duplicates_of(s, found) if twin.service_code not in sealed]
     others = [twin.number for twin in (*merged, root) if twin is not found]
     whole = queries.load_many(s, [*others, *maybe, *apart.values()])  # what their cards show
+    whole = [twin for twin in whole if twin.service_code not in sealed]
     crews = fault.facts.get("crews", []) if isinstance(fault, Refused) and fault.code == "choose_crew" else []
     moves = [
         move
@@ -483,6 +488,7 @@ def _drawer(
         near=[(twin, maybe[twin.number]) for twin in whole if twin.number in maybe],
         apart=[twin for twin in whole if twin.id in apart],
         merged=merged,
+        is_sealed=found.service_code in sealed,
         root=root,
         story=story[::-1],
         names=queries.names(s, {event.actor for event, _words in story}),

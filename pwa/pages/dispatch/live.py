@@ -55,7 +55,7 @@ def _as_json(s: Session, changed: Changed) -> dict[str, Any]:
         return {}
     actors = {line.actor for _number, line in changed.gone if line}
     names, crews = queries.names(s, actors), queries.crew_names(s)
-    rows = queue_rows.of_numbers(s, changed.here)
+    rows = queue_rows.of_numbers(s, changed.here, sealed=view_asked().sealed)
     return {
         "rows": render_template(
             "dispatch/_rows.html", rows=rows, **row_context.of_rows(s, view_asked(), rows)

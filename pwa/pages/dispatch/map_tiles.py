@@ -1,6 +1,7 @@
 """The map of the board, tile by tile: what a view has there, as JSON that a browser may keep."""
 
 import math
+import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -115,7 +116,10 @@ def _unless_known(read: Callable[[Session], dict[str, Any]]) -> Response:
     g.personal = False  # the browser may keep it, and asks every time
     with access.reading() as s:
         until = f"{access.now():%Y-%m-%dT%H:%M}" if view_asked().age else ""
+        view = view_asked()
         tag = f"{revision(s)}-{localization.lang()}-{until}"
+        if view.sealed:  # who shares this browser may see more
+            tag += f"-{zlib.crc32(' '.join(view.sealed).encode()):x}"
         known = request.if_none_match.contains_weak(tag)
         response = Response(status=304) if known else jsonify(read(s))
     response.set_etag(tag, weak=True)

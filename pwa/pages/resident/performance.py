@@ -19,7 +19,10 @@ PERCENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 @bp.get("/performance")
 def page() -> Response:
-    """The figures of ?period; the file has the year before of every row as well."""
+    """The figures of ?period; the file has the year before of every row as well.
+
+    A manager of departments is told what is hidden of theirs, here and nowhere else.
+    """
     period, city = metric_labels.asked(running=True), access.current_city().city
     is_running, today = period.code == periods.RUNNING, localization.today()
     with access.reading() as s:
@@ -27,7 +30,8 @@ def page() -> Response:
             figures = metrics.running_metrics(s, city, period)
             by_month = metrics.month_metrics(s, city, periods.period(periods.LAST_TWELVE, today))
         else:
-            figures = by_month = metrics.sla_metrics(s, city, period, compared=False)
+            own = access.own_departments(s)
+            figures = by_month = metrics.sla_metrics(s, city, period, compared=False, own=own)
         follows = by_month.period.last == periods.moved(f"{today:%Y-%m}", -1)
         so_far = metrics.kept_so_far(s, f"{today:%Y-%m}") if follows else None
         versions = publications.versions(s, figures.period)
@@ -90,9 +94,10 @@ def _months(figures: Figures, so_far: float | None, running: str) -> list[Lines]
 
 
 def _on_time(figures: Figures, names: Mapping[str, str]) -> list[Bars]:
-    """Which services are done on time, the most often first; without those of which it is not told."""
+    """Which services are done on time, the most often first; without those of which not everybody is told."""
     cells = [figures.of("service", row, "on_time") for row in figures.rows("service")]
-    told = sorted((cell for cell in cells if cell.value is not None), key=lambda cell: -(cell.value or 0))
+    known = (cell for cell in cells if cell.value is not None and not cell.only_you)
+    told = sorted(known, key=lambda cell: -(cell.value or 0))
     rows = [(names[cell.row], 0, cell.value or 0, metric_labels.cell_text(cell)) for cell in told]
     return charts.bars(rows) if rows else []
 

@@ -189,6 +189,40 @@ def test_a_lone_private_service_hides_behind_a_public_one(town: Town) -> None:
         assert hidden == {"limb-down", "home-nuisance"}
 
 
+def test_a_manager_is_told_what_is_hidden_of_the_own_departments_alone(town: Town) -> None:
+    may = period("2026-05", date(2026, 6, 2))
+    with town.at_work() as scene:
+        config_versions.activate(scene.s, sourcecity.city())
+        opened(scene.s, {"light-out": 20, "home-nuisance": 9, "tax-question": 2, "permit-status": 40})
+    with town.looking() as scene:
+        everybody = metrics.sla_metrics(scene.s, sourcecity.city(), may)
+        theirs = metrics.sla_metrics(scene.s, sourcecity.city(), may, own={"finance"})
+        for table, row in (("service", "tax-question"), ("department", "finance")):
+            cell = theirs.of(table, row, "opened")
+            assert (cell.value, cell.hidden, cell.only_you) == (2, False, True)
+        changed = {each for each, cell in theirs.cells.items() if cell != everybody.cells[each]}
+        assert changed == {"service.tax-question.opened", "department.finance.opened"}
+        assert theirs.tells_only_you("service")
+        assert not everybody.tells_only_you("service")
+        assert theirs.of("service", "home-nuisance", "opened").hidden
+
+
+def test_a_manager_is_not_told_what_hides_anothers_small_number(town: Town) -> None:
+    """Nine of Homes hide the two of Finance: whoever knew the nine could work the two out of the sum."""
+    may = period("2026-05", date(2026, 6, 2))
+    with town.at_work() as scene:
+        config_versions.activate(scene.s, sourcecity.city())
+        opened(scene.s, {"light-out": 20, "home-nuisance": 9, "tax-question": 2, "permit-status": 40})
+    with town.looking() as scene:
+        theirs = metrics.sla_metrics(scene.s, sourcecity.city(), may, own={"homes"})
+        assert theirs == metrics.sla_metrics(scene.s, sourcecity.city(), may)
+        both = metrics.sla_metrics(scene.s, sourcecity.city(), may, own={"homes", "finance"})
+        assert [both.of("service", row, "opened").value for row in ("home-nuisance", "tax-question")] == [
+            9,
+            2,
+        ]
+
+
 def opened(s: Session, counts: dict[str, int]) -> None:
     """So many cases of each service were opened in May."""
     rows = [("service", code, n) for code, n in counts.items()] + [("city", "", sum(counts.values()))]

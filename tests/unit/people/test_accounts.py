@@ -40,7 +40,9 @@ def test_a_person_changes_and_the_log_says_how(town: Town) -> None:
         assert [crew.name for crew in rosa.crews] == ["trees"]
         [(event, _)] = events.of(scene.s, accounts.subject(rosa))
         assert event.kind == "change person"
-        assert event.facts["was"] == {"roles": ["crew"], "crews": [town.ids["lights"]]}
+        assert event.facts["was"] == {
+            "roles": ["crew"], "crews": [town.ids["lights"]], "departments": [],
+        }  # fmt: skip
         assert "Rosa" not in str(event.facts), "the log's chained part holds no names"
         assert events.verify(scene.s) == []
 
