@@ -125,14 +125,14 @@ class Neighborhood:
         return before, self.things[here + 1].asset if here + 1 < len(ids) else None
 
 
-def about(s: Session, asset: Asset) -> list[Entry]:
-    """All cases about a thing, the newest first."""
+def about(s: Session, asset: Asset, *, sealed: Collection[str] = ()) -> list[Entry]:
+    """All cases about a thing, the newest first, but those of `sealed` services."""
     there = is_in(Case.cell, cells_around(Point(asset.lat, asset.lon), ABOUT_METRES))
-    return _entries(s, _ENTRIES.where(Case.asset_id == asset.id, there))
+    return _entries(s, _ENTRIES.where(Case.asset_id == asset.id, there), sealed)
 
 
-def at(s: Session, place: Place, *, known: bool = True) -> list[Entry]:
-    """All cases at an address, or within SPOT_METRES of it, the newest first.
+def at(s: Session, place: Place, *, known: bool = True, sealed: Collection[str] = ()) -> list[Entry]:
+    """All cases at an address, or within SPOT_METRES of it, the newest first; as about() says.
 
     Not `known`: no layer has the address, so nobody knows its spot, and only its words count.
     """
@@ -141,7 +141,7 @@ def at(s: Session, place: Place, *, known: bool = True) -> list[Entry]:
     ids = {row.id for row in spots if flat_distance(place.point, Point(row.lat, row.lon)) <= SPOT_METRES}
     if place.label:
         ids.update(search.at(s, place.label, limit=MOST))
-    return _entries(s, _ENTRIES.where(is_in(Case.id, sorted(ids))))
+    return _entries(s, _ENTRIES.where(is_in(Case.id, sorted(ids))), sealed)
 
 
 def things_at(s: Session, place: Place, *, limit: int) -> list[Asset]:
@@ -267,7 +267,9 @@ _PRESSING: Final = when(
 )
 
 
-def _entries(s: Session, asked: Select[Any]) -> list[Entry]:
+def _entries(s: Session, asked: Select[Any], sealed: Collection[str]) -> list[Entry]:
+    if sealed:  # where they lie is what nobody is to know
+        asked = asked.where(Case.service_code.not_in(sorted(sealed)))
     return [Entry._make(row) for row in s.execute(asked.limit(MOST))]
 
 

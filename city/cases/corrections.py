@@ -19,7 +19,7 @@ from city.cases import search as case_search
 from city.cases.queries import areas_at
 from city.config import routing
 from city.config.routing import Rule
-from city.db.models import Assignment, Case, Service
+from city.db.models import Assignment, Case, Crew, Service
 from city.lifecycle import ACCEPTED, ASSIGNED, DISPATCHER, NEW, UNDERWAY, WAITING, Refused, allow
 from city.people.accounts import THE_SYSTEM
 from city.places import assets, lookup
@@ -117,6 +117,18 @@ def relocate(
     _corrected(s, case, "relocate", facts, lost, words=told | {"words": words}, by=by, at=at)
     _follow_owner(s, case, owned, at)
     return True
+
+
+def due_as(case: Case, service: Service, now: datetime) -> datetime:
+    """When the case would be due if it were corrected to this service now."""
+    terms = sla.offered(service, urgent=service.urgent or case.urgent)
+    due = sla.due_and_risk(terms, case.clock_from, sla.stood(case, now)).due
+    return due if due >= now else sla.due_and_risk(terms, now).due
+
+
+def fits(crew: Crew, service: Service) -> bool:
+    """Whether the crew's department is responsible for the service; a crew without one does all."""
+    return crew.department_code in (None, service.department_code)
 
 
 def snapshot(case: Case, name: str) -> dict[str, Any]:
@@ -226,9 +238,7 @@ def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:
     held = transitions.live(case)
     if held is None:
         return True
-    return held.crew.department_code in (None, case.service.department_code) or (
-        _named(s, rules, case) == held.crew.name
-    )
+    return fits(held.crew, case.service) or _named(s, rules, case) == held.crew.name
 
 
 def _named(s: Session, rules: Sequence[Rule], case: Case) -> str | None:

@@ -132,11 +132,16 @@ def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:
 
 def refresh(case: Case, now: datetime) -> None:
     """Derives the case's cached times again. A pause still open has moved nothing yet: run() does."""
-    over = [pause for pause in case.pauses if pause.ended_at is not None and pause.stops_clock]
-    case.due_at, case.risk_at = due_and_risk(_given(case), _began(case), _spans(over, now))
+    case.due_at, case.risk_at = due_and_risk(_given(case), _began(case), stood(case, now))
     case.standing = sla_status(case, now)
     if now < case.risk_at:
         case.warned = None  # it has time again: should that end, the log says so again
+
+
+def stood(case: Case, now: datetime) -> list[Span]:
+    """When its clock stood, as far as that is over."""
+    over = [pause for pause in case.pauses if pause.ended_at is not None and pause.stops_clock]
+    return _spans(over, now)
 
 
 def first_due(case: Case) -> datetime:

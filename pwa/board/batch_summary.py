@@ -54,6 +54,11 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
     if batch.act == "merge":
         facts["number"] = what.get("into", "")
         return ngettext("%(n)s case merged into %(number)s", "%(n)s cases merged into %(number)s", n, **facts)
+    if batch.act == "reclassify":
+        facts["type"] = _type(what["service"])
+        return ngettext("%(n)s case changed to %(type)s", "%(n)s cases changed to %(type)s", n, **facts)
+    if batch.act == "relocate":
+        return ngettext("%(n)s case moved", "%(n)s cases moved", n, **facts)
     if batch.act == "accept":
         return ngettext("%(n)s case accepted", "%(n)s cases accepted", n, **facts)
     if batch.act == "raise":
@@ -104,13 +109,22 @@ def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool)
     if batch.act == "close":
         outcome = formatting.outcome(what.get("outcome"), office=office)
         return _("%(number)s closed: %(outcome)s", number=number, outcome=outcome)
+    if batch.act == "reclassify":
+        return _("%(number)s changed to %(type)s", number=number, type=_type(what["service"]))
     words = {
+        "relocate": _("%(number)s moved", number=number),
         "accept": _("%(number)s accepted", number=number),
         "unassign": _("%(number)s unassigned", number=number),
         "resume": _("%(number)s resumed", number=number),
         "cancel": _("%(number)s canceled", number=number),
     }
     return words.get(batch.act) or f"{number}: {done(batch, crews, office=office)}"
+
+
+def _type(code: str) -> str:
+    """A service's name, as the city file has it."""
+    known = {each.code: each.names for each in access.current_city().city.services}
+    return localization.said(known[code]) if code in known else code
 
 
 def same(batch: Batch) -> str:

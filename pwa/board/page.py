@@ -36,7 +36,7 @@ from city.lifecycle import (
 from city.places import assets, lookup
 from city.places.geocoder import thing_number
 from city.text import normalize
-from pwa.board import batch_summary, hold_form, row_context
+from pwa.board import batch_summary, change_form, hold_form, row_context
 from pwa.board.view_url import CHANNELS, args_of, is_id, new_key, revision, strayed, view_of
 from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
@@ -156,6 +156,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "outcomes": outcomes,
         "no_photo": NO_PHOTO,
         "wait_reasons": wait_reasons,
+        "type_choices": partial(change_form.types, services=_offered(ground.services), now=access.now()),
         "hold_choices": partial(hold_form.choices, now=access.now()),
         "hold_days": hold_form.days(access.now()),
         "cancel_reasons": CANCEL_REASONS,
@@ -169,6 +170,12 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "heads": _heads(view),
         **row_context.of_rows(s, view, rows, ground.services, ground.crews),
     }
+
+
+def _offered(services: Sequence[Service]) -> list[Service]:
+    """Those that the city file still has: what left it is no choice any more."""
+    known = {each.code for each in access.current_city().city.services}
+    return [each for each in services if each.code in known]
 
 
 def _bulk_replies(view: View) -> list[Reply]:

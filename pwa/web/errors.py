@@ -83,6 +83,8 @@ def words(refused: Refused | BadPhoto) -> str:
             "You can merge office work only when the same caller asked the same question twice."
         ),
         "no_crew": _("This is office work, so there's no crew."),
+        "crew_has_it": _("A crew already has this case. Ask a dispatcher to change it."),
+        "office_misfits": _("Office work can't become field work, or the other way around."),
         "outcome_misfits": _("This type of case can't be closed that way. Choose another outcome."),
         "told_missing": _("Add an answer: choose a saved reply or write one."),
         "way_back_missing": _(

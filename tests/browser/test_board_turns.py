@@ -264,7 +264,7 @@ def test_among_many_crews_the_name_is_typed(site: Site, page: Page) -> None:
     first = number_of(page, 0)
     page.reload()
     page.keyboard.press("a")
-    field = page.locator("#do-assign input[data-crews]")
+    field = page.locator("#do-assign input[data-narrows]")
     expect(field).to_be_focused()
     field.type("harbor 7")
     expect(page.locator("#do-assign .crews li:visible")).to_have_count(1)

@@ -24,7 +24,7 @@ assign | new, accepted, assigned, underway, waiting | assigned | dispatcher
 unassign | assigned, underway | accepted | dispatcher
 start | assigned | underway | crew
 pause | underway | assigned | crew
-wait | new, accepted, assigned, underway | waiting | dispatcher, crew, system
+wait | new, accepted, assigned, underway, waiting | waiting | dispatcher, crew, system
 resume | waiting | - | dispatcher, crew, system
 make safe | assigned, underway | accepted | crew
 needs parts | assigned, underway | waiting | crew
@@ -34,7 +34,9 @@ merge | new, accepted, assigned, underway, waiting, closed, merged | merged | di
 unmerge | merged | - | dispatcher
 take on | new, accepted | assigned | crew
 take back | accepted, waiting, closed | - | crew
-undo batch | accepted, assigned, waiting, closed, cancelled | - | dispatcher, call-taker
+undo batch | new, accepted, assigned, underway, waiting, closed, cancelled | - | dispatcher, call-taker
+reclassify | new, accepted, assigned, underway, waiting | - | dispatcher, call-taker
+relocate | new, accepted, assigned, underway, waiting | - | dispatcher, call-taker
 restore | cancelled | accepted | dispatcher, system
 cancel | new, accepted, assigned, underway, waiting | cancelled | dispatcher, resident
 """

@@ -27,7 +27,9 @@ def private(town: Town) -> dict[str, str]:
         by = scene.actor("dispatcher")
         scene.s.add(Department(code="health", names={"en": "Health"}, time_zone="America/New_York"))
         photo = scene.photo("teal")
-        report = scene.report(service_code="nuisance", words=f"It is {WORDS} again", taken=[photo])
+        report = scene.report(
+            service_code="nuisance", words=f"It is {WORDS} again", taken=[photo], place=scene.pole()
+        )
         case = report.case
         case.address = f"12 {STREET} Street"
         case.area_id = scene.s.scalars(select(Area.id)).first()
@@ -74,6 +76,9 @@ def reachable(app: Flask, private: dict[str, str]) -> list[str]:
     found += [f"/dispatch{query}" for query in asked] + [f"/dispatch/print{query}" for query in asked]
     found += [
         f"/dispatch/print?case={number}",
+        "/dispatch/asset/20-118",
+        f"/dispatch/address?q=12+{STREET}+Street",
+        "/dispatch/address?q=214+Tansy+Street",
         f"/dispatch/cases/{public}",
         f"/dispatch/cases/{number}?do=hold",
     ]
@@ -101,6 +106,8 @@ def test_what_is_private_to_another_department_is_read_nowhere(
         for canary in (WORDS, TAG, NOTE, STREET):
             if canary not in asked:
                 assert canary not in body, f"{canary} on {path}"
+        if path.startswith(("/dispatch/asset/", "/dispatch/address")):
+            assert private["number"] not in body, f"the case on {path}"
         if private["photo"] not in path:
             assert private["photo"] not in body, f"the photo on {path}"
     assert manager.get(f"/photos/{private['photo']}/page.jpg").status_code == 404

@@ -13,6 +13,7 @@ from city.board import changes, place_history
 from city.board import rows as queue_rows
 from city.cases import (
     batches,
+    corrections,
     duplicates,
     legal_holds,
     locks,
@@ -26,14 +27,15 @@ from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
 from city.config.routing import Route
-from city.db.models import Case, Crew, Event, Photo, Report
+from city.db.models import Case, Crew, Event, Photo, Report, Service
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
+from city.places.nearby_assets import Near
 from city.reports import closing_feedback, intake
-from pwa.board import batch_summary, conflicts
+from pwa.board import batch_summary, change_form, conflicts
 from pwa.board import page as around
 from pwa.board.conflicts import Conflict
 from pwa.board.view_url import args_of, is_id, view_asked
@@ -41,7 +43,12 @@ from pwa.web import access, errors, forms
 from pwa.web.fragments import go, is_fragment, render
 from sync import refused_requests
 
-FORMS = ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")
+# The forms of the drawer, each with the move or act that it is for.
+FORMS = {name: name for name in ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")} | {
+    "type": "reclassify",
+    "place": "relocate",
+    "change": "reclassify",
+}
 
 MOST_LETTERS = 100_000  # of the numbers of a page's rows
 
@@ -88,6 +95,8 @@ class Drawer:
     merging: str = ""  # the case whose merge waits for an answer: which of these crews goes on
     conflict: Conflict | None = None
     crews_at_work: list[int] = field(default_factory=list)
+    places: list[tuple[str, str]] = field(default_factory=list)  # to choose from, where one was not clear
+    near_it: list[Near] = field(default_factory=list)  # things to which it may belong instead
 
     @property
     def on_hold(self) -> bool:
@@ -176,6 +185,33 @@ def resume(number: str) -> Response:
     """The wait is over."""
     said = _("No longer on hold.")
     return _do(number, lambda s, c: transitions.resume(s, c, by=g.actor, at=access.now()), said, act="resume")
+
+
+@bp.post("/cases/<number>/type")
+def reclassify(number: str) -> Response:
+    """The case is of another type."""
+    code, city = request.form.get("service", ""), access.current_city().city
+
+    def verb(s: Session, c: Case) -> bool:
+        service = s.get(Service, code) if code in {each.code for each in city.services} else None
+        if service is None:
+            raise Refused("unknown_service")
+        return corrections.reclassify(s, c, service, rules=city.routing, by=g.actor, at=access.now())
+
+    said = _("Type of problem changed.")
+    return _do(number, verb, said, doing="type", act="reclassify", what={"service": code})
+
+
+@bp.post("/cases/<number>/place")
+def relocate(number: str) -> Response:
+    """The case lies elsewhere."""
+    city = access.current_city().city
+
+    def verb(s: Session, c: Case) -> bool:
+        place = change_form.place(s, c, request.form, geocoder=access.geocoder())
+        return corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
+
+    return _do(number, verb, _("Location changed."), doing="place", act="relocate")
 
 
 @bp.post("/cases/<number>/closure")
@@ -403,7 +439,7 @@ def _do(
             found = access.or_404(queries.by_number(s, number))
             if act:  # so that it is held as it was before the verb
                 locks.lock(s, found)
-            was, version = transitions.snapshot(found) if act else {}, found.version
+            was, version = batches.snapshot(found, act) if act else {}, found.version
             conflicts.unless_overtaken(s, verb, found, opened)
             if act and found.version != version:
                 batches.keep_single(s, found, act, what or {}, was, by=g.actor, at=access.now())
@@ -495,10 +531,12 @@ def _drawer(
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
         wishes=_wishes(s, queries.report_count(s, found) if merged else found.reports),
-        doing=doing if doing in FORMS and doing in (*moves, *acts) else "",
+        doing=doing if FORMS.get(doing) in (*moves, *acts) else "",
         said=said,
         fault=_fault(fault),
         merging=merging if crews else "",
+        places=fault.facts.get("places", []) if isinstance(fault, Refused) else [],  # type: ignore[arg-type]
+        near_it=change_form.near(s, found) if "relocate" in moves else [],
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from babel.numbers import format_decimal
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, g, request, url_for
 from sqlalchemy.orm import Session
 
 from city.board import place_history
@@ -43,7 +43,7 @@ def asset(number: str) -> Response:
                 "dispatch/which_asset.html", number=number, found=found, like=like, **_came_from(s),
                 status=200 if found else 404,
             )  # fmt: skip
-        entries, zone = place_history.about(s, thing), here.city.time_zone
+        entries, zone = place_history.about(s, thing, sealed=g.sealed), here.city.time_zone
         around = place_history.neighborhood(s, thing, now=at, zone=zone)
         others = [each for each in found if each.id != thing.id]
         return render(
@@ -70,7 +70,8 @@ def address() -> Response:
         found = [each for each in told if not each.vague]
         place = _picked(found) or Place(0, 0, "unknown", sought)
         known = bool(_picked(found))
-        entries = place_history.at(s, place, known=known) if sought and (known or not found) else []
+        asked = sought and (known or not found)
+        entries = place_history.at(s, place, known=known, sealed=g.sealed) if asked else []
         zone = collection_days.zone_at(s, here.city.collection, place.point) if known else None
         holidays, today = here.city.collection.calendar, localization.local(at).date()
         things = place_history.things_at(s, place, limit=THINGS) if known else []

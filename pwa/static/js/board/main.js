@@ -8,6 +8,7 @@ import { boardMap } from "./map.js";
 import { startFoot } from "./foot.js";
 import { act, startBulkActs, undo } from "./bulk_acts.js";
 import { mindReplies } from "./canned_replies.js";
+import { startSpot } from "./map_spot.js";
 import { startListControls } from "./list_controls.js";
 import { clear, closePanel, count, recall, toggleCase } from "./selection.js";
 import { beside, cancelShape, inView, lasso, near, startAreas, useMap } from "./selection_by_area.js";
@@ -220,10 +221,13 @@ function press(selector) {
   return control !== null;
 }
 
+/** Whether the menu of corrections is open, whose letters come next. */
+const isChanging = () => Boolean(byId("do-change")?.offsetParent);
+
 /** @param {string} digit */
 function choose(digit) {
   const panel = document.querySelector("#bulk details[open]");
-  const form = panel ?? ["assign", "close", "wait", "cancel"].map((name) => byId(`do-${name}`)).find((one) => one?.offsetParent);
+  const form = panel ?? ["assign", "close", "wait", "cancel", "type", "place"].map((name) => byId(`do-${name}`)).find((one) => one?.offsetParent);
   const control = form?.querySelector(`[data-digit="${digit}"]:not([disabled])`);
   click(control);
   if (control?.matches("input")) {
@@ -274,7 +278,9 @@ const VERBS = {
   n: () => openForm("note"),
   o: () => openForm("reopen"),
   p: () => press("#public"),
-  t: each("tag", () => press("#apart")),
+  e: () => !count() && openForm("change"),
+  t: each("tag", () => (isChanging() ? openForm("type") : press("#apart"))),
+  l: () => (isChanging() ? openForm("place") : lasso()),
   v: () => openForm("cancel"),
   w: () => press("[data-verb=reviewed]"),
   y: each("accept", () => press("[data-verb=accept]")),
@@ -293,7 +299,6 @@ const MOVES = {
   X: () => toggleCase((currentRow() ?? rows()[0])?.dataset.number ?? "", true),
   f: () => click(document.querySelector("#filter > summary")),
   i: () => inView(),
-  l: () => lasso(),
   ".": () => live.show(),
 };
 
@@ -395,6 +400,7 @@ recall();
 const live = follow();
 mindReplies();
 startListControls();
+startSpot(() => map?.leaflet);
 startFoot();
 listen(COMMANDS);
 drawMap().catch(() => {

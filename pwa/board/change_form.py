@@ -1,0 +1,86 @@
+"""What the forms offer that correct a case: other types, each with what it would change, and other places."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from city.cases import corrections, transitions
+from city.db.models import Case, Service
+from city.geo import Point
+from city.lifecycle import Refused
+from city.places import nearby_assets
+from city.places.lookup import Place
+from city.places.nearby_assets import Near
+from city.places.resolve import Fix, Whereabouts, resolve
+from pwa.web import localization
+
+MOST_NEAR = 6
+LONGEST = 200  # letters of a place
+
+
+@dataclass(frozen=True)
+class TypeChoice:
+    """Another type: its code, names by language, and what becomes of due date and crew, in words."""
+
+    code: str
+    names: Mapping[str, str]
+    effect: str
+
+
+def types(case: Case, services: Sequence[Service], now: datetime) -> list[TypeChoice]:
+    """The other types that the case may be of, those of its own group first."""
+    fitting = [each for each in services if each.office == case.service.office and each is not case.service]
+    ordered = sorted(fitting, key=lambda each: each.group != case.service.group)
+    return [TypeChoice(each.code, each.names, _effect(case, each, now)) for each in ordered]
+
+
+def near(s: Session, case: Case) -> list[Near]:
+    """Things of the kind that its service is about, the nearest first, but the one it is about."""
+    if case.lat is None or case.lon is None or case.service.asset_kind is None:
+        return []
+    found = nearby_assets.nearest(s, case.service.asset_kind, Point(case.lat, case.lon))
+    return [each for each in found if each.asset.id != case.asset_id][:MOST_NEAR]
+
+
+def place(s: Session, case: Case, form: Mapping[str, Any], *, geocoder: str) -> Place:
+    """Where the form says that the case lies: by words, a number, one of several, or a point on the map.
+
+    Raises Refused as a report's place does; `place_unclear` and `place_unknown` with `places`, pairs of a key
+    and its words, where there are some to choose from.
+    """
+    words, fix = str(form.get("place", "")).strip()[:LONGEST], _fix(form)
+    said = Whereabouts(
+        "" if fix else words, fix, kind=case.service.asset_kind, pick=form.get("pick") or None, is_sure=True
+    )
+    found = resolve(s, said, geocoder=geocoder, propose=False)
+    if found.fault:
+        places = [(each.key, each.label) for each in found.choices]
+        raise Refused(found.fault.code, **found.fault.facts, places=places)
+    if found.place is None:
+        raise Refused("place_missing")
+    return found.place
+
+
+def _effect(case: Case, service: Service, now: datetime) -> str:
+    """What the type changes: "Due Fri, Dec 4", and whether its crew loses it."""
+    due = corrections.due_as(case, service, now)
+    told = [_("Due %(day)s", day=localization.day(due))]
+    held = transitions.live(case)
+    if held and not corrections.fits(held.crew, service):
+        told.append(_("%(crew)s loses it", crew=held.crew.name))
+    if service.private != case.service.private:
+        told.append(_("private") if service.private else _("public"))
+    return " · ".join(told)
+
+
+def _fix(form: Mapping[str, Any]) -> Fix | None:
+    """The point that was put on the map; None where there is none that can be read."""
+    try:
+        lat, lon = float(form.get("lat", "")), float(form.get("lon", ""))
+    except ValueError:
+        return None
+    return Fix(Point(lat, lon), 5.0, "pin") if -90 <= lat <= 90 and -180 <= lon <= 180 else None
