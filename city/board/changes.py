@@ -29,7 +29,7 @@ MATTERS = ("raise priority", "lower priority")
 # And those by which a case comes into a narrow view or leaves it, which stop nobody.
 MOVES_LISTS = (
     "at risk", "late", "escalate", "review", "reviewed", "recorded", "no evidence", "photo failed", "tag",
-    "untag", "place", "service", "promise",
+    "untag", "place", "service", "promise", "reclassify", "relocate",
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")
@@ -146,6 +146,8 @@ def state_at(story: Sequence[Event], n: int) -> Stand:
             why = waits_for = why or waits_for
         if line.kind in ("assign", "take on", "undo batch"):
             crew = line.facts.get("crew")
+        elif line.facts.get("lost"):
+            crew, had = None, crew
         elif line.kind in ENDS_THE_JOB:
             crew, had = None, had if line.was == MERGED else crew
         elif line.kind in ("take back", "unmerge") and state in (ASSIGNED, UNDERWAY, WAITING):
@@ -177,8 +179,8 @@ def _passes(line: Event, view: View) -> bool:
     touched = {
         "state": line.now != line.was,
         "crew": line.now is not None and line.kind not in KEEPS_THE_JOB,
-        "group": line.kind == "service",
-        "service": line.kind == "service",
+        "group": line.kind in ("service", "reclassify"),
+        "service": line.kind in ("service", "reclassify"),
         **dict.fromkeys(("age", "since", "until"), False),
     }
     return not any(touched[name] for name in asked)

@@ -139,7 +139,7 @@ def snapshot(case: Case, name: str) -> dict[str, Any]:
         "service": case.service_code,
         "promise": [getattr(case, column) for column in PROMISE],
         "times": [_iso(getattr(case, column)) for column in TIMES],
-        "shown": {report.id: [_iso(report.shown_at), report.shown_by_hand] for report in case.reports}
+        "shown": {str(report.id): [_iso(report.shown_at), report.shown_by_hand] for report in case.reports}
         if case.service.private
         else {},
     }

@@ -43,7 +43,8 @@ RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 # other programs learn that what they copied is removed here.
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
-    "take back", "undo batch", "restore", "reopen", "fixed confirmed", "not fixed", "cancel", "clear",
+    "take back", "undo batch", "restore", "reopen", "reclassify", "relocate", "fixed confirmed", "not fixed",
+    "cancel", "clear",
 )  # fmt: skip
 
 

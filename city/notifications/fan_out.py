@@ -20,6 +20,8 @@ SEEN_EVERY = timedelta(seconds=20)  # a sign of life for /readyz, not a write a 
 TOLD = {"close": "closed", "reopen": "reopened"}
 # What those hear of besides who follow a case without a report: every other step that strangers see.
 CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "cancel", "merge")
+# What reporters hear of too: theirs is another type, elsewhere or due on another day now.
+CORRECTIONS = ("reclassify", "relocate")
 # A step that is taken back at once is none, and several in a row are one letter.
 SETTLES = timedelta(minutes=10)
 
@@ -58,9 +60,11 @@ def forget_seen(s: Session) -> None:
 def is_still_valid(s: Session, message: Message) -> bool:
     """Whether what a message says is still so. One that waited long may have been overtaken."""
     case = case_for_subscription(s, message.subscription)
-    if case is None or message.kind not in ("changed", *TOLD.values()):
+    if case is None or message.kind not in ("changed", "corrected", *TOLD.values()):
         return True
-    if message.kind == "changed":  # its closing has a letter of its own
+    if message.kind == "corrected" and not _is_corrected(s, case, message.event_seq):
+        return False
+    if message.kind in ("changed", "corrected"):  # its closing has a letter of its own
         return case.state in (*OPEN, CANCELLED)
     if message.kind == "reopened":
         return case.state != CLOSED
@@ -86,6 +90,9 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         whole = asked is not None and asked.report_id is not None and CHANNELS[asked.channel].takes == LETTER
         _tell(s, line, "confirmed", [asked] if asked and whole else [], None, now)
         return
+    if line.kind in CORRECTIONS:
+        reporters = [each for each in _subscribers(s, _case_id(line)) if each.report_id is not None]
+        _tell_settled(s, line, "corrected", reporters, now)
     kind = TOLD.get(line.kind)
     if line.kind == "merge" and line.facts.get("closed"):  # what it was merged into is done already
         kind = "closed"
@@ -102,7 +109,8 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
 
 def _followed(s: Session, lines: Sequence[Event]) -> set[str]:
     """Of the lines' subjects the cases that changed and that somebody follows; one statement for them all."""
-    ids = {_case_id(line) for line in lines if line.kind in CHANGES and line.subject.startswith("case:")}
+    kinds = (*CHANGES, *CORRECTIONS)
+    ids = {_case_id(line) for line in lines if line.kind in kinds and line.subject.startswith("case:")}
     if not ids:
         return set()
     family = select(Case.id, Case.id.label("top")).where(Case.id.in_(ids)).cte(recursive=True)
@@ -112,21 +120,38 @@ def _followed(s: Session, lines: Sequence[Event]) -> set[str]:
 
 
 def _tell_of_change(s: Session, line: Event, now: datetime) -> None:
-    """One letter a follower that says how the case stands when it goes out; none beside one that waits."""
     if line.kind == "merge" and line.facts.get("closed"):
         return  # told as its closing
     followers = [each for each in _subscribers(s, _case_id(line)) if each.report_id is None]
+    _tell_settled(s, line, "changed", followers, now)
+
+
+def _tell_settled(
+    s: Session, line: Event, kind: str, subscriptions: Sequence[Subscription], now: datetime
+) -> None:
+    """One letter each that says how the case stands when it goes out; none beside one that waits."""
     waiting = set(
         s.scalars(
             select(Message.subscription_id).where(
-                Message.subscription_id.in_([each.id for each in followers]),
-                Message.kind == "changed",
+                Message.subscription_id.in_([each.id for each in subscriptions]),
+                Message.kind == kind,
                 Message.next_try_at.is_not(None),
             )
         )
     )
-    idle = [each for each in followers if each.id not in waiting]
-    _tell(s, line, "changed", idle, None, now + SETTLES)
+    _tell(s, line, kind, [each for each in subscriptions if each.id not in waiting], None, now + SETTLES)
+
+
+def _is_corrected(s: Session, case: Case, since: int) -> bool:
+    """Whether more was corrected from that line of the log on than undone again."""
+    rows = s.execute(
+        select(Event.kind, Event.facts).where(Event.subject == events.of_case(case.id), Event.seq >= since)
+    )
+    balance = 0
+    for kind, facts in rows:
+        balance += kind in CORRECTIONS
+        balance -= kind == "undo batch" and facts.get("what") in CORRECTIONS
+    return balance > 0
 
 
 def _closing(s: Session, line: Event) -> Closure | None:

@@ -55,7 +55,7 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
         facts["number"] = what.get("into", "")
         return ngettext("%(n)s case merged into %(number)s", "%(n)s cases merged into %(number)s", n, **facts)
     if batch.act == "reclassify":
-        facts["type"] = _type(what["service"])
+        facts["type"] = formatting.kind_name(what["service"])
         return ngettext("%(n)s case changed to %(type)s", "%(n)s cases changed to %(type)s", n, **facts)
     if batch.act == "relocate":
         return ngettext("%(n)s case moved", "%(n)s cases moved", n, **facts)
@@ -110,7 +110,7 @@ def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool)
         outcome = formatting.outcome(what.get("outcome"), office=office)
         return _("%(number)s closed: %(outcome)s", number=number, outcome=outcome)
     if batch.act == "reclassify":
-        return _("%(number)s changed to %(type)s", number=number, type=_type(what["service"]))
+        return _("%(number)s changed to %(type)s", number=number, type=formatting.kind_name(what["service"]))
     words = {
         "relocate": _("%(number)s moved", number=number),
         "accept": _("%(number)s accepted", number=number),
@@ -119,12 +119,6 @@ def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool)
         "cancel": _("%(number)s canceled", number=number),
     }
     return words.get(batch.act) or f"{number}: {done(batch, crews, office=office)}"
-
-
-def _type(code: str) -> str:
-    """A service's name, as the city file has it."""
-    known = {each.code: each.names for each in access.current_city().city.services}
-    return localization.said(known[code]) if code in known else code
 
 
 def same(batch: Batch) -> str:

@@ -52,10 +52,11 @@ def place(s: Session, case: Case, form: Mapping[str, Any], *, geocoder: str) -> 
     Raises Refused as a report's place does; `place_unclear` and `place_unknown` with `places`, pairs of a key
     and its words, where there are some to choose from.
     """
-    words, fix = str(form.get("place", "")).strip()[:LONGEST], _fix(form)
+    words = str(form.get("place", "")).strip()[:LONGEST]
     said = Whereabouts(
-        "" if fix else words, fix, kind=case.service.asset_kind, pick=form.get("pick") or None, is_sure=True
-    )
+        words, None if words else _fix(form), kind=case.service.asset_kind, pick=form.get("pick") or None,
+        is_sure=True,
+    )  # fmt: skip
     found = resolve(s, said, geocoder=geocoder, propose=False)
     if found.fault:
         places = [(each.key, each.label) for each in found.choices]

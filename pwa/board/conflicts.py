@@ -17,7 +17,7 @@ from pwa.board.view_url import is_id
 from pwa.web import formatting
 
 # Forms with fields of their own: they stand open with all that was entered, and are sent again themselves.
-WITH_FIELDS: Final = ("wait", "close", "reopen", "merge", "cancel")
+WITH_FIELDS: Final = ("place", "wait", "close", "reopen", "merge", "cancel")
 BESIDE: Final = ("csrf_token", "seen", "listed")  # what a form carries beside what was filled in
 
 
@@ -94,6 +94,10 @@ def _about_to(s: Session, case: Case, verb: str) -> str:
         "accept": _("You wanted to accept it."),
         "assign": _("You wanted to assign it to %(crew)s.", crew=crews.get(int(crew), "") if crews else ""),
         "unassign": _("You wanted to unassign it."),
+        "reclassify": _(
+            "You wanted to change its type to %(type)s.", type=formatting.kind_name(told("service", ""))
+        ),
+        "relocate": _("You wanted to change its location."),
         "wait": _("You wanted to put it on hold (%(reason)s).", reason=reason),
         "resume": _("You wanted to resume it."),
         "close": _("You wanted to close it as “%(outcome)s”.", outcome=outcome),

@@ -154,8 +154,9 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "pictures": letters.before_and_after(s, sight),
         }
     else:
-        facts |= {"news": sentences.reopened(sight)}
-    return envelopes.letter(message, _subject(kind, sight), kind, stop=links["stop"], **facts)
+        facts |= {"news": {"reopened": sentences.reopened, "corrected": sentences.corrected}[kind](sight)}
+    template = kind if kind in ("receipt", "confirmed", "closed") else "news"
+    return envelopes.letter(message, _subject(kind, sight), template, stop=links["stop"], **facts)
 
 
 def _received(sight: PublicCase) -> str:
@@ -188,6 +189,7 @@ def _note(s: Session, message: Message) -> Note:
     said = {
         "closed": _("Tap to see the result."),
         "reopened": sentences.reopened(sight),
+        "corrected": sentences.corrected(sight),
     }[message.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("case.page", number=sight.number)
@@ -211,7 +213,9 @@ def _text(s: Session, message: Message) -> SmsMessage:
             _("A dispatcher will review it. Details: %(link)s"),
         )
     )
-    words = {"closed": closed, "reopened": again}[message.kind] % {"link": links["case"]}
+    words = {"closed": closed, "reopened": again, "corrected": _("Details: %(link)s")}[message.kind] % {
+        "link": links["case"]
+    }
     return envelopes.text(message, f"{_subject(message.kind, sight)}. {words}", stop=links["stop"])
 
 
@@ -238,6 +242,8 @@ def _subject(kind: str, sight: PublicCase) -> str:
         return _("%(what)s: You'll get updates (%(number)s)", number=sight.number, what=what)
     if kind == "reopened":
         return _("%(what)s: Reopened (%(number)s)", number=sight.number, what=what)
+    if kind == "corrected":
+        return _("%(what)s: Your report was corrected (%(number)s)", number=sight.number, what=what)
     ended = formatting.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 

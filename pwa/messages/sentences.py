@@ -66,6 +66,14 @@ def reopened(sight: PublicCase) -> str:
     return _("This report is open again, and a dispatcher will review it.")
 
 
+def corrected(sight: PublicCase) -> str:
+    """As what and where a report is handled by now."""
+    what, where = localization.said(sight.service.names), formatting.place(sight.address)
+    if where:
+        return _("We corrected your report. It's now “%(what)s” at %(where)s.", what=what, where=where)
+    return _("We corrected your report. It's now “%(what)s.”", what=what)
+
+
 def changed(sight: PublicCase) -> str:
     """What those who follow an open case hear first; the promise follows it."""
     return states.of(sight.state).news or standing_sentence(sight)

@@ -20,7 +20,17 @@ from city.notifications import subscriptions
 from city.places import reverse_geocoder
 from city.places.collection_days import Day
 from pwa.web import access, states
-from pwa.web.localization import apart, clock, current_locale, day, distance, local, long_day, once_a_language
+from pwa.web.localization import (
+    apart,
+    clock,
+    current_locale,
+    day,
+    distance,
+    local,
+    long_day,
+    once_a_language,
+    said,
+)
 
 HOUR, DAY, YEAR = 60, 24 * 60, 365  # in minutes, and a year in days
 
@@ -31,7 +41,8 @@ def init(app: Flask) -> None:
         promise, promised_day, first_promised, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, wait_sign, instant, role_does, letter, followed, hook_fault, due_detail, age, picked_up,
+        waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, due_detail, age,
+        picked_up,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
@@ -96,6 +107,12 @@ def asset_owner(thing: Any) -> Owner | None:
 def instant(told: str) -> datetime:
     """A moment as a line of the log has it."""
     return datetime.fromisoformat(told)
+
+
+def kind_name(code: str) -> str:
+    """What a service is called in the city file; its code where it has left that."""
+    known = {each.code: each.names for each in access.current_city().city.services}
+    return said(known[code]) if code in known else code
 
 
 def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
@@ -270,6 +287,8 @@ def _public_steps(office: bool) -> dict[str, str]:
         "not fixed": _("A resident says it isn't fixed"),
         "fixed confirmed": _("A resident confirmed it's fixed"),
         "cancel": _("Canceled"),
+        "reclassify": _("The city corrected the type of problem"),
+        "relocate": _("The city corrected the location"),
         "clear": _("Description and photos removed under the retention schedule"),
     }
     if not office:

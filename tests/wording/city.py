@@ -2,4 +2,5 @@
 
 STREETLIGHT = "Streetlight"
 STREETLIGHT_OUT = "Streetlight out"
+POTHOLE = "Pothole"
 STREETLIGHT_OUT_ES = "Luz de la calle apagada"

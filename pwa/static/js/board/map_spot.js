@@ -31,6 +31,7 @@ function choose(map, button) {
     for (const [name, value] of [["lat", at.lat], ["lon", at.lng]]) {
       /** @type {HTMLInputElement} */ (form.elements.namedItem(String(name))).value = Number(value).toFixed(6);
     }
+    /** @type {HTMLInputElement} */ (form.elements.namedItem("place")).value = ""; // what was typed goes before a spot
     form.requestSubmit();
   };
   const clicked = (/** @type {import("leaflet").LeafletMouseEvent} */ event) => done(event.latlng);

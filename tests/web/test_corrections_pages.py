@@ -1,0 +1,222 @@
+"""A wrong type or place is corrected on the board, and those who told of it hear that once."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from email import message_from_bytes, policy
+from typing import Any
+
+import pytest
+from factories import LAMP, Town
+from filled import Tell
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+from wording import city, shared, staff
+
+from city.cases import transitions
+from city.db.models import Address, Message
+from city.geo import Point, cell
+from city.lifecycle import OPEN
+from city.reports import intake
+from city.settings import Settings
+
+pytestmark = pytest.mark.both_databases
+FRAGMENT = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def lamp(town: Town) -> str:
+    with town.at_work() as scene:
+        for label, lat in (("9 Elm Street", 39.61), ("9 Elm Court", 39.605)):
+            here = Point(lat, -71.19)
+            scene.s.add(Address(label=label, lat=here.lat, lon=here.lon, cell=cell(here)))
+        return scene.report(words="Dark since Sunday").case.number
+
+
+@pytest.fixture
+def post(log_in: Callable[[str], FlaskClient], token: Callable[[], str]) -> Callable[..., TestResponse]:
+    client = log_in("dispatcher")
+
+    def send(url: str, **fields: Any) -> TestResponse:
+        return client.post(url, data={"csrf_token": token(), **fields}, headers=FRAGMENT)
+
+    return send
+
+
+def test_each_state_offers_what_may_be_done(
+    town: Town, lamp: str, log_in: Callable[[str], FlaskClient]
+) -> None:
+    dispatcher = log_in("dispatcher")
+    for do, field in (("change", "do-type"), ("type", 'name="service"'), ("place", 'name="place"')):
+        page = dispatcher.get(f"/dispatch/cases/{lamp}?do={do}").get_data(as_text=True)
+        shown = re.search(rf'<section class="doing card" id="do-{do}">(.*?)</section>', page, re.DOTALL)
+        assert shown
+        assert field in shown[1]
+    assert staff.LOSES_IT(crew="lights") not in page
+
+
+def test_the_type_is_changed_said_in_the_story_and_undone(
+    town: Town, lamp: str, post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        crew = scene.crew("lights")
+        crew.department_code = "lights"
+        transitions.assign(scene.s, scene.case(lamp), crew, by=scene.actor("dispatcher"), at=town.now)
+    answer = post(f"/dispatch/cases/{lamp}/type", service="pothole")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 200
+    assert staff.WAS_TO_NOW(was=city.STREETLIGHT_OUT, now=city.POTHOLE) in page
+    with town.looking() as scene:
+        case = scene.case(lamp)
+        assert (case.service_code, case.state) == ("pothole", "accepted")
+    batch = re.search(r"/dispatch/batch/(\d+)/undo", page)
+    assert batch
+    post(f"/dispatch/batch/{batch[1]}/undo")
+    with town.looking() as scene:
+        case = scene.case(lamp)
+        assert (case.service_code, case.state) == ("light-out", "assigned")
+
+
+@pytest.mark.parametrize("code", ["", "zeal", "tax-question"])
+def test_a_type_that_there_is_not_is_said_and_changes_nothing(
+    town: Town, lamp: str, post: Callable[..., TestResponse], code: str
+) -> None:
+    answer = post(f"/dispatch/cases/{lamp}/type", service=code)
+    assert answer.status_code == 422
+    with town.looking() as scene:
+        assert scene.case(lamp).service_code == "light-out"
+
+
+def test_the_place_is_changed_by_words_by_one_of_several_and_by_a_spot(
+    town: Town, lamp: str, post: Callable[..., TestResponse]
+) -> None:
+    url = f"/dispatch/cases/{lamp}/place"
+    assert post(url, place="9 Elm Street").status_code == 200
+    with town.looking() as scene:
+        assert (scene.case(lamp).address, scene.case(lamp).lat) == ("9 Elm Street", 39.61)
+    unclear = post(url, place="9 Elm")
+    assert unclear.status_code == 422
+    page = unclear.get_data(as_text=True)
+    assert 'value="9 Elm"' in page  # nothing that was typed is lost
+    picks = re.findall(r'name="pick" value="([^"]+)"', page)
+    assert len(picks) == 2
+    chosen = next(pick for pick in picks if "Court" in pick)
+    assert post(url, place="9 Elm", pick=chosen).status_code == 200
+    with town.looking() as scene:
+        assert scene.case(lamp).address == "9 Elm Court"
+    assert post(url, lat="39.6001", lon="-71.2001").status_code == 200
+    with town.looking() as scene:
+        assert (scene.case(lamp).lat, scene.case(lamp).place_source) == (39.6001, "pin")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"place": "Nowhere at all"},
+        {"lat": "0", "lon": "0"},
+        {"lat": "x", "lon": "nan"},
+        {"lat": "91", "lon": "0"},
+    ],
+)
+def test_a_place_that_there_is_not_is_said_and_changes_nothing(
+    town: Town, lamp: str, post: Callable[..., TestResponse], fields: dict[str, str]
+) -> None:
+    assert post(f"/dispatch/cases/{lamp}/place", **fields).status_code == 422
+    with town.looking() as scene:
+        assert scene.case(lamp).lat == LAMP.lat
+
+
+def test_two_who_correct_at_once_are_told_of_each_other(
+    town: Town, lamp: str, post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    page = log_in("dispatcher").get(f"/dispatch/cases/{lamp}").get_data(as_text=True)
+    seen = re.search(r'name="seen" value="(\d+)"', page)
+    assert seen
+    assert post(f"/dispatch/cases/{lamp}/type", service="pothole", seen=seen[1]).status_code == 200
+    answer = post(f"/dispatch/cases/{lamp}/place", place="9 Elm Street", seen=seen[1])
+    assert answer.status_code == 409
+    told = answer.get_data(as_text=True)
+    assert staff.WANTED_TO_RELOCATE in told
+    assert 'value="9 Elm Street"' in told
+    with town.looking() as scene:
+        assert scene.case(lamp).lat == LAMP.lat
+
+
+def test_strangers_read_that_it_was_corrected_and_not_from_what(
+    town: Town, lamp: str, post: Callable[..., TestResponse], client: FlaskClient
+) -> None:
+    post(f"/dispatch/cases/{lamp}/type", service="home-nuisance")
+    assert client.get(f"/case/{lamp}").status_code == 404  # private: hidden at once
+    post(f"/dispatch/cases/{lamp}/type", service="pothole")
+    page = client.get(f"/case/{lamp}").get_data(as_text=True)
+    assert shared.TYPE_CORRECTED in page
+    assert city.STREETLIGHT_OUT not in page
+    assert "Dark since Sunday" not in page
+    for address in (
+        "/open311/v2/requests.json",
+        "/open311/v2/servicerequestupdates.json",
+        f"/open311/v2/requests/{lamp}.json",
+    ):
+        told = client.get(address).get_data(as_text=True)
+        assert "home-nuisance" not in told
+        assert "Dark since Sunday" not in told
+
+
+def test_each_reporter_hears_once_of_several_corrections_and_not_of_undone_ones(
+    town: Town, lamp: str, post: Callable[..., TestResponse], tell: Tell, settings: Settings
+) -> None:
+    def deliver(minutes: int) -> list[Any]:
+        tell(timedelta(minutes=minutes))
+        files = sorted((settings.var / "mail" / "new").glob("*"))
+        found = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        for file in files:
+            file.unlink()
+        return found
+
+    with town.at_work() as scene:
+        case = scene.case(lamp)
+        for n, report in enumerate((case.reports[0], scene.report(join=lamp))):
+            row = intake.subscribe(scene.s, report, f"ana{n}@town.test", lang="en", at=town.now)
+            row.confirmed_at = town.now
+    post(f"/dispatch/cases/{lamp}/type", service="pothole")
+    post(f"/dispatch/cases/{lamp}/place", place="9 Elm Street")
+    letters = (deliver(0), deliver(30))[1]
+    assert sorted(letter["To"] for letter in letters) == ["ana0@town.test", "ana1@town.test"]
+    body = letters[0].get_body(("plain",)).get_content()
+    assert shared.CORRECTED(what=city.POTHOLE, where="9 Elm Street") in " ".join(body.split())
+    page = post(f"/dispatch/cases/{lamp}/type", service="light-out").get_data(as_text=True)
+    batch = re.search(r"/dispatch/batch/(\d+)/undo", page)
+    assert batch
+    post(f"/dispatch/batch/{batch[1]}/undo")
+    assert deliver(45) + deliver(90) == []
+    with town.looking() as scene:
+        assert (
+            scene.s.scalars(select(Message.kind).where(Message.sent_at.is_not(None))).all()
+            == ["corrected"] * 2
+        )
+
+
+def test_every_type_can_become_every_other_and_no_page_breaks(
+    app: Flask,
+    town: Town,
+    client: FlaskClient,
+    log_in: Callable[[str], FlaskClient],
+    token: Callable[[], str],
+) -> None:
+    services = [each for each in app.extensions["cityline"].city.services if not each.office]
+    dispatcher = log_in("dispatcher")
+    with town.at_work() as scene:
+        number = scene.report(service_code=services[0].code, answers={}, unasked=True).case.number
+    for first in services:
+        for other in (first, services[(services.index(first) + 7) % len(services)]):
+            dispatcher.post(
+                f"/dispatch/cases/{number}/type",
+                data={"csrf_token": token(), "service": other.code}, headers=FRAGMENT,
+            )  # fmt: skip
+            assert dispatcher.get(f"/dispatch/cases/{number}").status_code == 200
+            assert client.get(f"/case/{number}").status_code == (404 if other.private else 200)
+    with town.looking() as scene:
+        assert scene.case(number).state in OPEN
