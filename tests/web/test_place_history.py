@@ -170,7 +170,10 @@ def test_private_kinds_and_erased_words_are_as_on_the_board(
         kept = told.case.number
         store, by = open_store(town.settings), scene.actor("dispatcher")
         intake.erase(scene.s, told, store, town.settings.var, by=by, at=town.now)
-    for name in ("dispatcher", "supervisor", "manager", "call-taker", "administrator"):
+    sealed = log_in("manager").get(PAGE)  # of another department: they know of it, and not where it lies
+    assert listed(shown(sealed)) == [kept]
+    assert "by the blue door" not in sealed.text
+    for name in ("dispatcher", "supervisor", "call-taker", "administrator"):
         client = log_in(name)
         board, page = client.get("/dispatch").text, client.get(PAGE).text
         for number in (private, kept):

@@ -106,20 +106,27 @@ class TestTheTable:
             check(move, state, frozenset({"dispatcher", "supervisor", "crew"}), office=True)
 
     def test_call_takers_do_what_they_cannot_in_the_field(self) -> None:
-        assert possible("new", CALL_TAKER, office=True) == ["accept", "wait", "close", "merge"]
+        assert possible("new", CALL_TAKER, office=True) == [
+            "accept", "wait", "close", "merge", "undo batch", "reclassify",
+        ]  # fmt: skip
         assert possible("waiting", CALL_TAKER, office=True) == [
             "wait",
             "resume",
             "close",
             "merge",
             "undo batch",
+            "reclassify",
         ]
         assert possible("closed", CALL_TAKER, office=True) == ["reopen", "merge", "undo batch"]
-        assert possible("new", CALL_TAKER) == ["accept", "merge"]
+        assert possible("new", CALL_TAKER) == [
+            "accept", "merge", "undo batch", "reclassify", "relocate",
+        ]  # fmt: skip
         assert "reopen" not in possible("closed", CALL_TAKER)
 
     def test_dispatchers_do_all_that_needs_no_crew(self) -> None:
-        assert possible("new", DISPATCHER, office=True) == ["accept", "wait", "close", "merge", "cancel"]
+        assert possible("new", DISPATCHER, office=True) == [
+            "accept", "wait", "close", "merge", "undo batch", "reclassify", "cancel",
+        ]  # fmt: skip
         assert possible("closed", DISPATCHER, office=True) == ["reopen", "merge", "undo batch"]
 
     def test_crews_do_nothing(self) -> None:
