@@ -135,7 +135,8 @@ class CityFile:
 
     The first language is its own; `phone` and `emergency` are numbers to call. `publish` is what
     CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been late for
-    `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
+    `late_days` is a supervisor's; None where the file does not say, as with `quiet`. `ring_after` is how long
+    danger may go unaccepted before it rings for those on duty, zero for ever, and `ring_again` how long after.
     """
 
     name: str
@@ -162,6 +163,8 @@ class CityFile:
     replies: tuple[Reply, ...]
     costs: Costs = NO_COSTS
     late_days: int | None = None
+    ring_after: timedelta = timedelta(minutes=30)
+    ring_again: timedelta = timedelta(minutes=30)
     quiet: Quiet | None = None
     licence: str = ""  # under which the open data may be used; "" where the file does not say
     licence_url: str = ""
@@ -284,6 +287,7 @@ def parse(text: str, name: str) -> CityFile:
         ),
         costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
+        **_danger(top),
         quiet=_quiet(top, zone),
         **_licence(top),
         retention=schedule_of(top),
@@ -533,6 +537,14 @@ def _escalation(top: Table) -> int | None:
     late_days = row.number("late_days", 1, 365) if row.has("late_days") else None
     row.refuse_rest()
     return late_days
+
+
+def _danger(top: Table) -> dict[str, timedelta]:
+    row = top.table("danger")
+    after = row.number("ring_after", 0, 1440) if row.has("ring_after") else 30
+    again = row.number("ring_again", 5, 1440) if row.has("ring_again") else 30
+    row.refuse_rest()
+    return {"ring_after": timedelta(minutes=after), "ring_again": timedelta(minutes=again)}
 
 
 def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:
