@@ -136,7 +136,7 @@ class CityFile:
     The first language is its own; `phone` and `emergency` are numbers to call. `publish` is what
     CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been late for
     `late_days` is a supervisor's; None where the file does not say, as with `quiet`. `ring_after` is how long
-    danger may go unaccepted before it rings for those on duty, zero for ever, and `ring_again` how long after.
+    danger may go unaccepted before it rings for those on duty, zero for ever; `ring_again` is between rings.
     """
 
     name: str
@@ -260,6 +260,7 @@ def parse(text: str, name: str) -> CityFile:
     )
     _check_defaults(top, groups, services)
     bounds, centre = _ground(top)
+    ring_after, ring_again = _danger(top)
     city = CityFile(
         name=top.text("name", NAME),
         time_zone=zone,
@@ -287,7 +288,8 @@ def parse(text: str, name: str) -> CityFile:
         ),
         costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
-        **_danger(top),
+        ring_after=ring_after,
+        ring_again=ring_again,
         quiet=_quiet(top, zone),
         **_licence(top),
         retention=schedule_of(top),
@@ -539,12 +541,12 @@ def _escalation(top: Table) -> int | None:
     return late_days
 
 
-def _danger(top: Table) -> dict[str, timedelta]:
+def _danger(top: Table) -> tuple[timedelta, timedelta]:
     row = top.table("danger")
     after = row.number("ring_after", 0, 1440) if row.has("ring_after") else 30
     again = row.number("ring_again", 5, 1440) if row.has("ring_again") else 30
     row.refuse_rest()
-    return {"ring_after": timedelta(minutes=after), "ring_again": timedelta(minutes=again)}
+    return timedelta(minutes=after), timedelta(minutes=again)
 
 
 def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:

@@ -1068,7 +1068,7 @@ class Message(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
-    # receipt, confirmed, closed, reopened, changed, digest, danger; "pickup 2026-12-04" with the day it reminds of
+    # receipt, confirmed, closed, reopened, changed, digest, danger; "pickup 2026-12-04" with the day meant
     kind: Mapped[str] = mapped_column(String(20))
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
     cases: Mapped[dict[str, Any] | None]  # what a digest tells of: digests.py

@@ -41,7 +41,7 @@ A_PERSON: Final = "person:"
 
 @dataclass(frozen=True)
 class Waiting:
-    """A case in danger that nobody has accepted: since when, and when it last rang since then, for how many."""
+    """A dangerous case that nobody has accepted: since when; when it rang last since then, for how many."""
 
     case_id: int
     number: str
@@ -64,7 +64,7 @@ class Waiting:
 def sweep(engine: Engine, now: datetime, after: timedelta, again: timedelta) -> int:
     """Writes the lines of the log by which cases ring; returns how many. `after` of zero: none ever do.
 
-    Two workers may sweep at once: each looks again at a case when it holds it, so one of them writes the line.
+    Two workers may sweep at once: each looks again at a case that it holds, so one of them writes the line.
     """
     if not after:
         return 0
@@ -152,8 +152,10 @@ def ways_of(s: Session, person_id: int) -> list[Subscription]:
     return list(s.scalars(select(Subscription).where(*mine).order_by(Subscription.id)))
 
 
-def set_number(s: Session, person_id: int, phone: str, region: str, *, lang: str, at: datetime) -> Subscription:
-    """The number that is to get texts, once its reader confirmed it. Those before it are the caller's to forget.
+def set_number(
+    s: Session, person_id: int, phone: str, region: str, *, lang: str, at: datetime
+) -> Subscription:
+    """The number that is to get texts, once its reader confirmed it; those before it the caller forgets.
 
     Raises Refused `bad_phone`, and what subscriptions.subscribe() raises.
     """
@@ -161,6 +163,12 @@ def set_number(s: Session, person_id: int, phone: str, region: str, *, lang: str
     if not number:
         raise Refused("bad_phone")
     return subscriptions.subscribe(s, target(person_id), number, channel=SMS, lang=lang, at=at)
+
+
+def wish_ids(s: Session, person_id: int) -> list[int]:
+    """Ids of all that was ever set up to ring for a person, to be forgotten with their account."""
+    mine = select(Subscription.id).where(Subscription.place == place(person_id))
+    return list(s.scalars(mine.order_by(Subscription.id)))
 
 
 def numbers_of(s: Session, person_id: int) -> list[Subscription]:

@@ -1,7 +1,7 @@
 """Who is on duty: a person says so, until a time of their choice. What rings for them: danger_alarm.py."""
 
 from datetime import datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, delete, select
@@ -62,8 +62,8 @@ def current(s: Session, person_id: int, at: datetime) -> DutyShift | None:
     return s.scalars(select(DutyShift).where(DutyShift.person_id == person_id, DutyShift.until > at)).first()
 
 
-def on_duty(at: datetime) -> Select[Any]:
-    """Ids of all who are on duty, and until when. Whoever lost account or roles is not, whatever they said."""
+def on_duty(at: datetime) -> Select[int, datetime]:
+    """Ids of all who are on duty, and until when. Whoever lost account or roles is not."""
     may = Person.roles.any(PersonRole.role.in_(ROLES))
     asked = select(DutyShift.person_id, DutyShift.until).join(Person, Person.id == DutyShift.person_id)
     return asked.where(DutyShift.until > at, Person.disabled_at.is_(None), may)
@@ -77,7 +77,7 @@ def listed(s: Session, at: datetime) -> list[tuple[Person, datetime]]:
 
 
 def proposed(at: datetime, zone: ZoneInfo) -> datetime:
-    """Until when somebody who begins now is likely on duty: six in the evening, or a shift to the full hour."""
+    """Until when somebody who begins now is likely on duty: six in the evening, or a shift in full hours."""
     here = at.astimezone(zone)
     evening = datetime.combine(here.date(), EVENING, zone)
     if here + timedelta(hours=1) <= evening:

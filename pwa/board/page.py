@@ -35,7 +35,7 @@ from city.lifecycle import (
 )
 from city.places import lookup
 from city.text import normalize
-from pwa.board import batch_summary, row_context
+from pwa.board import batch_summary, on_duty, row_context
 from pwa.board.view_url import CHANNELS, args_of, is_id, new_key, revision, strayed, view_of
 from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
@@ -162,6 +162,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "tiles": access.current_city().settings.tiles,
         "map_words": formatting.map_words(),
         "heads": _heads(view),
+        "duty": on_duty.on_board(s),
         **row_context.of_rows(s, view, rows, ground.services, ground.crews),
     }
 

@@ -1,4 +1,4 @@
-"""What rings for those on duty: what it is, exactly where, and since when nobody has accepted it. Sends nothing."""
+"""What rings for those on duty: what it is, exactly where, and since when it waits. Sends nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

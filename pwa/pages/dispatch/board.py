@@ -102,7 +102,7 @@ def saved_views() -> Response:
     """The saved views and how many cases they hold now, for a board that stands open."""
     view = view_asked()
     with access.reading() as s:
-        return render("dispatch/_views.html", **around.sides(s, view))
+        return render("dispatch/_sides.html", **around.sides(s, view))
 
 
 @bp.get("/cases/<number>")

@@ -61,7 +61,8 @@ def printed() -> Response:
     chosen = bool(numbers) and not form.get("all")
     with access.reading() as s:
         if chosen:
-            rows, is_more = queue_rows.of_numbers(s, numbers[:MOST_PRINTED]), len(numbers) > MOST_PRINTED
+            rows = queue_rows.danger_first(queue_rows.of_numbers(s, numbers))[:MOST_PRINTED]
+            is_more = len(numbers) > MOST_PRINTED
         else:
             page = board_queries.queue(s, view, now=access.now(), limit=MOST_PRINTED)
             rows, is_more = page.rows, bool(page.next)
