@@ -44,7 +44,7 @@ def on_board(s: Session) -> OnDuty | None:
 def own_page(
     s: Session, *, typed: dict[str, str] | None = None, fault: tuple[str, str] | None = None
 ) -> dict[str, Any]:
-    """What account/me.html shows. `typed` are the fields of a form that came back, `fault` is whose and why."""
+    """What account/me.html shows. `typed` are the fields of a form that came back, `fault` whose and why."""
     held = access.current_city()
     told: dict[str, Any] = {"person": g.person, "typed": typed or {}, "fault": fault, "duty": None}
     if not g.actor.roles.intersection(duty.ROLES):
