@@ -95,6 +95,7 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
         "previous": args_of(replace(known, after=page.previous)) if page.previous else None,
         "left_out": strayed() or known != view or page.strayed,
         "drawer": drawer,
+        "duty": on_duty.on_board(s),
         "revision": log,
         # A row that was put behind others leads back to the page on which they all are.
         **({"args": args_of(known.whole)} if is_fragment() else {}),
@@ -162,7 +163,6 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "tiles": access.current_city().settings.tiles,
         "map_words": formatting.map_words(),
         "heads": _heads(view),
-        "duty": on_duty.on_board(s),
         **row_context.of_rows(s, view, rows, ground.services, ground.crews),
     }
 

@@ -20,6 +20,7 @@ from city.db import engine as db
 from city.db.models import Batch, Case, DutyShift, Event, Message, Person, Subscription
 from city.lifecycle import Refused
 from city.notifications import danger_alarm, digests, fan_out
+from city.operations import doctor
 from city.people import accounts, duty
 from city.reports import intake
 
@@ -208,10 +209,18 @@ def test_with_nobody_on_duty_it_is_said_once_and_whoever_comes_is_rung_at_once(t
     dangerous(town)
     assert [sweep(town, minutes * MINUTE) for minutes in (30, 60, 90)] == [1, 0, 0]
     assert (rings(town), messages(town)) == ([0], 0)
+    with town.looking() as scene:
+        found = doctor._danger(scene.s)
+    assert (found.mark, found.words.startswith("No one could be alerted of 1 dangerous case: ")) == (
+        "look",
+        True,
+    )
     with town.at_work() as scene:
         on_duty(scene, channel=PUSH)
     assert [sweep(town, minutes * MINUTE) for minutes in (91, 92, 121)] == [1, 0, 1]
     assert (rings(town), messages(town)) == ([0, 1, 1], 2)
+    with town.looking() as scene:
+        assert doctor._danger(scene.s).mark == "ok"
 
 
 def test_only_those_on_duty_are_rung_each_on_all_they_set_up(town: Town) -> None:
