@@ -286,7 +286,7 @@ def test_supervisors_see_who_is_on_duty(town: Town, log_in: Callable[..., FlaskC
         name = scene.s.get_one(Person, town.ids["dispatcher"]).name
     send("/me/duty", until="18:00")
     page = shown(log_in("supervisor").get("/dispatch/crews"))
-    assert f"<b>{name}</b><small>Until 6" in page
+    assert f"<b>{name}</b> <small>Until 6" in page
     assert client.get("/dispatch/crews").status_code == 200
 
 
