@@ -211,6 +211,7 @@ BAD_DUTY_TIME = Sentence("Enter a time like 6:00 pm, within the next 24 hours.")
 CHANGE_TIME_BUTTON = Sentence("Change the time")
 CONFIRM_DUTY_TEXTS = Sentence("City staff: confirm texts about danger while you're on duty")
 DANGER_ALERT = Sentence("Danger: %(what)s (%(number)s)")
+GO_ON_DUTY_BUTTON = Sentence("Go on duty")
 GO_ON_DUTY_UNTIL = Sentence("Go on duty until %(time)s")
 GO_OFF_DUTY_BUTTON = Sentence("Go off duty now")
 NOBODY_ON_DUTY = Plural(
