@@ -22,7 +22,7 @@ from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import openapi
 from pwa.open311 import routes as open311_routes
-from pwa.pages import account
+from pwa.pages import account, duty
 from pwa.pages import photos as photo_pages
 from pwa.pages.admin import admin, retention, stickers
 from pwa.pages.crew import shell
@@ -171,6 +171,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(value.bp)
     app.register_blueprint(photo_pages.bp)
     app.register_blueprint(account.bp)
+    app.register_blueprint(duty.bp)
     app.register_blueprint(desk.bp)
     app.register_blueprint(board.bp)
     app.register_blueprint(saved_views.bp)

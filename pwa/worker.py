@@ -24,6 +24,7 @@ from city.db import engine as db
 from city.metrics import publications
 from city.notifications import (
     account_email,
+    danger_alarm,
     digests,
     fan_out,
     outbox,
@@ -33,7 +34,7 @@ from city.notifications import (
 )
 from city.notifications.sender import PermanentFailure, Sender
 from city.opendata import editions
-from city.people import accounts, callers, rate_limits, sessions
+from city.people import accounts, callers, duty, rate_limits, sessions
 from city.photos import orphans, photos
 from city.privacy import retention
 from city.reports import photo_urls, remote_images
@@ -148,6 +149,7 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
         partial(photos.purge_owed, engine, store),
         partial(uploads.sweep, settings.var),
         partial(_watch_promises, app),
+        partial(_ring_for_danger, app),
         partial(_mark_endings_without_photo, engine),
         partial(_bring_before_a_person, engine, rules_of(settings)),
         partial(_tidy_phones, engine),
@@ -313,6 +315,11 @@ def _watch_promises(app: Flask, now: datetime) -> int:
     return sla_sweep.sweep(held.engine, now, held.city.late_days)
 
 
+def _ring_for_danger(app: Flask, now: datetime) -> int:
+    held = app.extensions["cityline"]
+    return danger_alarm.sweep(held.engine, now, held.city.ring_after, held.city.ring_again)
+
+
 def _mark_endings_without_photo(engine: Engine, now: datetime) -> int:
     with db.transaction(engine) as s:
         return transitions.flag_missing_evidence(s, at=now, by=accounts.THE_SYSTEM)
@@ -336,6 +343,7 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
         sweeps = (
             presence.sweep,
             sessions.sweep,
+            duty.sweep,
             enrolment.sweep,
             rate_limits.sweep,
             residents.sweep,

@@ -28,8 +28,8 @@ STALE = 50_000
 MATTERS = ("raise priority", "lower priority")
 # And those by which a case comes into a narrow view or leaves it, which stop nobody.
 MOVES_LISTS = (
-    "at risk", "late", "escalate", "review", "reviewed", "recorded", "no evidence", "photo failed", "tag",
-    "untag", "place", "service", "promise", "reclassify", "relocate",
+    "at risk", "late", "escalate", "ring", "review", "reviewed", "recorded", "no evidence", "photo failed",
+    "tag", "untag", "place", "service", "promise", "reclassify", "relocate",
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")

@@ -59,7 +59,7 @@ def reclassify(
     if was.private and not service.private:
         for report in case.reports:
             report.shown_at, report.shown_by_hand = None, True
-    _take_danger(s, case, at)
+    brings_danger = _take_danger(s, case, at)
     case.promised_at = case.restarted_at = None
     sla.start_clock(case, at)
     if sla.is_overdue(case, at):
@@ -75,6 +75,8 @@ def reclassify(
     }
     if was_late:
         facts["restarted"] = True
+    if brings_danger:
+        facts["danger"] = True
     return _corrected(s, case, "reclassify", facts, lost, words={"words": words}, by=by, at=at)
 
 
@@ -225,12 +227,13 @@ def _derive(s: Session, case: Case) -> None:
         duplicates.flag_probable(s, [each], apart=duplicates.is_not_duplicate(s, each))
 
 
-def _take_danger(s: Session, case: Case, at: datetime) -> None:
-    """Whether somebody can be hurt, by the new type and by what was told."""
+def _take_danger(s: Session, case: Case, at: datetime) -> bool:
+    """Whether somebody can be hurt, by the new type and by what was told; True where that is new."""
     was = case.urgent
     case.urgent = transitions.is_dangerous(s, case)
     if case.urgent and not was:
         transitions.endanger(s, case, at=at)
+    return case.urgent and not was
 
 
 def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:

@@ -136,7 +136,8 @@ class CityFile:
 
     The first language is its own; `phone` and `emergency` are numbers to call. `publish` is what
     CITYLINE_PUBLISH is where nobody sets it. `calendars` are by name. A case that has been late for
-    `late_days` is a supervisor's; None where the file does not say, as with `quiet`.
+    `late_days` is a supervisor's; None where the file does not say, as with `quiet`. `ring_after` is how long
+    danger may go unaccepted before it rings for those on duty, zero for ever; `ring_again` is between rings.
     """
 
     name: str
@@ -163,6 +164,8 @@ class CityFile:
     replies: tuple[Reply, ...]
     costs: Costs = NO_COSTS
     late_days: int | None = None
+    ring_after: timedelta = timedelta(minutes=30)
+    ring_again: timedelta = timedelta(minutes=30)
     quiet: Quiet | None = None
     licence: str = ""  # under which the open data may be used; "" where the file does not say
     licence_url: str = ""
@@ -258,6 +261,7 @@ def parse(text: str, name: str) -> CityFile:
     )
     _check_defaults(top, groups, services)
     bounds, centre = _ground(top)
+    ring_after, ring_again = _danger(top)
     city = CityFile(
         name=top.text("name", NAME),
         time_zone=zone,
@@ -285,6 +289,8 @@ def parse(text: str, name: str) -> CityFile:
         ),
         costs=costs_of(top, languages, {d.code for d in departments}),
         late_days=_escalation(top),
+        ring_after=ring_after,
+        ring_again=ring_again,
         quiet=_quiet(top, zone),
         **_licence(top),
         retention=schedule_of(top),
@@ -552,6 +558,14 @@ def _escalation(top: Table) -> int | None:
     late_days = row.number("late_days", 1, 365) if row.has("late_days") else None
     row.refuse_rest()
     return late_days
+
+
+def _danger(top: Table) -> tuple[timedelta, timedelta]:
+    row = top.table("danger")
+    after = row.number("ring_after", 0, 1440) if row.has("ring_after") else 30
+    again = row.number("ring_again", 5, 1440) if row.has("ring_again") else 30
+    row.refuse_rest()
+    return timedelta(minutes=after), timedelta(minutes=again)
 
 
 def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:

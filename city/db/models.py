@@ -281,6 +281,15 @@ class CrewMember(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True)
 
 
+class DutyShift(Base):
+    """Who is on duty until when: one row a person, which goes as it ends. people/duty.py's."""
+
+    __tablename__ = "duty_shifts"
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), primary_key=True, autoincrement=False)
+    began_at: Mapped[datetime]
+    until: Mapped[datetime]
+
+
 class LoginCode(Base):
     """A code sent by e-mail, or a link that an administrator made. `tries` counts wrong guesses."""
 
@@ -741,8 +750,8 @@ class SecretLink(Base):
 
 
 class Subscription(Base):
-    """A wish to hear about a report's case, another case, an area, a street or a zone's pickups: of
-    `report_id`, `case_id` and `place` one is set.
+    """A wish to hear about a report's case, another case, an area, a street, a zone's pickups, or danger
+    while its person is on duty: of `report_id`, `case_id` and `place` one is set.
 
     After the receipt nothing is sent until `confirmed_at`.
     """
@@ -758,7 +767,7 @@ class Subscription(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
     place: Mapped[str | None] = mapped_column(
         String(200)
-    )  # "area:Old Mill", "street:tansy street", "pickups:west": notifications/subscriptions.py
+    )  # "area:Old Mill", "street:tansy street", "pickups:west", "duty:7": notifications/subscriptions.py
     place_name: Mapped[str] = mapped_column(String(200), default="")  # as people read it
     weekly: Mapped[bool] = mapped_column(default=False)  # of a place: on Mondays, not every day
     told_seq: Mapped[int] = mapped_column(BigInteger, default=0)  # of a place: up to which line of the log
@@ -1083,7 +1092,7 @@ class Message(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
-    # receipt, confirmed, closed, reopened, changed, digest; "pickup 2026-12-04" with the day it reminds of
+    # receipt, confirmed, closed, reopened, changed, digest, danger; "pickup 2026-12-04" with the day meant
     kind: Mapped[str] = mapped_column(String(20))
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
     cases: Mapped[dict[str, Any] | None]  # what a digest tells of: digests.py

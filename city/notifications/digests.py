@@ -65,6 +65,7 @@ def _due(today: date) -> Select[Any]:
     untold = or_(Subscription.told_on.is_(None), Subscription.told_on < today)
     asked = select(Subscription).where(
         Subscription.place.is_not(None), Subscription.place.not_like(f"{subscriptions.PICKUPS}%"),
+        Subscription.place.not_like(f"{subscriptions.DUTY}%"),
         Subscription.confirmed_at.is_not(None), Subscription.stopped_at.is_(None), untold,
     )  # fmt: skip
     return asked if today.weekday() == MONDAY else asked.where(Subscription.weekly.is_(False))

@@ -11,6 +11,7 @@ from city.cases.queries import family_of, root_of
 from city.channels import CHANNELS, LETTER
 from city.db.models import Case, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
+from city.notifications import danger_alarm
 
 NAME = "notices"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # seen, since the database was put back
@@ -59,6 +60,8 @@ def forget_seen(s: Session) -> None:
 
 def is_still_valid(s: Session, message: Message) -> bool:
     """Whether what a message says is still so. One that waited long may have been overtaken."""
+    if message.kind == danger_alarm.KIND:
+        return danger_alarm.is_still_valid(s, message)
     case = case_for_subscription(s, message.subscription)
     if case is None or message.kind not in ("changed", "corrected", *TOLD.values()):
         return True
@@ -89,6 +92,9 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         asked = s.get(Subscription, line.facts["subscription"])
         whole = asked is not None and asked.report_id is not None and CHANNELS[asked.channel].takes == LETTER
         _tell(s, line, "confirmed", [asked] if asked and whole else [], None, now)
+        return
+    if line.kind == danger_alarm.RING:
+        _tell(s, line, danger_alarm.KIND, danger_alarm.recipients(s, now), None, now)
         return
     if line.kind in CORRECTIONS:
         reporters = [each for each in _subscribers(s, _case_id(line)) if each.report_id is not None]

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from city.channels import CHANNELS, SILENT
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Subscription
+from city.notifications import danger_alarm
 from city.notifications.sender import PermanentFailure, Sender, SubscriptionGone
 from city.settings import Settings
 
@@ -100,10 +101,11 @@ def retry_all(s: Session, *, at: datetime) -> int:
 
 def _that_may_go_at_night(asked: Select[int]) -> Select[int]:
     """A letter rings nobody; danger waits for no morning; and who asks for texts now is awake."""
+    awake = "receipt", danger_alarm.KIND
     return (
         asked.outerjoin(Report, Report.id == Subscription.report_id)
         .outerjoin(Case, Case.id == func.coalesce(Report.case_id, Subscription.case_id))
-        .where(or_(Subscription.channel.in_(SILENT), Message.kind == "receipt", Report.danger, Case.urgent))
+        .where(or_(Subscription.channel.in_(SILENT), Message.kind.in_(awake), Report.danger, Case.urgent))
     )
 
 

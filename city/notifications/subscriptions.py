@@ -27,6 +27,7 @@ from city.places import areas, lookup, reverse_geocoder, streets
 from city.places.index import numbered
 
 PICKUPS: Final = "pickups:"  # before a zone's code: its days of collection, pickup_reminders.py's
+DUTY: Final = "duty:"  # before a person's id: danger while they are on duty, danger_alarm.py's
 MOST_OPEN_QUESTIONS: Final = 5  # letters within the hour that ask one address whether it wants news
 MOST_FOLLOWS: Final = 30  # of one address
 # Browsers of one push service that follow one case: anybody can make addresses up, and each is to be told.
@@ -40,7 +41,7 @@ ASK_AGAIN_AFTER: Final = timedelta(minutes=10)
 class Target:
     """What somebody follows. `name` is as people read it; `place` makes two names one, "" for a case."""
 
-    kind: str  # case, area, street, pickups
+    kind: str  # case, area, street, pickups, duty
     name: str
     case_id: int | None = None
     place: str = ""
@@ -223,6 +224,11 @@ def of_address(s: Session, row: Subscription) -> list[Subscription]:
 def is_of_pickups(row: Subscription) -> bool:
     """Whether it wants reminders of the days when trash is collected."""
     return bool(row.place and row.place.startswith(PICKUPS))
+
+
+def is_of_duty(row: Subscription) -> bool:
+    """Whether it wants to hear of danger while its person is on duty."""
+    return bool(row.place and row.place.startswith(DUTY))
 
 
 def _area(name: str) -> Target:

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from city.notifications.sender import PermanentFailure, SubscriptionGone
 from city.settings import OUTWARD, Settings
 
 # How long a push service keeps a note for a phone that is off. Without it none is kept at all.
-TTL: Final = 14 * 24 * 60 * 60  # seconds; as long as a resident may say "not fixed"
+TTL: Final = timedelta(days=14)  # as long as a resident may say "not fixed"
 DECLARATIVE: Final = 8030  # the mark of a declarative push message (Push API): shown without any script
 ENDED, TOO_MUCH, WRONG_KEY = (404, 410), 413, 400
 # Of Chrome and most others, of Chromium, Firefox, Edge and Safari; a city may name more. An address at any
@@ -48,6 +49,7 @@ class Note:
     lang: str
     direction: str  # ltr, rtl
     urgent: bool = False
+    ttl: timedelta = TTL
 
     @property
     def text(self) -> str:
@@ -73,7 +75,7 @@ class Pusher:
         try:
             webpush(
                 {"endpoint": note.endpoint, "keys": note.keys}, note.text, self._key,
-                {"sub": self._settings.vapid_subject}, ttl=TTL, headers=headers,
+                {"sub": self._settings.vapid_subject}, ttl=int(note.ttl.total_seconds()), headers=headers,
                 requests_session=self._session,
             )  # fmt: skip
         except safe_http.PrivateAddressError:

@@ -17,7 +17,7 @@ from city.channels import CONFIRMED, PUSH, SILENT
 from city.db import engine as db
 from city.db.models import Backup, Device, Event, Follower, Message, Person, Photo, Subscription, Webhook
 from city.lifecycle import Refused
-from city.notifications import account_email, fan_out
+from city.notifications import account_email, danger_alarm, fan_out
 from city.opendata import editions
 from city.operations import backup, dumps
 from city.operations.backup import MANIFEST
@@ -74,6 +74,7 @@ def examine(
                     _phones(s, now),
                     _letters(s, now),
                     _notifications(s),
+                    _danger(s),
                     _webhooks(s, now),
                     _log(s, whole),
                     _photos(s, store, whole),
@@ -267,6 +268,14 @@ def _notifications(s: Session) -> Finding:
     if dead := _given_up(s, Subscription.channel == PUSH):
         return Finding("push", LOOK, f"{words} {_count(dead, 'notification')} failed. See /admin/mail.")
     return Finding("push", OK, words)
+
+
+def _danger(s: Session) -> Finding:
+    unheard = [each.number for each in danger_alarm.unaccepted(s) if each.rang_at and not each.rung]
+    if not unheard:
+        return Finding("danger", OK, "No dangerous case waits unheard.")
+    words = f"No one could be alerted of {_count(len(unheard), 'dangerous case')}: {', '.join(unheard[:5])}."
+    return Finding("danger", LOOK, f"{words} Someone must go on duty at /me and set up alerts.")
 
 
 def _webhooks(s: Session, now: datetime) -> Finding:

@@ -16,6 +16,7 @@ from city.cases import legal_holds, locks, queries
 from city.db.models import (
     AccountLetter,
     Device,
+    DutyShift,
     EnrolmentCode,
     LoginCode,
     Person,
@@ -26,6 +27,7 @@ from city.db.models import (
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import may
+from city.notifications import danger_alarm
 from city.people import accounts
 from city.photos.storage import Store
 from city.privacy import caller_erasure
@@ -159,11 +161,13 @@ def _take_off(s: Session, person: Person, *, by: Actor, at: datetime) -> bool:
         delete(LogIn).where(LogIn.person_id == person.id),
         delete(EnrolmentCode).where(EnrolmentCode.person_id == person.id),
         delete(Viewer).where(Viewer.person_id == person.id),
+        delete(DutyShift).where(DutyShift.person_id == person.id),
         delete(SavedView).where(SavedView.person_id == person.id, SavedView.shared.is_(False)),
         theirs.where(Device.revoked_at.is_(None)).values(revoked_at=at),
         theirs.values(token_hash="", next_hash=None, signed_in_at=None, release="", waiting={}, pack={}),
     ):
         s.execute(change.execution_options(synchronize_session=False))
+    intake.forget_wishes(s, danger_alarm.wish_ids(s, person.id))
     person.name, person.email = _nameless(person), f"person-{person.id}@erased.invalid"
     person.roles, person.crews, person.departments = [], [], []
     person.wants_late, person.late_told_on = False, None

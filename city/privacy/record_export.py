@@ -21,6 +21,7 @@ from city.db.models import (
     Closure,
     Contact,
     Device,
+    DutyShift,
     Event,
     Message,
     NotFixed,
@@ -32,6 +33,7 @@ from city.db.models import (
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import WAITING, may
+from city.notifications import danger_alarm
 from city.people import accounts
 from city.privacy import data_subjects
 from city.privacy.data_subjects import Subject
@@ -126,9 +128,11 @@ def of_person(s: Session, subject: Subject, *, unconfirmed: bool = False, by: Ac
     ids = [report.id for report in told]
     pictures = list(s.scalars(select(Photo).where(Photo.report_id.in_(ids)).order_by(Photo.added_at)))
     # Of whoever is known by an address their own: others of the household have theirs.
-    theirs = (
+    theirs: ColumnElement[bool] = (
         Subscription.address.in_(subject.addresses) if subject.addresses else Subscription.report_id.in_(ids)
     )
+    if subject.staff:
+        theirs |= Subscription.place == danger_alarm.place(subject.staff.id)
     wishes = _wishes(s, theirs)
     sections = {
         "reports": [_report(report) | _came_of(report) | _photos_of(pictures, report.id) for report in told],
@@ -318,6 +322,7 @@ def _story(s: Session, case: Case) -> list[Told]:
 def _account(s: Session, person: Person) -> dict[str, list[Told]]:
     logins = s.scalars(select(LogIn).where(LogIn.person_id == person.id).order_by(LogIn.began_at))
     phones = s.scalars(select(Device).where(Device.person_id == person.id).order_by(Device.enrolled_at))
+    shift = s.get(DutyShift, person.id)
     views = s.scalars(select(SavedView).where(SavedView.person_id == person.id).order_by(SavedView.id))
     lines = select(Event.subject, Event.kind, Event.at).where(Event.actor == accounts.subject(person))
     return {
@@ -335,6 +340,7 @@ def _account(s: Session, person: Person) -> dict[str, list[Told]]:
              "revoked_at": row.revoked_at}
             for row in phones
         ],
+        "duty": [{"began_at": shift.began_at, "until": shift.until}] if shift else [],
         "views": [{"name": row.name, "args": row.args, "shared": row.shared} for row in views],
         "deeds": [
             {"subject": row.subject, "what": row.kind, "at": row.at}

@@ -36,7 +36,7 @@ from city.lifecycle import (
 from city.places import assets, lookup
 from city.places.geocoder import thing_number
 from city.text import normalize
-from pwa.board import batch_summary, change_form, hold_form, row_context
+from pwa.board import batch_summary, change_form, hold_form, on_duty, row_context
 from pwa.board.view_url import CHANNELS, args_of, is_id, new_key, revision, strayed, view_of
 from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
@@ -97,6 +97,7 @@ def whole(s: Session, view: View, drawer: Any = None) -> dict[str, Any]:
         "previous": args_of(replace(known, after=page.previous)) if page.previous else None,
         "left_out": strayed() or known != view or page.strayed,
         "drawer": drawer,
+        "duty": on_duty.on_board(s),
         "revision": log,
         # A row that was put behind others leads back to the page on which they all are.
         **({"args": args_of(known.whole)} if is_fragment() else {}),

@@ -277,6 +277,7 @@ def _titles() -> dict[str, str]:
         "account": _("Account"),
         "logins": _("Logins"),
         "phones": _("Phones"),
+        "duty": _("On duty"),
         "views": _("Saved views"),
         "deeds": _("This person's activity"),
     }

@@ -1,6 +1,7 @@
 """How a message's words go into what its channel takes: headers, topic, the way to stop. Sends nothing."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,13 +39,22 @@ def letter(
     return written
 
 
-def push_note(message: Message, title: str, body: str, link: str, *, urgent: bool) -> Note:
-    """A notification; a later one about the same wish takes its place."""
+def push_note(
+    message: Message,
+    title: str,
+    body: str,
+    link: str,
+    *,
+    urgent: bool,
+    topic: str = "",
+    ttl: timedelta = webpush.TTL,
+) -> Note:
+    """A notification; a later one about the same wish, or of the same `topic`, takes its place."""
     row, locale = message.subscription, get_locale()
     return Note(
-        endpoint=row.address, keys=row.keys or {}, topic=webpush.topic(f"subscription:{row.id}"),
+        endpoint=row.address, keys=row.keys or {}, topic=topic or webpush.topic(f"subscription:{row.id}"),
         title=title, body=body, link=link, lang=row.lang,
-        direction=locale.text_direction if locale else "ltr", urgent=urgent,
+        direction=locale.text_direction if locale else "ltr", urgent=urgent, ttl=ttl,
     )  # fmt: skip
 
 

@@ -52,6 +52,9 @@ class Bulletin:
 def _bulletin(s: Session, message: Message) -> Bulletin | None:
     """None where nothing of it is public any more."""
     if message.kind == "receipt":
+        if subscriptions.is_of_duty(message.subscription):
+            title = _("City staff: confirm texts about danger while you're on duty")
+            return Bulletin(title, links=_links(message.subscription))
         words = formatting.followed(message.subscription)
         return Bulletin(_("Confirm to follow %(what)s", what=words), links=_links(message.subscription))
     if subscriptions.is_of_pickups(message.subscription):

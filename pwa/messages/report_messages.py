@@ -1,7 +1,7 @@
 """What Cityline's messages say, as its channel takes it, in the reader's language. Sends nothing."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from email.message import EmailMessage
 from typing import Any, Final
@@ -17,15 +17,17 @@ from city.cases import queries
 from city.cases.queries import PublicCase
 from city.channels import CHANNELS, LETTER, NOTE, TEXT
 from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
-from city.notifications import account_email, fan_out
+from city.notifications import account_email, danger_alarm, fan_out
 from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
 from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
-from pwa.messages import envelopes, follower_messages, letters, sentences
+from pwa.messages import envelopes, follower_messages, letters, sentences, staff_messages
 from pwa.web import access, formatting, localization, questions
+
+Writers = Mapping[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage | None]]
 
 
 def render(app: Flask) -> Render:
@@ -36,11 +38,15 @@ def render(app: Flask) -> Render:
         if not _is_wanted(message) or not fan_out.is_still_valid(s, message):
             return None
         with _read_in(app, row.lang):
-            return (_WRITERS if row.report_id else follower_messages.WRITERS)[CHANNELS[row.channel].takes](
-                s, message
-            )
+            return _writers(message)[CHANNELS[row.channel].takes](s, message)
 
     return written
+
+
+def _writers(message: Message) -> Writers:
+    if message.kind == danger_alarm.KIND:
+        return staff_messages.WRITERS
+    return _WRITERS if message.subscription.report_id else follower_messages.WRITERS
 
 
 def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
@@ -248,7 +254,7 @@ def _subject(kind: str, sight: PublicCase) -> str:
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 
 
-_WRITERS: Final[dict[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage]]] = {
+_WRITERS: Final[Writers] = {
     LETTER: _letter,
     NOTE: _note,
     TEXT: _text,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from city.db.models import LoginCode, Person
 from city.lifecycle import ADMINISTRATOR, CALL_TAKER, CREW, DISPATCHER, NEW, Refused
 from city.people import accounts, rate_limits, sessions
+from pwa.board import on_duty
 from pwa.web import access, errors, localization
 from pwa.web.fragments import go, render
 from sync import refused_requests
@@ -99,7 +100,8 @@ def logout() -> Response:
 @bp.get("/me")
 def me() -> Response:
     """Who is logged in, and the way out."""
-    return render("account/me.html", person=g.person)
+    with access.reading() as s:
+        return render("account/me.html", **on_duty.own_page(s))
 
 
 @bp.post("/me/mornings")

@@ -28,7 +28,7 @@ from city.lifecycle import (
     MOVES,
 )
 from city.notifications import overdue_digest
-from city.people import accounts, departments, sessions
+from city.people import accounts, departments, duty, sessions
 from city.photos.storage import Store
 from city.reports import intake
 from city.settings import Settings
@@ -71,6 +71,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "account": PUBLIC,
     "account.me": accounts.STAFF,
     "account.change_mornings": (overdue_digest.ROLE,),
+    "duty": duty.ROLES,
     "open311": PUBLIC,  # what is written, by the key that comes with it
     "sync": PUBLIC,  # by the phone's own token, and each operation by its author
     "crew": PUBLIC,  # a shell without anything personal: the phone keeps it for a start without signal

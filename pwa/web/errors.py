@@ -190,6 +190,7 @@ def words(refused: Refused | BadPhoto) -> str:
             "Too many devices already get notifications about this. Leave your email address instead."
         ),
         "bad_push": _("Notifications don't work in this browser. Leave your email address instead."),
+        "bad_duty_time": _("Enter a time like 6:00 pm, within the next 24 hours."),
         "wrong_code": _("That code isn't right. If it's more than 10 minutes old, get a new one."),
         "codes_closed": _(
             "Too many wrong codes were entered for this address. For up to a day, log in only in a browser "

@@ -46,6 +46,7 @@ def init(app: Flask) -> None:
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
+    app.jinja_env.tests["of_duty"] = subscriptions.is_of_duty
     app.jinja_env.filters |= {"state": states.label, "stage": states.stage}
 
 
@@ -228,6 +229,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "at risk": _("Due soon"),
         "late": _("The due date passed"),
         "escalate": _("Well past due. A supervisor needs to review it."),
+        "ring": _("No one has accepted this dangerous case"),
         "review": _("A supervisor is reviewing this"),
         "reviewed": _("Reviewed"),
         "merge": _("Merged into another case"),
@@ -648,6 +650,8 @@ def followed(row: Subscription) -> str:
     """What a wish is about: "report 26-004821", the name of an area or street, "trash day (West bank)"."""
     if subscriptions.is_of_pickups(row):
         return _("trash day (%(area)s)", area=row.place_name)
+    if subscriptions.is_of_duty(row):
+        return _("danger while you're on duty")
     if row.report:
         return _("report %(number)s", number=row.report.case.number)
     return _("report %(number)s", number=row.case.number) if row.case else row.place_name

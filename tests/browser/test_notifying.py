@@ -14,18 +14,19 @@ import desktop
 import pushservice
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from live import PATIENCE, PHONE, Site
+from live import PATIENCE, PHONE, Site, log_in
 from phone import ARGUMENTS
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 from pushservice import Browser, PushService
 from sqlalchemy import select
-from wording import messages, resident, shared
+from wording import messages, resident, shared, staff
 
 from city.cases import transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Person, Report, Subscription
+from city.notifications import danger_alarm
 from city.people import accounts
 from city.places.lookup import Place
 from city.reports import intake
@@ -123,6 +124,28 @@ def test_one_press_follows_an_area_without_an_address(page: Page, site: Site) ->
     expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_ON)).to_be_visible()
     row = wish(site)
     assert (row.place, row.weekly, row.confirmed_at is not None) == ("area:Eastbank", True, True)
+
+
+def test_staff_on_duty_are_rung_on_the_browser_in_which_they_press(open_context: Open, site: Site) -> None:
+    context = open_context(**PHONE)
+    context.grant_permissions(["notifications"], origin=site.url)
+    page = context.new_page()
+    log_in(page, site, "dispatcher@demo.test", "/me")
+    page.get_by_role("button", name=staff.GO_ON_DUTY_BUTTON, exact=True).click()
+    expect(page.get_by_role("button", name=staff.CHANGE_TIME_BUTTON)).to_be_visible()
+    page.evaluate(GIVES, a_browser())
+    page.get_by_role("button", name=resident.NOTIFY_ME).click()
+    expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_ON)).to_be_visible()
+    row = wish(site)
+    assert (row.place or "").startswith("duty:")
+    with db.read_session(site.engine) as s:
+        assert danger_alarm.reachable(s, datetime.now(UTC)) == 1
+    page.reload()
+    page.evaluate(GIVES, a_browser())
+    page.evaluate(HOLDS)
+    page.get_by_role("button", name=resident.STOP_NOTIFICATIONS).click()
+    expect(page.get_by_role("status").filter(has_text=resident.NOTIFICATIONS_OFF)).to_be_visible()
+    assert wish(site).stopped_at is not None
 
 
 def test_who_says_no_reads_what_else_there_is(open_context: Open, site: Site, told: str) -> None:

@@ -34,6 +34,7 @@ EXPECTED = {
     "fieldwork.release": {SUPERVISOR},
     "fieldwork.count_as_done": {DISPATCHER, SUPERVISOR},
     "account.change_mornings": {DISPATCHER, SUPERVISOR},
+    "duty": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "admin": {"administrator"},
     "editor": {SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},
     "phones": {"administrator", DISPATCHER, SUPERVISOR},

@@ -68,7 +68,7 @@ def test_a_browser_is_told_of_the_closing_in_its_language(
     close(town)
     assert tell() == 1
     ((_path, headers, body),) = service.taken
-    assert int(headers["ttl"]) == webpush.TTL
+    assert int(headers["ttl"]) == webpush.TTL.total_seconds()
     assert len(headers["topic"]) == 32
     assert headers["authorization"].startswith("vapid t=")
     assert webpush.public_key(settings) in headers["authorization"]

@@ -3,18 +3,18 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import textgateway
 from factories import Town
 from filled import Tell
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from textgateway import FakeGateway
 from wording import city, messages, resident, shared
 
 from city import settings as city_settings
@@ -27,46 +27,15 @@ from city.settings import Settings, WrongSetting
 WHERE = "/sent/26-000001-A/news"
 
 
-@dataclass
-class FakeGateway:
-    """What was posted: path with query, kind of body, body. `status` is what it answers."""
-
-    url: str = ""
-    status: int = 200
-    taken: list[tuple[str, str, str]] = field(default_factory=list)
-
-
 @pytest.fixture
 def gateway() -> Iterator[FakeGateway]:
-    made = FakeGateway()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            if made.status == 200:
-                made.taken.append((self.path, self.headers["Content-Type"], body))
-            self.send_response(made.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_said: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.url = f"http://127.0.0.1:{server.server_address[1]}/send"
-        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with textgateway.running() as made:
         yield made
-        server.shutdown()
 
 
 @pytest.fixture
 def settings(settings: Settings, gateway: FakeGateway) -> Settings:
     return replace(settings, sms_url=f"{gateway.url}?to={{to}}&text={{text}}&name={{id}}")
-
-
-def told(gateway: FakeGateway) -> list[tuple[str, str]]:
-    queries = [parse_qs(urlsplit(path).query) for path, _kind, _body in gateway.taken]
-    return [(query["to"][0], query["text"][0]) for query in queries]
 
 
 def link_in(text: str, path: str) -> str:
@@ -86,7 +55,7 @@ def test_a_number_is_confirmed_before_a_second_text(
     asked = browser.post(f"/es{WHERE}", data={"csrf_token": token(), "phone": "(202) 555-0142"})
     assert shared.CHECK_TEXTS.es in browser.get(asked.headers["Location"]).text
     assert tell() == 1
-    ((to, text),) = told(gateway)
+    ((to, text),) = gateway.told
     assert to == "+12025550142"
     assert "26-000001" in text
     assert "/s/" not in text, "a mistyped number gives no stranger the report"
@@ -104,7 +73,7 @@ def test_a_number_is_confirmed_before_a_second_text(
         transitions.reopen(scene.s, case, by=by, at=town.now)
     close()
     assert tell() == 1
-    _to, done = told(gateway)[-1]
+    _to, done = gateway.told[-1]
     assert city.STREETLIGHT_OUT_ES in done
     assert app.test_client().get(link_in(done, "/s/")).status_code == 303
     stop = link_in(done, "stop=1")
@@ -124,14 +93,14 @@ def test_a_case_is_followed_by_text_too(
     # Enter in the field of the number presses the first button, that of the e-mail.
     client.post(where, data={"csrf_token": token(), "email": "", "phone": "202 555 0142", "by": "email"})
     assert tell() == 1
-    ((to, text),) = told(gateway)
+    ((to, text),) = gateway.told
     assert to == "+12025550142"
     client.post(link_in(text, "/es/news/"), data={"do": "confirm"})
     with town.at_work() as scene:
         case, by = scene.s.scalars(select(Case)).one(), scene.actor("dispatcher")
         transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=town.now)
     assert tell() == 1
-    _to, done = told(gateway)[-1]
+    _to, done = gateway.told[-1]
     about = {"what": city.STREETLIGHT_OUT_ES, "outcome": shared.FIXED.es, "number": number}
     assert done.startswith(f"{messages.OUTCOME_SUBJECT.es(**about)}.")
     assert client.get(link_in(done, f"/es/case/{number}")).status_code == 200

@@ -230,3 +230,27 @@ YEARS = Plural("%(num)d year", "%(num)d years")
 YES_GO_AHEAD = Sentence("Yes, go ahead")
 YOU_LOOKED_FOR = Sentence("You looked for “%(words)s”.")
 YOU_WROTE = Sentence("You wrote: “%(words)s”")
+ALERTED = Plural("Alerted %(num)d person on duty", "Alerted %(num)d people on duty")
+BAD_DUTY_TIME = Sentence("Enter a time like 6:00 pm, within the next 24 hours.")
+CHANGE_TIME_BUTTON = Sentence("Change the time")
+CONFIRM_DUTY_TEXTS = Sentence("City staff: confirm texts about danger while you're on duty")
+DANGER_ALERT = Sentence("Danger: %(what)s (%(number)s)")
+GO_ON_DUTY_BUTTON = Sentence("Go on duty")
+GO_ON_DUTY_UNTIL = Sentence("Go on duty until %(time)s")
+GO_OFF_DUTY_BUTTON = Sentence("Go off duty now")
+NOBODY_ON_DUTY = Plural(
+    "No one is on duty: %(num)d dangerous case is waiting.",
+    "No one is on duty: %(num)d dangerous cases are waiting.",
+)
+NOBODY_REACHED = Plural(
+    "No one on duty can be alerted: %(num)d dangerous case is waiting.",
+    "No one on duty can be alerted: %(num)d dangerous cases are waiting.",
+)
+NO_WAY_TO_ALERT = Sentence(
+    "We have no way to alert you yet. Turn on notifications or add a cell phone number below.",
+)
+ON_DUTY_UNTIL = Sentence("On duty until %(time)s")
+TEXT_ALERTS_BUTTON = Sentence("Text me alerts")
+TEXT_SENT_TO_CONFIRM = Sentence("We sent a text to this number. Tap its link to confirm.")
+TEXTS_WHILE_ON_DUTY = Sentence("Gets a text while you're on duty.")
+UNACCEPTED_SINCE = Sentence("No one has accepted it since %(moment)s.")

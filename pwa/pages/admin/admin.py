@@ -25,8 +25,8 @@ from city.db.models import (
 )
 from city.imports import runs as imports_runs
 from city.lifecycle import Refused
-from city.notifications import outbox, webhooks
-from city.people import accounts, sessions
+from city.notifications import danger_alarm, outbox, webhooks
+from city.people import accounts, duty, sessions
 from city.reports import intake
 from pwa.web import access, errors, forms, localization
 from pwa.web.fragments import go, render
@@ -91,6 +91,8 @@ def disable_person(number: int) -> Response:
         else:
             accounts.disable(s, found, by=g.actor, at=at)
             sessions.end_all(s, found)
+            duty.end(s, found, by=g.actor, at=at)
+            intake.forget_wishes(s, danger_alarm.wish_ids(s, found.id))
 
     return _do_person(number, change)
 

@@ -35,7 +35,7 @@ from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.places.nearby_assets import Near
 from city.reports import closing_feedback, intake
-from pwa.board import batch_summary, change_form, conflicts
+from pwa.board import batch_summary, change_form, conflicts, on_duty
 from pwa.board import page as around
 from pwa.board.conflicts import Conflict
 from pwa.board.view_url import args_of, is_id, view_asked
@@ -123,7 +123,7 @@ def saved_views() -> Response:
     """The saved views and how many cases they hold now, for a board that stands open."""
     view = view_asked()
     with access.reading() as s:
-        return render("dispatch/_views.html", **around.sides(s, view))
+        return render("dispatch/_sides.html", **around.sides(s, view), duty=on_duty.on_board(s))
 
 
 @bp.get("/cases/<number>")

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from city.board import queries as city_board
 from city.board.queries import STANDINGS, View
 from city.db.models import Crew, Device
-from city.people import accounts
+from city.people import accounts, duty
 from pwa.web import access
 from pwa.web.fragments import render
 from sync import devices
@@ -56,5 +56,5 @@ def board() -> Response:
         return render(
             "dispatch/crews.html", teams=teams, silent=silent, standings=STANDINGS,
             is_silent=lambda device: devices.is_silent(device, at),
-            since=devices.waits_since, packed_at=devices.packed_at,
+            since=devices.waits_since, packed_at=devices.packed_at, on_duty=duty.listed(s, at),
         )  # fmt: skip

@@ -61,7 +61,8 @@ def printed() -> Response:
     chosen = bool(numbers) and not form.get("all")
     with access.reading() as s:
         if chosen:
-            rows = queue_rows.of_numbers(s, numbers[:MOST_PRINTED], sealed=view.sealed)
+            found = queue_rows.of_numbers(s, numbers, sealed=view.sealed)
+            rows = queue_rows.danger_first(found)[:MOST_PRINTED]
             is_more = len(numbers) > MOST_PRINTED
         else:
             page = board_queries.queue(s, view, now=access.now(), limit=MOST_PRINTED)

@@ -432,7 +432,7 @@ def test_the_example_on_the_page_can_be_used() -> None:
 
 # Tables that only hold others, and the words of one language below their key.
 GROUPS = re.compile(
-    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|elsewhere|collection|waits|escalation|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
+    r"departments|groups|services|topics|costs|costs\.departments|costs\.years|owners|elsewhere|collection|waits|escalation|danger|news|open_data|retention|calendars|look|files|routing|replies|priority|calendars\.\*\.(hours|holidays)"
     r"|collection\.zones(\.\*\.(trash|recycling|yard))?|services\.\*\.questions(\[\]\.(values|only_if))?|.*\.(names|chips|ask|words|hazard|hint)\.(en|es)"
 )
 NAMED = re.compile(

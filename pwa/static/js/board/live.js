@@ -230,6 +230,8 @@ async function count() {
     const now = counts.get(address(view))?.querySelector("data");
     if (now) view.querySelector("data")?.replaceWith(now);
   }
+  const nobody = page.getElementById("nobody-on-duty");
+  if (nobody) byId("nobody-on-duty")?.replaceChildren(...nobody.childNodes);
   nav.dataset["total"] = page.getElementById("views")?.dataset["total"] ?? "";
   total();
 }

@@ -18,6 +18,7 @@ class NotifyMe extends HTMLElement {
 
   async #begin() {
     if ((await Notification.requestPermission()) !== "granted") return this.#say("refused");
+    await navigator.serviceWorker.register("/sw.js"); // nothing did where this page is the first that is opened
     const { pushManager } = await within(navigator.serviceWorker.ready, PATIENCE);
     const options = { userVisibleOnly: true, applicationServerKey: bytes(this.dataset["key"] ?? "") };
     const had = await pushManager.getSubscription();
