@@ -38,7 +38,7 @@ def test_a_job_waits_for_a_reason_and_goes_on(van: Van, site: Site) -> None:
     page.locator("[data-wait]").tap()
     page.locator("form .button--act").tap()
     expect(page.locator(".dock .errors")).to_have_text(crew.CHOOSE_WAIT_REASON)
-    assert page.evaluate("document.activeElement.value") == "utility"
+    assert page.evaluate("document.activeElement.value") == "parts"
     page.locator('label.tile:has(input[value="weather"])').tap()
     page.locator("form .button--act").tap()
     page.locator("[data-undo]").tap()
