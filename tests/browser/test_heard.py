@@ -26,6 +26,7 @@ from city.reports import intake
 GOLDEN = Path(__file__).parents[1] / "golden"
 # What differs from day to day. The names of days and months are those that a page writes in English.
 CHANGING = (
+    (re.compile(r"\d days? left"), "DAYS left"),
     (re.compile(r"\d\d-\d{6}"), "NUMBER"),
     (re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun),\W[A-Z][a-z]{2}\W\d{1,2}\b"), "DAY"),
     (re.compile(r"\b[A-Z][a-z]{2}\W\d{1,2},\W\d{4}\b"), "DAY"),
