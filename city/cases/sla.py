@@ -139,9 +139,12 @@ def refresh(case: Case, now: datetime) -> None:
 
 
 def stood(case: Case, now: datetime) -> list[Span]:
-    """When its clock stood, as far as that is over."""
+    """When its clock stood, as far as that is over, since its promise counts."""
     over = [pause for pause in case.pauses if pause.ended_at is not None and pause.stops_clock]
-    return _spans(over, now)
+    again = case.restarted_at
+    if again is None:
+        return _spans(over, now)
+    return [(max(began, again), ended) for began, ended in _spans(over, now) if ended > again]
 
 
 def first_due(case: Case) -> datetime:

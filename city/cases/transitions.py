@@ -233,10 +233,12 @@ def wait(
         return False
     check_move("wait", case, by, origin)
     _one_of(reason, wait_reasons(office=case.service.office), "wait_reason")
-    _own_job(case, by)
+    job = _own_job(case, by)
     if origin != "import":  # what another system lets wait comes back as it says
-        since = pause.began_at if pause and longer else min(at, at_device or at)
-        until = waits.checked_end(case, reason, since, until, at=at if not at_device else since)
+        # A phone's word may come days later; its clock is believed between assignment and receipt.
+        said_at = min(at, max(at_device, job.given_at if job else at)) if at_device else at
+        since = pause.began_at if pause and longer else said_at
+        until = waits.checked_end(case, reason, since, until, at=said_at)
     if pause and longer:
         pause.until = until
     else:

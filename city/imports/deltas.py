@@ -11,10 +11,9 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from city import geo
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import locks, not_duplicates, sla, transitions
+from city.cases import corrections, locks, not_duplicates, sla, transitions
 from city.cases import search as case_search
 from city.cases.transitions import Closing
 from city.channels import EMAIL
@@ -147,7 +146,7 @@ def revert(s: Session, change: ImportChange, *, at: datetime) -> None:
     if "place" in was:  # what was brought before places and services came along has neither
         case.service, case.promise_days = s.get_one(Service, was["service"]), was["promise_days"]
         case.service_code = was["service"]
-        _put_place(case, *was["place"])
+        corrections.put(case, *was["place"])
     _put_news_back(s, case, was["news"])
     sla.refresh(case, at)
     _forget_words(s, case, was["lines"])
@@ -214,20 +213,10 @@ def _locate(s: Session, delta: Delta, case: Case, request: Request) -> bool:
     if (case.lat, case.lon, case.address) == (request.lat, request.lon, request.address):
         return False
     source = "unknown" if request.lat is None else "address"
-    _put_place(case, request.lat, request.lon, None, source, request.address, None)
+    corrections.put(case, request.lat, request.lon, None, source, request.address, None)
     told = {"address": request.address, "lat": request.lat, "lon": request.lon}
     _record(s, case, "place", delta.at, {"report": case.reports[0].number}, words=told)
     return True
-
-
-def _put_place(
-    case: Case, lat: float | None, lon: float | None, accuracy_m: float | None, source: str, address: str,
-    asset_id: int | None,
-) -> None:  # fmt: skip
-    case.lat, case.lon, case.accuracy_m, case.place_source = lat, lon, accuracy_m, source
-    case.address, case.asset_id = address, asset_id
-    case.cell = geo.cell(geo.Point(lat, lon)) if lat is not None and lon is not None else None
-    case.quad = None  # kept.py finds it, and the area
 
 
 def _move(s: Session, case: Case, request: Request, at: datetime) -> bool:

@@ -412,6 +412,10 @@ def refusal(why: str) -> str:
         "unknown_value": _("It contains a choice that isn't offered."),
         "evidence_missing": _("It's marked fixed, but has no photo and no reason why."),
         "words_too_long": _("The text is too long."),
+        **dict.fromkeys(
+            ("wait_past", "wait_too_long", "wait_day"),
+            _("The day on which its hold was to end isn't possible."),
+        ),
         "no_crew": _("This is office work. Crews don't handle it."),
         "fault": _("Cityline couldn't process it. Tell your system administrator."),
     }

@@ -322,3 +322,19 @@ def facts(case: Case) -> dict[str, Any]:
     told = {name: getattr(case, name) for name in names}
     shown = [(report.shown_at, report.shown_by_hand) for report in case.reports]
     return told | {"crew": held.crew_id if held else None, "shown": shown}
+
+
+def test_a_wait_before_a_restart_moves_nothing_and_one_that_outlasts_it_counts_from_there(town: Town) -> None:
+    with town.at_work() as scene:
+        by = scene.actor("dispatcher")
+        for resumed, moved in ((10, 0), (32, 2)):
+            case = scene.report(service_code="tree-fallen").case
+            transitions.wait(scene.s, case, "utility", until=town.now + 60 * DAY, by=by, at=town.now + DAY)
+            if resumed < 30:
+                transitions.resume(scene.s, case, by=by, at=town.now + resumed * DAY)
+            reclassify(scene, case, "light-out", at=town.now + 30 * DAY)
+            if resumed > 30:
+                case.restarted_at = town.now + 30 * DAY
+                transitions.resume(scene.s, case, by=by, at=town.now + resumed * DAY)
+            fresh = scene.report(at=town.now + 30 * DAY).case
+            assert case.due_at == fresh.due_at + moved * DAY
