@@ -24,7 +24,11 @@ def test_a_follow_up_is_taken_and_answered(site: Site, open_context: Open) -> No
     with page.expect_response("**/desk/found?q=tax+call*"):
         keys.type("tax call")
     expect(page.locator('#found [data-service="tax-question"]')).to_be_visible()
-    keys.press("ArrowUp")  # behind the answers
+    mine = page.locator('#found [data-service="tax-question"]')
+    keys.press("ArrowUp")  # behind the answers, and before an office that is closed by now
+    if mine.get_attribute("aria-selected") != "true":
+        keys.press("ArrowUp")
+    expect(mine).to_have_attribute("aria-selected", "true")
     keys.press("Enter")
     expect(page.locator("#note")).to_be_focused()
     expect(page.locator("#say blockquote")).to_contain_text("When can we call you back?")
