@@ -83,11 +83,13 @@ def describe(base: str) -> dict[str, Any]:
     }
 
 
+_TOKEN: Final[Schema] = {"security": [{"login": [], "token": []}]}
+
+
 def _pages() -> Schema:
     """What everybody's pages ask for."""
     where = [_query("lat", _NUMBER), _query("lon", _NUMBER), _query("accuracy", _NUMBER)]
     listed = [_query("state", _one_of("open", "closed")), _query("group")]
-    token: Schema = {"security": [{"login": [], "token": []}]}
     return {
         "/openapi.json": {"get": _read("everything", "Description", None, 429)},
         "/manifest.webmanifest": {
@@ -105,48 +107,28 @@ def _pages() -> Schema:
         "/report/photos": {
             "post": _does("addPhoto", _answers((200, "StagedPhoto"), (422, "Fault"), *FORM, 429))
             | _body("multipart/form-data", {"key": _SOME, "photo": _BYTES})
-            | token
+            | _TOKEN
         },
         "/data/dictionary.json": {"get": _read("dictionary", "Dictionary", None, 429)},
-        "/follow/{kind}/{name}/notifications": {
-            "post": _does(
-                "notifyOf",
-                _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429),
-                [_path("kind"), _path("name")],
-            )
+        **_rings("/follow/{kind}/{name}", "notifyOf", "stopNotifyingOf", "kind", "name"),
+        **_rings("/trash-day/reminders/{zone}", "remind", "stopReminding", "zone"),
+        **_rings("/sent/{number}", "notify", "stopNotifying", "number"),
+        **_rings("/me/duty/{person}", "ring", "stopRinging", "person"),
+    }
+
+
+def _rings(path: str, begin: str, end: str, *names: str) -> Schema:
+    """By which a browser asks for notifications of something, and stops them."""
+    params = [_path(name) for name in names]
+    stopped = _does(end, _answers((200, "Nothing"), *FORM, 404), params)
+    return {
+        f"{path}/notifications": {
+            "post": _does(begin, _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), params)
             | _body("application/json", {"endpoint": _SOME, "keys": _FREE})
-            | token
+            | _TOKEN
         },
-        "/follow/{kind}/{name}/notifications/stopped": {
-            "post": _does(
-                "stopNotifyingOf", _answers((200, "Nothing"), *FORM, 404), [_path("kind"), _path("name")]
-            )
-            | _body("application/json", {"endpoint": _SOME})
-            | token
-        },
-        "/trash-day/reminders/{zone}/notifications": {
-            "post": _does(
-                "remind", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("zone")]
-            )
-            | _body("application/json", {"endpoint": _SOME, "keys": _FREE})
-            | token
-        },
-        "/trash-day/reminders/{zone}/notifications/stopped": {
-            "post": _does("stopReminding", _answers((200, "Nothing"), *FORM, 404), [_path("zone")])
-            | _body("application/json", {"endpoint": _SOME})
-            | token
-        },
-        "/sent/{number}/notifications": {
-            "post": _does(
-                "notify", _answers((200, "Nothing"), (422, "Fault"), *FORM, 404, 429), [_path("number")]
-            )
-            | _body("application/json", {"endpoint": _SOME, "keys": _FREE})
-            | token
-        },
-        "/sent/{number}/notifications/stopped": {
-            "post": _does("stopNotifying", _answers((200, "Nothing"), *FORM, 404), [_path("number")])
-            | _body("application/json", {"endpoint": _SOME})
-            | token
+        f"{path}/notifications/stopped": {
+            "post": stopped | _body("application/json", {"endpoint": _SOME}) | _TOKEN
         },
     }
 

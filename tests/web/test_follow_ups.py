@@ -145,7 +145,7 @@ class TestTheBoard:
         assert number in page
         assert "Taxes and payments" in page
         assert f"<title>{staff.OFFICE_WORK}" in page
-        assert len(sent) <= 12
+        assert len(sent) <= 13
         assert number not in html_of(client.get("/dispatch?place=none"))
         assert number not in html_of(client.get("/dispatch?crew=none"))
 

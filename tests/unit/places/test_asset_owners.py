@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,16 +41,16 @@ def test_the_log_says_that_it_waits_by_itself(town: Town) -> None:
         scene.s.add(Owner(code="harbor", names=["heco"]))
         case = tell(scene, "HECO")
         scene.report(place=replace(POLE, asset_id=case.asset_id), join=case.number)
-        subject = transitions.subject(case)
+        subject, until = transitions.subject(case), case.pauses[0].until.astimezone(UTC).isoformat()
     with town.looking() as scene:
         story = [(line.kind, line.actor, line.facts) for line, _ in events.of(scene.s, subject)]
     assert [kind for kind, _actor, _facts in story] == ["open", "report", "wait", "join"]
-    assert story[2] == ("wait", THE_SYSTEM.name, {"reason": "utility", "owner": "HECO"})
+    assert story[2] == ("wait", THE_SYSTEM.name, {"reason": "utility", "owner": "HECO", "until": until})
 
 
 def test_no_promise_is_missed_while_the_utility_has_it(scene: Scene) -> None:
     case, now = tell(scene, "HECO"), scene.town.now
-    later = now + timedelta(days=100)
+    later = now + timedelta(days=13)
     assert sla.sla_status(case, later) == "wait"
     owed = case.due_at - now
     transitions.resume(scene.s, case, by=scene.actor("dispatcher"), at=later)
