@@ -45,7 +45,7 @@ from city.db.models import (
     Session,
     SyncOperation,
 )
-from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused
+from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused, widened
 from city.people import accounts
 from city.photos.photos import move_staged_to_storage
 from city.places.lookup import Place
@@ -56,7 +56,7 @@ from sync import devices, enrolment, jobs, merge, operations, review, routes
 from tests.simulation import model
 
 OFFICE = Actor("person:99", frozenset({DISPATCHER}))
-SUPERVISING = Actor("person:98", frozenset({SUPERVISOR}))
+SUPERVISING = Actor("person:98", widened({SUPERVISOR}))
 CASES = 7
 # Two crews of two, one person in both of them and in a third.
 PEOPLE = {"ana": [0], "ben": [0, 1], "eva": [1], "joe": [2]}
