@@ -7,9 +7,10 @@ says in the transaction that writes the line, behind the clock, where one transa
 - `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
   is where the caller was passed on to, or says they would have called without the line.
 - `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date, which no correction
-  has restarted), `restarted` (one has), `kept again` (and it was closed by the new date), `reasoned` (fixed,
-  with a reason instead of a photo), `unproven` (the photo never came), `indoors` (closed by an office, which
-  has no evidence to give), `merged`, `cancelled`, and `after N`.
+  has restarted), `restarted` (one has), `kept again` (and it was closed by the new date), `new date`
+  (residents were told one) and `new date kept`, `reasoned` (fixed, with a reason instead of a photo),
+  `unproven` (the photo never came), `indoors` (closed by an office, which has no evidence to give),
+  `merged`, `cancelled`, and `after N`.
 - `service`, by its code, and `area`, by its id: the same; an area says nothing of private services.
 - `cohort`: of the cases opened in the month `left` are open.
 
@@ -121,6 +122,9 @@ def _count_changes(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
         yield "timely", int(kept and "restarted" not in facts)
         yield "restarted", int("restarted" in facts)
         yield "kept again", int(kept and "restarted" in facts)
+        if new := facts.get("new_date"):
+            yield "new date", 1
+            yield "new date kept", int(done <= datetime.fromisoformat(new))
         yield "reasoned", int(facts["outcome"] == "fixed" and facts["no_photo"] is not None)
         yield "indoors", int(facts.get("work") == "office")
         yield f"after {age(opened, done)}", 1
