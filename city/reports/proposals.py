@@ -171,6 +171,12 @@ def pending(case: Case, story: Iterable[tuple[Line, Mapping[str, Any]]]) -> list
     return [one for one in found if one.service or one.point]
 
 
+def newest(waiting: Iterable[Proposal]) -> list[Proposal]:
+    """Of each person the last word about the type, and about the place: they may have said so twice."""
+    last = {(one.actor, one.service is None, one.point is None): one for one in waiting}
+    return list(last.values())
+
+
 def take(s: Session, case: Case) -> None:
     """After a correction of the case: whoever proposed it hears of that, and nobody need look any more."""
     locks.lock(s, case)

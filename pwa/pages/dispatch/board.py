@@ -589,7 +589,7 @@ def _drawer(
         merging=merging if crews else "",
         places=fault.facts.get("places", []) if isinstance(fault, Refused) else [],  # type: ignore[arg-type]
         near_it=change_form.near(s, found) if "relocate" in moves else [],
-        proposals=proposals.pending(found, story) if found.review else [],
+        proposals=proposals.newest(proposals.pending(found, story)) if found.review else [],
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",
