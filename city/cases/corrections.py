@@ -272,6 +272,7 @@ def undo(
         s.flush()
         s.expire(case, ["calendar"])
     transitions.undo_batch(s, case, name, was, by=by, at=at, batch=batch)
+    case.review = case.review or was.get("review")
     case.corrected_version = case.version
     _derive(s, case)
     return True

@@ -274,6 +274,8 @@ def step(kind: str, *, office: bool = False) -> str:
         "undo": _("An import change was undone"),
         "reclassify": _("Type of problem changed"),
         "relocate": _("Location changed"),
+        "proposed": _("A crew says something is wrong here"),
+        "proposal withdrawn": _("The crew took that back"),
         "reschedule": _("New date"),
         "split": _("Report moved to its own case"),
     }
@@ -380,6 +382,7 @@ def flag_label(code: str) -> str:
         ),
         "late": _("This case is well past its due date. Decide what happens next."),
         "corrected": _("A crew closed this before hearing that its type or location had changed."),
+        "proposed": _("A crew says the type or location is wrong. Decide whether to change it."),
         "wait over": _("Its hold is over. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
@@ -392,7 +395,7 @@ def operation_label(t: str) -> str:
         "start": _("Start"), "pause": _("Pause"), "resume": _("Resume"), "wait": _("Put on hold"),
         "close": _("Close"), "make_safe": _("Made safe"), "needs_parts": _("Needs parts"),
         "note": _("Note"), "photo": _("Photo"), "time": _("Time spent"), "report": _("Report"),
-        "withdraw": _("Undo"),
+        "withdraw": _("Undo"), "propose": _("Another type or location"),
     }  # fmt: skip
     return words.get(t, _("Unreadable update"))
 
@@ -428,6 +431,8 @@ def refusal(why: str) -> str:
             ("wait_past", "wait_too_long", "wait_day"),
             _("The day on which its hold was to end isn't possible."),
         ),
+        "unknown_service": _("The city has no such type of problem for crews."),
+        "outside_city": _("The location is outside the city."),
         "no_crew": _("This is office work. Crews don't handle it."),
         "fault": _("Cityline couldn't process it. Tell your system administrator."),
     }

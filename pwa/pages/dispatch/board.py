@@ -34,7 +34,8 @@ from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.places.nearby_assets import Near
-from city.reports import closing_feedback, intake
+from city.reports import closing_feedback, intake, proposals
+from city.reports.proposals import Proposal
 from pwa.board import batch_summary, change_form, conflicts, on_duty
 from pwa.board import page as around
 from pwa.board.conflicts import Conflict
@@ -101,6 +102,7 @@ class Drawer:
     crews_at_work: list[int] = field(default_factory=list)
     places: list[tuple[str, str]] = field(default_factory=list)  # to choose from, where one was not clear
     near_it: list[Near] = field(default_factory=list)  # things to which it may belong instead
+    proposals: list[Proposal] = field(default_factory=list)  # what crews say is wrong, and nobody decided
 
     @property
     def on_hold(self) -> bool:
@@ -200,7 +202,10 @@ def reclassify(number: str) -> Response:
         service = s.get(Service, code) if code in {each.code for each in city.services} else None
         if service is None:
             raise Refused("unknown_service")
-        return corrections.reclassify(s, c, service, rules=city.routing, by=g.actor, at=access.now())
+        moved = corrections.reclassify(s, c, service, rules=city.routing, by=g.actor, at=access.now())
+        if moved:
+            proposals.take(s, c)
+        return moved
 
     said = _("Type of problem changed.")
     return _do(number, verb, said, doing="type", act="reclassify", what={"service": code})
@@ -213,7 +218,10 @@ def relocate(number: str) -> Response:
 
     def verb(s: Session, c: Case) -> bool:
         place = change_form.place(s, c, request.form, geocoder=access.geocoder())
-        return corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
+        moved = corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
+        if moved:
+            proposals.take(s, c)
+        return moved
 
     return _do(number, verb, _("Location changed."), doing="place", act="relocate")
 
@@ -363,7 +371,7 @@ def cancel(number: str) -> Response:
 def end_review(number: str) -> Response:
     """Somebody has looked at what the case was marked for."""
     said = _("Marked as reviewed.")
-    return _do(number, lambda s, c: transitions.reviewed(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: proposals.reviewed(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/note")
@@ -581,6 +589,7 @@ def _drawer(
         merging=merging if crews else "",
         places=fault.facts.get("places", []) if isinstance(fault, Refused) else [],  # type: ignore[arg-type]
         near_it=change_form.near(s, found) if "relocate" in moves else [],
+        proposals=proposals.newest(proposals.pending(found, story)) if found.review else [],
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",

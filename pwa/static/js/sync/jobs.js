@@ -52,6 +52,7 @@ export function fold(job, op, before) {
       if (inDanger(job)) return next;
       return { ...next, state: "waiting", wait: "parts", ended: "needs_parts" };
     case "withdraw":
+      if (!before) return next; // what had moved nothing
       return { ...next, state: before?.state ?? "assigned", wait: before?.wait, done: undefined, ended: undefined };
     default:
       return next;
