@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from city import geo
-from city.audit import events
+from city.audit import counters, events
 from city.audit.events import Actor
 from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla, waits
 from city.cases import numbers as case_numbers
@@ -442,6 +442,7 @@ def close(
         facts["follow_on"] = True
     if case.corrected_late:
         facts["restarted"] = True
+    facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}
     if reply := closing.reply:
         facts |= {"reply": reply["code"], "policy": reply["policy"]}
     return moved(
