@@ -54,7 +54,10 @@ class Apart(NamedTuple):
 
 
 # A row here is a line on /performance, in its files and in what is published. Its words: pwa/metrics/labels.py.
-APART: Final = (Apart("restarted", "kept again", fact="restarted", by="due"),)
+APART: Final = (
+    Apart("restarted", "kept again", fact="restarted", by="due"),  # a correction came too late
+    Apart("new date", "new date kept", fact="new_date", by="new_date"),  # residents were told one
+)
 PAUSED: Final = "paused_{}"  # the fact of a closing: for how many seconds its clock had stood for that reason
 
 

@@ -41,7 +41,9 @@ class Line(NamedTuple):
 
 
 # Promises with a line of their own: how many, and how many were kept.
-KEPT_APART: Final = {line.what: Line(line.what, (line.kept.replace(" ", "_"),)) for line in APART}
+KEPT_APART: Final = {
+    line.what: Line(line.what.replace(" ", "_"), (line.kept.replace(" ", "_"),)) for line in APART
+}
 # Promises that were paused, by what the cases waited for: how many, how many days in all, and their middle.
 PAUSED: Final = {
     reason: Line(f"paused_{reason}", (f"paused_{reason}_days", f"paused_{reason}_half"))
@@ -709,7 +711,7 @@ CLOSINGS: Final[Column] = ("closed", "")
 _BESIDE: Final = {
     what: (CLOSINGS, (line.what, ""), (line.kept, ""), (line.what, line.kept))
     for line in APART
-    for what in (line.what, *KEPT_APART[line.what].of_them)
+    for what in (KEPT_APART[line.what].what, *KEPT_APART[line.what].of_them)
 } | {
     what: (CLOSINGS, (f"paused {reason}", ""))
     for reason, line in PAUSED.items()

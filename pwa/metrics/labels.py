@@ -289,7 +289,10 @@ def _channels() -> dict[str, str]:
 @lru_cache
 def _kept_apart_in(_locale: Locale | None) -> dict[str, str]:
     """The sentence of each line of counters.APART: how many (num), and how many were kept."""
-    return {"restarted": _("Due dates counted again after a correction: %(num)s, of them met: %(kept)s.")}
+    return {
+        "restarted": _("Due dates counted again after a correction: %(num)s, of them met: %(kept)s."),
+        "new_date": _("New dates given: %(num)s, of them met: %(kept)s."),
+    }
 
 
 def _kept_apart() -> dict[str, str]:
@@ -455,7 +458,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             "n",
         ),
         "restarted": Meaning(
-            _("Counted again"),
+            _("Counted again after a correction"),
             _(
                 "Closed cases that were already late when their type was corrected. None of them counts as on "
                 "time, even where the new due date was met."
@@ -463,8 +466,21 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             "n",
         ),
         "kept_again": Meaning(
-            _("New date met"),
-            _("Those of them where the work was done by the new due date."),
+            _("Counted again: met"),
+            _("Those of them where the work was done by the due date as it was counted again."),
+            "n",
+        ),
+        "new_date": Meaning(
+            _("New dates given"),
+            _(
+                "Closed cases whose reporter was told a new date. Whether they were on time is still judged by "
+                "the first due date."
+            ),
+            "n",
+        ),
+        "new_date_kept": Meaning(
+            _("New dates met"),
+            _("Those of them where the work was done by the latest new date."),
             "n",
         ),
     } | {what: says for reason in WAIT_REASONS for what, says in _paused_meanings(reason).items()}
