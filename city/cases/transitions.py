@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from city import geo
-from city.audit import events
+from city.audit import counters, events
 from city.audit.events import Actor
 from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla, waits
 from city.cases import numbers as case_numbers
@@ -447,6 +447,7 @@ def close(
         facts["follow_on"] = True
     if case.corrected_late:
         facts["restarted"] = True
+    facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}
     if case.rescheduled_to:
         facts["new_date"] = case.rescheduled_to.astimezone(UTC).isoformat()
     if reply := closing.reply:
