@@ -473,7 +473,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
         "new_date": Meaning(
             _("New dates given"),
             _(
-                "Closed cases whose reporter was told a new date. Whether they were on time is still judged by "
+                "Closed cases for which a new date was given. Whether they were on time is still judged by "
                 "the first due date."
             ),
             "n",

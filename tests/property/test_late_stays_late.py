@@ -127,7 +127,15 @@ ACTS: dict[str, tuple[str, Act]] = {
     "review": ("", _plain(transitions.reviewed)),
 }
 UNDO = "undo"
-STARTS = ("new", "accepted", "assigned", "underway", "waiting for a crew", "waiting for the utility", "merged")
+STARTS = (
+    "new",
+    "accepted",
+    "assigned",
+    "underway",
+    "waiting for a crew",
+    "waiting for the utility",
+    "merged",
+)
 
 
 def begun(scene: Scene, start: str, pace: timedelta) -> Play:
