@@ -160,9 +160,11 @@ def reschedule(
 
 
 def usual_date(case: Case, reason: str, at: datetime) -> datetime:
-    """The new date for `reason` where nobody says one."""
+    """The new date for `reason` where nobody says one: as much later than the promise, or than now."""
     zone = sla.zone_of(case.service)
-    later = at.astimezone(zone).date() + timedelta(days=waits.terms(case.service, reason).days)
+    later = max(at, case.due_at).astimezone(zone).date() + timedelta(
+        days=waits.terms(case.service, reason).days
+    )
     return datetime.combine(later, sla.END_OF_DAY, zone)
 
 

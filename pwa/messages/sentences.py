@@ -75,8 +75,8 @@ def reopened(sight: PublicCase) -> str:
 def corrected(sight: PublicCase) -> str:
     """As what and where a report is handled by now."""
     if day := formatting.new_date(sight):
-        why = formatting.reason(sight.rescheduled_for)
-        return _("Your report has a new date: %(day)s. Reason: %(reason)s.", day=day, reason=why)
+        why = formatting.waits_for(sight.rescheduled_for)
+        return _("Your report has a new date: %(day)s. %(reason)s.", day=day, reason=why)
     what, where = localization.said(sight.service.names), formatting.place(sight.address)
     if where:
         return _("We corrected your report. It's now “%(what)s” at %(where)s.", what=what, where=where)
