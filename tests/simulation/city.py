@@ -308,7 +308,9 @@ class City:
             (operation,),
         ).fetchone()
         if marked != why or (version == case_version and review != why):
-            self.complaints.append(["review", f"{operation} is {why}, and marked {marked}, its case {review}"])
+            self.complaints.append(
+                ["review", f"{operation} is {why}, and marked {marked}, its case {review}"]
+            )
 
     def complain(self) -> list[list[str]]:
         """What the reference found since last asked."""

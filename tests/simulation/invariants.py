@@ -221,7 +221,8 @@ def _evidence(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[
     back = {
         known["op"]["data"]["op"]
         for known in ledger
-        if known["op"]["t"] == "withdraw" and rows.get(known["op"]["id"], ("", 0, {}))[2].get("result") == "applied"
+        if known["op"]["t"] == "withdraw"
+        and rows.get(known["op"]["id"], ("", 0, {}))[2].get("result") == "applied"
     }
     erased = {case for (case,) in db.execute("SELECT case_id FROM reports WHERE erased_at IS NOT NULL")}
     for known in ledger:
@@ -244,7 +245,10 @@ def _evidence(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[
             )
             for closure, at in rows_of:
                 if at == case and closure != found[0][0]:
-                    yield "evidence", f"photo {told['id']} of close {op['id']} proves {closure}, not {found[0][0]}"
+                    yield (
+                        "evidence",
+                        f"photo {told['id']} of close {op['id']} proves {closure}, not {found[0][0]}",
+                    )
 
 
 def _order(

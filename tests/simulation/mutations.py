@@ -462,10 +462,18 @@ PLANTS = {
             )
         ],
         "relocate-keeps-old-crew": [
-            ("city/cases/corrections.py", 'lost = _lose_crew(s, case, "relocated", at) if leaves else None', "lost = None")
+            (
+                "city/cases/corrections.py",
+                'lost = _lose_crew(s, case, "relocated", at) if leaves else None',
+                "lost = None",
+            )
         ],
         "wait-forgets-until": [
-            ("city/cases/transitions.py", "sla.pause_clock(case, reason, at, until)", "sla.pause_clock(case, reason, at)")
+            (
+                "city/cases/transitions.py",
+                "sla.pause_clock(case, reason, at, until)",
+                "sla.pause_clock(case, reason, at)",
+            )
         ],
         "danger-sinks": [
             (JS + "sync/jobs.js", "job.urgent ? 0 : 1;", 'job.urgent && job.state !== "waiting" ? 0 : 1;')

@@ -101,7 +101,9 @@ class Row:
     passes: int = 0
 
 
-def tell(s: Any, key: str, at: datetime, *, service: str = "light-out", place: Place = HOME, **more: Any) -> Case:
+def tell(
+    s: Any, key: str, at: datetime, *, service: str = "light-out", place: Place = HOME, **more: Any
+) -> Case:
     """A call about a problem."""
     telling = intake.NewReport(
         key=key, service_code=service, channel="phone", words="It is dark.", place=place, **more
@@ -131,10 +133,13 @@ def _among(where: str) -> Callable[[Any, Any, int, int], Case | None]:
     def pick(city: Any, s: Any, a: int, c: int) -> Case | None:
         found: list[Any] = []
         for more in (where, "true") if c % 4 else ("true",):
-            found = found or city.raw.execute(
-                "SELECT cases.id FROM cases JOIN services ON code = service_code WHERE NOT services.private AND state IN"
-                f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"  # noqa: S608
-            ).fetchall()
+            found = (
+                found
+                or city.raw.execute(
+                    "SELECT cases.id FROM cases JOIN services ON code = service_code WHERE NOT services.private AND state IN"
+                    f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"  # noqa: S608
+                ).fetchall()
+            )
         return s.get_one(Case, found[a % len(found)][0]) if found else None
 
     return pick
