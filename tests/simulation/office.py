@@ -136,13 +136,18 @@ def _among(where: str) -> Callable[[Any, Any, int, int], Case | None]:
             found = (
                 found
                 or city.raw.execute(
-                    "SELECT cases.id FROM cases JOIN services ON code = service_code WHERE NOT private AND state IN"
+                    "SELECT cases.id FROM cases JOIN services ON code = service_code WHERE NOT services.private AND state IN"
                     f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"  # noqa: S608
                 ).fetchall()
             )
         return s.get_one(Case, found[a % len(found)][0]) if found else None
 
     return pick
+
+
+def _to_wait(city: Any, s: Any, a: int, c: int) -> Case | None:
+    """For a supervisor, who alone lets danger wait, mostly one of danger."""
+    return _among("crew_id" if c % 3 else "cases.urgent AND crew_id")(city, s, a, c)
 
 
 def _crews(s: Any) -> list[Crew]:
@@ -284,9 +289,9 @@ TABLE: dict[str, Row] = {
     "release": Row(1, lambda _lot: None),
     "reclassify": Row(4, _reclassify, _reclassify_due, _among("crew_id"), single="reclassify"),
     "relocate": Row(3, _relocate, _relocate_due, _among("crew_id"), single="relocate"),
-    "wait": Row(3.5, _wait, _wait_due, _among("crew_id"), single="wait"),
+    "wait": Row(4, _wait, _wait_due, _to_wait, single="wait"),
     "sweep": Row(
-        1, lambda lot: None, lambda before, lot: office_model.sweep(before, lot.now), passes=13 * 3_600
+        1.5, lambda _lot: None, lambda before, lot: office_model.sweep(before, lot.now), passes=20 * 3_600
     ),
     "danger": Row(
         1.5, lambda lot: _join(lot, danger=True),
