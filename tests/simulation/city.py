@@ -165,10 +165,10 @@ class City:
         self.complaints.clear()
         self.broken = False
         columns = ("code", "names", "department_code", "urgent", "private", "office", "group")
-        rows = self._sql(f'SELECT {", ".join(columns[:-1])}, "group" FROM services')  # noqa: S608
+        rows = self._sql(f'SELECT {", ".join(columns[:-1])}, "group" FROM services')
         self.services = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
         self.crew_names = dict(self._sql("SELECT id, name FROM crews"))
-        rows = self._sql(f"SELECT id, name FROM persons ORDER BY id LIMIT {len(PEOPLE)}")  # noqa: S608
+        rows = self._sql(f"SELECT id, name FROM persons ORDER BY id LIMIT {len(PEOPLE)}")
         return {
             "users": [{"id": i, "name": name} for i, name in rows],
             "photos": self.pictures,

@@ -212,7 +212,7 @@ def _closings(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
 
 
 def _evidence(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """What a crew closed is closed by its words, and its photos prove it, whatever was corrected or undone since."""
+    """What a crew closed stays closed by its words, and its photos prove it, whatever was corrected since."""
     rows = {
         id_: (t, case, json.loads(result))
         for id_, t, case, result in db.execute("SELECT id, t, case_id, result FROM sync_operations")

@@ -136,8 +136,9 @@ def _among(where: str) -> Callable[[Any, Any, int, int], Case | None]:
             found = (
                 found
                 or city.raw.execute(
-                    "SELECT cases.id FROM cases JOIN services ON code = service_code WHERE NOT services.private AND state IN"
-                    f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"  # noqa: S608
+                    "SELECT cases.id FROM cases JOIN services ON code = service_code"
+                    " WHERE NOT services.private AND state IN"
+                    f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"
                 ).fetchall()
             )
         return s.get_one(Case, found[a % len(found)][0]) if found else None
@@ -299,8 +300,10 @@ TABLE: dict[str, Row] = {
     ),
     "undo": Row(5, _undo, _undo_due),
 }  # fmt: skip
-COUNTED = (*(f"office {name}" for name in TABLE), "office undo put back", "office undo left alone", "wait over",
-           "danger came back")  # fmt: skip
+COUNTED = (
+    *(f"office {name}" for name in TABLE), "office undo put back", "office undo left alone", "wait over",
+    "danger came back",
+)  # fmt: skip
 
 
 def perform(city: Any, verb: str, a: int, b: int, c: int) -> str:

@@ -78,7 +78,7 @@ def read(db: sqlite3.Connection) -> Cases:
     by_id: dict[int, Facts] = {}
     cases: Cases = {}
     for number, id_, version, *row in db.execute(
-        f"SELECT number, id, version, {', '.join(_COLUMNS)} FROM cases ORDER BY id"  # noqa: S608 our own names
+        f"SELECT number, id, version, {', '.join(_COLUMNS)} FROM cases ORDER BY id"
     ):
         stands = dict(zip(_COLUMNS, row, strict=True)) | NO_WAIT | NO_CREW | {"closings": [], "shown": []}
         cases[number] = by_id[id_] = Facts(id_, version, stands)
@@ -276,7 +276,7 @@ def broken(before: Cases, after: Cases, due: Due, said: str, *, refused: bool) -
 
 
 def astray(stands: dict[str, Any], job: dict[str, Any], services: dict[str, dict[str, Any]]) -> list[str]:
-    """Where a job as a phone has it is not what the case is: type, place, danger, and why and until when it waits."""
+    """Where a job as a phone has it is not what the case is: type, place, danger, its wait and its end."""
     until = stands["until"] if stands["state"] == "waiting" else None
     expected = {
         "state": stands["state"],

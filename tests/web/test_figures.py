@@ -205,7 +205,7 @@ def test_corrections_and_waits_have_lines_of_their_own_and_small_numbers_stay_hi
     assert "paused_utility" not in page(client, "/performance.csv?period=2025")
     with counted(app) as asked:
         page(client, "/performance?period=2026")
-    assert not [each for each in asked if "pauses" in each or "events" in each and "count" in each], asked
+    assert not [each for each in asked if "pauses" in each or ("events" in each and "count" in each)], asked
     assert len(asked) <= 10, asked  # one of them for a service that is not in the city file
 
 
