@@ -227,7 +227,12 @@ def _batch(s: Session, chance: Random) -> int:
             return 1
         numbers = _some(s, chance, 10)
         what = {
-            "crew": chance.randint(1, 3), "reason": chance.choice(WAIT_REASONS), "tag": "storm", "into": "",
+            "crew": chance.randint(1, 3), "reason": chance.choice(list(WAIT_REASONS)), "tag": "storm",
+            "into": "",
+            "service": chance.choice(list(s.scalars(select(Service.code)))),
+            "place": {
+                "lat": 41.76 + chance.gauss(0, 0.01), "lon": -71.2, "source": "pin", "label": "Elm Street",
+            },
             "outcome": chance.choice(OUTCOMES), "no_photo": "dark",
         }  # fmt: skip
         sent, name = uuid.uuid4().hex, chance.choice(batches.ACTS)
@@ -256,7 +261,7 @@ def _operation(s: Session, chance: Random, known: list[Case]) -> None:
         lambda: transitions.assign(s, case, crew, by=by, at=at),
         lambda: transitions.unassign(s, case, by=by, at=at),
         lambda: transitions.start(s, case, by=hand, at=at),
-        lambda: transitions.wait(s, case, chance.choice(WAIT_REASONS), by=by, at=at),
+        lambda: transitions.wait(s, case, chance.choice(list(WAIT_REASONS)), by=by, at=at),
         lambda: transitions.resume(s, case, by=by, at=at),
         lambda: transitions.make_safe(s, case, by=hand, at=at),
         lambda: transitions.needs_parts(s, case, by=hand, at=at),

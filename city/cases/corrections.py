@@ -288,7 +288,7 @@ def put(
     case.lat, case.lon, case.accuracy_m, case.place_source = lat, lon, accuracy_m, source
     case.address, case.asset_id = address, asset_id
     case.cell = geo.cell(geo.Point(lat, lon)) if lat is not None and lon is not None else None
-    case.quad = None  # board_index.py finds it, and the area
+    case.quad = case.area_id = None  # board_index.py finds both
 
 
 def _told_place(case: Case, report: Report) -> Place | None:

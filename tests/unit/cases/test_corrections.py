@@ -294,6 +294,23 @@ def test_an_undo_puts_everything_back_and_writes_its_own_line(
     right(town)
 
 
+def test_what_was_nowhere_is_nowhere_again_after_an_undo(town: Town) -> None:
+    with town.at_work() as scene:
+        scene.s.add(Area(kind="area", name="Hill", geometry=around(THERE)))
+        number = scene.report(place=None).case.number
+    with town.at_work() as scene:
+        place = {"lat": THERE.lat, "lon": THERE.lon, "source": "pin", "label": THERE.label}
+        by = scene.actor("dispatcher")
+        id_ = batches.act(scene.s, [number], "relocate", {"place": place}, by=by, at=town.now, sent="once").id
+    with town.at_work() as scene:
+        assert scene.case(number).area_id
+        batches.undo(scene.s, id_, by=scene.actor("dispatcher"), at=town.now)
+    with town.looking() as scene:
+        case = scene.case(number)
+        assert (case.lat, case.quad, case.area_id) == (None, None, None)
+    right(town)
+
+
 def test_an_undo_leaves_alone_what_somebody_has_touched(town: Town) -> None:
     with town.at_work() as scene:
         case, by = scene.report().case, scene.actor("dispatcher")
