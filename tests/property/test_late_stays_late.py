@@ -22,7 +22,7 @@ from city.audit.events import Actor
 from city.cases import batches, corrections, priorities, sla, sla_sweep, transitions
 from city.cases.transitions import Closing
 from city.db.models import Batch, BatchItem, Case, Service
-from city.lifecycle import CALL_TAKER, CLOSED, DISPATCHER, MERGED, OPEN, SUPERVISOR, Refused, widened
+from city.lifecycle import CALL_TAKER, CLOSED, DISPATCHER, MERGED, MOVES, OPEN, SUPERVISOR, WAITING, Refused, widened
 from city.people import accounts
 
 ZONE = ZoneInfo("America/New_York")
@@ -98,7 +98,7 @@ def _merge(play: Play, case: Case) -> object:
     return transitions.merge(play.scene.s, case, other, by=play.by, at=play.now)
 
 
-# What staff may do to a case: a new verb is a row here. The name of what batches.SINGLE can undo is first.
+# What staff may do to a case: a new verb is a row here, with its row of the table of moves, if it has one.
 ACTS: dict[str, tuple[str, Act]] = {
     "accept": ("accept", _plain(transitions.accept)),
     "assign": ("assign", _assign),
@@ -111,11 +111,11 @@ ACTS: dict[str, tuple[str, Act]] = {
     "wait for the resident": ("wait", _wait("resident")),
     "resume": ("resume", _plain(transitions.resume)),
     "close": ("close", _plain(transitions.close, DONE)),
-    "reopen": ("", _plain(transitions.reopen)),
+    "reopen": ("reopen", _plain(transitions.reopen)),
     "cancel": ("cancel", _plain(transitions.cancel, "test")),
-    "restore": ("", _plain(transitions.restore)),
-    "merge": ("", _merge),
-    "unmerge": ("", _plain(transitions.unmerge)),
+    "restore": ("restore", _plain(transitions.restore)),
+    "merge": ("merge", _merge),
+    "unmerge": ("unmerge", _plain(transitions.unmerge)),
     "reclassify to a longer promise": ("reclassify", _correct("long")),
     "reclassify to a shorter promise": ("reclassify", _correct("short")),
     "reclassify to danger": ("reclassify", _correct("danger")),
@@ -127,6 +127,8 @@ ACTS: dict[str, tuple[str, Act]] = {
     "review": ("", _plain(transitions.reviewed)),
 }
 UNDO = "undo"
+# What changes nothing about how the newer case would end, whatever it takes in.
+OWN = ("accept", "assign", "unassign", "wait for parts", "wait for weather", "wait for a crew", "relocate")
 STARTS = ("new", "accepted", "assigned", "underway", "waiting for a crew", "waiting for the utility", "merged")
 
 
@@ -177,6 +179,8 @@ def possible(play: Play) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every act with each of the two cases, and the Undo of the last."""
     for which, case in (("late", play.late), ("fresh", play.fresh)):
         for name, (kind, act) in ACTS.items():
+            if kind in MOVES and (case.state not in MOVES[kind].sources or which == "fresh" and name in OWN):
+                continue
             yield f"{name}: {which}", lambda case=case, kind=kind, act=act: done(play, case, kind, act)
     yield UNDO, lambda: undone(play)
 
@@ -210,11 +214,12 @@ def told(play: Play) -> Iterator[Any]:
     """All that a later act, or a closing, could ask for."""
     s, by_id = play.scene.s, {play.late.id: "late", play.fresh.id: "fresh", None: ""}
     for case in (play.late, play.fresh):
-        held = transitions.live(case)
+        # Those who work on it and how far they are say nothing of the promise: any open state is one.
+        state = case.state if case.state not in OPEN or case.state == WAITING else ""
         yield (
-            case.state, case.service_code, case.due_at, case.clock_from, case.restarted_at,
-            case.corrected_late, case.urgent, case.follow_on, by_id[case.merged_into_id], case.merged_from,
-            held.crew_id if held else None, case.cycle > 1,
+            state, case.service_code, case.due_at, case.clock_from, case.restarted_at,
+            case.corrected_late, case.urgent, case.follow_on, by_id[case.merged_into_id],
+            case.merged_from in (WAITING, CLOSED) and case.merged_from, case.cycle > 1,
             tuple((p.why, p.began_at, p.ended_at, p.until) for p in case.pauses if p.stops_clock or not p.ended_at),
         )  # fmt: skip
     last = batches.last(s, play.by, play.now + play.pace)
@@ -228,7 +233,8 @@ def _undoing(s: Any, batch: Batch) -> Iterator[Any]:
     for item in items:
         case = s.get_one(Case, item.case_id)
         yield case.version == item.version
-        yield repr({key: value for key, value in item.was.items() if key not in ("job", "pause")})
+        yield item.was["state"] in OPEN, item.was["until"], repr(item.was.get("promise"))
+        yield item.was.get("service"), repr(item.was.get("times"))
 
 
 def judge(play: Play, path: tuple[str, ...]) -> None:
