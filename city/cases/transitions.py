@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from city import geo
-from city.audit import events
+from city.audit import counters, events
 from city.audit.events import Actor
 from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla, waits
 from city.cases import numbers as case_numbers
@@ -82,11 +82,14 @@ def open_case(
     at: datetime,
     urgent: bool = False,
     linked_to: Case | None = None,
+    since: datetime | None = None,
+    split_from: Case | None = None,
     origin: str = "live",
 ) -> Case:
     """A new case at `place`; None means that nobody knows where, and stays unknown.
 
-    An office's case lies nowhere, whatever place is told: it stands on no map and goes to no crew.
+    An office's case lies nowhere, whatever place is told: it stands on no map and goes to no crew. `since` is
+    when it was told, where that was earlier; `split_from` the case of which it was a part.
     """
     hurried = urgent or service.urgent
     place = None if service.office else place
@@ -105,8 +108,8 @@ def open_case(
         urgent=hurried,
         linked_to_id=linked_to.id if linked_to else None,
         origin=origin,
-        opened_at=at,
-        clock_from=at,
+        opened_at=since or at,
+        clock_from=since or at,
         assignments=[],
     )
     sla.start_clock(case, at)
@@ -122,6 +125,8 @@ def open_case(
     }
     if linked_to:
         facts["linked_to"] = linked_to.number
+    if split_from:
+        facts |= {"split_from": split_from.number, "since": case.opened_at.astimezone(UTC).isoformat()}
     events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
     return case
 
@@ -442,6 +447,9 @@ def close(
         facts["follow_on"] = True
     if case.corrected_late:
         facts["restarted"] = True
+    facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}
+    if case.rescheduled_to:
+        facts["new_date"] = case.rescheduled_to.astimezone(UTC).isoformat()
     if reply := closing.reply:
         facts |= {"reply": reply["code"], "policy": reply["policy"]}
     return moved(
@@ -469,7 +477,7 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     check_move("reopen", case, by)
     case.cycle += 1
     case.warned = None
-    case.closed_at, case.outcome = None, None
+    case.closed_at, case.outcome, case.rescheduled_to = None, None, None
     case.review = NOT_FIXED if RESIDENT in by.roles else None
     sla.resume_clock(case, at)
     done = case.closures[-1]
@@ -583,6 +591,21 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     return True
 
 
+def undo_unmerge(s: Session, case: Case, root: Case, was: dict[str, Any], *, by: Actor, at: datetime) -> bool:
+    """The case is merged into `root` once more, as snapshot() said before it was separated.
+
+    The crew that it was given back is no reason to choose one: the root keeps its own, or none.
+    """
+    ours, theirs = live(case), live(root)
+    end_assignments(s, [case], "merged", at)
+    merge(s, case, root, by=by, at=at, keep_crew=theirs.crew_id if theirs else None)
+    case.merged_crew_id = ours.crew_id if ours else None
+    case.merged_started_at = ours.started_at if ours else None
+    case.merged_into_id = was["parent"]
+    _take_after_family(s, s.get(Case, was["parent"]), at)
+    return True
+
+
 def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Ends a case that should not be one: withdrawn, spam or a test."""
     allow("cancel", by.roles)
@@ -676,7 +699,9 @@ def snapshot(case: Case) -> dict[str, Any]:
         "started": held.started_at.isoformat() if held and held.started_at else None,
         "job": held.id if held else None, "pause": pause.id if pause else None,
         "until": pause.until.isoformat() if pause and pause.until else None,
-        "follow_on": case.follow_on, "review": case.review,
+        "follow_on": case.follow_on, "review": case.review, "warned": case.warned,
+        "date": case.rescheduled_to.isoformat() if case.rescheduled_to else None,
+        "parent": case.merged_into_id,
     }  # fmt: skip
 
 
@@ -707,6 +732,11 @@ def undo_batch(
             if job.id == was["job"]:
                 job.ended_at = job.ended_why = None
         case.follow_on, case.review = was["follow_on"], was["review"]
+    elif what == "reopen":
+        done = case.closures[-1]
+        case.cycle, case.closed_at, case.outcome = case.cycle - 1, done.closed_at, done.outcome
+        case.review, case.warned = was["review"], was["warned"]
+        case.rescheduled_to = datetime.fromisoformat(was["date"]) if was["date"] else None
     elif what in ("assign", "unassign") or (was["crew"] and not live(case)):
         case.review = case.review or was["review"]
         _end(s, case, "unassigned", at)
