@@ -195,6 +195,8 @@ def split(s: Session, case: Case, report: Report, *, by: Actor, at: datetime) ->
         s, service, _told_place(case, report), by=by, at=at, urgent=report.danger, since=report.taken_at,
         split_from=case,
     )  # fmt: skip
+    if service is not report.service:  # by which its case was corrected
+        own.corrected_late = case.corrected_late
     legal_holds.copy_on_split(s, case, own, by=by, at=at)
     _give_report(s, report, own)
     duplicates.remember_not_duplicate(s, case, own)

@@ -6,7 +6,7 @@ what the log's lines count for in the figures is read.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,10 +19,22 @@ from sqlalchemy import select
 
 from city.audit import counters, events
 from city.audit.events import Actor
-from city.cases import batches, corrections, priorities, sla, sla_sweep, transitions
+from city.cases import batches, corrections, locks, priorities, sla, sla_sweep, transitions
 from city.cases.transitions import Closing
 from city.db.models import Batch, BatchItem, Case, Service
-from city.lifecycle import CALL_TAKER, CLOSED, DISPATCHER, MERGED, OPEN, SUPERVISOR, Refused, widened
+from city.lifecycle import (
+    CALL_TAKER,
+    CLOSED,
+    DISPATCHER,
+    MERGED,
+    MOVES,
+    NEW,
+    OPEN,
+    SUPERVISOR,
+    WAITING,
+    Refused,
+    widened,
+)
 
 ZONE = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)
@@ -51,13 +63,12 @@ class Play:
     fresh: Case
     now: datetime
     pace: timedelta
+    by: Actor  # somebody with all of STAFF's roles
     tried: int = 0
     met: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def by(self) -> Actor:
-        person = self.scene.actor("supervisor")
-        return replace(person, roles=widened(STAFF))
+    def other(self, case: Case) -> Case:
+        return self.fresh if case is self.late else self.late
 
 
 Act = Callable[[Play, Case], object]
@@ -93,11 +104,19 @@ def _move_place(play: Play, case: Case) -> object:
 
 
 def _merge(play: Play, case: Case) -> object:
-    other = play.fresh if case is play.late else play.late
-    return transitions.merge(play.scene.s, case, other, by=play.by, at=play.now)
+    return transitions.merge(play.scene.s, case, play.other(case), by=play.by, at=play.now)
 
 
-# What staff may do to a case: a new verb is a row here. The name of what batches.SINGLE can undo is first.
+def _new_date(play: Play, case: Case) -> object:
+    day = play.now + 30 * DAY
+    return corrections.reschedule(play.scene.s, case, "weather", day, by=play.by, at=play.now)
+
+
+def _split(play: Play, case: Case) -> object:
+    return corrections.split(play.scene.s, case, case.reports[0], by=play.by, at=play.now)
+
+
+# What staff may do to a case: a new verb is a row here, with its row of the table of moves, if it has one.
 ACTS: dict[str, tuple[str, Act]] = {
     "accept": ("accept", _plain(transitions.accept)),
     "assign": ("assign", _assign),
@@ -110,22 +129,26 @@ ACTS: dict[str, tuple[str, Act]] = {
     "wait for the resident": ("wait", _wait("resident")),
     "resume": ("resume", _plain(transitions.resume)),
     "close": ("close", _plain(transitions.close, DONE)),
-    "reopen": ("", _plain(transitions.reopen)),
+    "reopen": ("reopen", _plain(transitions.reopen)),
     "cancel": ("cancel", _plain(transitions.cancel, "test")),
-    "restore": ("", _plain(transitions.restore)),
-    "merge": ("", _merge),
-    "unmerge": ("", _plain(transitions.unmerge)),
+    "restore": ("restore", _plain(transitions.restore)),
+    "merge": ("merge", _merge),
+    "unmerge": ("unmerge", _plain(transitions.unmerge)),
     "reclassify to a longer promise": ("reclassify", _correct("long")),
     "reclassify to a shorter promise": ("reclassify", _correct("short")),
     "reclassify to danger": ("reclassify", _correct("danger")),
     "reclassify to a private type": ("reclassify", _correct("hidden")),
     "relocate": ("relocate", _move_place),
+    "reschedule": ("reschedule", _new_date),
+    "split": ("split", _split),
     "raise": ("", _plain(priorities.raise_priority)),
     "lower": ("", _plain(priorities.lower_priority)),
     "note": ("", _plain(transitions.note, "Looked at it")),
     "review": ("", _plain(transitions.reviewed)),
 }
 UNDO = "undo"
+# What changes nothing about how the newer case would end, whatever it takes in.
+OWN = ("accept", "assign", "unassign", "wait for parts", "wait for weather", "wait for a crew", "relocate")
 STARTS = (
     "new",
     "accepted",
@@ -141,6 +164,8 @@ def begun(scene: Scene, start: str, pace: timedelta) -> Play:
     """The late case, three days past its promise of three, as `start` says; and the newer one."""
     town = scene.town
     late, now = scene.report(at=town.now - 9 * DAY).case, town.now - 4 * DAY
+    scene.report(at=town.now - 9 * DAY, join=late.number)
+    assert len(late.reports) == 2
     assert sla.is_overdue(late, now)
     fresh = scene.report(at=town.now - DAY, service_code="long").case
     staff, crew = scene.actor("supervisor"), scene.actor("rosa")
@@ -156,7 +181,8 @@ def begun(scene: Scene, start: str, pace: timedelta) -> Play:
     elif start == "merged":
         other = scene.report(at=town.now - 2 * DAY).case
         transitions.merge(scene.s, other, late, by=staff, at=now)
-    return Play(scene, late, fresh, town.now, pace)
+    locks.lock(scene.s, late, fresh)  # by the outermost transaction: nothing need be read again
+    return Play(scene, late, fresh, town.now, pace, replace(staff, roles=widened(STAFF)))
 
 
 def explore(play: Play, depth: int, seen: set[Any], path: tuple[str, ...] = ()) -> None:
@@ -184,6 +210,10 @@ def possible(play: Play) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every act with each of the two cases, and the Undo of the last."""
     for which, case in (("late", play.late), ("fresh", play.fresh)):
         for name, (kind, act) in ACTS.items():
+            if kind in MOVES and (
+                case.state not in MOVES[kind].sources or (which == "fresh" and name in OWN)
+            ):
+                continue
             yield f"{name}: {which}", lambda case=case, kind=kind, act=act: done(play, case, kind, act)
     yield UNDO, lambda: undone(play)
 
@@ -192,10 +222,15 @@ def done(play: Play, case: Case, kind: str, act: Act) -> bool:
     s = play.scene.s
     if kind not in batches.SINGLE:
         return bool(act(play, case))
-    was = batches.snapshot(case, kind)
-    if not act(play, case):
+    pair = None  # as the board keeps it: pwa/pages/dispatch/board.py
+    if kind in ("merge", "unmerge"):
+        pair = batches.snapshot_with_root(s, case, kind, play.other(case) if kind == "merge" else case)
+    was, version = batches.snapshot(case, kind), case.version
+    made = act(play, case)
+    if case.version == version:
         return False
-    batches.keep_single(s, case, kind, {}, was, by=play.by, at=play.now)
+    pair = (made, {"own": True}) if isinstance(made, Case) else pair
+    batches.keep_single(s, case, kind, {}, was, by=play.by, at=play.now, other=pair)
     return True
 
 
@@ -217,16 +252,14 @@ def told(play: Play) -> Iterator[Any]:
     """All that a later act, or a closing, could ask for."""
     s, by_id = play.scene.s, {play.late.id: "late", play.fresh.id: "fresh", None: ""}
     for case in (play.late, play.fresh):
-        held = transitions.live(case)
+        # Those who work on it and how far they are say nothing of the promise: any open state is one.
+        state = case.state if case.state not in OPEN or case.state == WAITING else ""
         yield (
-            case.state, case.service_code, case.due_at, case.clock_from, case.restarted_at,
-            case.corrected_late, case.urgent, case.follow_on, by_id[case.merged_into_id], case.merged_from,
-            held.crew_id if held else None, case.cycle > 1,
-            tuple(
-                (p.why, p.began_at, p.ended_at, p.until)
-                for p in case.pauses
-                if p.stops_clock or not p.ended_at
-            ),
+            state, case.service_code, case.due_at, case.clock_from, case.restarted_at,
+            case.corrected_late, len(case.reports), case.urgent, case.follow_on, by_id[case.merged_into_id],
+            case.merged_from in (WAITING, CLOSED) and case.merged_from, case.cycle > 1,
+            tuple((p.why, p.began_at, p.ended_at, p.until) for p in case.pauses if p.stops_clock
+                  or not p.ended_at),
         )  # fmt: skip
     last = batches.last(s, play.by, play.now + play.pace)
     yield last and (last.act, *_undoing(s, last))
@@ -239,17 +272,21 @@ def _undoing(s: Any, batch: Batch) -> Iterator[Any]:
     for item in items:
         case = s.get_one(Case, item.case_id)
         yield case.version == item.version
-        yield repr({key: value for key, value in item.was.items() if key not in ("job", "pause")})
+        yield item.was.get("state") in OPEN, item.was.get("until"), repr(item.was.get("promise"))
+        yield item.was.get("service"), repr(item.was.get("times"))
 
 
 def judge(play: Play, path: tuple[str, ...]) -> None:
     """Closes what goes on with the late case, where it is open, and looks at what that counts for."""
     s = play.scene.s
     with suppress(Back), events.savepoint(s):
-        root = transitions.root_of(s, play.late)
-        if root.state in OPEN:
-            later = play.now + timedelta(minutes=1)
-            transitions.close(s, root, DONE, by=play.by, at=later)
+        split = s.scalars(
+            select(Case).where(Case.id.not_in((play.late.id, play.fresh.id)), Case.state == NEW)
+        )
+        for case in (transitions.root_of(s, play.late), *split):
+            if case.state in OPEN:
+                later = play.now + timedelta(minutes=1)
+                transitions.close(s, case, DONE, by=play.by, at=later)
         verdicts = list(counted(play))
         assert verdicts, f"{path}: nothing says what became of it"
         assert "on time" not in verdicts, f"{path}: it counts as on time"
@@ -258,8 +295,12 @@ def judge(play: Play, path: tuple[str, ...]) -> None:
 
 
 def counted(play: Play) -> Iterator[str]:
-    """What each ending of the late case counts for in the figures, by the lines that tell of it."""
+    """What each ending of the late case counts for in the figures, by the lines that tell of it.
+
+    What was split from it was told as early, and is as late.
+    """
     late, fresh = (transitions.subject(case) for case in (play.late, play.fresh))
+    own: set[str] = set()
     state, ended = "", False
     for line in play.scene.s.info["pending"].lines:
         if line.subject == late and line.now:
@@ -269,8 +310,10 @@ def counted(play: Play) -> Iterator[str]:
             yield "merged"
         elif line.subject == late and line.now == "cancelled":
             yield "cancelled"
-        goes_on_there = state == MERGED and not ended
-        if line.kind == "close" and line.subject in ((late, fresh) if goes_on_there else (late,)):
+        if line.facts.get("split_from") == play.late.number:
+            own.add(line.subject)
+        there = {fresh} if state == MERGED and not ended else set()
+        if line.kind == "close" and line.subject in {late, *own, *there}:
             sums = Counter[str]()
             for (facet, _month, what, _value), n in counters.counts_for_event(line, ZONE):
                 sums[what] += n if facet == "city" else 0
@@ -278,19 +321,21 @@ def counted(play: Play) -> Iterator[str]:
             yield "on time" if sums["timely"] else "restarted" if sums["restarted"] else "late"
 
 
-def tried(town: Town, depth: int) -> Counter[str]:
-    """How many acts were tried, states reached, and endings met, of all starts and paces."""
+def tried(
+    town: Town, depth: int, starts: Iterable[str] = STARTS, paces: Iterable[str] = tuple(PACES)
+) -> Counter[str]:
+    """How many acts were tried, states reached, and endings met, of these starts and paces."""
     with town.at_work() as scene:
         base = scene.s.get_one(Service, "light-out")
         for code, more in SERVICES.items():
             columns = {column.key: getattr(base, column.key) for column in Service.__table__.columns}
             scene.s.add(Service(**(columns | {"code": code, "is_default": False} | more)))
     sums = Counter[str]()
-    for pace in PACES.values():
+    for pace in paces:
         seen: set[Any] = set()
-        for start in STARTS:
+        for start in starts:
             with suppress(Back), town.at_work() as scene:
-                play = begun(scene, start, pace)
+                play = begun(scene, start, PACES[pace])
                 time_passes(play)
                 scene.s.flush()
                 explore(play, depth, seen)
@@ -303,14 +348,14 @@ def tried(town: Town, depth: int) -> Counter[str]:
 
 @pytest.mark.slow
 def test_no_two_acts_make_a_late_case_one_on_time(town: Town) -> None:
-    found = tried(town, 2)
-    assert found["acts"] > 1000
+    found = tried(town, 2, STARTS[:1], ["at once"])
+    assert found["acts"] > 500
     assert all(found[ending] for ending in ("late", "restarted", "merged", "cancelled")), found
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("depth", [3, 4])
-def test_no_sequence_of_four_acts_makes_a_late_case_one_on_time(town: Town, depth: int) -> None:
-    found = tried(town, depth)
+def test_no_sequence_of_four_acts_makes_a_late_case_one_on_time(town: Town) -> None:
+    """Hours. With `-s` it says how many were tried."""
+    found = tried(town, 4)
     print(dict(found))
-    assert found["acts"] > 10_000
+    assert found["acts"] > 100_000
