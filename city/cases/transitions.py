@@ -528,11 +528,11 @@ def merge(
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
     was_late = case.corrected_late or _is_late(case, at)
+    for one in {into, root}:
+        duplicates.forget_not_duplicate(s, case, one)
     if case.state != MERGED:
         case.merged_from, case.merged_crew_id = case.state, ours.crew_id if ours else None
         case.merged_started_at = ours.started_at if ours else None
-    for one in {into, root}:
-        duplicates.forget_not_duplicate(s, case, one)
     left = s.get(Case, case.merged_into_id) if case.merged_into_id else None
     if left:
         legal_holds.inherit_on_merge(s, case, by=by, at=at)

@@ -142,8 +142,20 @@ def test_11_what_somebody_else_closed_stays_as_they_closed_it(seen: Situation) -
     says(replace(seen, state=CLOSED, closed_by_us=False), "recorded", ATTACH, "closed", True)
 
 
+@given(acting)
+def test_12_what_is_so_already_needs_no_decision(seen: Situation) -> None:
+    assume(seen.state in OPEN)
+    says(replace(seen, kind="propose", theirs=True, is_so=True), "merged", ATTACH, "done", False)
+
+
+@given(acting)
+def test_13_what_a_crew_proposes_waits_for_staff_whoever_has_the_job(seen: Situation) -> None:
+    assume(seen.state in OPEN)
+    says(replace(seen, kind="propose", theirs=True, is_so=False), "applied", ATTACH, None, False)
+
+
 @given(acting, st.sampled_from(["wait", "needs_parts"]), st.sampled_from(["assigned", "underway"]))
-def test_12_danger_waits_for_nothing_and_the_job_stays(seen: Situation, t: str, state: str) -> None:
+def test_14_danger_waits_for_nothing_and_the_job_stays(seen: Situation, t: str, state: str) -> None:
     there = replace(
         seen, kind=t, state=state, live=1, job=1, live_is_ours=True, job_ended=None, danger=True,
         waits_otherwise=False,
@@ -153,14 +165,14 @@ def test_12_danger_waits_for_nothing_and_the_job_stays(seen: Situation, t: str, 
 
 
 @given(acting)
-def test_13_what_was_done_under_another_type_or_place_counts_and_a_person_looks(seen: Situation) -> None:
+def test_15_what_was_done_under_another_type_or_place_counts_and_a_person_looks(seen: Situation) -> None:
     assume(seen.state in OPEN and not seen.waits_otherwise)
     told = replace(seen, kind="close", live=1, job=1, live_is_ours=True, job_ended=None, corrected=True)
     says(told, "applied", TRANSITION, "corrected", True)
 
 
 @given(acting)
-def test_14_the_crew_that_has_the_job_moves_it_on(seen: Situation) -> None:
+def test_16_the_crew_that_has_the_job_moves_it_on(seen: Situation) -> None:
     move, _ = ASKS[seen.kind]
     assume(seen.state in OPEN and seen.state in MOVES[move].sources)
     assume(not seen.danger or seen.kind not in ("wait", "needs_parts"))
@@ -171,7 +183,7 @@ def test_14_the_crew_that_has_the_job_moves_it_on(seen: Situation) -> None:
 
 @given(acting)
 @pytest.mark.slow
-def test_15_a_step_back_is_only_kept(seen: Situation) -> None:
+def test_17_a_step_back_is_only_kept(seen: Situation) -> None:
     move, leads_to = ASKS[seen.kind]
     assume(seen.state in OPEN and seen.state not in MOVES[move].sources and seen.state != leads_to)
     told = replace(seen, live=1, job=1, live_is_ours=True, job_ended=None)
@@ -179,20 +191,20 @@ def test_15_a_step_back_is_only_kept(seen: Situation) -> None:
 
 
 @given(acting)
-def test_16_work_without_a_job_is_only_kept(seen: Situation) -> None:
+def test_18_work_without_a_job_is_only_kept(seen: Situation) -> None:
     assume(seen.state in OPEN)
     told = replace(seen, job=None, job_ended=None, live_is_ours=False)
     says(told, "recorded", ATTACH, "not_your_job", True)
 
 
 @given(lost)
-def test_17_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Situation) -> None:
+def test_19_of_a_job_that_was_taken_away_only_a_closing_counts(seen: Situation) -> None:
     assume(seen.kind != "close")
     says(seen, "recorded", ATTACH, "reassigned", True)
 
 
 @given(lost, st.sampled_from(["reclassified", "relocated"]))
-def test_18_taken_away_since_it_is_another_problem_it_is_done_by_who_did_it(
+def test_20_taken_away_since_it_is_another_problem_it_is_done_by_who_did_it(
     seen: Situation, why: str
 ) -> None:
     told = replace(seen, kind="close", live=None, job_ended=why)
@@ -200,18 +212,18 @@ def test_18_taken_away_since_it_is_another_problem_it_is_done_by_who_did_it(
 
 
 @given(lost)
-def test_19_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Situation) -> None:
+def test_21_taken_away_and_given_to_nobody_it_is_done_by_who_did_it(seen: Situation) -> None:
     says(replace(seen, kind="close", live=None), "applied", TRANSITION_UNDER_OLD_JOB, "unassigned", True)
 
 
 @given(lost)
-def test_20_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Situation) -> None:
+def test_22_given_to_a_crew_that_has_not_begun_it_is_done_by_who_did_it(seen: Situation) -> None:
     told = replace(seen, kind="close", live=2, live_started=False, rules=Rules(reassigned=True))
     says(told, "applied", TRANSITION_UNDER_OLD_JOB, "reassigned", True)
 
 
 @given(lost, st.booleans(), st.booleans())
-def test_21_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
+def test_23_given_to_a_crew_that_has_begun_or_where_the_city_wills_it_so_it_is_kept(
     seen: Situation, begun: bool, counts: bool
 ) -> None:
     assume(begun or not counts)
