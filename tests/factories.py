@@ -14,8 +14,10 @@ from PIL import Image
 from sqlalchemy import JSON, Engine, String, Text, cast, event, select, text
 from sqlalchemy.orm import Session
 
+from city.audit import counters
 from city.audit.events import Actor
-from city.cases import legal_holds, transitions
+from city.cases import board_index, legal_holds, transitions
+from city.cases import search as case_search
 from city.db import engine as db
 from city.db.models import Area, Asset, Base, Case, Crew, Department, Person, Photo, Report, Service
 from city.people import accounts
@@ -64,6 +66,14 @@ class Town:
     def looking(self) -> Iterator["Scene"]:
         with db.read_session(self.engine) as s:
             yield Scene(self, s)
+
+    def is_right(self) -> None:
+        """What is derived of cases is as a recount says."""
+        with db.transaction(self.engine) as s:
+            assert board_index.differences(s) == []
+            assert board_index.recompute(s) == 0
+            assert case_search.recompute(s) == 0
+            assert counters.differences(s) == []
 
     def await_waiting(self) -> None:
         """Returns when another transaction has come to a lock; at once on SQLite, where none begins."""

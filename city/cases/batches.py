@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from city import lifecycle
 from city.audit.events import Actor
-from city.cases import corrections, duplicates, locks, priorities, queries, tags, transitions, waits
+from city.cases import corrections, duplicates, locks, priorities, queries, sla, tags, transitions, waits
 from city.cases.transitions import Closing
 from city.config.routing import Rule
 from city.db import bulk_insert
@@ -455,7 +455,7 @@ def _verb(
     if name == "reschedule":
         reason, day = _one_of(what, "reason", NEW_DATE_REASONS), what.get("until") or ""
         return lambda case: corrections.reschedule(
-            s, case, reason, corrections.end_of(case, day), by=by, at=at
+            s, case, reason, waits.on_day(case, day, sla.END_OF_DAY), by=by, at=at
         )
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority

@@ -6,7 +6,7 @@ rule in words.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select, update
@@ -162,20 +162,8 @@ def reschedule(
 def usual_date(case: Case, reason: str, at: datetime) -> datetime:
     """The new date for `reason` where nobody says one: as much later than the promise, or than now."""
     zone = sla.zone_of(case.service)
-    later = max(at, case.due_at).astimezone(zone).date() + timedelta(
-        days=waits.terms(case.service, reason).days
-    )
-    return datetime.combine(later, sla.END_OF_DAY, zone)
-
-
-def end_of(case: Case, day: str) -> datetime | None:
-    """When the day ends that somebody chose, as 2026-12-04; None for "". Raises Refused `wait_day`."""
-    if not day:
-        return None
-    try:
-        return datetime.combine(date.fromisoformat(day), sla.END_OF_DAY, sla.zone_of(case.service))
-    except ValueError:
-        raise Refused("wait_day") from None
+    days = timedelta(days=waits.terms(case.service, reason).days)
+    return datetime.combine(max(at, case.due_at).astimezone(zone).date() + days, sla.END_OF_DAY, zone)
 
 
 def split(s: Session, case: Case, report: Report, *, by: Actor, at: datetime) -> Case:
@@ -265,7 +253,7 @@ def undo(
         case.service, case.service_code = s.get_one(Service, was["service"]), was["service"]
         for column, value in zip(PROMISE, was["promise"], strict=True):
             setattr(case, column, value)
-        for column, value in zip(TIMES, was["times"], strict=True):
+        for column, value in zip(TIMES, was["times"], strict=False):  # kept before an upgrade, it has fewer
             setattr(case, column, datetime.fromisoformat(value) if value else None)
         for report in case.reports:
             shown_at, by_hand = was["shown"].get(

@@ -73,12 +73,12 @@ def morning(service: Service, at: datetime, days: int) -> datetime:
     return datetime.combine(day, COMES_BACK, zone)
 
 
-def on_day(case: Case, day: str) -> datetime | None:
-    """The morning of a day that somebody chose, as 2026-12-04; None for "". Raises Refused `wait_day`."""
+def on_day(case: Case, day: str, hour: time = COMES_BACK) -> datetime | None:
+    """The hour of a day that somebody chose, as 2026-12-04; None for "". Raises Refused `wait_day`."""
     if not day:
         return None
     try:
-        return datetime.combine(date.fromisoformat(day), COMES_BACK, sla.zone_of(case.service))
+        return datetime.combine(date.fromisoformat(day), hour, sla.zone_of(case.service))
     except ValueError:
         raise Refused("wait_day") from None
 

@@ -589,8 +589,7 @@ def _new_report(
 ) -> Report:
     place = telling.place
     report = Report(
-        number=_free_number(s, case), case=case, key=telling.key,
-        service=service,
+        number=_free_number(s, case), case=case, key=telling.key, service=service,
         channel=telling.channel, lang=telling.lang, words=telling.said.strip(),
         answers=dict(telling.answers),
         lat=place.lat if place else None, lon=place.lon if place else None,
@@ -614,7 +613,7 @@ def _free_number(s: Session, case: Case) -> str:
         told += 1
 
 
-def first_case(s: Session, report: Report) -> Case:
+def _first_case(s: Session, report: Report) -> Case:
     """The case that its number names, whose story has its words: its own, unless it was split from there."""
     named = report.number.rpartition("-")[0]
     first = (
@@ -632,7 +631,7 @@ def _forget_details(s: Session, report: Report) -> list[int]:
     told = s.scalars(
         select(Event).where(
             Event.detail.is_not(None),
-            Event.subject.in_({transitions.subject(each) for each in (report.case, first_case(s, report))})
+            Event.subject.in_({transitions.subject(each) for each in (report.case, _first_case(s, report))})
             | (Event.actor == own_name),
         )
     )

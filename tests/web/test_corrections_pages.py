@@ -37,13 +37,25 @@ def lamp(town: Town) -> str:
 
 
 @pytest.fixture
-def post(log_in: Callable[[str], FlaskClient], token: Callable[[], str]) -> Callable[..., TestResponse]:
-    client = log_in("dispatcher")
+def sender(
+    log_in: Callable[[str], FlaskClient], token: Callable[[], str]
+) -> Callable[[str], Callable[..., TestResponse]]:
+    """Of a role what sends its forms."""
 
-    def send(url: str, **fields: Any) -> TestResponse:
-        return client.post(url, data={"csrf_token": token(), **fields}, headers=FRAGMENT)
+    def of(role: str) -> Callable[..., TestResponse]:
+        client = log_in(role)
 
-    return send
+        def send(url: str, **fields: Any) -> TestResponse:
+            return client.post(url, data={"csrf_token": token(), **fields}, headers=FRAGMENT)
+
+        return send
+
+    return of
+
+
+@pytest.fixture
+def post(sender: Callable[[str], Callable[..., TestResponse]]) -> Callable[..., TestResponse]:
+    return sender("dispatcher")
 
 
 def test_each_state_offers_what_may_be_done(
@@ -222,13 +234,8 @@ def test_every_type_can_become_every_other_and_no_page_breaks(
 
 
 @pytest.fixture
-def supervise(log_in: Callable[[str], FlaskClient], token: Callable[[], str]) -> Callable[..., TestResponse]:
-    client = log_in("supervisor")
-
-    def send(url: str, **fields: Any) -> TestResponse:
-        return client.post(url, data={"csrf_token": token(), **fields}, headers=FRAGMENT)
-
-    return send
+def supervise(sender: Callable[[str], Callable[..., TestResponse]]) -> Callable[..., TestResponse]:
+    return sender("supervisor")
 
 
 def undo_of(page: str) -> str:

@@ -232,7 +232,8 @@ def reschedule(number: str) -> Response:
     reason, day = request.form.get("reason", ""), request.form.get("day", "")
 
     def verb(s: Session, c: Case) -> bool:
-        return corrections.reschedule(s, c, reason, corrections.end_of(c, day), by=g.actor, at=access.now())
+        until = waits.on_day(c, day, sla.END_OF_DAY)
+        return corrections.reschedule(s, c, reason, until, by=g.actor, at=access.now())
 
     said = _("New date given. Everyone who asked for updates will hear about it.")
     return _do(number, verb, said, doing="date", act="reschedule", what={"reason": reason, "until": day})

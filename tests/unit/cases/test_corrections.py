@@ -8,11 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from city.audit import counters
-from city.cases import batches, board_index, corrections, queries, sla, transitions
+from city.cases import batches, corrections, queries, sla, transitions
 from city.cases import search as case_search
 from city.cases.transitions import Closing
 from city.config.routing import Rule
-from city.db import engine as db
 from city.db.models import Area, Asset, Case, Department, Owner, Service, SyncFeedRow
 from city.lifecycle import Refused
 from city.places.lookup import Place
@@ -59,15 +58,6 @@ def relocate(scene: Scene, case: Case, place: Place = THERE, who: str = "dispatc
     return corrections.relocate(scene.s, case, place, by=scene.actor(who), at=at, **more)
 
 
-def right(town: Town) -> None:
-    """What is derived is as a recount says."""
-    with db.transaction(town.engine) as s:
-        assert board_index.differences(s) == []
-        assert board_index.recompute(s) == 0
-        assert case_search.recompute(s) == 0
-        assert counters.differences(s) == []
-
-
 class TestTheType:
     def test_department_and_promise_are_those_of_the_new_one_from_the_first_report(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -86,7 +76,7 @@ class TestTheType:
             assert [each.service_code for each in scene.case(number).reports] == [
                 "light-out"
             ]  # as it was told
-        right(town)
+        town.is_right()
 
     def test_a_promise_that_is_over_already_counts_from_the_correction(self, town: Town) -> None:
         late = town.now + 4 * DAY
@@ -114,7 +104,7 @@ class TestTheType:
                 )
             ).all()
             assert dict(map(tuple, rows)) == {"closed": 2, "timely": 1, "restarted": 1, "kept again": 1}
-        right(town)
+        town.is_right()
 
     @pytest.mark.parametrize(("code", "keeps"), [("limb-down", True), ("tree-fallen", False)])
     def test_a_crew_that_does_not_serve_it_loses_the_job(self, town: Town, code: str, keeps: bool) -> None:
@@ -128,7 +118,7 @@ class TestTheType:
         with town.looking() as scene:
             fed = scene.s.get_one(SyncFeedRow, (f"crew:{crew}", "job", number))
             assert (fed.present, fed.why) == ((True, None) if keeps else (False, "reclassified"))
-        right(town)
+        town.is_right()
 
     def test_a_crew_that_a_rule_names_keeps_it(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -149,7 +139,7 @@ class TestTheType:
             told = scene.report(danger=True).case
             reclassify(scene, told, "limb-down")
             assert told.urgent  # somebody said so, whatever the type
-        right(town)
+        town.is_right()
 
     def test_private_hides_at_once_and_public_shows_nothing_until_staff_do(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -217,7 +207,7 @@ class TestThePlace:
             assert (line.kind, words["was"], words["address"]) == ("relocate", LAMP.label, "9 Elm Street")
             assert "Elm" not in str(line.facts)  # a place is somebody's, so it can be erased
             assert case_search.at(scene.s, "9 Elm Street", limit=5) == [case.id]
-        right(town)
+        town.is_right()
 
     def test_what_it_probably_repeats_is_asked_anew(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -238,7 +228,7 @@ class TestThePlace:
             relocate(scene, by_hand, rules=rules)
             assert (case.state, case.assignments[-1].ended_why) == ("accepted", "relocated")
             assert by_hand.state == "assigned"
-        right(town)
+        town.is_right()
 
     def test_it_waits_for_the_owner_of_what_stands_there(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -291,7 +281,7 @@ def test_an_undo_puts_everything_back_and_writes_its_own_line(
         assert facts(scene.case(number)) == before
         line, _ = queries.case_events(scene.s, scene.case(number))[-1]
         assert (line.kind, line.facts["what"]) == ("undo batch", name)
-    right(town)
+    town.is_right()
 
 
 def test_what_was_nowhere_is_nowhere_again_after_an_undo(town: Town) -> None:
@@ -308,7 +298,7 @@ def test_what_was_nowhere_is_nowhere_again_after_an_undo(town: Town) -> None:
     with town.looking() as scene:
         case = scene.case(number)
         assert (case.lat, case.quad, case.area_id) == (None, None, None)
-    right(town)
+    town.is_right()
 
 
 def test_an_undo_leaves_alone_what_somebody_has_touched(town: Town) -> None:

@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from city.audit import counters
-from city.cases import batches, board_index, corrections, duplicates, legal_holds, queries, transitions
-from city.cases import search as case_search
+from city.cases import batches, corrections, duplicates, legal_holds, queries, sla, transitions, waits
 from city.cases.transitions import Closing
-from city.db import engine as db
 from city.db.models import Batch, Case, Tally
 from city.lifecycle import MERGED, Refused
 from city.photos.storage import FolderStore
@@ -26,7 +23,7 @@ DAY = timedelta(days=1)
 def reschedule(scene: Scene, case: Case, day: str = "", reason: str = "parts", **more: Any) -> bool:
     at, who = more.pop("at", scene.town.now), more.pop("who", "supervisor")
     return corrections.reschedule(
-        scene.s, case, reason, corrections.end_of(case, day), by=scene.actor(who), at=at
+        scene.s, case, reason, waits.on_day(case, day, sla.END_OF_DAY), by=scene.actor(who), at=at
     )
 
 
@@ -44,14 +41,6 @@ def joined(scene: Scene, **more: Any) -> Case:
     return case
 
 
-def right(town: Town) -> None:
-    with db.transaction(town.engine) as s:
-        assert board_index.differences(s) == []
-        assert board_index.recompute(s) == 0
-        assert case_search.recompute(s) == 0
-        assert counters.differences(s) == []
-
-
 class TestANewDate:
     def test_residents_are_told_and_the_clock_stays(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -65,7 +54,7 @@ class TestANewDate:
         with town.looking() as scene:
             told, _ = queries.case_events(scene.s, scene.case(case.number))[-1]
             assert (told.kind, told.facts["reason"]) == ("reschedule", "parts")
-        right(town)
+        town.is_right()
 
     @pytest.mark.parametrize(("days", "kept"), [(5, 1), (9, 0)])
     def test_on_time_is_judged_by_the_first_promise_and_the_new_date_by_itself(
@@ -84,7 +73,7 @@ class TestANewDate:
             )
             told = {"closed": 1, "new date": 1} | ({"new date kept": 1} if kept else {})
             assert dict(map(tuple, rows)) == told
-        right(town)
+        town.is_right()
 
     @pytest.mark.parametrize(
         ("day", "reason", "who", "code"),
@@ -125,7 +114,7 @@ class TestANewDate:
         with town.at_work() as scene:
             assert batches.undo(scene.s, id_, by=scene.actor("supervisor"), at=town.now).left == []
             assert not any(scene.case(number).rescheduled_to for number in numbers)
-        right(town)
+        town.is_right()
 
 
 class TestASplit:
@@ -151,7 +140,7 @@ class TestASplit:
             )
             opened, _ = queries.case_events(scene.s, scene.case(own.number))[0]
             assert opened.facts["split_from"] == case.number
-        right(town)
+        town.is_right()
 
     def test_the_next_report_takes_no_number_twice(self, town: Town) -> None:
         with town.at_work() as scene:
@@ -235,7 +224,7 @@ class TestUndo:
     def undo(self, town: Town, id_: int) -> list[Any]:
         with town.at_work() as scene:
             left = batches.undo(scene.s, id_, by=scene.actor("dispatcher"), at=town.now).left
-        right(town)
+        town.is_right()
         return list(left)
 
     def test_a_split(self, town: Town) -> None:
