@@ -182,7 +182,7 @@ def due_detail(case: Any) -> str:
         return day(case.closed_at) if case.closed_at else ""
     left = case.due_at - access.now()
     if case.rescheduled_to:
-        return _("New date %(day)s", day=day(case.rescheduled_to))
+        return _("New: %(day)s", day=day(case.rescheduled_to))
     if case.state == WAITING:
         return _("Due %(day)s", day=day(case.due_at))
     if timedelta() <= left < timedelta(days=1):
