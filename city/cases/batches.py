@@ -387,6 +387,7 @@ def _verb(
 ) -> Verb:
     """The verb of one case. Raises Refused where what the act asks for is not there, or makes no sense."""
     _prepare(s, name, chosen, at)
+    words = what.get("words", "")
     if name == "accept":
         return lambda case: transitions.accept(s, case, by=by, at=at)
     if name == "assign" and usual is not None:
@@ -412,10 +413,12 @@ def _verb(
         service = s.get(Service, what["service"]) if isinstance(what.get("service"), str) else None
         if service is None:
             raise Refused("unknown_service")
-        return lambda case: corrections.reclassify(s, case, service, rules=rules, by=by, at=at)
+        return lambda case: corrections.reclassify(
+            s, case, service, rules=rules, words=words, by=by, at=at
+        )
     if name == "relocate":
         place = Place(**what["place"])
-        return lambda case: corrections.relocate(s, case, place, rules=rules, by=by, at=at)
+        return lambda case: corrections.relocate(s, case, place, rules=rules, words=words, by=by, at=at)
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
         return lambda case: turn(s, case, by=by, at=at)

@@ -20,7 +20,7 @@ from city.cases.queries import areas_at
 from city.config import routing
 from city.config.routing import Rule
 from city.db.models import Assignment, Case, Crew, Service
-from city.lifecycle import ACCEPTED, ASSIGNED, DISPATCHER, NEW, UNDERWAY, WAITING, Refused, allow
+from city.lifecycle import ACCEPTED, ASSIGNED, DISPATCHER, NEW, OPEN, UNDERWAY, WAITING, Refused, allow
 from city.people.accounts import THE_SYSTEM
 from city.places import assets, lookup
 from city.places.lookup import Place
@@ -107,12 +107,12 @@ def relocate(
         place.asset_id,
     ):
         return False
-    usual, owned = _named(s, rules, case), _is_anothers(s, case)
+    was_at, owned = _point(case.lat, case.lon), _is_anothers(s, case)
     put(case, place.lat, place.lon, place.accuracy_m, place.source, place.label, place.asset_id)
     s.flush()
     s.expire(case, ["asset"])
-    held, now_usual = transitions.live(case), _named(s, rules, case)
-    leaves = held and usual and now_usual and held.crew.name == usual and now_usual != usual
+    held = transitions.live(case)
+    leaves = held and _leaves(s, rules, held.crew, case.service, was_at, place.point)
     lost = _lose_crew(s, case, "relocated", at) if leaves else None
     told = {"was": before["address"], "address": place.label, "lat": place.lat, "lon": place.lon}
     facts: dict[str, Any] = {"report": case.reports[0].number} if case.reports else {}
@@ -131,6 +131,30 @@ def due_as(case: Case, service: Service, now: datetime) -> datetime:
 def fits(crew: Crew, service: Service) -> bool:
     """Whether the crew's department is responsible for the service; a crew without one does all."""
     return crew.department_code in (None, service.department_code)
+
+
+def losing(
+    s: Session,
+    numbers: Sequence[str],
+    *,
+    service: Service | None = None,
+    place: Place | None = None,
+    rules: Sequence[Rule] = (),
+) -> int:
+    """How many of these cases would lose their crew, were they of that service, or at that place.
+
+    Two statements for each locks.AT_ONCE of them.
+    """
+    return sum(
+        _would_lose(s, crew, known, _point(lat, lon), service, place, rules)
+        for some in locks.parts(numbers)
+        for lat, lon, crew, known in s.execute(
+            select(Case.lat, Case.lon, Crew, Service)
+            .join(Crew, Crew.id == Case.crew_id)
+            .join(Service, Service.code == Case.service_code)
+            .where(Case.number.in_(some), Case.state.in_(OPEN))
+        )
+    )
 
 
 def snapshot(case: Case, name: str) -> dict[str, Any]:
@@ -239,18 +263,43 @@ def _take_danger(s: Session, case: Case, at: datetime) -> bool:
 def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:
     """Whether the crew that has the case works on its type."""
     held = transitions.live(case)
-    if held is None:
-        return True
-    return fits(held.crew, case.service) or _named(s, rules, case) == held.crew.name
+    here = _point(case.lat, case.lon)
+    return held is None or _works_on(s, rules, held.crew, case.service, here)
 
 
-def _named(s: Session, rules: Sequence[Rule], case: Case) -> str | None:
+def _works_on(
+    s: Session, rules: Sequence[Rule], crew: Crew, service: Service, here: geo.Point | None
+) -> bool:
+    return fits(crew, service) or _named(s, rules, service, here) == crew.name
+
+
+def _leaves(
+    s: Session, rules: Sequence[Rule], crew: Crew, service: Service, was_at: geo.Point | None, to: geo.Point
+) -> bool:
+    """Whether the rules name this crew for the old place, and another for the new one."""
+    usual, now_usual = _named(s, rules, service, was_at), _named(s, rules, service, to)
+    return now_usual is not None and usual == crew.name != now_usual
+
+
+def _would_lose(
+    s: Session, crew: Crew, known: Service, here: geo.Point | None, service: Service | None,
+    place: Place | None, rules: Sequence[Rule],
+) -> bool:  # fmt: skip
+    if service:
+        return known.office == service.office and not _works_on(s, rules, crew, service, here)
+    return place is not None and _leaves(s, rules, crew, known, here, place.point)
+
+
+def _named(s: Session, rules: Sequence[Rule], service: Service, here: geo.Point | None) -> str | None:
     """The crew that the city's rules name for this type at this place."""
-    code, group = case.service_code, case.service.group
-    asked = routing.areas_asked(rules, code, group)
-    here = geo.Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
-    route = routing.match(rules, code, group, areas_at(s, here, asked) if asked and here else ())
+    asked = routing.areas_asked(rules, service.code, service.group)
+    areas = areas_at(s, here, asked) if asked and here else ()
+    route = routing.match(rules, service.code, service.group, areas)
     return route.crew if route else None
+
+
+def _point(lat: float | None, lon: float | None) -> geo.Point | None:
+    return geo.Point(lat, lon) if lat is not None and lon is not None else None
 
 
 def _lose_crew(s: Session, case: Case, why: str, at: datetime) -> Assignment | None:

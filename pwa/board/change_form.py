@@ -38,6 +38,11 @@ def types(case: Case, services: Sequence[Service], now: datetime) -> list[TypeCh
     return [TypeChoice(each.code, each.names, _effect(case, each, now)) for each in ordered]
 
 
+def bulk_types(services: Sequence[Service], *, office: bool) -> list[Service]:
+    """The types that many cases may be changed to; what an office answers does not become field work."""
+    return [each for each in services if each.office == office]
+
+
 def near(s: Session, case: Case) -> list[Near]:
     """Things of the kind that its service is about, the nearest first, but the one it is about."""
     if case.lat is None or case.lon is None or case.service.asset_kind is None:
@@ -46,17 +51,16 @@ def near(s: Session, case: Case) -> list[Near]:
     return [each for each in found if each.asset.id != case.asset_id][:MOST_NEAR]
 
 
-def place(s: Session, case: Case, form: Mapping[str, Any], *, geocoder: str) -> Place:
-    """Where the form says that the case lies: by words, a number, one of several, or a point on the map.
+def place(s: Session, form: Mapping[str, Any], *, geocoder: str, kind: str | None = None) -> Place:
+    """Where the form says that a case lies: by words, a number, one of several, or a point on the map.
 
-    Raises Refused as a report's place does; `place_unclear` and `place_unknown` with `places`, pairs of a key
+    `kind` is the kind of thing that its service is about. Raises Refused as a report's place does; `place_unclear` and `place_unknown` with `places`, pairs of a key
     and its words, where there are some to choose from.
     """
     words = str(form.get("place", "")).strip()[:LONGEST]
     said = Whereabouts(
-        words, None if words else _fix(form), kind=case.service.asset_kind, pick=form.get("pick") or None,
-        is_sure=True,
-    )  # fmt: skip
+        words, None if words else _fix(form), kind=kind, pick=form.get("pick") or None, is_sure=True
+    )
     found = resolve(s, said, geocoder=geocoder, propose=False)
     if found.fault:
         places = [(each.key, each.label) for each in found.choices]

@@ -208,7 +208,9 @@ def relocate(number: str) -> Response:
     city = access.current_city().city
 
     def verb(s: Session, c: Case) -> bool:
-        place = change_form.place(s, c, request.form, geocoder=access.geocoder())
+        place = change_form.place(
+            s, request.form, geocoder=access.geocoder(), kind=c.service.asset_kind
+        )
         return corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
 
     return _do(number, verb, _("Location changed."), doing="place", act="relocate")
