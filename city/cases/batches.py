@@ -154,6 +154,8 @@ def act(
             refused.append([case.number, fault.code, fault.facts])
     if refused and mode == "all":
         raise Refused("batch_refused", refused=refused)
+    if name in corrections.ACTS:
+        corrections.derive(s, [case for case, _was in moved])
     batch.done, batch.refused = len(moved), refused
     if into and moved:
         moved.append((into, root))
@@ -230,6 +232,8 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
         for case in found.values():
             lifecycle.allow_here(batch.act, by.roles, office=case.service.office)
     _prepare(s, batch.act, found.values(), at)
+    if batch.act in corrections.ACTS:
+        corrections.read_ahead(s, list(found.values()))
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
     if batch.act == "assign":
@@ -245,6 +249,8 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
             left.append(case.number)
         else:
             _put_back(s, case, batch, items[case.id].was, by=by, at=at)
+    if batch.act in corrections.ACTS:
+        corrections.derive(s, [case for case in found.values() if case.id not in moved_on])
     batch.undone_at, batch.undone_by_id, batch.left = at, by.person_id, left
     return batch
 
@@ -413,12 +419,17 @@ def _verb(
         service = s.get(Service, what["service"]) if isinstance(what.get("service"), str) else None
         if service is None:
             raise Refused("unknown_service")
+        many = corrections.read_ahead(s, chosen)
         return lambda case: corrections.reclassify(
-            s, case, service, rules=rules, words=words, by=by, at=at
+            s, case, service, rules=rules, words=words, many=many, by=by, at=at
         )
     if name == "relocate":
         place = Place(**what["place"])
-        return lambda case: corrections.relocate(s, case, place, rules=rules, words=words, by=by, at=at)
+        s.info["assets"] = s.get(Asset, place.asset_id) if place.asset_id else None  # kept at hand
+        many = corrections.read_ahead(s, chosen, place)
+        return lambda case: corrections.relocate(
+            s, case, place, rules=rules, words=words, many=many, by=by, at=at
+        )
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
         return lambda case: turn(s, case, by=by, at=at)

@@ -4,18 +4,23 @@ The score's numbers stand in duplicates.toml; docs/explanation/duplicates.md say
 what they are worth. Only what was known at the moment of the telling is used.
 """
 
+import itertools
 import math
 import tomllib
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from city.cases import locks
+from city.db.in_list import is_in
 from city.db.models import Case, NotDuplicate, Service
 from city.geo import Point, cells_around, flat_distance
 from city.lifecycle import CLOSED, MERGED, OPEN
@@ -170,6 +175,22 @@ def flag_probable(s: Session, cases: Iterable[Case], *, apart: Collection[int] =
         case.twin_id = found[0].case_id if found else None
 
 
+def flag_many(s: Session, cases: Collection[Case]) -> None:
+    """flag_probable() for many cases, and what somebody told apart stays apart.
+
+    Three statements for each locks.AT_ONCE of them, and one more for each step of a chain of merges.
+    """
+    s.flush()
+    open_here = [
+        case for case in cases if case.origin != "import" and case.state in OPEN and case.cell is not None
+    ]
+    found: dict[int, int] = {}
+    for some in locks.parts(sorted(open_here, key=lambda case: (case.opened_at, case.id))):
+        found |= _twins(s, some)
+    for case in cases:
+        case.twin_id = found.get(case.id)
+
+
 def is_not_duplicate(s: Session, case: Case) -> set[int]:
     """The ids of the cases that somebody told apart from this one."""
     pairs = select(NotDuplicate).where(or_(NotDuplicate.case_id == case.id, NotDuplicate.other_id == case.id))
@@ -300,21 +321,147 @@ def _is_hidden(service: Service) -> bool:
     return service.private or service.precision_m > 0
 
 
-def _around(s: Session, asked: Problem, *, later: bool, strangers: bool) -> Sequence[Any]:
-    """All cases told around there in that time, in whatever state; by the index over cell and time."""
-    within = reach(asked.group)
-    rows = (
+class _Spot:
+    """What was told around the place of an asked problem, in the order of time, for all who ask there.
+
+    Of what is alike but for its time only the nearest in time can be the likeliest: `kinds` says what is. What
+    was merged, and what it was merged into, is looked at one by one: `families`.
+    """
+
+    def __init__(self, asked: Problem, rows: Sequence[Any], roots: Mapping[int, _Root]) -> None:
+        self.asked, self.rows, self.roots = asked, rows, roots
+        self.within = reach(asked.group)
+        self.times = [row.opened_at for row in rows]
+        self.at = {row.id: n for n, row in enumerate(rows)}
+        self.told = [_problem(row) for row in rows]
+        self.metres = [flat_distance(asked.point, each.point) for each in self.told]
+        close = [metres <= CROWD_METRES for metres in self.metres]
+        self.close, self.crowd = close, [0, *itertools.accumulate(close)]
+        merged = {roots[row.id].id for row in rows if row.id in roots and roots[row.id].id != row.id}
+        near = [n for n, row in enumerate(rows) if row.id in roots and self.metres[n] <= self.within.metres]
+        self.families = [n for n in near if roots[rows[n].id].id in merged]
+        self.own = [n for n, row in enumerate(rows) if row.id in roots and roots[row.id].id in merged]
+        self.kinds = {
+            n: (replace(self.told[n], at=asked.at), close[n])
+            for n in near
+            if roots[rows[n].id].id not in merged
+        }
+        self.most_kinds = len(set(self.kinds.values()))
+
+    def best(self, case: Case, apart: Collection[int]) -> Candidate | None:
+        """The first of candidates_for_case(), as flag_probable() asks for them."""
+        asked = replace(self.asked, at=case.opened_at)
+        end = bisect_right(self.times, asked.at)
+        start = max(bisect_left(self.times, asked.at - self.within.time), end - MOST_LOOKED_AT)
+        here = self.at.get(case.id, -1)
+        crowd = self.crowd[end] - self.crowd[start]
+        crowd -= start <= here < end and self.close[here]
+        own = Counter(
+            self.roots[self.rows[n].id].id for n in self.own if start <= n < end and n != here and self.close[n]
+        )
+        found = []
+        for n in self._looked_at(start, end, case.id, apart):
+            root = self.roots[self.rows[n].id]
+            others = crowd - (own[root.id] or int(self.close[n]))
+            one = Candidate(
+                root.id, root.number, self.metres[n], likely(asked, self.told[n], others),
+                is_plain(asked, self.told[n]),
+            )  # fmt: skip
+            if one.marked:
+                found.append(one)
+        return min(found, key=_rank, default=None)
+
+    def _looked_at(self, start: int, end: int, but: int, apart: Collection[int]) -> Iterator[int]:
+        for n in self.families:
+            if start <= n < end and self._may_be(n, but, apart):
+                yield n
+        seen = set[Any]()
+        for n in range(end - 1, start - 1, -1):
+            if len(seen) == self.most_kinds:
+                return
+            kind = self.kinds.get(n)
+            if kind is not None and kind not in seen and self._may_be(n, but, apart):
+                seen.add(kind)
+                yield n
+
+    def _may_be(self, n: int, but: int, apart: Collection[int]) -> bool:
+        root = self.roots[self.rows[n].id]
+        return self.rows[n].id != but and root.id != but and root.id not in apart
+
+
+def _twins(s: Session, cases: Sequence[Case]) -> dict[int, int]:
+    """Which earlier case each of these open ones probably repeats, by its id. They are in the order of time."""
+    asked = {case.id: _as_asked(case) for case in cases}
+    first = cases[0].opened_at
+    spots: dict[Problem, list[Case]] = {}
+    for case in cases:
+        spots.setdefault(replace(asked[case.id], at=first), []).append(case)
+    cells = {spot: cells_around(spot.point, reach(spot.group).metres) for spot in spots}
+    longest = max(reach(spot.group).time for spot in spots)
+    rows = s.execute(
+        _told()
+        .where(
+            is_in(Case.cell, set().union(*cells.values())),
+            Case.opened_at.between(first - longest, cases[-1].opened_at),
+        )
+        .order_by(Case.opened_at, Case.id)
+    ).all()
+    by_cell: dict[str, list[tuple[int, Any]]] = {}
+    for n, row in enumerate(rows):
+        by_cell.setdefault(row.cell, []).append((n, row))
+    roots = _roots(s, asked[cases[0].id], rows, strangers=False)
+    apart = _all_apart(s, list(asked))
+    found: dict[int, int] = {}
+    for spot, theirs in spots.items():
+        near = sorted((each for cell in cells[spot] for each in by_cell.get(cell, ())), key=itemgetter(0))
+        around = _Spot(spot, [row for _n, row in near], roots)
+        for case in theirs:
+            if best := around.best(case, apart.get(case.id, ())):
+                found[case.id] = best.case_id
+    return found
+
+
+def _as_asked(case: Case) -> Problem:
+    service = case.service
+    return Problem(
+        service.code, service.group, service.department_code, Point(case.lat, case.lon), case.opened_at,
+        case.accuracy_m, case.place_source, case.asset_id, service.often,
+    )  # fmt: skip
+
+
+def _all_apart(s: Session, ids: Sequence[int]) -> dict[int, set[int]]:
+    """The cases that somebody told apart from each of these."""
+    pairs = s.execute(
+        select(NotDuplicate.case_id, NotDuplicate.other_id).where(
+            or_(is_in(NotDuplicate.case_id, ids), is_in(NotDuplicate.other_id, ids))
+        )
+    )
+    found: dict[int, set[int]] = {}
+    for one, other in pairs:
+        found.setdefault(one, set()).add(other)
+        found.setdefault(other, set()).add(one)
+    return found
+
+
+def _told() -> Select[Any]:
+    """What is known of every case, in whatever state, for _problem()."""
+    return (
         select(
             Case.id, Case.number, Case.state, Case.merged_into_id, Case.service_code, Service.group,
             Service.department_code, Case.lat, Case.lon, Case.opened_at, Case.accuracy_m,
-            Case.place_source, Case.asset_id,
+            Case.place_source, Case.asset_id, Case.cell,
         )
         .join(Service, Service.code == Case.service_code)
-        .where(
-            Case.cell.in_(cells_around(asked.point, within.metres)),
-            Case.opened_at.between(asked.at - within.time, asked.at + within.time if later else asked.at),
-        )
     )  # fmt: skip
+
+
+def _around(s: Session, asked: Problem, *, later: bool, strangers: bool) -> Sequence[Any]:
+    """All cases told around there in that time, in whatever state; by the index over cell and time."""
+    within = reach(asked.group)
+    rows = _told().where(
+        Case.cell.in_(cells_around(asked.point, within.metres)),
+        Case.opened_at.between(asked.at - within.time, asked.at + within.time if later else asked.at),
+    )
     if strangers:
         rows = rows.where(_is_open_to_strangers(asked.group))
     return s.execute(rows.order_by(Case.opened_at.desc(), Case.id.desc()).limit(MOST_LOOKED_AT)).all()
@@ -330,7 +477,7 @@ def _roots(s: Session, asked: Problem, rows: Sequence[Any], *, strangers: bool) 
     into = {row.id: row.merged_into_id for row in rows if row.state == MERGED}
     while into:
         wanted = select(Case.id, Case.number, Case.state, Case.merged_into_id).where(
-            Case.id.in_(set(into.values()))
+            is_in(Case.id, set(into.values()))
         )
         if strangers:
             wanted = wanted.join(Service).where(_is_open_to_strangers(asked.group))
