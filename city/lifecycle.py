@@ -73,6 +73,9 @@ WAIT_REASONS: Final[Mapping[str, WaitReason]] = {
     "utility": WaitReason(14, 90, pauses=True),
     "resident": WaitReason(7, 30, pauses=True, office=True),
 }
+# Why somebody is given a new date: none that the resident could do something about.
+NEW_DATE_REASONS: Final = ("parts", "weather", "crew", "utility")
+NEW_DATE_DAYS: Final = 365  # at most from today
 DANGER_WAITS_HOURS: Final = 24  # at most, and by a supervisor's hand
 CANCEL_REASONS: Final = ("withdrawn", "spam", "test")
 # A photo may lie on a phone in a dead zone over a weekend; after that it proves nothing any more.
@@ -167,6 +170,9 @@ MOVES: Final = {
         # Corrections: they change what a case is, or where, and its state only where a crew loses it.
         Move("reclassify", OPEN, None, DESK_ROLES),
         Move("relocate", OPEN, None, DESK_ROLES, NO_ROLE),
+        # A new date moves no clock: whether a case is on time is judged by what was promised first.
+        Move("reschedule", OPEN, None, (SUPERVISOR,), NO_ROLE),
+        Move("split", (*OPEN, CLOSED), None, (DISPATCHER,)),
         # A resident may withdraw only while nobody has acted on it: see check().
         Move("cancel", OPEN, CANCELLED, (DISPATCHER, RESIDENT)),
     )

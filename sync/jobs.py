@@ -24,9 +24,9 @@ _CASES = (
     select(
         Case.id, Case.number, Case.service_code, Case.address, Case.lat, Case.lon,
         Asset.number.label("asset"), Case.state, Case.cycle, Case.version, Case.opened_at, Case.due_at,
-        Case.risk_at, Case.promise_hours, Case.urgent, Case.raised, Case.follow_on, Pause.why.label("wait"),
-        Pause.began_at.label("waits_since"), Pause.until, Pause.stops_clock, Closure.outcome,
-        Closure.done_at, Assignment.crew_id, Assignment.id.label("assignment"),
+        Case.rescheduled_to, Case.risk_at, Case.promise_hours, Case.urgent, Case.raised, Case.follow_on,
+        Pause.why.label("wait"), Pause.began_at.label("waits_since"), Pause.until, Pause.stops_clock,
+        Closure.outcome, Closure.done_at, Assignment.crew_id, Assignment.id.label("assignment"),
     )
     .outerjoin(Assignment, Assignment.case_id == Case.id)
     .outerjoin(Asset, Asset.id == Case.asset_id)
@@ -100,6 +100,7 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "opened": _seconds(case.opened_at),
         "due": _seconds(case.due_at),
         "risk": _seconds(case.risk_at),
+        "new": _seconds(case.rescheduled_to) if case.rescheduled_to else None,
         "hourly": case.promise_hours is not None,
         "urgent": case.urgent,
         "raised": case.raised,

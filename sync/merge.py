@@ -23,6 +23,8 @@ from sync.protocol import APPLIED, DEPOSITED, MERGED, RECORDED
 
 # What carries no state of its own: true whatever became of the case, so it always attaches to one's own.
 FACTS: Final = ("note", "photo", "time")
+# What says that the case is of another type, or lies elsewhere: it moves nothing by itself.
+PROPOSES: Final = "propose"
 # Operation → the move of lifecycle.py that it asks for, and the state that the move leads to.
 ASKS: Final = {
     "start": ("start", UNDERWAY),
@@ -74,7 +76,8 @@ class Situation:
     live_is_ours: bool = False  # it is held by the same crew as the operation's job
     live_started: bool = False
     author_may: bool = True  # still in that crew, and not disabled
-    theirs: bool = True  # their crew has or had the case, or they reported it; asked of facts only
+    # Their crew has or had the case, or they reported it; asked only of what moves nothing.
+    theirs: bool = True
     erased: bool = False
     root: str | None = None  # the number of the case that this one was merged into
     closed_by_us: bool = False  # this cycle was closed by somebody of the same crew
@@ -83,6 +86,7 @@ class Situation:
     waits_otherwise: bool = False  # it asks to wait, and the case waits for something else
     danger: bool = False  # somebody is in danger
     corrected: bool = False  # the phone knew another type or place
+    is_so: bool = False  # the case is what it proposes
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,13 @@ TABLE: Final = (
     _Row(lambda c: not c.author_may, DEPOSITED, NOTHING, "author"),
     _Row(lambda c: c.erased, RECORDED, RECORD_RECEIPT_ONLY, "erased", review=True),
     _Row(lambda c: c.kind in FACTS and c.theirs, APPLIED, ATTACH),
-    _Row(lambda c: c.kind in FACTS, RECORDED, ATTACH, "not_your_job", review=True),
+    _Row(
+        lambda c: c.kind in FACTS or (c.kind == PROPOSES and not c.theirs),
+        RECORDED,
+        ATTACH,
+        "not_your_job",
+        review=True,
+    ),
     # Work of an earlier cycle says nothing about the problem that came back.
     _Row(lambda c: c.cycle is not None and c.cycle < c.case_cycle, RECORDED, ATTACH, "reopened", review=True),
     _Row(
@@ -125,6 +135,9 @@ TABLE: Final = (
     _Row(lambda c: c.state == CLOSED and c.closed_by_us and c.kind == "close", MERGED, ATTACH, "closed"),
     _Row(lambda c: c.job_ended is not None and c.job_ended == ENDS.get(c.kind), MERGED, ATTACH, "closed"),
     _Row(lambda c: c.state == CLOSED, RECORDED, ATTACH, "closed", review=True),
+    _Row(lambda c: c.kind == PROPOSES and c.is_so, MERGED, ATTACH, "done"),
+    # Whoever has the job by now: they stood there, and staff decide.
+    _Row(lambda c: c.kind == PROPOSES, APPLIED, ATTACH),
     _Row(
         lambda c: c.live is not None and c.live_is_ours and _would_delay_danger(c),
         RECORDED,

@@ -13,6 +13,7 @@ from city.cases import locks, sla, transitions, waits
 from city.cases.transitions import Closing
 from city.db.models import Assignment, Case, Closure, ExpectedPhoto, Person, Photo
 from city.db.models import SyncOperation as Row
+from city.geo import Point
 from city.lifecycle import (
     ACCEPTED,
     CLOSED,
@@ -28,6 +29,9 @@ from city.lifecycle import (
 )
 from city.people import accounts
 from city.people.accounts import THE_SYSTEM
+from city.places.resolve import Fix
+from city.reports import proposals
+from city.reports.proposals import Proposal
 from sync import expected_photos, merge
 from sync.merge import (
     ATTACH,
@@ -140,6 +144,17 @@ def text(op: Operation, name: str) -> str:
     return value or ""
 
 
+def fix(op: Operation) -> Fix | None:
+    """The point in the operation's data; None without one. Raises Refused `malformed`."""
+    lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
+    if lat is None or lon is None:
+        return None
+    if abs(lat) > 90 or abs(lon) > 180:
+        raise Refused("malformed")
+    source = "pin" if accuracy is None else "gps"
+    return Fix(Point(lat, lon), accuracy, "photo" if text(op, "source") == "photo" else source)
+
+
 def find_case(s: Session, ref: str) -> Case | str | None:
     """The case with that number, or the one that a `report` operation of that id came to.
 
@@ -188,6 +203,15 @@ def as_it_stands(s: Session, op_id: str) -> Row | None:
     return row
 
 
+def _number(op: Operation, name: str) -> float | None:
+    value = op.data.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise Refused("malformed")
+    return float(value)
+
+
 def _in_the_field(case: Case | None) -> Case | None:
     return case if case and not case.service.office else None
 
@@ -231,7 +255,7 @@ def _situation(
         live_is_ours=live is not None and job is not None and live.crew_id == job.crew_id,
         live_started=live is not None and live.started_at is not None,
         author_may=CREW in by.roles and (job is None or job.crew_id in by.crew_ids),
-        theirs=op.t not in merge.FACTS or job is not None or _is_theirs(s, case, by),
+        theirs=op.t not in (*merge.FACTS, merge.PROPOSES) or job is not None or _is_theirs(s, case, by),
         # While the problem is still there, a crew must be able to mend it, whoever asked to be forgotten.
         erased=case.state not in OPEN and _is_erased(case),
         root=root.number if root.id != case.id else None,
@@ -242,6 +266,7 @@ def _situation(
         ),
         danger=sla.in_danger(case),
         corrected=op.base is not None and op.base < case.corrected_version,
+        is_so=op.t == merge.PROPOSES and proposals.is_so(case, _proposal(op)),
     )
 
 
@@ -312,6 +337,12 @@ def _keep(
     proves = op.t == "close" and work.decision.result == MERGED
     closing = root.closures[-1].id if proves else None
     expected_photos.attach_to(missing, case_id=root.id, cycle=cycle, closure_id=closing)
+    if op.t == merge.PROPOSES and work.decision.effect == ATTACH:
+        proposals.propose(
+            s, root, _proposal(op), cycle=cycle, photos_taken=taken, why=work.decision.why,
+            look=work.decision.result != MERGED, **told,
+        )  # fmt: skip
+        return
     if op.t == "note" and work.decision.result == APPLIED:
         if words or not (taken or missing):
             transitions.note(s, root, words, **told)
@@ -324,6 +355,15 @@ def _keep(
     )  # fmt: skip
     for photo in taken if closing else ():
         photo.closure_id = closing
+
+
+def _proposal(op: Operation) -> Proposal:
+    """What the operation says is wrong. Raises Refused `malformed`, `words_too_long`."""
+    said = fix(op)
+    return Proposal(
+        text(op, "service") or None, said.point if said else None, said.metres if said else None,
+        words_of(op), op.id,
+    )  # fmt: skip
 
 
 def _facts(work: Work) -> dict[str, Any]:

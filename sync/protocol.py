@@ -24,7 +24,7 @@ JOBS: Final = 250  # where the phone names no limit
 
 TYPES: Final = (
     "start", "pause", "resume", "close", "make_safe", "needs_parts", "wait", "note", "photo", "time",
-    "report", "withdraw",
+    "propose", "report", "withdraw",
 )  # fmt: skip
 # The lowest version of each kind of operation that is still taken for new work.
 LOWEST: Final = dict.fromkeys(TYPES, 1)

@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import Case, ExpectedPhoto, Report, Service
-from city.geo import Point
 from city.lifecycle import CREW, Refused
 from city.photos import photos
-from city.places.resolve import Fix, Whereabouts, resolve_unasked
+from city.places.resolve import Whereabouts, resolve_unasked
 from city.reports import intake
 from sync import expected_photos, operations
 from sync.protocol import APPLIED, RECORDED, Operation, result
@@ -109,26 +108,7 @@ def _telling(s: Session, op: Operation, by: Actor) -> intake.NewReport:
 def _whereabouts(s: Session, op: Operation) -> Whereabouts:
     service = s.get(Service, operations.text(op, "service"))
     kind = service.asset_kind if service else None
-    return Whereabouts(operations.text(op, "address"), _fix(op), operations.text(op, "asset"), kind)
-
-
-def _fix(op: Operation) -> Fix | None:
-    lat, lon, accuracy = (_number(op, name) for name in ("lat", "lon", "accuracy"))
-    if lat is None or lon is None:
-        return None
-    if abs(lat) > 90 or abs(lon) > 180:
-        raise Refused("malformed")
-    source = "pin" if accuracy is None else "gps"
-    return Fix(Point(lat, lon), accuracy, "photo" if operations.text(op, "source") == "photo" else source)
-
-
-def _number(op: Operation, name: str) -> float | None:
-    value = op.data.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise Refused("malformed")
-    return float(value)
+    return Whereabouts(operations.text(op, "address"), operations.fix(op), operations.text(op, "asset"), kind)
 
 
 def _is_answer(value: object) -> bool:

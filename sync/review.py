@@ -19,6 +19,7 @@ from city.cases.transitions import Closing
 from city.db.in_list import is_in
 from city.db.models import Assignment, Case, Crew, ExpectedPhoto, Person, SyncOperation
 from city.lifecycle import CANCELLED, CREW, OPEN, Refused, may
+from city.reports import proposals
 from sync import expected_photos, operations, protocol, push
 from sync.merge import RULES, Rules
 from sync.protocol import APPLIED, DEPOSITED, HELD, QUARANTINED, RECORDED, result
@@ -147,7 +148,7 @@ def dismiss(s: Session, row: SyncOperation, *, by: Actor, at: datetime, rules: R
     elif row.case_id:
         case = s.get_one(Case, row.case_id)
         for each in {case.id: case, (root := transitions.root_of(s, case)).id: root}.values():
-            transitions.reviewed(s, each, by=by, at=at)
+            proposals.reviewed(s, each, by=by, at=at)
     return True
 
 

@@ -12,7 +12,9 @@ from city.cases import locks, transitions
 from city.db.models import Case
 from city.db.models import SyncOperation as Row
 from city.lifecycle import Refused
+from city.reports import proposals
 from sync import expected_photos, operations
+from sync.merge import PROPOSES
 from sync.protocol import APPLIED, DEPOSITED, HELD, RECORDED, Operation, is_id, result
 
 # A wrong tap is noticed at once; the phone may have lost its signal just then.
@@ -52,6 +54,10 @@ def withdraw(
         with suppress(Refused):
             transitions.undo_own_completion(s, case, MOVES[row.t], by=by, at=at, at_device=op.device_time)
             return result(op.id, APPLIED), case
+    if row.code == APPLIED and row.t == PROPOSES and received <= _until(row):
+        with suppress(Refused):
+            if proposals.withdraw(s, case, row.id, by=by, at=at, at_device=op.device_time):
+                return result(op.id, APPLIED), case
     transitions.record_fact(
         s, transitions.root_of(s, case), "withdraw", by=by, at=at, at_device=op.device_time, why="too_late",
         facts={"operation": op.id, "of": row.id},

@@ -7,20 +7,22 @@ says in the transaction that writes the line, behind the clock, where one transa
 - `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
   is where the caller was passed on to, or says they would have called without the line.
 - `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date, which no correction
-  has restarted), `restarted` (one has), `kept again` (and it was closed by the new date), `reasoned` (fixed,
-  with a reason instead of a photo), `unproven` (the photo never came), `indoors` (closed by an office, which
-  has no evidence to give), `merged`, `cancelled`, and `after N`.
+  has restarted), what APART names, `reasoned` (fixed, with a reason instead of a photo), `unproven` (the photo
+  never came), `indoors` (closed by an office, which has no evidence to give), `merged`, `cancelled`, and
+  `after N`. Of closings whose clock stood for a reason of lifecycle.WAIT_REASONS, say utility: `paused
+  utility`, the time as `seconds utility`, and `held utility N`.
 - `service`, by its code, and `area`, by its id: the same; an area says nothing of private services.
 - `cohort`: of the cases opened in the month `left` are open.
 
 `after N` counts closings by their age: N tenths of a day, from ten days on whole days, always rounded up.
+`held utility N` does so by how long the clock stood.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, select
@@ -28,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from city.db import bulk_insert
 from city.db.models import Department, Event, Tally
-from city.lifecycle import CANCELLED, MERGED, NEW, OPEN
+from city.lifecycle import CANCELLED, MERGED, NEW, OPEN, WAIT_REASONS
 
 AT_ONCE = 5000
 # Asked at every closing, so it is made once.
@@ -36,6 +38,27 @@ _ZONE = select(Department.time_zone).order_by(Department.code).limit(1)
 TENTHS: Final = 100  # from so many tenths of a day on, age is told in whole days
 
 Key = tuple[str, str, str, str]  # facet, month, what, value
+
+
+class Apart(NamedTuple):
+    """Closings with a line of their own in the figures, whether or not they were on time by their first promise.
+
+    `what` counts those whose line in the log has the `fact`, `kept` those of them whose work was done by the
+    moment in the fact `by`.
+    """
+
+    what: str
+    kept: str
+    fact: str
+    by: str
+
+
+# A row here is a line on /performance, in its files and in what is published. Its words: pwa/metrics/labels.py.
+APART: Final = (
+    Apart("restarted", "kept again", fact="restarted", by="due"),  # a correction came too late
+    Apart("new date", "new date kept", fact="new_date", by="new_date"),  # residents were told one
+)
+PAUSED: Final = "paused_{}"  # the fact of a closing: for how many seconds its clock had stood for that reason
 
 
 def counts_for_event(line: Any, zone: ZoneInfo) -> Iterator[tuple[Key, int]]:
@@ -77,7 +100,12 @@ def differences(s: Session) -> list[str]:
 
 def age(opened: datetime, done: datetime) -> int:
     """How old a case was when its work was done, in tenths of a day, rounded up as `after` has it."""
-    tenths = math.ceil(max(0.0, (done - opened).total_seconds()) / 8640)
+    return tenths_of_days((done - opened).total_seconds())
+
+
+def tenths_of_days(seconds: float) -> int:
+    """So many seconds in tenths of a day, rounded up as `after` has it."""
+    tenths = math.ceil(max(0.0, seconds) / 8640)
     return tenths if tenths < TENTHS else math.ceil(tenths / 10) * 10
 
 
@@ -119,8 +147,8 @@ def _count_changes(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
         yield "closed", 1
         kept = done <= datetime.fromisoformat(facts["due"])
         yield "timely", int(kept and "restarted" not in facts)
-        yield "restarted", int("restarted" in facts)
-        yield "kept again", int(kept and "restarted" in facts)
+        yield from _apart(facts, done)
+        yield from _paused(facts)
         yield "reasoned", int(facts["outcome"] == "fixed" and facts["no_photo"] is not None)
         yield "indoors", int(facts.get("work") == "office")
         yield f"after {age(opened, done)}", 1
@@ -131,6 +159,21 @@ def _count_changes(line: Any, opened: datetime) -> Iterator[tuple[str, int]]:
     elif line.now == CANCELLED:
         yield "cancelled", 1
     yield "merged", (line.now == MERGED) - (line.was == MERGED)
+
+
+def _apart(facts: dict[str, Any], done: datetime) -> Iterator[tuple[str, int]]:
+    for line in APART:
+        if line.fact in facts:
+            yield line.what, 1
+            yield line.kept, int(done <= datetime.fromisoformat(facts[line.by]))
+
+
+def _paused(facts: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for reason in WAIT_REASONS:
+        if seconds := facts.get(PAUSED.format(reason)):
+            yield f"paused {reason}", 1
+            yield f"seconds {reason}", seconds
+            yield f"held {reason} {tenths_of_days(seconds)}", 1
 
 
 def _counted(s: Session, faults: list[str]) -> Counter[Key]:

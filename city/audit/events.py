@@ -171,6 +171,13 @@ def of(s: Session, subject: str) -> list[tuple[Event, dict[str, Any]]]:
     return [(event, json.loads(text) if text else {}) for event, text in rows]
 
 
+def of_so_far(s: Session, subject: str) -> list[tuple["Event | _Line", dict[str, Any]]]:
+    """of() and after it what this transaction has noted already, which is written as it ends."""
+    pending: _Pending | None = s.info.get("pending")
+    noted = [line for line in (pending.lines if pending else ()) if line.subject == subject]
+    return [*of(s, subject), *((line, json.loads(line.words) if line.words else {}) for line in noted)]
+
+
 def seal_day(s: Session, day: date) -> DailyRoot | None:
     """Writes the root of `day` once: the last line of every subject that moved since the root before.
 

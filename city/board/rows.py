@@ -40,6 +40,7 @@ class Row(NamedTuple):
     wait_until: datetime | None  # when it comes back by itself
     opened_at: datetime
     due_at: datetime
+    rescheduled_to: datetime | None  # the new date that residents were told
     closed_at: datetime | None
     outcome: str | None
     reports: int
@@ -103,8 +104,9 @@ def _shown() -> Select[Any]:
         select(
             Case.id, Case.number, Case.service_code, Service.names, Case.state, Case.standing, Case.urgent,
             Case.raised, Case.cycle, Case.address, Case.lat, Case.lon, Asset.number, Crew.name,
-            last.scalar_subquery(), Pause.why, Pause.until, Case.opened_at, Case.due_at, Case.closed_at,
-            Case.outcome, told.scalar_subquery(), words.order_by(Report.id).limit(1).scalar_subquery(),
+            last.scalar_subquery(), Pause.why, Pause.until, Case.opened_at, Case.due_at, Case.rescheduled_to,
+            Case.closed_at, Case.outcome, told.scalar_subquery(),
+            words.order_by(Report.id).limit(1).scalar_subquery(),
             photo.order_by(Report.id, Photo.position).limit(1).scalar_subquery(), twin.number,
             Department.names, CaseTag.tag,
         )

@@ -28,6 +28,7 @@ from city.lifecycle import (
     DISPATCHER,
     MAX_WORDS,
     MERGED,
+    NEW_DATE_REASONS,
     NO_PHOTO,
     OPEN,
     OUTCOMES,
@@ -54,10 +55,18 @@ ACTS: Final = (
     "assign", "accept", "wait", "raise", "lower", "close", "tag", "untag", "merge", *corrections.ACTS,
 )  # fmt: skip
 # What is done to one case alone and can be taken back like a batch of it.
-SINGLE: Final = ("assign", "unassign", "accept", "wait", "resume", "close", "cancel", *corrections.ACTS)
+SINGLE: Final = (
+    "assign", "unassign", "accept", "wait", "resume", "close", "reopen", "cancel", "merge", "unmerge",
+    *corrections.ACTS, corrections.SPLIT,
+)  # fmt: skip
 USUAL: Final = "usual"  # instead of a crew's id: each case to the crew to which it would go anyway
+# What changes two cases at once, each only half without the other.
+PAIRS: Final = ("unmerge", corrections.SPLIT)
 # What somebody would do otherwise had they known of a report of danger, or of another's assignment.
 UNLESS_CHANGED: Final = ("assign", "accept", "wait", "close", "merge", *corrections.ACTS)
+
+# What is taken back by another act, so that whoever takes it back must be allowed that.
+BACK: Final = {"merge": "unmerge", "unmerge": "merge"}
 
 Verb = Callable[[Case], bool]
 
@@ -94,10 +103,10 @@ def act(
     """Does `name` (one of ACTS) to every case, in the order of their ids; a form sent again does nothing.
 
     `what` holds what the act asks for: `crew`, an id or USUAL; `reason` and `until`, a day; `outcome`,
-    `no_photo` and `words`; `tag`; `into`, a number, or "" for the oldest of them. `reply` gives what a case's
-    residents read of a closing, as canned_replies.as_stored() has it. `overtaken` gives the ids of those that
-    changed since they were chosen, which stay out where the act is one of UNLESS_CHANGED; all do where a
-    merge's survivor is among them.
+    `no_photo` and `words`; `service`; `place`, the fields of a Place; `tag`; `into`, a number, or "" for the
+    oldest of them. `reply` gives what a case's residents read of a closing, as canned_replies.as_stored() has
+    it. `overtaken` gives the ids of those that changed since they were chosen, which stay out where the act
+    is one of UNLESS_CHANGED; all do where a merge's survivor is among them.
     `usual` gives the crew to which each would go anyway, by a case's id: such an assigning leaves alone what
     a crew has already. `sent` is the form's digest().
 
@@ -173,20 +182,41 @@ def snapshot(case: Case, name: str) -> dict[str, Any]:
     return was | corrections.snapshot(case, name) if name in corrections.ACTS else was
 
 
+def snapshot_with_root(s: Session, case: Case, name: str, into: Case) -> tuple[Case, dict[str, Any]]:
+    """Holds both and what they were merged into; the root of `into`, which `name` is about to change too, and
+    how undo() must find it."""
+    root = locks.lock_with_root(s, case, into)
+    if name == "merge":
+        return root, transitions.snapshot(root) | {"root": True}
+    return root, {"own": True}
+
+
 def keep_single(
-    s: Session, case: Case, name: str, what: dict[str, Any], was: dict[str, Any], *, by: Actor, at: datetime
+    s: Session,
+    case: Case,
+    name: str,
+    what: dict[str, Any],
+    was: dict[str, Any],
+    *,
+    by: Actor,
+    at: datetime,
+    other: tuple[Case, dict[str, Any]] | None = None,
 ) -> Batch:
     """Keeps what was just done to one case, so that undo() takes it back as it does with many.
 
-    `name` is one of SINGLE, `what` as act() has it, `was` the case's snapshot() before.
+    `name` is one of SINGLE, `what` as act() has it, `was` the case's snapshot() before. `other` is the case
+    into which it was merged, from which it was separated, or that was split from it, with how that was.
     """
+    if other:  # of the two it is this one that the act was about
+        what = what | {"number": case.number, "into": other[0].number}
     batch = Batch(
         digest=uuid4().hex, person_id=by.person_id, at=at, act=name, what=what, done=1, same=0,
         refused=[], left=[],
     )  # fmt: skip
     s.add(batch)
     s.flush()
-    s.add(BatchItem(batch_id=batch.id, case_id=case.id, version=case.version, was=was))
+    for each, before in ((case, was), *([other] if other else ())):
+        s.add(BatchItem(batch_id=batch.id, case_id=each.id, version=each.version, was=before))
     return batch
 
 
@@ -236,6 +266,8 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
         corrections.read_ahead(s, list(found.values()))
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
+    if moved_on and batch.act in PAIRS:  # what is done to two is taken back of both, or of none
+        moved_on = set(items)
     if batch.act == "assign":
         transitions.end_assignments(
             s, [case for case in found.values() if case.id not in moved_on], "unassigned", at
@@ -284,6 +316,8 @@ def among(s: Session, batch: Batch, numbers: Collection[str]) -> list[str]:
 
 def number_of(s: Session, batch: Batch) -> str:
     """The number of the case that it changed, where that is one."""
+    if number := batch.what.get("number"):
+        return str(number)
     asked = select(Case.number).join(BatchItem, BatchItem.case_id == Case.id)
     return s.scalars(asked.where(BatchItem.batch_id == batch.id).order_by(Case.id).limit(1)).first() or ""
 
@@ -336,10 +370,12 @@ def _may_undo(batch: Batch, by: Actor) -> None:
     if batch.act in SINGLE and batch.done == 1:
         allow(batch.act, by.roles)
         allow("undo batch", by.roles)
+        if batch.act in BACK:
+            allow(BACK[batch.act], by.roles)
         return
     _may(batch.act, by)
-    if batch.act == "merge":
-        allow("unmerge", by.roles)
+    if batch.act in BACK:
+        allow(BACK[batch.act], by.roles)
 
 
 def _begun(s: Session, sent: str, name: str, what: dict[str, Any], by: Actor, at: datetime) -> int | None:
@@ -430,6 +466,11 @@ def _verb(
         return lambda case: corrections.relocate(
             s, case, place, rules=rules, words=words, many=many, by=by, at=at
         )
+    if name == "reschedule":
+        reason, day = _one_of(what, "reason", NEW_DATE_REASONS), what.get("until") or ""
+        return lambda case: corrections.reschedule(
+            s, case, reason, corrections.end_of(case, day), by=by, at=at
+        )
     if name in ("raise", "lower"):
         turn = priorities.raise_priority if name == "raise" else priorities.lower_priority
         return lambda case: turn(s, case, by=by, at=at)
@@ -506,6 +547,16 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
         tags.untag(s, case, word, by=by, at=at)
     elif batch.act == "untag":
         tags.tag(s, case, word, by=by, at=at)
+    elif was.get("own"):
+        return  # it goes with the other of the two
+    elif batch.act == corrections.SPLIT:
+        own = queries.by_number(s, batch.what["into"])
+        assert own  # noqa: S101 it was locked above
+        corrections.undo_split(s, case, own, by=by, at=at, batch=batch.id)
+    elif batch.act == "unmerge":
+        into = queries.by_number(s, batch.what["into"])
+        assert into  # noqa: S101 it was locked above
+        transitions.undo_unmerge(s, case, into, was, by=by, at=at)
     elif batch.act in corrections.ACTS:
         corrections.undo(s, case, batch.act, was, by=by, at=at, batch=batch.id)
     elif was.get("root"):

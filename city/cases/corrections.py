@@ -1,4 +1,4 @@
-"""What staff correct about a case: its type and its place.
+"""What staff correct about a case: its type, its place, its date, and whose report it is.
 
 Transitions like those of transitions.py. A correction is no way to be on time: a case that was late, or is
 late by the promise of its new type, counts as restarted in the figures. docs/explanation/promises.md has the
@@ -7,30 +7,54 @@ rule in words.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
 from city import geo
 from city.audit.events import Actor
-from city.cases import duplicates, locks, sla, transitions
+from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla, transitions, waits
 from city.cases import search as case_search
 from city.cases.queries import areas_at
 from city.config import routing
 from city.config.routing import Rule
 from city.db.in_list import is_in
-from city.db.models import Asset, Assignment, Calendar, Case, Crew, Report, Service
-from city.lifecycle import ACCEPTED, ASSIGNED, DISPATCHER, NEW, OPEN, UNDERWAY, WAITING, Refused, allow
+from city.db.models import (
+    Asset,
+    Assignment,
+    Calendar,
+    Case,
+    Crew,
+    ExpectedPhoto,
+    Photo,
+    Report,
+    Service,
+)
+from city.lifecycle import (
+    ACCEPTED,
+    ASSIGNED,
+    DISPATCHER,
+    NEW,
+    NEW_DATE_DAYS,
+    NEW_DATE_REASONS,
+    OPEN,
+    UNDERWAY,
+    WAITING,
+    Refused,
+    allow,
+)
 from city.people.accounts import THE_SYSTEM
 from city.places import assets, lookup
 from city.places.lookup import Place
 
-ACTS: Final = ("reclassify", "relocate")
+# What may be done to many cases at once; a split is of one.
+ACTS: Final = ("reclassify", "relocate", "reschedule")
+SPLIT: Final = "split"
 # What a case promises, as columns: a correction may change each, and its Undo puts them back.
 PROMISE: Final = ("promise_days", "promise_hours", "calendar_id", "corrected_late", "urgent", "follow_on")
-TIMES: Final = ("promised_at", "restarted_at")
+TIMES: Final = ("promised_at", "restarted_at", "rescheduled_to")
 _READ_AHEAD: Final = (selectinload(Case.reports), selectinload(Case.asset))
 PLACE: Final = ("lat", "lon", "accuracy_m", "place_source", "address", "asset_id")
 
@@ -90,7 +114,7 @@ def reclassify(
         for report in case.reports:
             report.shown_at, report.shown_by_hand = None, True
     brings_danger = _take_danger(s, case, many, at)
-    case.promised_at = case.restarted_at = None
+    case.promised_at = case.restarted_at = case.rescheduled_to = None
     sla.start_clock(case, at)
     if sla.is_overdue(case, at):
         case.restarted_at = case.clock_from if at < case.clock_from else at
@@ -151,6 +175,88 @@ def relocate(
     return True
 
 
+def reschedule(
+    s: Session, case: Case, reason: str, day: datetime | None = None, *, by: Actor, at: datetime
+) -> bool:
+    """Residents are told a new date, and why: one of lifecycle.NEW_DATE_REASONS.
+
+    `day` is when the responsible department's day ends then; None for as long as the reason usually takes.
+    The clock does not move: "on time" is judged by the first promise, and a figure of its own tells how often
+    new dates were kept. Raises Refused `date_past`, `date_too_far` (with `most`, days) or `unknown_value`.
+    """
+    _begin(s, case, "reschedule", "", by)
+    if reason not in NEW_DATE_REASONS:
+        raise Refused("unknown_value", name="reason", value=reason)
+    day = day or usual_date(case, reason, at)
+    if day <= at:
+        raise Refused("date_past")
+    if day > at + timedelta(days=NEW_DATE_DAYS):
+        raise Refused("date_too_far", most=NEW_DATE_DAYS)
+    if case.rescheduled_to == day:
+        return False
+    case.rescheduled_to = day
+    facts = {"reason": reason, "date": _iso(day), "due": _iso(case.due_at)}
+    return transitions.moved(s, case, "reschedule", case.state, by=by, at=at, facts=facts, origin="live")
+
+
+def usual_date(case: Case, reason: str, at: datetime) -> datetime:
+    """The new date for `reason` where nobody says one: as much later than the promise, or than now."""
+    zone = sla.zone_of(case.service)
+    later = max(at, case.due_at).astimezone(zone).date() + timedelta(days=waits.terms(case.service, reason).days)
+    return datetime.combine(later, sla.END_OF_DAY, zone)
+
+
+def end_of(case: Case, day: str) -> datetime | None:
+    """When the day ends that somebody chose, as 2026-12-04; None for "". Raises Refused `wait_day`."""
+    if not day:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(day), sla.END_OF_DAY, sla.zone_of(case.service))
+    except ValueError:
+        raise Refused("wait_day") from None
+
+
+def split(s: Session, case: Case, report: Report, *, by: Actor, at: datetime) -> Case:
+    """A report of the case tells of something else, and becomes a case of its own; returns that.
+
+    Its clock counts from when it was told. Photos and wishes for news go along; the report keeps its number.
+    The clock of `case` stays as it is. Raises Refused `only_report`, and `unknown_report` for another case's.
+    """
+    _begin(s, case, SPLIT, "", by)
+    if report.case_id != case.id:
+        raise Refused("unknown_report")
+    if len(case.reports) < 2:  # it would tell of nothing any more
+        raise Refused("only_report")
+    # A case that is private stays so in all its parts.
+    service = case.service if case.service.private else report.service
+    own = transitions.open_case(
+        s, service, _told_place(case, report), by=by, at=at, urgent=report.danger, since=report.taken_at,
+        split_from=case,
+    )  # fmt: skip
+    legal_holds.copy_on_split(s, case, own, by=by, at=at)
+    _give_report(s, report, own)
+    duplicates.remember_not_duplicate(s, case, own)
+    told = {"case": own.number, "report": report.number}
+    transitions.moved(s, case, SPLIT, case.state, by=by, at=at, facts=told, origin="live")
+    _after_report_left(s, case, at)
+    return own
+
+
+def undo_split(s: Session, case: Case, own: Case, *, by: Actor, at: datetime, batch: int) -> None:
+    """The reports of `own`, which was split from the case, are the case's again; `own` leads to it."""
+    locks.lock(s, case, own)
+    for report in list(own.reports):
+        _give_report(s, report, case)
+    _after_report_left(s, own, at)
+    if not case.urgent and transitions.is_dangerous(s, case):
+        case.urgent = True
+        if case.state in OPEN:
+            sla.refresh(case, at)
+    duplicates.forget_not_duplicate(s, case, own)
+    transitions.merge(s, own, case, by=by, at=at)
+    transitions.undo_batch(s, case, SPLIT, transitions.snapshot(case), by=by, at=at, batch=batch)
+
+
 def due_as(case: Case, service: Service, now: datetime) -> datetime:
     """When the case would be due if it were corrected to this service now."""
     terms = sla.offered(service, urgent=service.urgent or case.urgent)
@@ -189,6 +295,8 @@ def losing(
 
 def snapshot(case: Case, name: str) -> dict[str, Any]:
     """What undo() needs besides transitions.snapshot(), before the act `name`."""
+    if name in ("reschedule", SPLIT):  # what they change stands with every case
+        return {}
     if name == "relocate":
         return {"place": [getattr(case, column) for column in PLACE]}
     return {
@@ -204,10 +312,13 @@ def snapshot(case: Case, name: str) -> dict[str, Any]:
 def undo(
     s: Session, case: Case, name: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
 ) -> bool:
-    """Makes type or place what snapshot() said; the caller has seen that nothing else happened since, has
+    """Makes type, place or date what snapshot() said; the caller has seen that nothing else happened since, has
     asked read_ahead(), and calls derive().
     """
     locks.lock(s, case)
+    if name == "reschedule":
+        case.rescheduled_to = datetime.fromisoformat(was["date"]) if was["date"] else None
+        return transitions.undo_batch(s, case, name, was, by=by, at=at, batch=batch)
     if name == "relocate":
         put(case, *was["place"])
         case.asset = s.get(Asset, case.asset_id) if case.asset_id else None
@@ -225,6 +336,7 @@ def undo(
             report.shown_by_hand = by_hand
         case.calendar = s.get(Calendar, case.calendar_id) if case.calendar_id else None
     transitions.undo_batch(s, case, name, was, by=by, at=at, batch=batch)
+    case.review = case.review or was.get("review")
     case.corrected_version = case.version
     return True
 
@@ -238,6 +350,39 @@ def put(
     case.address, case.asset_id = address, asset_id
     case.cell = geo.cell(geo.Point(lat, lon)) if lat is not None and lon is not None else None
     case.quad = None  # board_index.py finds it, and the area
+
+
+def _told_place(case: Case, report: Report) -> Place | None:
+    """Where the report says that it is; where the case is if it says nothing, or the very same."""
+    asset_id = case.asset_id if (report.lat, report.lon) in ((None, None), (case.lat, case.lon)) else None
+    of = case if report.lat is None else report
+    if of.lat is None or of.lon is None:
+        return None
+    return Place(
+        lat=of.lat, lon=of.lon, accuracy_m=of.accuracy_m, source=of.place_source, label=of.address,
+        asset_id=asset_id,
+    )  # fmt: skip
+
+
+def _give_report(s: Session, report: Report, case: Case) -> None:
+    """The report and its photos are the case's from now on, those too that are still on their way."""
+    report.case = case
+    s.execute(update(Photo).where(Photo.report_id == report.id).values(case_id=case.id))
+    s.execute(update(ExpectedPhoto).where(ExpectedPhoto.report_id == report.id).values(case_id=case.id))
+    s.flush()
+    case_search.mark_changed(s, case.id)
+
+
+def _after_report_left(s: Session, case: Case, at: datetime) -> None:
+    """What hung on the report that the case lost: danger, priority, and how it is found."""
+    s.expire(case, ["reports"])
+    case_search.mark_changed(s, case.id)
+    reporter_count.reporter_removed(s, case, at=at)
+    if case.urgent and not transitions.is_dangerous(s, case):
+        case.urgent = False
+        if case.state in OPEN:
+            sla.refresh(case, at)
+    board_index.mark_dirty(s, case)
 
 
 def _begin(s: Session, case: Case, name: str, words: str, by: Actor) -> None:

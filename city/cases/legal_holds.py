@@ -96,11 +96,14 @@ def inherit_on_merge(s: Session, case: Case, *, by: Actor, at: datetime) -> None
     if not held or case.id in held:
         return
     above = next((id_ for id_ in merge_chains(s, [case.id])[case.id] if id_ in held), None)
-    if above is None:
-        return
-    first = s.get_one(LegalHold, above)
-    s.add(LegalHold(case_id=case.id, reason=first.reason, placed_at=at, placed_by_id=first.placed_by_id))
-    events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": first.reason})
+    if above is not None:
+        _take_along(s, case, above, by=by, at=at)
+
+
+def copy_on_split(s: Session, case: Case, own: Case, *, by: Actor, at: datetime) -> None:
+    """What is split off from a case that is held is held as well."""
+    if s.get(LegalHold, case.id):
+        _take_along(s, own, case.id, by=by, at=at)
 
 
 def refuse(s: Session, case: Case) -> None:
@@ -123,6 +126,12 @@ def listed(s: Session, limit: int) -> tuple[Sequence[LegalHold], int]:
     asked = select(LegalHold).options(joinedload(LegalHold.case).joinedload(Case.service))
     rows = s.scalars(asked.order_by(LegalHold.placed_at, LegalHold.case_id).limit(limit)).all()
     return rows, s.scalar(select(func.count()).select_from(LegalHold)) or 0
+
+
+def _take_along(s: Session, case: Case, held: int, *, by: Actor, at: datetime) -> None:
+    first = s.get_one(LegalHold, held)
+    s.add(LegalHold(case_id=case.id, reason=first.reason, placed_at=at, placed_by_id=first.placed_by_id))
+    events.record(s, events.of_case(case.id), "hold", by=by, at=at, words={"words": first.reason})
 
 
 def _note_taken_along(s: Session, lifted: LegalHold, var: Path) -> None:

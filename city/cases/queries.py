@@ -43,8 +43,8 @@ RECEIPT = re.compile(r"[0-9A-F]{4}-[0-9A-F]{4}")
 # other programs learn that what they copied is removed here.
 PUBLIC_STEPS = (
     "open", "join", "accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "close",
-    "take back", "undo batch", "restore", "reopen", "reclassify", "relocate", "fixed confirmed", "not fixed",
-    "cancel", "clear",
+    "take back", "undo batch", "restore", "reopen", "reclassify", "relocate", "reschedule", "split",
+    "fixed confirmed", "not fixed", "cancel", "clear",
 )  # fmt: skip
 
 
@@ -108,6 +108,8 @@ class PublicCase:
     owner: str = ""  # whom it waits for, as the register of assets names it
     hourly: bool = False  # working hours were promised, so the hour counts
     first_due: datetime | None = None  # before its clock stood
+    rescheduled_to: datetime | None = None  # the new date that was told since
+    rescheduled_for: str = ""  # and why
     metres: float | None = None
     # In the system that it was imported from: only where one case was asked for, and its place is exact.
     old_number: str = ""
@@ -522,6 +524,8 @@ def _public_case(
         owner=sla.owner_waited_for(case),
         hourly=case.promise_hours is not None,
         first_due=sla.first_due(case) if case.pauses else case.due_at,
+        rescheduled_to=case.rescheduled_to,
+        rescheduled_for=_why_later(story),
         opened_at=case.opened_at,
         due_at=case.due_at,
         closed_at=case.closed_at,
@@ -531,13 +535,27 @@ def _public_case(
         tellings=tellings,
         mine=mine is not None,
         proof=_proof(case, proofs.get(case.id, []), open_words=bool(tellings)),
-        steps=[TimelineEntry(e.kind, e.at, e.facts) for e in _as_it_stands(story) if e.kind in PUBLIC_STEPS],
+        steps=[
+            TimelineEntry(e.kind, _told_at(e, case), e.facts)
+            for e in _as_it_stands(story)
+            if e.kind in PUBLIC_STEPS
+        ],
         merged_into=_merged_into(s, case),
         cleared_at=case.cleared_at,
         crews={given.crew_id: given.crew.name for given in case.assignments if given.crew},
         metres=distance(near, seen) if near and seen else None,
         asset=case.asset if _shows_asset(case) else None,
     )
+
+
+def _why_later(story: Sequence[Event]) -> str:
+    """Why residents were told a new date, the last time that they were."""
+    return next((event.facts["reason"] for event in reversed(story) if event.kind == "reschedule"), "")
+
+
+def _told_at(event: Event, case: Case) -> datetime:
+    """When a step was made; of a case that was split from another, when it was told."""
+    return case.opened_at if event.kind == "open" else event.at
 
 
 def _shows_asset(case: Case) -> bool:
@@ -547,7 +565,14 @@ def _shows_asset(case: Case) -> bool:
 def knows_place(case: Case, mine: Report | None = None) -> bool:
     """Whether its exact place may be known: who joined knows the own spot, not the first reporter's door."""
     opened = mine is not None and bool(case.reports) and case.reports[0] is mine
+    opened = opened and opened_with(case.number, mine.number if mine else "")
     return opened or not case.service.precision_m
+
+
+def opened_with(case: str, report: str) -> bool:
+    """Whether a case began with this one of its reports, both by number: as the first, or split with it."""
+    named, _dash, letter = report.rpartition("-")
+    return letter == "A" or named != case
 
 
 def _public_old_number(s: Session, case: Case, mine: Report | None = None) -> str:

@@ -7,6 +7,7 @@ are caches of these functions and can be derived again at any time. docs/explana
 in words.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -119,6 +120,22 @@ def paused_time(pauses: Iterable[Pause], now: datetime) -> timedelta:
     """How long the clock stood; a pause still open counts to `now`. Overlaps count once."""
     stood = _spans((pause for pause in pauses if pause.stops_clock), now)
     return sum((ended - began for began, ended in deduplicate_pauses(stood)), timedelta())
+
+
+def paused_seconds(case: Case) -> dict[str, int]:
+    """For how long its clock stood in this cycle, by the reason it waited for; no reason twice, none with 0.
+
+    Only since its promise counts, and only as far as the waits are over. Overlaps count once.
+    """
+    before = [closing.done_at for closing in case.closures if closing.cycle < case.cycle]
+    reached = max([_began(case), *before])
+    stood: Counter[str] = Counter()
+    for pause in sorted(case.pauses, key=lambda each: each.began_at):
+        if pause.stops_clock and pause.ended_at and pause.ended_at > reached:
+            if pause.why in WAIT_REASONS:
+                stood[pause.why] += int((pause.ended_at - max(pause.began_at, reached)).total_seconds())
+            reached = pause.ended_at
+    return {reason: seconds for reason, seconds in stood.items() if seconds}
 
 
 def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from city import geo
-from city.audit import events
+from city.audit import counters, events
 from city.audit.events import Actor
 from city.cases import board_index, duplicates, legal_holds, locks, reporter_count, sla, waits
 from city.cases import numbers as case_numbers
@@ -82,11 +82,14 @@ def open_case(
     at: datetime,
     urgent: bool = False,
     linked_to: Case | None = None,
+    since: datetime | None = None,
+    split_from: Case | None = None,
     origin: str = "live",
 ) -> Case:
     """A new case at `place`; None means that nobody knows where, and stays unknown.
 
-    An office's case lies nowhere, whatever place is told: it stands on no map and goes to no crew.
+    An office's case lies nowhere, whatever place is told: it stands on no map and goes to no crew. `since` is
+    when it was told, where that was earlier; `split_from` the case of which it was a part.
     """
     hurried = urgent or service.urgent
     place = None if service.office else place
@@ -105,8 +108,8 @@ def open_case(
         urgent=hurried,
         linked_to_id=linked_to.id if linked_to else None,
         origin=origin,
-        opened_at=at,
-        clock_from=at,
+        opened_at=since or at,
+        clock_from=since or at,
         assignments=[],
     )
     sla.start_clock(case, at)
@@ -122,6 +125,8 @@ def open_case(
     }
     if linked_to:
         facts["linked_to"] = linked_to.number
+    if split_from:
+        facts |= {"split_from": split_from.number, "since": case.opened_at.astimezone(UTC).isoformat()}
     events.record(s, subject(case), "open", by=by, at=at, now=NEW, facts=facts, origin=origin)
     return case
 
@@ -442,6 +447,9 @@ def close(
         facts["follow_on"] = True
     if case.corrected_late:
         facts["restarted"] = True
+    facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}
+    if case.rescheduled_to:
+        facts["new_date"] = case.rescheduled_to.astimezone(UTC).isoformat()
     if reply := closing.reply:
         facts |= {"reply": reply["code"], "policy": reply["policy"]}
     return moved(
@@ -469,7 +477,7 @@ def reopen(s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", 
     check_move("reopen", case, by)
     case.cycle += 1
     case.warned = None
-    case.closed_at, case.outcome = None, None
+    case.closed_at, case.outcome, case.rescheduled_to = None, None, None
     case.review = NOT_FIXED if RESIDENT in by.roles else None
     sla.resume_clock(case, at)
     done = case.closures[-1]
@@ -519,6 +527,7 @@ def merge(
         raise Refused("merge_danger")  # nobody looks at what is closed
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
+    was_late = case.corrected_late or _is_late(case, at)
     if case.state != MERGED:
         case.merged_from, case.merged_crew_id = case.state, ours.crew_id if ours else None
         case.merged_started_at = ours.started_at if ours else None
@@ -529,8 +538,12 @@ def merge(
         legal_holds.inherit_on_merge(s, case, by=by, at=at)
     case.merged_into_id = root.id
     _end(s, case, "merged", at)
-    told = {"into": root.number, "closed": root.state == CLOSED}
     brings_danger = sla.in_danger(case) and not sla.in_danger(root)
+    for each in (left, root):
+        _take_after_family(s, each, at)
+    told = {"into": root.number, "closed": root.state == CLOSED} | ({"late": True} if was_late else {})
+    if was_late and not root.corrected_late and not sla.is_overdue(root, at):  # its promise is longer
+        root.corrected_late = told["restarts"] = True
     moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
     came = {"case": case.number} | ({"danger": True} if brings_danger else {})
     events.record(s, subject(root), "merged in", by=by, at=at, facts=came, origin=origin)
@@ -542,8 +555,6 @@ def merge(
     if left and (old := root_of(s, left)) is not root:
         reporter_count.reporter_removed(s, old, at=at)
         bump_version(s, old)  # its promise may count from a later day now
-    for each in (left, root):
-        _take_after_family(s, each, at)
     if brings_danger and root.state in OPEN:
         endanger(s, root, at=at, origin=origin)
     return True
@@ -563,6 +574,7 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
+    restarted = _restarted(s, case)
     legal_holds.inherit_on_merge(s, case, by=by, at=at)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
@@ -572,8 +584,25 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
         reporter_count.reporter_removed(s, each, at=at)
     bump_version(s, root)
     _take_after_family(s, parent, at)
+    if parent and restarted and not _took_in_late_ones(s, parent):
+        parent.corrected_late = False
     if state in OPEN:  # what was separated from it meanwhile may have moved its clock
         sla.refresh(case, at)
+    return True
+
+
+def undo_unmerge(s: Session, case: Case, root: Case, was: dict[str, Any], *, by: Actor, at: datetime) -> bool:
+    """The case is merged into `root` once more, as snapshot() said before it was separated.
+
+    The crew that it was given back is no reason to choose one: the root keeps its own, or none.
+    """
+    ours, theirs = live(case), live(root)
+    end_assignments(s, [case], "merged", at)
+    merge(s, case, root, by=by, at=at, keep_crew=theirs.crew_id if theirs else None)
+    case.merged_crew_id = ours.crew_id if ours else None
+    case.merged_started_at = ours.started_at if ours else None
+    case.merged_into_id = was["parent"]
+    _take_after_family(s, s.get(Case, was["parent"]), at)
     return True
 
 
@@ -670,7 +699,9 @@ def snapshot(case: Case) -> dict[str, Any]:
         "started": held.started_at.isoformat() if held and held.started_at else None,
         "job": held.id if held else None, "pause": pause.id if pause else None,
         "until": pause.until.isoformat() if pause and pause.until else None,
-        "follow_on": case.follow_on, "review": case.review,
+        "follow_on": case.follow_on, "review": case.review, "warned": case.warned,
+        "date": case.rescheduled_to.isoformat() if case.rescheduled_to else None,
+        "parent": case.merged_into_id,
     }  # fmt: skip
 
 
@@ -701,6 +732,11 @@ def undo_batch(
             if job.id == was["job"]:
                 job.ended_at = job.ended_why = None
         case.follow_on, case.review = was["follow_on"], was["review"]
+    elif what == "reopen":
+        done = case.closures[-1]
+        case.cycle, case.closed_at, case.outcome = case.cycle - 1, done.closed_at, done.outcome
+        case.review, case.warned = was["review"], was["warned"]
+        case.rescheduled_to = datetime.fromisoformat(was["date"]) if was["date"] else None
     elif what in ("assign", "unassign") or (was["crew"] and not live(case)):
         case.review = case.review or was["review"]
         _end(s, case, "unassigned", at)
@@ -1075,6 +1111,23 @@ def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
         if case.state in OPEN:
             sla.refresh(case, at)
         case = s.get(Case, case.merged_into_id) if case.merged_into_id else None
+
+
+def _is_late(case: Case, at: datetime) -> bool:
+    """Whether its promise is over, that of a merged case as if it went on by itself."""
+    return at > case.due_at if case.state == MERGED else sla.is_overdue(case, at)
+
+
+def _restarted(s: Session, case: Case) -> bool:
+    """Whether merging the case made the one that it lies in a restarted one: see merge()."""
+    line = events.last_move(s, subject(case))
+    return line is not None and "restarts" in line.facts
+
+
+def _took_in_late_ones(s: Session, case: Case) -> bool:
+    merged = s.scalars(select(Case).where(Case.merged_into_id == case.id))
+    lines = (events.last_move(s, subject(each)) for each in merged)
+    return any(line is not None and "late" in line.facts for line in lines)
 
 
 def is_dangerous(s: Session, case: Case) -> bool:

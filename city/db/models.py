@@ -475,6 +475,7 @@ class Case(Base):
     # It was late when its type was corrected, by the old promise or by the new one, so it is not on time.
     corrected_late: Mapped[bool] = mapped_column(default=False)
     corrected_version: Mapped[int] = mapped_column(default=0)  # after which a phone knows type and place
+    rescheduled_to: Mapped[datetime | None]  # the new date that residents were told: no clock counts by it
     due_at: Mapped[datetime] = mapped_column(index=True)
     risk_at: Mapped[datetime]
     # What the log has said of its promise in this cycle: deadlines.py's. None: nothing.
@@ -690,7 +691,9 @@ class Viewer(Base):
 
 
 class Report(Base):
-    """One person's telling. Never edited after it is taken, only erased. Keeps its first case for ever."""
+    """One person's telling. Never edited after it is taken, only erased. Its number names its first case; a
+    split gives it a case of its own.
+    """
 
     __tablename__ = "reports"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)

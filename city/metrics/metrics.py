@@ -15,10 +15,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from city.audit.counters import APART
 from city.config import business_hours
 from city.config.city_file import CityFile
 from city.config.costs import Desk
 from city.db.models import Service, Tally, Topic
+from city.lifecycle import WAIT_REASONS
 from city.metrics import periods
 from city.metrics import sql as metric_sql
 from city.metrics.periods import Period
@@ -29,6 +31,25 @@ from city.places import areas
 # Fewer than so many of an area or a private service are not told: who knows one of them would know them all.
 SUPPRESSION_THRESHOLD: Final = 5
 OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned", "unproven")
+
+
+class Line(NamedTuple):
+    """Figures that are told together: how many closings, and what is told of these. Small numbers hide all."""
+
+    what: str
+    of_them: tuple[str, ...]
+
+
+# Promises with a line of their own: how many, and how many were kept.
+KEPT_APART: Final = {
+    line.what: Line(line.what.replace(" ", "_"), (line.kept.replace(" ", "_"),)) for line in APART
+}
+# Promises that were paused, by what the cases waited for: how many, how many days in all, and their middle.
+PAUSED: Final = {
+    reason: Line(f"paused_{reason}", (f"paused_{reason}_days", f"paused_{reason}_half"))
+    for reason in WAIT_REASONS
+}
+Column = tuple[str, str]  # what is counted, and what of it is not
 Value = int | float | None
 Sums = Mapping[str, int]  # what → n
 Row = TypeVar("Row")
@@ -77,6 +98,10 @@ class Figures:
     def hides(self, table: str) -> bool:
         """Whether anything of a table is not told."""
         return any(cell.hidden for cell in self.cells.values() if cell.table == table)
+
+    def lines(self, known: Iterable[Line]) -> list[Line]:
+        """Which of these lines tell anything of the period in the whole city."""
+        return [line for line in known if self.of("city", "", line.what).value]
 
     def tells_only_you(self, table: str) -> bool:
         """Whether anything of a table is told to a manager alone."""
@@ -347,6 +372,7 @@ class _Cases:
                 metric_sql.cases(span, metric_sql.TIMELY), metric_sql.cases(span, metric_sql.CLOSED)
             )
             yield Cell("month", month, "on_time", _timely(now), _timely(was), proof)
+            yield from self._beside("month", month, metric_sql.ANY, span, now, was)
 
     def services(self) -> Iterator[Cell]:
         """In the order of the city file, then those that left it; of private ones nothing too small."""
@@ -462,6 +488,31 @@ class _Cases:
         )
         yield cell("merged", _n("merged"), merged)
         yield cell("cancelled", _n("cancelled"), count(metric_sql.CANCELLED))
+        yield from self._beside(table, row, of, self.span, now, was)
+
+    def _beside(self, table: str, row: str, of: str, span: Span, now: Sums, was: Sums) -> Iterator[Cell]:
+        """Promises with a line of their own, and those that were paused; no line of which the city has none."""
+
+        def cell(what: str, told: Any, proof: str) -> Cell:
+            return Cell(table, row, what, told(now), told(was), proof)
+
+        def count(rule: str, select: str = "count(*)") -> str:
+            return metric_sql.cases(span, rule, scope=of, select=select)
+
+        for line in APART:
+            if self._has(line.what):
+                what, (kept,) = KEPT_APART[line.what]
+                yield cell(what, _n(line.what), count(metric_sql.apart(line)))
+                yield cell(kept, _n(line.kept), count(metric_sql.kept_apart(line)))
+        for reason, (what, (days, half)) in PAUSED.items():
+            if self._has(f"paused {reason}"):
+                paused = metric_sql.paused(reason)
+                yield cell(what, _n(f"paused {reason}"), count(paused))
+                yield cell(days, _days(reason), count(paused, metric_sql.paused_days(reason)))
+                yield cell(half, _half(reason), metric_sql.paused_times(span, reason, of))
+
+    def _has(self, what: str) -> bool:
+        return any(sums.of("city").get(what) for sums in (self.now, self.was))
 
 
 class _Known(NamedTuple):
@@ -586,8 +637,23 @@ _timely = _ratio("timely")
 
 def _quantile(sums: Sums, percent: int) -> float | None:
     """Within how many days so many percent of what was closed were done: the age of that closing."""
-    ages = sorted((int(what[6:]), n) for what, n in sums.items() if what[0] == "a")  # "after 12"
-    wanted = -(-sums.get("closed", 0) * percent // 100)
+    return _within(sums, percent, "closed", "after ")
+
+
+def _days(reason: str) -> Any:
+    """For how many days clocks had stood for that reason."""
+    return lambda sums: sums.get(f"seconds {reason}", 0) / 86400
+
+
+def _half(reason: str) -> Any:
+    """Within how many days half of the clocks went on that had stood for that reason."""
+    return lambda sums: _within(sums, 50, f"paused {reason}", f"held {reason} ")
+
+
+def _within(sums: Sums, percent: int, counted: str, each: str) -> float | None:
+    """How many days so many percent of what is `counted` took at most; `each` begins its histogram."""
+    ages = sorted((int(what[len(each) :]), n) for what, n in sums.items() if what.startswith(each))
+    wanted = -(-sums.get(counted, 0) * percent // 100)
     seen = 0
     for tenths, n in ages:
         seen += n
@@ -606,32 +672,51 @@ class _Untold:
         self, sums: Mapping[str, Sums], guarded: Collection[str] | None = None, mine: Collection[str] = ()
     ) -> None:
         self._sums, self._guarded, self._mine = sums, guarded, mine
-        self._known: dict[str, set[str]] = {}
+        self._known: dict[tuple[Column, ...], set[str]] = {}
 
     def has(self, row: str, what: str) -> bool:
         """Whether this figure is not told; a share or a duration where the closings are not."""
-        return row in self._of(_counted(what))
+        return row in self._of(_columns(what))
 
     def tells(self, rows: Collection[str], what: str) -> bool:
         """Whether this figure of these rows is told to whoever looks, though it is not to others."""
-        counted = _counted(what)
-        hidden = self._of(counted)
-        return all(row in self._mine for row in rows) and protected_without(
-            self._counts(counted), hidden, self._mine, self._guarded
+        columns = _columns(what)
+        hidden = self._of(columns)
+        return all(row in self._mine for row in rows) and all(
+            protected_without(self._counts(column), hidden, self._mine, self._guarded) for column in columns
         )
 
-    def _of(self, counted: str) -> set[str]:
-        if counted not in self._known:
-            self._known[counted] = suppressed_rows(self._counts(counted), self._guarded)
-        return self._known[counted]
+    def _of(self, columns: tuple[Column, ...]) -> set[str]:
+        if columns not in self._known:
+            hidden = (suppressed_rows(self._counts(column), self._guarded) for column in columns)
+            self._known[columns] = set().union(*hidden)
+        return self._known[columns]
 
-    def _counts(self, counted: str) -> dict[str, int]:
-        return {each: sums.get(counted, 0) for each, sums in self._sums.items()}
+    def _counts(self, column: Column) -> dict[str, int]:
+        whole, less = column
+        return {each: sums.get(whole, 0) - sums.get(less, 0) for each, sums in self._sums.items()}
 
 
-def _counted(what: str) -> str:
-    """What a figure is counted from: a share or a duration from the closings."""
-    return "closed" if what in OF_CLOSED else what
+def _columns(what: str) -> tuple[Column, ...]:
+    """The counts of which each must be told before the figure is: a share or a duration is of the closings.
+
+    A line of closings hides where they do, and with a small number of them that were kept, or were not.
+    """
+    if what in OF_CLOSED:
+        return (CLOSINGS,)
+    return _BESIDE.get(what, ((what, ""),))
+
+
+CLOSINGS: Final[Column] = ("closed", "")
+_BESIDE: Final = {
+    what: (CLOSINGS, (line.what, ""), (line.kept, ""), (line.what, line.kept))
+    for line in APART
+    for what in (KEPT_APART[line.what].what, *KEPT_APART[line.what].of_them)
+} | {
+    what: (CLOSINGS, (f"paused {reason}", ""))
+    for reason, line in PAUSED.items()
+    for what in (line.what, *line.of_them)
+}
 
 
 def _redacted(cell: Cell, *, hidden: bool, before: bool) -> Cell:

@@ -10,6 +10,8 @@ in figures alone: how a database sorts signs, its collation, then makes no diffe
 from collections.abc import Sequence
 from datetime import datetime
 
+from city.audit.counters import PAUSED, Apart
+
 Span = tuple[datetime, datetime]
 
 ANY = ""
@@ -30,10 +32,9 @@ def to_microsecond(fact: str) -> str:
 OUTCOME = "facts->>'outcome' = '{}'"
 OPENED = "now = 'new' AND was IS NULL"
 CLOSED = "kind = 'close'"
-RESTARTED = "kind = 'close' AND facts->>'restarted' IS NOT NULL"
-IN_TIME = f"kind = 'close' AND {to_microsecond('done_at')} <= {to_microsecond('due')}"
-TIMELY = f"{IN_TIME} AND facts->>'restarted' IS NULL"
-KEPT_AGAIN = f"{IN_TIME} AND facts->>'restarted' IS NOT NULL"
+TIMELY = (
+    f"{CLOSED} AND {to_microsecond('done_at')} <= {to_microsecond('due')} AND facts->>'restarted' IS NULL"
+)
 REOPENED = "kind = 'reopen'"
 CANCELLED = "now = 'cancelled' AND kind <> 'reopen'"
 REASONED = "kind = 'close' AND facts->>'outcome' = 'fixed' AND facts->>'no_photo' IS NOT NULL"
@@ -43,6 +44,31 @@ PROVABLE = "kind = 'close' AND facts->>'work' IS NULL"
 MERGED = "CASE WHEN now = 'merged' THEN 1 ELSE 0 END - CASE WHEN was = 'merged' THEN 1 ELSE 0 END"
 OPEN = "('new', 'accepted', 'assigned', 'underway', 'waiting')"
 _OPENED = f"CASE WHEN now IN {OPEN} THEN 1 ELSE 0 END - CASE WHEN was IN {OPEN} THEN 1 ELSE 0 END"
+
+
+def apart(line: Apart) -> str:
+    """The condition that a closing counts on that line of its own."""
+    return f"{CLOSED} AND facts->>'{line.fact}' IS NOT NULL"
+
+
+def kept_apart(line: Apart) -> str:
+    """The same, and that it was done by the moment by which that line is judged."""
+    return f"{apart(line)} AND {to_microsecond('done_at')} <= {to_microsecond(line.by)}"
+
+
+def paused(reason: str) -> str:
+    """The condition that the clock of a closing had stood for that reason."""
+    return f"{CLOSED} AND {_seconds(reason)} IS NOT NULL"
+
+
+def paused_days(reason: str) -> str:
+    """What to select of such closings: for how many days all of their clocks had stood."""
+    return f"coalesce(sum(CAST({_seconds(reason)} AS integer)), 0) / 86400.0"
+
+
+def paused_times(span: Span, reason: str, scope: str = ANY) -> str:
+    """A row such a closing: for how many seconds. The figure is their middle."""
+    return cases(span, paused(reason), scope=scope, select=_seconds(reason))
 
 
 def contacts(span: Span, where: str = ANY, *, select: str = "count(*)") -> str:
@@ -118,6 +144,10 @@ def fact_in(name: str, values: Sequence[str]) -> str:
 def in_area(area_id: str) -> str:
     """The condition that the case lies in this area."""
     return f"CAST(facts->>'area' AS integer) = {int(area_id)}"
+
+
+def _seconds(reason: str) -> str:
+    return f"facts->>'{PAUSED.format(reason)}'"
 
 
 def _and(condition: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
@@ -22,7 +23,7 @@ TOLD = {"close": "closed", "reopen": "reopened"}
 # What those hear of besides who follow a case without a report: every other step that strangers see.
 CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "cancel", "merge")
 # What reporters hear of too: theirs is another type, elsewhere or due on another day now.
-CORRECTIONS = ("reclassify", "relocate")
+CORRECTIONS = ("reclassify", "relocate", "reschedule")
 # A step that is taken back at once is none, and several in a row are one letter.
 SETTLES = timedelta(minutes=10)
 
@@ -96,7 +97,7 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
     if line.kind == danger_alarm.RING:
         _tell(s, line, danger_alarm.KIND, danger_alarm.recipients(s, now), None, now)
         return
-    if line.kind in CORRECTIONS:
+    if _corrects(line.kind, line.facts):
         reporters = [each for each in _subscribers(s, _case_id(line)) if each.report_id is not None]
         _tell_settled(s, line, "corrected", reporters, now)
     kind = TOLD.get(line.kind)
@@ -155,9 +156,14 @@ def _is_corrected(s: Session, case: Case, since: int) -> bool:
     )
     balance = 0
     for kind, facts in rows:
-        balance += kind in CORRECTIONS
+        balance += _corrects(kind, facts)
         balance -= kind == "undo batch" and facts.get("what") in CORRECTIONS
     return balance > 0
+
+
+def _corrects(kind: str, facts: dict[str, Any]) -> bool:
+    """Whether its reporters hear of this line: a report that was split has a case of its own now."""
+    return kind in CORRECTIONS or (kind == "open" and "split_from" in facts)
 
 
 def _closing(s: Session, line: Event) -> Closure | None:

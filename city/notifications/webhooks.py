@@ -183,6 +183,7 @@ def _public(sight: PublicCase) -> dict[str, Any]:
         "number": sight.number, "service": sight.service.code, "state": sight.state,
         "standing": sight.standing, "opened_at": sight.opened_at.isoformat(),
         "due_at": sight.due_at.isoformat(),
+        "new_date": sight.rescheduled_to.isoformat() if sight.rescheduled_to else None,
         "closed_at": sight.closed_at.isoformat() if sight.closed_at else None,
         "outcome": sight.proof.outcome if sight.proof else None,
         "address": sight.address, "lat": sight.point.lat if sight.point else None,

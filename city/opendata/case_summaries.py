@@ -24,8 +24,8 @@ from city.questions import Question
 LISTED: Final = tuple(name for name, state in STATES.items() if state.status)
 API: Final = "api"  # the channel of reports that other programs sent
 _COLUMNS = (
-    Case.id, Case.number, Case.state, Case.service_code, Case.opened_at, Case.due_at, Case.closed_at,
-    Case.address, Case.lat, Case.lon, Case.outcome,
+    Case.id, Case.number, Case.state, Case.service_code, Case.opened_at, Case.due_at, Case.rescheduled_to,
+    Case.closed_at, Case.address, Case.lat, Case.lon, Case.outcome,
 )  # fmt: skip
 _SUBJECT: Final = "case:"
 _NEWEST_FIRST = (Case.opened_at.desc(), Case.id.desc())
@@ -65,6 +65,7 @@ class Outline:
     opened_at: datetime
     updated_at: datetime
     due_at: datetime
+    rescheduled_to: datetime | None  # the new date that was told since
     closed_at: datetime | None
     address: str
     point: Point | None
@@ -286,7 +287,8 @@ def _outlines(
         place = Point(row.lat, row.lon) if row.lat is not None and row.lon is not None else None
         found[row.id] = Outline(
             number=row.number, state=row.state, outcome=row.outcome, kind=kind, opened_at=row.opened_at,
-            updated_at=max(moved, row.opened_at), due_at=row.due_at, closed_at=row.closed_at,
+            updated_at=max(moved, row.opened_at), due_at=row.due_at, rescheduled_to=row.rescheduled_to,
+            closed_at=row.closed_at,
             address=street_only(row.address) if kind.precision_m else row.address,
             point=rounded(place, kind.precision_m) if place else None,
             stops=theirs, **tellings.get(row.id, {}), **endings.get(row.id, {}),

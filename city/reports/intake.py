@@ -588,9 +588,9 @@ def _new_report(
     s: Session, telling: NewReport, service: Service, case: Case, at: datetime, origin: str
 ) -> Report:
     place = telling.place
-    told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
     report = Report(
-        number=f"{case.number}-{report_suffix(told)}", case=case, key=telling.key, service=service,
+        number=_free_number(s, case), case=case, key=telling.key,
+        service=service,
         channel=telling.channel, lang=telling.lang, words=telling.said.strip(),
         answers=dict(telling.answers),
         lat=place.lat if place else None, lon=place.lon if place else None,
@@ -604,6 +604,25 @@ def _new_report(
     return report
 
 
+def _free_number(s: Session, case: Case) -> str:
+    """The next number of a report of the case; what was split from it keeps its own."""
+    told = s.scalar(select(func.count()).select_from(Report).where(Report.case_id == case.id)) or 0
+    while True:
+        number = f"{case.number}-{report_suffix(told)}"
+        if told == 0 or s.scalar(select(Report.id).where(Report.number == number)) is None:
+            return number
+        told += 1
+
+
+def first_case(s: Session, report: Report) -> Case:
+    """The case that its number names, whose story has its words: its own, unless it was split from there."""
+    named = report.number.rpartition("-")[0]
+    first = (
+        s.scalars(select(Case).where(Case.number == named)).first() if named != report.case.number else None
+    )
+    return first or report.case
+
+
 def _forget_details(s: Session, report: Report) -> list[int]:
     """Deletes the words of this report's lines, also where they stand in the story of another case.
 
@@ -613,7 +632,8 @@ def _forget_details(s: Session, report: Report) -> list[int]:
     told = s.scalars(
         select(Event).where(
             Event.detail.is_not(None),
-            (Event.subject == transitions.subject(report.case)) | (Event.actor == own_name),
+            Event.subject.in_({transitions.subject(each) for each in (report.case, first_case(s, report))})
+            | (Event.actor == own_name),
         )
     )
     whole = report.case.service.office and all(each.erased_at for each in report.case.reports)

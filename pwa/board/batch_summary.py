@@ -59,6 +59,8 @@ def done(batch: Batch, crews: Mapping[int, str], *, office: bool) -> str:
         return ngettext("%(n)s case changed to %(type)s", "%(n)s cases changed to %(type)s", n, **facts)
     if batch.act == "relocate":
         return ngettext("%(n)s case moved", "%(n)s cases moved", n, **facts)
+    if batch.act == "reschedule":
+        return ngettext("New date given for %(n)s case", "New date given for %(n)s cases", n, **facts)
     if batch.act == "accept":
         return ngettext("%(n)s case accepted", "%(n)s cases accepted", n, **facts)
     if batch.act == "raise":
@@ -111,7 +113,14 @@ def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool)
         return _("%(number)s closed: %(outcome)s", number=number, outcome=outcome)
     if batch.act == "reclassify":
         return _("%(number)s changed to %(type)s", number=number, type=formatting.kind_name(what["service"]))
+    if batch.act == "merge":
+        return _("%(number)s merged into %(into)s", number=number, into=what["into"])
+    if batch.act == "split":
+        return _("%(report)s moved to %(case)s", report=what["report"], case=what["into"])
     words = {
+        "reschedule": _("New date given for %(number)s", number=number),
+        "reopen": _("%(number)s reopened", number=number),
+        "unmerge": _("%(number)s separated", number=number),
         "relocate": _("%(number)s moved", number=number),
         "accept": _("%(number)s accepted", number=number),
         "unassign": _("%(number)s unassigned", number=number),

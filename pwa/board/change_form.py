@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from city.cases import corrections, transitions
 from city.db.models import Case, Service
 from city.geo import Point
-from city.lifecycle import Refused
+from city.lifecycle import NEW_DATE_REASONS, Refused
 from city.places import nearby_assets
 from city.places.lookup import Place
 from city.places.nearby_assets import Near
 from city.places.resolve import Fix, Whereabouts, resolve
-from pwa.web import localization
+from pwa.web import formatting, localization
 
 MOST_NEAR = 6
 LONGEST = 200  # letters of a place
@@ -41,6 +41,25 @@ def types(case: Case, services: Sequence[Service], now: datetime) -> list[TypeCh
 def bulk_types(services: Sequence[Service], *, office: bool) -> list[Service]:
     """The types that many cases may be changed to; what an office answers does not become field work."""
     return [each for each in services if each.office == office]
+
+
+@dataclass(frozen=True)
+class DateChoice:
+    """Why somebody is given a new date: code, words, and the date where nobody says one."""
+
+    code: str
+    words: str
+    effect: str
+
+
+def dates(case: Case, now: datetime) -> list[DateChoice]:
+    """The reasons for a new date."""
+    return [
+        DateChoice(
+            reason, formatting.reason(reason), localization.day(corrections.usual_date(case, reason, now))
+        )
+        for reason in NEW_DATE_REASONS
+    ]
 
 
 def near(s: Session, case: Case) -> list[Near]:

@@ -37,8 +37,10 @@ class Conflict:
     kept: str  # the words for residents that were written for it
 
 
-def unless_overtaken(s: Session, verb: Callable[[Session, Case], object], case: Case, opened: str) -> None:
-    """Runs the verb; raises Refused `overtaken` where its form was filled in before the case changed.
+def unless_overtaken(s: Session, verb: Callable[[Session, Case], object], case: Case, opened: str) -> object:
+    """Runs the verb and returns what it did.
+
+    Raises Refused `overtaken` where its form was filled in before the case changed.
 
     The form's `seen` is the last line that the story of the case `opened` had when it was shown; a form
     without it asks nothing. It is looked up after the verb, which holds the case then, and what the verb did
@@ -58,6 +60,7 @@ def unless_overtaken(s: Session, verb: Callable[[Session, Case], object], case: 
         raise Refused("overtaken") from fault
     if done is not False and overtaken():
         raise Refused("overtaken")
+    return done
 
 
 def conflict(
@@ -98,6 +101,8 @@ def _about_to(s: Session, case: Case, verb: str) -> str:
             "You wanted to change its type to %(type)s.", type=formatting.kind_name(told("service", ""))
         ),
         "relocate": _("You wanted to change its location."),
+        "reschedule": _("You wanted to give a new date (%(reason)s).", reason=reason),
+        "split": _("You wanted to move report %(number)s to its own case.", number=told("report", "")),
         "wait": _("You wanted to put it on hold (%(reason)s).", reason=reason),
         "resume": _("You wanted to resume it."),
         "close": _("You wanted to close it as “%(outcome)s”.", outcome=outcome),

@@ -248,6 +248,8 @@ def _subject(kind: str, sight: PublicCase) -> str:
         return _("%(what)s: You'll get updates (%(number)s)", number=sight.number, what=what)
     if kind == "reopened":
         return _("%(what)s: Reopened (%(number)s)", number=sight.number, what=what)
+    if kind == "corrected" and formatting.new_date(sight):
+        return _("%(what)s: New date (%(number)s)", number=sight.number, what=what)
     if kind == "corrected":
         return _("%(what)s: Your report was corrected (%(number)s)", number=sight.number, what=what)
     ended = formatting.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)

@@ -9,6 +9,12 @@ from pwa.web import access, formatting, localization, states
 
 def standing_sentence(sight: PublicCase) -> str:
     """The promise, or why there is none now, or how the case ended; to its reporter as "you"."""
+    if day := formatting.new_date(sight):
+        return f"{_standing(sight)} {_('The new date is %(day)s.', day=day)}"
+    return _standing(sight)
+
+
+def _standing(sight: PublicCase) -> str:
     if sight.state == CLOSED:
         return ended(sight)
     if sight.state == MERGED:
@@ -68,6 +74,9 @@ def reopened(sight: PublicCase) -> str:
 
 def corrected(sight: PublicCase) -> str:
     """As what and where a report is handled by now."""
+    if day := formatting.new_date(sight):
+        why = formatting.waits_for(sight.rescheduled_for)
+        return _("Your report has a new date: %(day)s. %(reason)s.", day=day, reason=why)
     what, where = localization.said(sight.service.names), formatting.place(sight.address)
     if where:
         return _("We corrected your report. It's now “%(what)s” at %(where)s.", what=what, where=where)

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 
 from city.answers import articles
 from city.csv_cells import in_a_table
-from city.metrics import periods
-from city.metrics.metrics import Cell, Figures, Value
+from city.lifecycle import WAIT_REASONS
+from city.metrics import metrics, periods
+from city.metrics.metrics import Cell, Figures, Line, Value
 from city.metrics.periods import NoPeriod, Period
 from city.places import areas
-from pwa.web import access, localization
+from pwa.web import access, formatting, localization
 
 CHOSEN = "period"  # the address's word
 
@@ -109,6 +110,41 @@ def money(value: float | Fraction) -> str:
         return format_currency(amount, currency, pattern, locale=locale)
     whole = pattern.replace("0.00", "0")
     return format_currency(round(amount), currency, whole, locale=locale, currency_digits=False)
+
+
+class Told(NamedTuple):
+    """A line beside what was on time: a sentence, what it means, and the figures that its tables show."""
+
+    says: str
+    means: str
+    whats: tuple[str, ...]
+
+
+def beside(figures: Figures) -> list[Told]:
+    """The promises with a line of their own and those that were paused, in words; of the whole city."""
+    told = []
+    for line in figures.lines(metrics.KEPT_APART.values()):
+        num, kept = (cell_text(figures.of("city", "", what)) for what in (line.what, *line.of_them))
+        means = meaning(line.what).says
+        told.append(Told(_kept_apart()[line.what] % {"num": num, "kept": kept}, means, _whats(line)))
+    paused = {line.what: reason for reason, line in metrics.PAUSED.items()}
+    for line in figures.lines(metrics.PAUSED.values()):
+        cases, in_all, half = (figures.of("city", "", what).value for what in _whats(line))
+        says = ngettext(
+            "%(waits)s: %(cases)s case paused, %(days)s.",
+            "%(waits)s: %(cases)s cases paused, %(days)s in all. Half of them were paused for %(half)s or less.",
+            int(cases or 0),
+            waits=formatting.waits_for(paused[line.what]),
+            cases=number(cases, "n"),
+            days=days(in_all),
+            half=days(half),
+        )
+        told.append(Told(says, "", _whats(line)))
+    return told
+
+
+def _whats(line: Line) -> tuple[str, ...]:
+    return (line.what, *line.of_them)
 
 
 def change(cell: Cell) -> str:
@@ -251,6 +287,41 @@ def _channels() -> dict[str, str]:
 
 
 @lru_cache
+def _kept_apart_in(_locale: Locale | None) -> dict[str, str]:
+    """The sentence of each line of counters.APART: how many (num), and how many were kept."""
+    return {
+        "restarted": _("Due dates counted again after a correction: %(num)s, of them met: %(kept)s."),
+        "new_date": _("New dates given: %(num)s, of them met: %(kept)s."),
+    }
+
+
+def _kept_apart() -> dict[str, str]:
+    return _kept_apart_in(get_locale())
+
+
+def _paused_meanings(reason: str) -> dict[str, Meaning]:
+    waits, line = formatting.reason(reason), metrics.PAUSED[reason]
+    in_all, half = line.of_them
+    return {
+        line.what: Meaning(
+            _("Paused: %(reason)s", reason=waits),
+            _("Closed cases whose due date had been paused while they waited for this."),
+            "n",
+        ),
+        in_all: Meaning(
+            _("Days paused: %(reason)s", reason=waits),
+            _("For how many days those due dates were paused, added up."),
+            "days",
+        ),
+        half: Meaning(
+            _("Half paused within: %(reason)s", reason=waits),
+            _("Half of those due dates were paused for this many days or less. Rounded like days to close."),
+            "days",
+        ),
+    }
+
+
+@lru_cache
 def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
     return {
         "contacts": Meaning(
@@ -386,7 +457,33 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             _("Cases opened that year that are still open."),
             "n",
         ),
-    }
+        "restarted": Meaning(
+            _("Counted again after a correction"),
+            _(
+                "Closed cases that were already late when their type was corrected. None of them counts as on "
+                "time, even where the new due date was met."
+            ),
+            "n",
+        ),
+        "kept_again": Meaning(
+            _("Counted again: met"),
+            _("Those of them where the work was done by the due date as it was counted again."),
+            "n",
+        ),
+        "new_date": Meaning(
+            _("New dates given"),
+            _(
+                "Closed cases whose reporter was told a new date. Whether they were on time is still judged by "
+                "the first due date."
+            ),
+            "n",
+        ),
+        "new_date_kept": Meaning(
+            _("New dates met"),
+            _("Those of them where the work was done by the latest new date."),
+            "n",
+        ),
+    } | {what: says for reason in WAIT_REASONS for what, says in _paused_meanings(reason).items()}
 
 
 def days(value: Value) -> str:

@@ -134,7 +134,7 @@ def _request(each: Outline, base: str, labels: OutlineLabels, extended: bool) ->
         "updated_datetime": moment(each.updated_at),
     }
     if running and each.state != WAITING:  # its clock stands while it waits
-        told["expected_datetime"] = moment(each.due_at)
+        told["expected_datetime"] = moment(each.rescheduled_to or each.due_at)
     told |= {
         "address": each.address or None,
         "address_id": None,

@@ -38,7 +38,7 @@ HOUR, DAY, YEAR = 60, 24 * 60, 365  # in minutes, and a year in days
 def init(app: Flask) -> None:
     """Gives the filters to every template."""
     filters = (
-        promise, promised_day, first_promised, outcome, step, time_left, how_kept, standing, reason,
+        promise, promised_day, first_promised, new_date, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
         waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, due_detail, age,
@@ -92,6 +92,12 @@ def first_promised(case: Any, *, sentence: bool = False) -> str:
     was = case.first_due or case.due_at if hasattr(case, "first_due") else sla.first_due(case)
     moved = case.due_at - was >= timedelta(minutes=1) if _is_hourly(case) else day(was) != day(case.due_at)
     return _due(case, was, long_day if sentence else day) if moved else ""
+
+
+def new_date(case: Any) -> str:
+    """The new date that residents were told, for a sentence; empty where there is none, or it is over too."""
+    told = case.rescheduled_to
+    return long_day(told) if told and told >= access.now() and case.state in OPEN else ""
 
 
 def owner(case: Any) -> Owner | None:
@@ -175,6 +181,8 @@ def due_detail(case: Any) -> str:
     if case.state not in OPEN:
         return day(case.closed_at) if case.closed_at else ""
     left = case.due_at - access.now()
+    if case.rescheduled_to:
+        return _("New date %(day)s", day=day(case.rescheduled_to))
     if case.state == WAITING:
         return _("Due %(day)s", day=day(case.due_at))
     if timedelta() <= left < timedelta(days=1):
@@ -266,6 +274,10 @@ def step(kind: str, *, office: bool = False) -> str:
         "undo": _("An import change was undone"),
         "reclassify": _("Type of problem changed"),
         "relocate": _("Location changed"),
+        "proposed": _("A crew says something is wrong here"),
+        "proposal withdrawn": _("The crew took that back"),
+        "reschedule": _("New date"),
+        "split": _("Report moved to its own case"),
     }
     return words.get(kind, kind)
 
@@ -291,6 +303,8 @@ def _public_steps(office: bool) -> dict[str, str]:
         "cancel": _("Canceled"),
         "reclassify": _("The city corrected the type of problem"),
         "relocate": _("The city corrected the location"),
+        "reschedule": _("The city gave a new date"),
+        "split": _("One report became its own case"),
         "clear": _("Description and photos removed under the retention schedule"),
     }
     if not office:
@@ -368,6 +382,7 @@ def flag_label(code: str) -> str:
         ),
         "late": _("This case is well past its due date. Decide what happens next."),
         "corrected": _("A crew closed this before hearing that its type or location had changed."),
+        "proposed": _("A crew says the type or location is wrong. Decide whether to change it."),
         "wait over": _("Its hold is over. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
@@ -380,7 +395,7 @@ def operation_label(t: str) -> str:
         "start": _("Start"), "pause": _("Pause"), "resume": _("Resume"), "wait": _("Put on hold"),
         "close": _("Close"), "make_safe": _("Made safe"), "needs_parts": _("Needs parts"),
         "note": _("Note"), "photo": _("Photo"), "time": _("Time spent"), "report": _("Report"),
-        "withdraw": _("Undo"),
+        "withdraw": _("Undo"), "propose": _("Another type or location"),
     }  # fmt: skip
     return words.get(t, _("Unreadable update"))
 
@@ -416,6 +431,8 @@ def refusal(why: str) -> str:
             ("wait_past", "wait_too_long", "wait_day"),
             _("The day on which its hold was to end isn't possible."),
         ),
+        "unknown_service": _("The city has no such type of problem for crews."),
+        "outside_city": _("The location is outside the city."),
         "no_crew": _("This is office work. Crews don't handle it."),
         "fault": _("Cityline couldn't process it. Tell your system administrator."),
     }

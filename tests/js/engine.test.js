@@ -1555,6 +1555,19 @@ test("what was sent can be taken back for ten minutes, and shows at once", async
   assert.equal(await engine.withdraw(later.op.id), null, "too late");
 });
 
+test("a proposal leaves the job as it is, also when it is taken back after the work began", async () => {
+  const { engine, net } = phone();
+  await engine.sync();
+  const { op } = await engine.add("propose", LAMP, { service: "pole-damaged" });
+  assert.equal((await engine.view()).jobs[0].state, "assigned");
+  await engine.sync();
+  await engine.add("start", LAMP, {});
+  const back = await engine.withdraw(op.id);
+  assert.equal((await engine.view()).jobs[0].state, "underway");
+  await engine.sync();
+  assert.deepEqual(net.asked.at(-1).ops.at(-1), back.op);
+});
+
 test("what may have been sent is taken back by the city, not by forgetting it", async () => {
   const { engine, net, time } = phone();
   await engine.sync();

@@ -17,7 +17,7 @@ from city.audit.events import Actor
 from city.cases import corrections, sla, transitions
 from city.cases.transitions import Closing
 from city.db.models import Case, Service
-from city.lifecycle import CLOSED, MERGED, MOVES, OPEN, OUTCOMES, WAITING, Refused, check
+from city.lifecycle import CLOSED, MERGED, MOVES, NEW_DATE_REASONS, OPEN, OUTCOMES, WAITING, Refused, check
 from city.people import accounts
 from city.reports import closing_feedback, intake
 
@@ -136,6 +136,11 @@ def attempt(scene: Scene, move: str, who: str, case: Case, other: Case, now: dat
         "relocate": lambda: corrections.relocate(
             scene.s, case, replace(LAMP, lat=LAMP.lat + now.minute / 1000), by=by, at=now
         ),
+        "reschedule": lambda: corrections.reschedule(
+            scene.s, case, NEW_DATE_REASONS[now.minute % 4], by=by, at=now
+        ),
+        # Each has one report, so it is always refused: test_splitting.py has it.
+        "split": lambda: bool(corrections.split(scene.s, case, case.reports[0], by=by, at=now)),
         "cancel": lambda: transitions.cancel(scene.s, case, "test", by=by, at=now),
         "note": lambda: transitions.note(scene.s, case, "Looked at it", by=by, at=now),
         "not fixed": lambda: bool(said_not_fixed(scene, case, by, now)),

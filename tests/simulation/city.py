@@ -10,7 +10,6 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,40 +25,22 @@ from sqlalchemy.sql import selectable
 
 from city import settings as city_settings
 from city.audit import events
-from city.audit.events import Actor
-from city.cases import transitions
-from city.cases.transitions import Closing
+from city.cases import sla_sweep, transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
 from city.db.engine import read_session, transaction
-from city.db.models import (
-    Assignment,
-    Backup,
-    Case,
-    Crew,
-    Device,
-    Person,
-    Report,
-    Service,
-    Session,
-    SyncOperation,
-)
-from city.lifecycle import CREW, DISPATCHER, SUPERVISOR, Refused, widened
+from city.db.models import Area, Backup, Crew, Device, Person, Session, SyncOperation
+from city.lifecycle import CREW, Refused
 from city.people import accounts
 from city.photos.photos import move_staged_to_storage
-from city.places.lookup import Place
-from city.reports import intake
 from pwa.app import create_app
 from pwa.web import city_reload
 from sync import devices, enrolment, jobs, merge, operations, review, routes
-from tests.simulation import model
+from tests.simulation import model, office, office_model
+from tests.simulation.office import OFFICE, PEOPLE, STAFF, SUPERVISING, tell
 
-OFFICE = Actor("person:99", frozenset({DISPATCHER}))
-SUPERVISING = Actor("person:98", widened({SUPERVISOR}))
 CASES = 7
-# Two crews of two, one person in both of them and in a third.
-PEOPLE = {"ana": [0], "ben": [0, 1], "eva": [1], "joe": [2]}
 ORIGIN = {"Origin": "http://localhost"}
 # What may come of taking something back.
 WITHDRAWN = ("applied", "recorded", "deposited")
@@ -80,13 +61,18 @@ def furnish(room: Path) -> None:
     at = datetime(2026, 5, 12, 13, 0, tzinfo=UTC)
     with transaction(engine) as s:
         config_versions.activate(s, city_file.load(settings.city))
-        crews = [Crew(name=f"Crew {n}") for n in range(3)]
+        crews = [Crew(name=name, department_code=code) for name, code in office_model.DEPARTMENTS.items()]
         s.add_all(crews)
+        for name, west, east in (("West", -72, office_model.WEST_OF), ("East", office_model.WEST_OF, -70)):
+            ring = [[west, 39], [east, 39], [east, 40], [west, 40], [west, 39]]
+            s.add(Area(kind="area", name=name, geometry={"type": "Polygon", "coordinates": [ring]}))
         s.flush()
         for name, places in PEOPLE.items():
             accounts.add(s, f"{name}@city.test", name, [CREW], crews=[crews[n] for n in places])
+        for name, role in STAFF.items():
+            accounts.add(s, f"{name}@city.test", name, [role])
         for n in range(CASES):
-            case = _told(s, f"seed {n}", at)
+            case = tell(s, f"seed {n}", at)
             transitions.assign(s, case, crews[n % 3], by=OFFICE, at=at)
     engine.dispose()
     pictures = []
@@ -99,14 +85,6 @@ def furnish(room: Path) -> None:
     # What a camera that broke wrote: one of them ends where a piece does.
     pictures += [base64.b64encode(bytes([n] * (1_400 + n))).decode() for n in range(2)]
     (room / "pictures.json").write_text(json.dumps(pictures))
-
-
-def _told(s: Any, key: str, at: datetime, **more: Any) -> Case:
-    telling = intake.NewReport(
-        key=key, service_code="light-out", channel="phone", words="It is dark.",
-        place=Place(39.6, -71.2, "address", "214 Tansy Street"), **more,
-    )  # fmt: skip
-    return intake.submit(s, telling, at=at, token=key).case
 
 
 class City:
@@ -126,6 +104,7 @@ class City:
                 "revoked and put by",
                 "report joined",
                 "gone back under the server",
+                *office.COUNTED,
             ],
             0,
         )
@@ -177,12 +156,24 @@ class City:
         self.tokens: dict[str, int] = {}
         self.deposited: set[str] = set()
         self.away: set[str] = set()  # what somebody put away
+        self.kept: list[office.Kept] = []  # what the office did last and could undo
+        self.undone: set[int] = set()
         self.restores = 0
         self.may_notice = False  # the server has yet to see that the database went back
         self.complaints.clear()
         self.broken = False
-        rows = self._sql("SELECT p.id, p.name FROM persons p ORDER BY p.id")
-        return {"users": [{"id": i, "name": name} for i, name in rows], "photos": self.pictures}
+        columns = ("code", "names", "department_code", "urgent", "private", "office", "group")
+        rows = self._sql(f'SELECT {", ".join(columns[:-1])}, "group" FROM services')  # noqa: S608
+        self.services = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+        self.crew_names = dict(self._sql("SELECT id, name FROM crews"))
+        rows = self._sql(f"SELECT id, name FROM persons ORDER BY id LIMIT {len(PEOPLE)}")  # noqa: S608
+        return {
+            "users": [{"id": i, "name": name} for i, name in rows],
+            "photos": self.pictures,
+            "office": {
+                name: {"weight": row.weight, "passes": row.passes} for name, row in office.TABLE.items()
+            },
+        }
 
     def note(self, **_: Any) -> bool:
         """A line of the trace. Says whether anything broke: then it was the last step."""
@@ -319,54 +310,10 @@ class City:
     def office(self, verb: str, a: int, b: int, c: int) -> str:
         """Something that the office does to cases and people chosen by lot."""
         if verb == "release":
-            return str(self._put_away() if c % 2 == 0 else self._release(1))
-        try:
-            with transaction(self.held.engine) as s:
-                return self._office(s, verb, a, b, c)
-        except Refused as refused:
-            return refused.code
-
-    def _office(self, s: Any, verb: str, a: int, b: int, c: int) -> str:
-        told: dict[str, Any] = {"by": OFFICE, "at": self.now}
-        crews = list(s.scalars(select(Crew).order_by(Crew.id)))
-        if verb in ("crews", "disable", "enable"):
-            person = s.get_one(Person, 1 + a % len(PEOPLE))
-            if verb == "crews":
-                chosen = [each for n, each in enumerate(crews) if (b >> n) & 1]
-                accounts.change(s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **told)
-            else:
-                getattr(accounts, verb)(s, person, **told)
-            return str(person.id)
-        numbers = [row[0] for row in self._sql("SELECT id FROM cases ORDER BY id")]
-        case, crew = s.get_one(Case, numbers[a % len(numbers)]), crews[b % len(crews)]
-        if verb == "open" or (verb == "assign" and c % 3 == 0):
-            live = self._sql("SELECT count(*) FROM assignments WHERE ended_at IS NULL")[0][0]
-            if live < 9:
-                case = _told(s, f"key {self.luck.random()}", self.now)
-            transitions.assign(s, case, crew, **told)
-        elif verb == "assign":
-            transitions.assign(s, case, crew, **told)
-        elif verb == "join":
-            _told(s, f"key {self.luck.random()}", self.now, join=case.number, danger=c % 2 == 0)
-        elif verb == "merge":
-            other = s.get_one(Case, numbers[b % len(numbers)])
-            held = transitions.live(other) or transitions.live(case)
-            transitions.merge(s, case, other, keep_crew=held.crew_id if held else None, **told)
-        elif verb == "cancel":
-            transitions.cancel(s, case, "spam", **told)
-        elif verb == "close":
-            transitions.close(s, case, Closing("no action"), **told)
-        elif verb == "note":
-            transitions.note(s, case, "From the office.", **told)
-        elif verb == "erase":
-            for report in s.scalars(select(Report).where(Report.case_id == case.id)):
-                intake.erase(s, report, self.held.store, self.room, **told)
-            if c % 2:
-                with suppress(Refused):  # the bytes are gone: what was erased stays so
-                    transitions.close(s, case, Closing("no action"), **told)
-        else:
-            getattr(transitions, verb)(s, case, **told)
-        return case.number
+            found = self._put_away() if c % 2 == 0 else self._release(1)
+            self.reached["office release"] += found
+            return str(found)
+        return office.perform(self, verb, a, b, c)
 
     def revoke(self, token: str) -> str:
         """The phone with this token is shut out; "" where there is none that could be."""
@@ -433,6 +380,8 @@ class City:
         """The last copy takes the place of everything: by hand, also under the server, or by our command,
         which says so."""
         self.restores += 1
+        self.kept.clear()  # another act may have its number now
+        self.undone.clear()
         lot = self.luck.random()
         by_hand, stays_up = lot < 0.5, lot < 0.25
         self._put_back(self.room / "backup" / "cityline.db")
@@ -455,7 +404,7 @@ class City:
     def heal(self) -> None:
         """Everybody may act for every crew: whatever waited for its author may come."""
         with transaction(self.held.engine) as s:
-            for person in s.scalars(select(Person).order_by(Person.id)):
+            for person in s.scalars(select(Person).order_by(Person.id).limit(len(PEOPLE))):
                 crews = list(s.scalars(select(Crew).order_by(Crew.id)))
                 accounts.enable(s, person, by=OFFICE, at=self.now)
                 s.flush()
@@ -465,7 +414,8 @@ class City:
         self._release()
 
     def late(self) -> None:
-        """Three days on: what nobody released or followed goes to a person."""
+        """Three days on: what nobody released or followed goes to a person, and what waited comes back."""
+        sla_sweep.sweep(self.held.engine, self.now)
         with transaction(self.held.engine) as s:
             review.overdue(s, self.now, self.rules)
         self._release()
@@ -521,6 +471,10 @@ class City:
         with read_session(self.held.engine) as s:
             read = jobs.read(s, {(crew, number) for crew in mine for number in numbers})
         told = {(number, crew): _content(job) for (crew, number), job in read.items()}
+        facts = office_model.read(self.raw)
+        for (_crew, number), job in read.items():
+            for words in office_model.astray(facts[number].stands, job, self.services):
+                self.complaints.append(["5", f"{number}: {words}"])
         done = dict(
             self._sql(
                 "SELECT c.number, x.done_at FROM cases c"
@@ -658,4 +612,4 @@ def _seeded(seed: int) -> None:
     random._urandom = luck.randbytes  # type: ignore[attr-defined]
 
 
-__all__ = ["Assignment", "City", "Service", "furnish"]
+__all__ = ["City", "furnish"]

@@ -3,6 +3,7 @@
 Works on plain rows read from the database with its own SQL, so that a fault in the product's queries shows.
 """
 
+import copy
 import json
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+
+from tests.simulation import office_model
 
 OPEN = ("new", "accepted", "assigned", "underway", "waiting")
 FACTS = ("note", "photo", "time")
@@ -38,6 +41,14 @@ class Job:
     cycle: int
     started: bool
     ended: str | None
+    given: datetime | None = None
+
+
+@dataclass
+class Wait:
+    why: str
+    began: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass
@@ -50,8 +61,10 @@ class Case:
     id: int = 0
     version: int = 0  # grows with all that happens to it
     was: str | None = None  # before its last move
-    waits: list[str] = field(default_factory=list)  # for what it ever waited
-    wait: str | None = None
+    waits: list[Wait] = field(default_factory=list)  # for what it ever waited
+    wait: Wait | None = None
+    corrected: int = 0  # its version when its type or place was corrected
+    joinable: bool = True  # of the kind and at the place that phones tell of
     urgent: bool = False
     safe: bool = False  # a crew has made it so; of a closed case, before it was closed
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -64,7 +77,7 @@ class Case:
 
     def told(self) -> tuple[Any, ...]:
         """What is compared with the database."""
-        wait = self.wait if self.state == "waiting" else None
+        wait = (self.wait.why, self.wait.until) if self.wait and self.state == "waiting" else None
         jobs = [(j.crew, j.cycle, j.started, j.ended) for j in self.jobs.values()]
         return (self.state, self.cycle, wait, jobs, sorted(self.closings.items()))
 
@@ -103,6 +116,7 @@ class City:
     reassigned: bool
     cancelled: bool
     numbered: int  # how many cases there were, the lost ones included
+    at: datetime = NEVER  # now
 
 
 def _before(city: City, op: dict[str, Any]) -> str | None:
@@ -128,6 +142,12 @@ def _moment(text: str) -> datetime:
 
 
 @lru_cache(1_000)
+def _moment_of(text: str) -> datetime:
+    """A time as a phone writes it."""
+    return datetime.fromisoformat(text)
+
+
+@lru_cache(1_000)
 def _op(raw: str) -> dict[str, Any]:
     """An operation's body, which nobody may change."""
     op: dict[str, Any] = json.loads(raw)
@@ -137,11 +157,12 @@ def _op(raw: str) -> dict[str, Any]:
 def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = False) -> City:
     """The city as it stands."""
     rows = db.execute(
-        "SELECT id, number, state, cycle, merged_into_id, version, (SELECT was FROM events"
-        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1), urgent,"
+        "SELECT cases.id, number, state, cycle, merged_into_id, version, (SELECT was FROM events"
+        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1), cases.urgent,"
         " follow_on OR (state = 'closed' AND (SELECT json_extract(facts, '$.follow_on') FROM events"
-        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1) IS NOT NULL)"
-        " FROM cases ORDER BY id"
+        " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1) IS NOT NULL),"
+        " corrected_version, \"group\" = 'streetlight' AND NOT private AND abs(lat - 39.6) < 0.001"
+        " FROM cases JOIN services ON code = service_code ORDER BY cases.id"
     ).fetchall()
     reports: dict[int, list[bool]] = {}
     for case_id, erased in db.execute("SELECT case_id, erased_at IS NOT NULL FROM reports"):
@@ -159,24 +180,28 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
             was,
             urgent=bool(urgent),
             safe=bool(safe),
+            corrected=corrected,
+            joinable=bool(joinable),
         )
-        for id_, number, state, cycle, into, version, was, urgent, safe in rows
+        for id_, number, state, cycle, into, version, was, urgent, safe, corrected, joinable in rows
     }
-    for id_, case_id, crew, cycle, started, ended in db.execute(
-        "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why FROM assignments ORDER BY id"
+    for id_, case_id, crew, cycle, started, ended, given in db.execute(
+        "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why, given_at FROM assignments"
+        " ORDER BY id"
     ):
-        cases[numbers[case_id]].jobs[id_] = Job(id_, crew, cycle, bool(started), ended)
+        cases[numbers[case_id]].jobs[id_] = Job(id_, crew, cycle, bool(started), ended, _moment(given))
     for case_id, cycle, crew, outcome, person in db.execute(
         "SELECT case_id, cycle, crew_id, outcome, person_id FROM closures"
     ):
         cases[numbers[case_id]].closings[cycle] = (crew, outcome)
         cases[numbers[case_id]].closers[cycle] = person
-    for case_id, why, over in db.execute(
-        "SELECT case_id, why, ended_at IS NOT NULL FROM pauses WHERE why <> 'closed' ORDER BY id"
+    for case_id, why, over, began, until in db.execute(
+        "SELECT case_id, why, ended_at IS NOT NULL, began_at, until FROM pauses WHERE why <> 'closed' ORDER BY id"
     ):
-        cases[numbers[case_id]].waits.append(why)
+        wait = Wait(why, _moment(began), _moment(until) if until else None)
+        cases[numbers[case_id]].waits.append(wait)
         if not over:
-            cases[numbers[case_id]].wait = why
+            cases[numbers[case_id]].wait = wait
     crews: dict[int, set[int]] = {}
     for (person,) in db.execute(
         "SELECT p.id FROM persons p JOIN person_roles r ON r.person_id = p.id"
@@ -209,6 +234,7 @@ def exchange(
 
     `deposit` says why nothing of them may be done now.
     """
+    city.at = at
     if not deposit:
         for id_ in _in_order(city, lambda k: k.why == "login" and (k.device, k.person) == (device, person)):
             _again(city, id_)
@@ -306,10 +332,14 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
         return "recorded", "erased"
     if len(data.get("words", "")) > 4_000:
         return "quarantined", "words_too_long"
+    as_it_was = copy.deepcopy(case) if op["t"] == "wait" else case
     if told and told.person == known.person and op["t"] in LEADS_FROM:
-        job = _own_report(case, mine)
+        job = _own_report(case, mine, city.at)
     was = case.state
     told = _moved(city, case, job, mine, op, theirs=_is_theirs(city, known, case, job, mine))
+    if told[0] == "quarantined":
+        city.cases[case.number] = as_it_was
+        return told
     case.was = was if case.state != was else case.was
     if case.state == "closed" != was:
         case.closers[case.cycle] = known.person
@@ -319,13 +349,13 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
 
 
 def _reported(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | None]:
-    """A problem that the crew met: all are of one kind and in one place here, so that any may join any."""
+    """A problem that the crew met: all are of one kind and in one place here, and join what still is so."""
     if op["data"].get("bad"):
         return "quarantined", op["data"]["bad"]
     joined = city.cases.get(op["data"].get("join", ""))
     while joined and joined.into is not None:
         joined = _by_id(city, joined.into)
-    if joined and joined.state in OPEN:
+    if joined and joined.state in OPEN and joined.joinable:
         joined.erased = False
         joined.version += 1
         known.case = joined.number
@@ -336,11 +366,11 @@ def _reported(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | 
     return "applied", None
 
 
-def _own_report(case: Case, mine: set[int]) -> Job | None:
+def _own_report(case: Case, mine: set[int], at: datetime) -> Job | None:
     """The job of whoever works on what they reported; a case that is nobody's they take on."""
     if not case.live and case.state in ("new", "accepted") and mine:
         number = -1 - len(case.jobs)
-        case.jobs[number] = Job(number, min(mine), case.cycle, False, None)
+        case.jobs[number] = Job(number, min(mine), case.cycle, False, None, at)
         case.was, case.state = case.state, "assigned"
         case.version += 1
     return case.live if case.live and case.live.crew in mine else None
@@ -423,7 +453,7 @@ def _moved(
     if job and ended_so and job.ended == ended_so:
         return "merged", "closed"
     if live and job and live.crew == job.crew:
-        return _own(case, live, op)
+        return _own(city, case, live, op)
     if job is None:
         return "recorded", "not_your_job"
     if t != "close" or (live and (live.started or not city.reassigned)):
@@ -431,27 +461,55 @@ def _moved(
     if live:
         live.ended = "withdrawn"
     case.state, case.closings[case.cycle] = "closed", (job.crew, op["data"]["outcome"])
-    return "applied", "reassigned" if live else "unassigned"
+    corrected = job.ended in ("reclassified", "relocated")
+    return "applied", "reassigned" if live else "corrected" if corrected else "unassigned"
 
 
-def _own(case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:
+def _own(city: City, case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:
     t, reason = op["t"], op["data"].get("reason")
-    there = case.state == LEADS_TO.get(t) and (t != "wait" or case.wait == reason)
+    danger = case.urgent and not case.safe
+    if danger and (t == "wait" or (t == "needs_parts" and case.state in LEADS_FROM[t])):
+        return "recorded", "danger"
+    there = case.state == LEADS_TO.get(t) and (t != "wait" or (case.wait and case.wait.why == reason))
+    if t == "wait" and (there or case.state in LEADS_FROM[t]):
+        return _waits(city, case, live, op)
     if there:
         return ("merged", "done") if op["data"].get("words") or op["photos"] else ("applied", None)
     if case.state not in LEADS_FROM[t]:
         return "recorded", "step_back"
-    if t in ("wait", "needs_parts") and case.urgent and not case.safe:
-        return "recorded", "danger"
     if t == "make_safe":
         case.safe = True
     if t == "start":
         live.started = True
     if t == "close":
         case.closings[case.cycle] = (live.crew, op["data"]["outcome"])
-    if t in ("wait", "needs_parts"):
-        case.wait = reason or "parts"
+    if t == "needs_parts":
+        _, until = office_model.wait_end("parts", city.at, None, city.at, danger=False)
+        case.wait = Wait("parts", city.at, until)
         case.waits.append(case.wait)
     live.ended = {"close": "closed", "make_safe": "made safe", "needs_parts": "needs parts"}.get(t)
     case.state = {"make_safe": "accepted", "needs_parts": "waiting"}.get(t) or LEADS_TO[t]
+    corrected = t == "close" and op["base"] is not None and op["base"] < case.corrected
+    return "applied", "corrected" if corrected else None
+
+
+def _waits(city: City, case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:
+    """It waits, from when the crew said so, or longer than it did."""
+    reason, day = op["data"]["reason"], op["data"].get("until")
+    until = office_model.at_eight(day) if day else None
+    longer = case.wait if case.state == "waiting" else None
+    if longer and until in (None, longer.until):
+        return ("merged", "done") if op["data"].get("words") or op["photos"] else ("applied", None)
+    said = min(city.at, max(_moment_of(op["device_time"]), live.given or NEVER))
+    since = (longer.began if longer else None) or said
+    refused, end = office_model.wait_end(reason, since, until, said, danger=False)
+    if refused:
+        return "quarantined", refused
+    if longer:
+        longer.until = end
+        case.version += 1
+    else:
+        case.wait = Wait(reason, city.at, end)
+        case.waits.append(case.wait)
+    case.state = "waiting"
     return "applied", None

@@ -65,7 +65,7 @@ export function createPhone(world, name) {
   /** A tab with an engine for a user. @param {number} user @param {any} code a release of the engine */
   function open(user, code) {
     const tab = {
-      phone, user, alive: true, dies: 0, release: code.release, engine: /** @type {any} */ (null),
+      phone, user, alive: true, dies: 0, release: code.release, ordered: code.ordered, engine: /** @type {any} */ (null),
       failed(/** @type {string} */ kind, /** @type {any} */ fault) {
         const ours = fault instanceof Injected;
         if (kind === "sync") world.violation("never throws", `sync() threw: ${fault}`);

@@ -34,7 +34,11 @@ async function work(world, tab) {
   if (job.ref === "26-999999") data.bad = "unknown_case";
   if (luck.chance(0.01)) Object.assign(data, { words: data.words + "x".repeat(4_100), bad: "words_too_long" });
   if (luck.chance(0.02) && ["start", "close", "pause"].includes(t)) Object.assign(data, { poison: true });
-  if (t === "wait") data.reason = luck.pick(["utility", "parts", "weather", "resident"]);
+  if (t === "wait") {
+    data.reason = luck.pick(["utility", "parts", "weather", "resident"]);
+    // A day that nobody may say, or that is over when the city hears of it, is set aside.
+    if (luck.chance(0.5)) Object.assign(data, { until: day(world.now, luck.pick([1, 1, 2, 3, 9, 60, 0])), bad: "until" });
+  }
   if (t === "time") data.minutes = 5 + luck.below(50);
   const shots = [];
   if (t === "photo" || (["close", "dance"].includes(t) && luck.chance(0.6)) || luck.chance(0.05)) {
@@ -51,6 +55,9 @@ async function work(world, tab) {
   world.schedule.start(tab, "undo", () => undone(world, tab, entry.op.id));
   await add(world, tab, "note", job, { words: world.words(), ...(job.ref === "26-999999" ? { bad: "unknown_case" } : {}) });
 }
+
+/** A day so many days on. @param {number} now @param {number} days */
+const day = (now, days) => new Date(now + 86_400_000 * days).toISOString().slice(0, 10);
 
 /** Saves work. The phone says so where the report that it is about was taken back meanwhile.
  * @param {any} world @param {any} tab @param {string} t @param {any} job @param {any} data @param {any} [more] */
@@ -203,8 +210,9 @@ export function sync(world, tab) {
 
 /** @param {any} world @param {any} tab */
 async function looked(world, tab) {
-  const { outbox, sent, problem } = await tab.engine.view();
+  const { jobs, outbox, sent, problem } = await tab.engine.view();
   const all = [...outbox, ...sent];
+  dangerFirst(world, tab, jobs);
   if (problem === "revoked" && world.luck.chance(0.6)) return void enrol(world, tab.phone);
   const waits = all.some((entry) => waitsThere(entry) && tab.engine.mayWithdraw(entry, all));
   if (waits && world.luck.chance(0.9)) world.schedule.start(tab, "undo", () => takeBack(world, tab));
@@ -221,6 +229,16 @@ async function looked(world, tab) {
     world.violation("16", `${left.length} operations wait on phone ${tab.phone.name} and nothing is due (${problem})`);
   }
   if (world.luck.chance(0.4) && !world.schedule.others(tab)) same(world, tab.phone, tab.user);
+}
+
+/** Whoever can be hurt comes first, also while that waits. @param {any} world @param {any} tab @param {any[]} jobs */
+function dangerFirst(world, tab, jobs) {
+  const { open } = tab.ordered(jobs, world.luck.pick(["due", "priority", "nearest"]), world.now / 1_000, { lat: 39.6, lon: -71.2 });
+  const last = open.findLastIndex((/** @type {any} */ job) => job.urgent);
+  if (last < 0) return;
+  if (open[last].state === "waiting" && open.length > last + 1) world.count("danger waits, and first");
+  const before = open.slice(0, last).find((/** @type {any} */ job) => !job.urgent);
+  if (before) world.violation("danger", `${before.ref} stands before ${open[last].ref} on phone ${tab.phone.name}, where danger is`);
 }
 
 /** The office shuts a phone out: of two the one with more on it is lost. @param {any} world */
@@ -337,13 +355,11 @@ export const STEPS = {
     },
   },
   office: {
-    weight: 16,
+    weight: 24,
     act(world) {
       const { luck } = world;
-      const verb = luck.weighed({
-        open: 4, join: 1, assign: 8, unassign: 2, accept: 1, merge: 2, unmerge: 1, cancel: 1, close: 1, reopen: 4, resume: 1,
-        note: 1, erase: 0.7, crews: 4, disable: 0.5, enable: 1, release: 1,
-      });
+      const verb = luck.weighed(Object.fromEntries(Object.entries(world.office).map(([name, row]) => [name, row.weight])));
+      if (world.office[verb].passes) world.tick(1_000 * world.office[verb].passes);
       const told = { verb, a: luck.below(1_000), b: luck.below(1_000), c: luck.below(1_000) };
       return `${verb} ${call("office", { ...told, at: world.tick(30_000) })}`;
     },

@@ -33,18 +33,19 @@ console.error = (...told) => {
 async function code(folder, release) {
   const { createEngine, introduce, leave } = await import(pathToFileURL(`${folder}/sync/engine.js`).href);
   const { net } = await import(pathToFileURL(`${folder}/sync/http.js`).href);
+  const { ordered } = await import(pathToFileURL(`${folder}/sync/jobs.js`).href);
   const { recall } = await import(pathToFileURL(`${folder}/sync/cached_store.js`).href);
-  return { createEngine, introduce, leave, net, recall, release };
+  return { createEngine, introduce, leave, net, ordered, recall, release };
 }
 
-/** @param {number} seed @param {{ users: any[], photos: string[] }} city @param {any[]} releases */
+/** @param {number} seed @param {{ users: any[], photos: string[], office: any }} city @param {any[]} releases */
 function createWorld(seed, city, releases) {
   const luck = createLuck(seed);
   /** @type {Record<string, number>} */
   const reached = {};
   const made = {
     seed, luck, reached, releases, now: START, step: 0, order: 0, late: [], healing: false,
-    users: city.users, pictures: city.photos.map((text) => Uint8Array.from(Buffer.from(text, "base64")).buffer),
+    users: city.users, office: city.office, pictures: city.photos.map((text) => Uint8Array.from(Buffer.from(text, "base64")).buffer),
     unreadable: /** @type {Set<string>} */ (new Set()), // what hashes to this is no picture
     phones: /** @type {any[]} */ ([]),
     ledger: /** @type {Map<string, any>} */ (new Map()),

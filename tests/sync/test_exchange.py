@@ -832,7 +832,7 @@ def test_a_job_waits_until_the_crew_goes_on(engine: Engine, luis: Phone, lamp: s
 
 
 def test_every_kind_of_work_has_a_row_in_the_table() -> None:
-    assert set(merge.ASKS) | set(merge.FACTS) | {"report", "withdraw"} == set(TYPES)
+    assert set(merge.ASKS) | set(merge.FACTS) | {merge.PROPOSES, "report", "withdraw"} == set(TYPES)
 
 
 def test_a_closed_job_stays_a_day(engine: Engine, luis: Phone, lamp: str, clock: Clock) -> None:

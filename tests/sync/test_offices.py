@@ -32,6 +32,7 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("needs_parts", {}),
     ("close", {"outcome": "no action", "words": "nobody at home"}),
     ("close", {"outcome": "fixed", "no_photo": "dark"}),
+    ("propose", {"service": "stump"}),
 ]
 
 

@@ -37,6 +37,8 @@ take back | accepted, waiting, closed | - | crew
 undo batch | new, accepted, assigned, underway, waiting, closed, cancelled | - | dispatcher, call-taker
 reclassify | new, accepted, assigned, underway, waiting | - | dispatcher, call-taker
 relocate | new, accepted, assigned, underway, waiting | - | dispatcher, call-taker
+reschedule | new, accepted, assigned, underway, waiting | - | supervisor
+split | new, accepted, assigned, underway, waiting, closed | - | dispatcher
 restore | cancelled | accepted | dispatcher, system
 cancel | new, accepted, assigned, underway, waiting | cancelled | dispatcher, resident
 """

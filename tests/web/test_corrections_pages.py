@@ -13,12 +13,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
-from wording import city, shared, staff
+from wording import city, resident, shared, staff
 
 from city.cases import transitions
-from city.db.models import Address, Message
+from city.db.models import Address, Case, Message
 from city.geo import Point, cell
 from city.lifecycle import OPEN
+from city.notifications import fan_out
 from city.reports import intake
 from city.settings import Settings
 
@@ -218,3 +219,125 @@ def test_every_type_can_become_every_other_and_no_page_breaks(
             assert client.get(f"/case/{number}").status_code == (404 if other.private else 200)
     with town.looking() as scene:
         assert scene.case(number).state in OPEN
+
+
+@pytest.fixture
+def supervise(log_in: Callable[[str], FlaskClient], token: Callable[[], str]) -> Callable[..., TestResponse]:
+    client = log_in("supervisor")
+
+    def send(url: str, **fields: Any) -> TestResponse:
+        return client.post(url, data={"csrf_token": token(), **fields}, headers=FRAGMENT)
+
+    return send
+
+
+def undo_of(page: str) -> str:
+    found = re.search(r"/dispatch/batch/\d+/undo", page)
+    assert found
+    return found[0]
+
+
+def test_a_new_date_is_told_with_its_reason_and_undone(
+    app: Flask, town: Town, lamp: str, supervise: Callable[..., TestResponse]
+) -> None:
+    day = town.now + timedelta(days=9)
+    page = supervise(f"/dispatch/cases/{lamp}/date", reason="parts", day=f"{day:%Y-%m-%d}").text
+    with town.looking() as scene:
+        assert scene.case(lamp).rescheduled_to is not None
+    seen = app.test_client().get(f"/case/{lamp}").text
+    assert resident.GAVE_NEW_DATE in seen
+    assert shared.WAITING_FOR_PARTS in seen
+    told = app.test_client().get(f"/open311/v2/requests/{lamp}.json").json
+    assert told
+    assert told[0]["expected_datetime"].startswith(f"{day:%Y-%m-%d}")
+    supervise(undo_of(page))
+    with town.looking() as scene:
+        assert scene.case(lamp).rescheduled_to is None
+    assert shared.WAITING_FOR_PARTS not in app.test_client().get(f"/case/{lamp}").text
+
+
+def test_a_date_that_is_over_is_said_and_a_dispatcher_has_no_such_form(
+    town: Town,
+    lamp: str,
+    log_in: Callable[[str], FlaskClient],
+    post: Callable[..., TestResponse],
+    token: Callable[[], str],
+) -> None:
+    assert post(f"/dispatch/cases/{lamp}/date", reason="parts").status_code == 422
+    supervisor = log_in("supervisor")
+    assert 'id="do-date"' in supervisor.get(f"/dispatch/cases/{lamp}?do=date").text
+    form = {"csrf_token": token(), "reason": "parts", "day": "2020-01-01"}
+    answer = supervisor.post(f"/dispatch/cases/{lamp}/date", data=form, headers=FRAGMENT)
+    assert answer.status_code == 422
+    assert 'value="2020-01-01"' in answer.text  # what was typed is not lost
+    assert 'id="do-date"' not in log_in("dispatcher").get(f"/dispatch/cases/{lamp}?do=date").text
+    with town.looking() as scene:
+        assert scene.case(lamp).rescheduled_to is None
+
+
+def test_a_report_gets_its_own_case_and_goes_back(
+    town: Town, lamp: str, post: Callable[..., TestResponse]
+) -> None:
+    url = f"/dispatch/cases/{lamp}/split"
+    assert post(url, report=f"{lamp}-A").status_code == 422  # it is the only one
+    with town.at_work() as scene:
+        scene.report(join=lamp, words="A bench is broken too")
+    answer = post(url, report=f"{lamp}-B")
+    assert answer.status_code == 200
+    with town.looking() as scene:
+        (told,) = [each for each in scene.case(lamp).reports if each.words.startswith("Dark")]
+        own = scene.s.scalars(select(Case).where(Case.number != lamp, Case.state == "new")).one()
+        assert [each.words for each in own.reports] == ["A bench is broken too"]
+        assert told.number == f"{lamp}-A"
+    assert f'data-number="{own.number}"' in answer.text  # that is what stands open now
+    assert staff.SPLIT_FROM(number=lamp) in answer.text
+    post(undo_of(answer.text))
+    with town.looking() as scene:
+        assert len(scene.case(lamp).reports) == 2
+        assert scene.case(own.number).state == "merged"
+
+
+def test_whoever_told_of_something_else_hears_of_the_own_case(
+    town: Town, lamp: str, post: Callable[..., TestResponse], settings: Settings
+) -> None:
+    with town.at_work() as scene:
+        for address, report in (
+            ("rosa@town.test", scene.case(lamp).reports[0]),
+            ("tom@town.test", scene.report(join=lamp, words="A bench")),
+        ):
+            row = intake.subscribe(scene.s, report, address, lang="en", at=town.now)
+            row.confirmed_at = town.now
+    post(f"/dispatch/cases/{lamp}/split", report=f"{lamp}-B")
+    with town.at_work() as scene:
+        fan_out.process_events(scene.s, town.now)
+    with town.looking() as scene:
+        rows = scene.s.scalars(select(Message).where(Message.kind == "corrected")).all()
+        assert [each.subscription.address for each in rows] == ["tom@town.test"]
+        assert fan_out.is_still_valid(scene.s, rows[0])
+
+
+def test_a_merge_a_separation_and_a_reopening_are_undone(
+    town: Town, lamp: str, post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        other = scene.report().case.number
+
+    def state() -> str:
+        with town.looking() as scene:
+            return scene.case(lamp).state
+
+    page = post(f"/dispatch/cases/{lamp}/merge", into=other).text
+    assert state() == "merged"
+    post(undo_of(page))
+    assert state() == "new"
+    post(f"/dispatch/cases/{lamp}/merge", into=other)
+    page = post(f"/dispatch/cases/{lamp}/unmerge").text
+    assert state() == "new"
+    post(undo_of(page))
+    assert state() == "merged"
+    post(f"/dispatch/cases/{lamp}/unmerge")
+    post(f"/dispatch/cases/{lamp}/closure", outcome="not found")
+    page = post(f"/dispatch/cases/{lamp}/reopening").text
+    assert state() == "accepted"
+    post(undo_of(page))
+    assert state() == "closed"

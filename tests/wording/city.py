@@ -3,4 +3,5 @@
 STREETLIGHT = "Streetlight"
 STREETLIGHT_OUT = "Streetlight out"
 POTHOLE = "Pothole"
+DAMAGED_POLE = "Damaged pole"
 STREETLIGHT_OUT_ES = "Luz de la calle apagada"

@@ -3,6 +3,7 @@
 from wording import Plural, Sentence
 
 ALL_SENT = Sentence("All sent")
+ANOTHER_TYPE = Sentence("Another type: %(type)s")
 CASE_CANCELED = Sentence("The case was canceled. Your work is saved, and a dispatcher will review it.")
 CHOOSE_OUTCOME = Sentence("Choose how it ended")
 CHOOSE_WAIT_REASON = Sentence("Choose what it's waiting for")
@@ -22,6 +23,8 @@ NO_PHOTO_YET = Sentence("no photo yet")
 OFFLINE = Sentence("Offline")
 OUTBOX = Sentence("Outbox")
 OWN_PLACE = Sentence("Where you reported it")
+PROPOSAL_TAKEN = Sentence("A dispatcher changed it.")
+TAP_MY_LOCATION = Sentence("Tap “Use my location” where the problem is.")
 PHOTOS = Plural("%(count)s photo", "%(count)s photos", number="count")
 PHOTO_GONE = Sentence("The photo is no longer on this phone. Call a dispatcher.")
 PHOTO_NOT_KEPT = Sentence(

@@ -21,6 +21,7 @@ from city.db.models import Batch, Case, Crew, Service
 from city.geo import Box, Point
 from city.lifecycle import MAX_WORDS, Refused
 from city.places.lookup import Place
+from city.reports import proposals
 from pwa.board import batch_summary, bulk_form, change_form, row_context
 from pwa.board import page as around
 from pwa.board.bulk_form import Refilled
@@ -30,7 +31,8 @@ from pwa.web.fragments import go, is_fragment, render
 from sync import server_epoch
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
-DANGEROUS = ("close", "merge", *corrections.ACTS)  # asked once: residents are told of it
+CORRECTS = ("reclassify", "relocate")
+DANGEROUS = ("close", "merge", *CORRECTS)  # asked once: residents are told of it
 MOST_LETTERS = 100_000  # of numbers in one field: MOST of them, and some
 
 bp = Blueprint("batch", __name__, url_prefix="/dispatch")
@@ -110,6 +112,8 @@ def do() -> Response:
                     mode=order.mode, reply=_reply(order), overtaken=_overtaken(s, order.since),
                     usual=_usual(s), rules=access.current_city().city.routing,
                 )  # fmt: skip
+                if order.act in CORRECTS:
+                    proposals.take_many(s, known)
     except Refused as fault:
         return _given_back(order, fault)
     if not known.done and (why := bulk_form.alike(known.refused)):
@@ -188,7 +192,7 @@ def _meant(s: Session, order: Order) -> dict[str, Any]:
 
     `words_too_long` is no matter of the form: they are asked for where it is asked whether that is meant.
     """
-    if order.act not in corrections.ACTS:
+    if order.act not in CORRECTS:
         return order.what
     if len(order.what["why"]) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
@@ -279,7 +283,7 @@ def _ask(s: Session, order: Order, what: dict[str, Any], numbers: list[str], cha
             "into": named or area_selection.oldest(s, numbers),
             "apart": area_selection.apart(s, family),
         }
-    if order.act in corrections.ACTS:
+    if order.act in CORRECTS:
         context |= _follows(s, order.act, what, numbers, services)
     return render("dispatch/batch.html", "dispatch/_batch_ask.html", asking=True, **context)
 
@@ -373,7 +377,7 @@ def _refused(fault: Refused, field: str = "", order: Order | None = None) -> Res
         "told": [errors.words(fault)], "failed": True, "args": args_of(view_asked()),
         "refused": _left_out(fault), "field": field,
     }  # fmt: skip
-    if order and order.act in corrections.ACTS:
+    if order and order.act in CORRECTS:
         context |= {"why": order.what["why"], "places": _places(fault)}
     return render("dispatch/batch.html", "dispatch/_batch_refused.html", status=422, **context)
 

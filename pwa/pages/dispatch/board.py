@@ -34,7 +34,8 @@ from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.places.nearby_assets import Near
-from city.reports import closing_feedback, intake
+from city.reports import closing_feedback, intake, proposals
+from city.reports.proposals import Proposal
 from pwa.board import batch_summary, change_form, conflicts, on_duty
 from pwa.board import page as around
 from pwa.board.conflicts import Conflict
@@ -47,8 +48,11 @@ from sync import refused_requests
 FORMS = {name: name for name in ("assign", "wait", "close", "reopen", "merge", "cancel", "note", "hold")} | {
     "type": "reclassify",
     "place": "relocate",
-    "change": "reclassify",
+    "date": "reschedule",
+    "split": "split",
 }
+# The menu of corrections, which opens for whoever may make one of them.
+CHANGES = ("reclassify", "relocate", "reschedule", "split")
 
 MOST_LETTERS = 100_000  # of the numbers of a page's rows
 
@@ -73,6 +77,7 @@ class Drawer:
     case: Case
     standing: str
     moves: list[str]
+    changes: list[str]  # those of them that correct it
     acts: list[str]
     near: list[tuple[Case, Candidate]]  # what may be the same, likeliest first
     apart: list[Case]  # what looks the same, and somebody said that it is not
@@ -97,6 +102,7 @@ class Drawer:
     crews_at_work: list[int] = field(default_factory=list)
     places: list[tuple[str, str]] = field(default_factory=list)  # to choose from, where one was not clear
     near_it: list[Near] = field(default_factory=list)  # things to which it may belong instead
+    proposals: list[Proposal] = field(default_factory=list)  # what crews say is wrong, and nobody decided
 
     @property
     def on_hold(self) -> bool:
@@ -196,7 +202,10 @@ def reclassify(number: str) -> Response:
         service = s.get(Service, code) if code in {each.code for each in city.services} else None
         if service is None:
             raise Refused("unknown_service")
-        return corrections.reclassify(s, c, service, rules=city.routing, by=g.actor, at=access.now())
+        moved = corrections.reclassify(s, c, service, rules=city.routing, by=g.actor, at=access.now())
+        if moved:
+            proposals.take(s, c)
+        return moved
 
     said = _("Type of problem changed.")
     return _do(number, verb, said, doing="type", act="reclassify", what={"service": code})
@@ -211,9 +220,39 @@ def relocate(number: str) -> Response:
         place = change_form.place(
             s, request.form, geocoder=access.geocoder(), kind=c.service.asset_kind
         )
-        return corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
+        moved = corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
+        if moved:
+            proposals.take(s, c)
+        return moved
 
     return _do(number, verb, _("Location changed."), doing="place", act="relocate")
+
+
+@bp.post("/cases/<number>/date")
+def reschedule(number: str) -> Response:
+    """Residents are told a new date."""
+    reason, day = request.form.get("reason", ""), request.form.get("day", "")
+
+    def verb(s: Session, c: Case) -> bool:
+        return corrections.reschedule(s, c, reason, corrections.end_of(c, day), by=g.actor, at=access.now())
+
+    said = _("New date given. Everyone who asked for updates will hear about it.")
+    return _do(number, verb, said, doing="date", act="reschedule", what={"reason": reason, "until": day})
+
+
+@bp.post("/cases/<number>/split")
+def split(number: str) -> Response:
+    """A report tells of something else and becomes its own case, which is shown."""
+    wanted = request.form.get("report", "")
+
+    def verb(s: Session, c: Case) -> Case:
+        report = _report(c, wanted)
+        if report is None:
+            raise Refused("unknown_report")
+        return corrections.split(s, c, report, by=g.actor, at=access.now())
+
+    said = _("Report %(number)s has its own case now.", number=wanted)
+    return _do(number, verb, said, doing="split", act="split", what={"report": wanted})
 
 
 @bp.post("/cases/<number>/closure")
@@ -272,6 +311,7 @@ def reopen(number: str) -> Response:
         lambda s, c: transitions.reopen(s, c, by=g.actor, at=access.now(), words=words),
         said,
         doing="reopen",
+        act="reopen",
     )
 
 
@@ -289,14 +329,17 @@ def merge(number: str) -> Response:
         return transitions.merge(s, c, other, by=g.actor, at=access.now(), keep_crew=keep_crew)
 
     said = _("Merged %(number)s into this case.", number=number)
-    return _do(number, verb, said, doing="merge", shown=into, also=[into])
+    return _do(number, verb, said, doing="merge", shown=into, also=[into], act="merge", into=into)
 
 
 @bp.post("/cases/<number>/unmerge")
 def unmerge(number: str) -> Response:
     """Separates a merged case again."""
     said = _("%(number)s is a separate case again.", number=number)
-    return _do(number, lambda s, c: transitions.unmerge(s, c, by=g.actor, at=access.now()), said)
+    return _do(
+        number, lambda s, c: transitions.unmerge(s, c, by=g.actor, at=access.now()), said,
+        act="unmerge", into=number,
+    )  # fmt: skip
 
 
 @bp.post("/cases/<number>/apart")
@@ -330,7 +373,7 @@ def cancel(number: str) -> Response:
 def end_review(number: str) -> Response:
     """Somebody has looked at what the case was marked for."""
     said = _("Marked as reviewed.")
-    return _do(number, lambda s, c: transitions.reviewed(s, c, by=g.actor, at=access.now()), said)
+    return _do(number, lambda s, c: proposals.reviewed(s, c, by=g.actor, at=access.now()), said)
 
 
 @bp.post("/cases/<number>/note")
@@ -430,21 +473,28 @@ def _do(
     also: Sequence[str] = (),
     act: str = "",
     what: dict[str, Any] | None = None,
+    into: str = "",
 ) -> Response:
     """Runs one verb in its transaction and shows the case: `shown` afterwards, `open` where refused.
 
-    With `act`, one of batches.SINGLE, and `what` was asked, it can be undone for a while.
+    With `act`, one of batches.SINGLE, and `what` was asked, it can be undone for a while. `into` is the case
+    whose root the act changes too. A verb that returns another case has made it, and that is shown.
     """
     opened = request.form.get("open", number)
     try:
         with access.writing() as s:
             found = access.or_404(queries.by_number(s, number))
-            if act:  # so that it is held as it was before the verb
+            other = None
+            if into and (named := queries.by_number(s, into)):
+                other = batches.snapshot_with_root(s, found, act, named)
+            elif act:  # so that it is held as it was before the verb
                 locks.lock(s, found)
             was, version = batches.snapshot(found, act) if act else {}, found.version
-            conflicts.unless_overtaken(s, verb, found, opened)
+            done = conflicts.unless_overtaken(s, verb, found, opened)
             if act and found.version != version:
-                batches.keep_single(s, found, act, what or {}, was, by=g.actor, at=access.now())
+                if isinstance(done, Case):
+                    other, shown = (done, {"own": True}), done.number
+                batches.keep_single(s, found, act, what or {}, was, by=g.actor, at=access.now(), other=other)
     except (Refused, BadPhoto) as fault:
         return _opened(opened, doing=doing, fault=fault, merging=number)
     shown = shown or opened
@@ -517,6 +567,7 @@ def _drawer(
         )
         if (move, found.state) != ("merge", MERGED)
     ]
+    changes_of = [move for move in CHANGES if move in moves and (move != "split" or len(found.reports) > 1)]
     acts = [act for act, roles in ACTS.items() if g.actor.roles.intersection(roles)]
     return Drawer(
         case=found,
@@ -533,12 +584,14 @@ def _drawer(
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
         wishes=_wishes(s, queries.report_count(s, found) if merged else found.reports),
-        doing=doing if FORMS.get(doing) in (*moves, *acts) else "",
+        doing=doing if FORMS.get(doing, "") in (*moves, *acts) or (doing == "change" and changes_of) else "",
+        changes=changes_of,
         said=said,
         fault=_fault(fault),
         merging=merging if crews else "",
         places=fault.facts.get("places", []) if isinstance(fault, Refused) else [],  # type: ignore[arg-type]
         near_it=change_form.near(s, found) if "relocate" in moves else [],
+        proposals=proposals.newest(proposals.pending(found, story)) if found.review else [],
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",

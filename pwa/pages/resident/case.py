@@ -159,11 +159,15 @@ def _story(sight: PublicCase, mine: Report | None, *, name_crews: bool) -> list[
         if name_crews and step.kind in ("assign", "start"):
             more = sight.crews.get(step.facts.get("crew", crew), "")
         crew = step.facts.get("crew", crew)
+        if step.kind == "reschedule":
+            more = localization.long_day(datetime.fromisoformat(step.facts["date"]))
         photo = next(iter(sight.proof.photos), "") if step is last and sight.proof else ""
         stops.append(Stop(title, step.at, more, photo))
     if stops:
         first = stops[0]
-        mine_first = bool(mine) and number == f"{sight.number}-A"
+        mine_first = (
+            mine is not None and mine.case_id == sight.id and queries.opened_with(sight.number, number)
+        )
         if sight.service.office:
             title = _("You asked") if mine_first else first.title
         else:

@@ -125,9 +125,9 @@ class TestTheTable:
 
     def test_dispatchers_do_all_that_needs_no_crew(self) -> None:
         assert possible("new", DISPATCHER, office=True) == [
-            "accept", "wait", "close", "merge", "undo batch", "reclassify", "cancel",
+            "accept", "wait", "close", "merge", "undo batch", "reclassify", "split", "cancel",
         ]  # fmt: skip
-        assert possible("closed", DISPATCHER, office=True) == ["reopen", "merge", "undo batch"]
+        assert possible("closed", DISPATCHER, office=True) == ["reopen", "merge", "undo batch", "split"]
 
     def test_crews_do_nothing(self) -> None:
         assert all(possible(state, frozenset({"crew"}), office=True) == [] for state in STATES)

@@ -54,6 +54,9 @@ def said(figures: Figures, what: str) -> tuple[object, object]:
 def derived(s: Session, cell: Cell) -> float | None:
     """The figure by its own question to the log."""
     rows = s.execute(text(cell.proof)).all()
+    if cell.what.endswith("_half"):
+        held = sorted(counters.tenths_of_days(int(row[0])) for row in rows)
+        return held[-(-len(held) // 2) - 1] / 10 if held else None
     if cell.what not in ("median_days", "p90_days"):
         return None if rows[0][0] is None else float(rows[0][0])
     if not rows:

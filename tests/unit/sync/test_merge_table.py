@@ -11,6 +11,7 @@ from sync.merge import (
     ATTACH,
     FACTS,
     NOTHING,
+    PROPOSES,
     RECORD_RECEIPT_ONLY,
     TABLE,
     TRANSITION,
@@ -146,6 +147,37 @@ def test_notes_photos_and_times_always_attach(t: str, state: str) -> None:
     assert decide(replace(GIVEN_AWAY, kind=t, state=state, case_cycle=2)).result == APPLIED
 
 
+PROPOSAL = replace(CLOSING, kind=PROPOSES)
+PROPOSED = {
+    "the case is as the crew knows it": (PROPOSAL, APPLIED, None),
+    "someone is in danger": (replace(PROPOSAL, danger=True), APPLIED, None),
+    "another crew has the job": (replace(GIVEN_AWAY, kind=PROPOSES), APPLIED, None),
+    "no one has it": (replace(GIVEN_AWAY, kind=PROPOSES, live=None, state="accepted"), APPLIED, None),
+    "it is so already": (replace(PROPOSAL, is_so=True), MERGED, "done"),
+    "closed by the same crew": (
+        replace(PROPOSAL, state="closed", live=None, closed_by_us=True), RECORDED, "closed",
+    ),
+    "closed, and so already": (
+        replace(PROPOSAL, state="closed", live=None, is_so=True), RECORDED, "closed",
+    ),
+    "canceled": (replace(PROPOSAL, state="cancelled", live=None), RECORDED, "cancelled"),
+    "canceled, where closings count": (
+        replace(PROPOSAL, state="cancelled", live=None, rules=Rules(cancelled=True)), RECORDED, "cancelled",
+    ),
+    "merged": (replace(PROPOSAL, state="merged", live=None, root="26-000009"), RECORDED, "merged"),
+    "reopened": (replace(PROPOSAL, case_cycle=2), RECORDED, "reopened"),
+    "never this crew's": (replace(PROPOSAL, job=None, theirs=False), RECORDED, "not_your_job"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROPOSED)
+def test_a_proposal_moves_nothing_whatever_happened_meanwhile(name: str) -> None:
+    seen, result, why = PROPOSED[name]
+    decision = decide(seen)
+    assert (decision.result, decision.effect, decision.why) == (result, ATTACH, why)
+    assert decision.review == (result == RECORDED)
+
+
 def test_both_phones_of_a_crew_may_say_made_safe() -> None:
     said = replace(CLOSING, kind="make_safe", state="accepted", live=None, job_ended="made safe")
     assert decide(said).result == MERGED
@@ -169,6 +201,8 @@ def test_every_row_can_be_reached() -> None:
         replace(GIVEN_AWAY, kind="make_safe", live=None, job_ended="made safe"),
         replace(CLOSING, state="cancelled", live=None, rules=Rules(cancelled=True)),
         replace(CLOSING, kind="wait", danger=True),
+        PROPOSAL,
+        replace(PROPOSAL, is_so=True),
     ]
     first = {next(n for n, row in enumerate(TABLE) if row.when(case)) for case in seen}
     assert first == set(range(len(TABLE)))

@@ -227,7 +227,7 @@ const isChanging = () => Boolean(byId("do-change")?.offsetParent);
 /** @param {string} digit */
 function choose(digit) {
   const panel = document.querySelector("#bulk details[open]");
-  const form = panel ?? ["assign", "close", "wait", "cancel", "type", "place"].map((name) => byId(`do-${name}`)).find((one) => one?.offsetParent);
+  const form = panel ?? ["assign", "close", "wait", "cancel", "type", "place", "date", "split"].map((name) => byId(`do-${name}`)).find((one) => one?.offsetParent);
   const control = form?.querySelector(`[data-digit="${digit}"]:not([disabled])`);
   click(control);
   if (control?.matches("input")) {
@@ -288,7 +288,8 @@ const VERBS = {
   "!": () => count() > 0 && act("priority"),
   u: () => undo(),
   r: () => near(),
-  d: () => beside(),
+  s: () => isChanging() && openForm("split"),
+  d: () => (isChanging() ? openForm("date") : beside()),
 };
 for (const digit of "1234567890") VERBS[digit] = () => choose(digit);
 

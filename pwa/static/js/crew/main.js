@@ -11,6 +11,7 @@ import { closeScreen } from "./screens/close.js";
 import { fault } from "./screens/form.js";
 import { jobScreen } from "./screens/job.js";
 import { outbox } from "./screens/outbox.js";
+import { mayPropose, proposeScreen } from "./screens/propose.js";
 import { reportScreen } from "./screens/report.js";
 import { setup } from "./screens/setup.js";
 import { clearSearch, mapAgain, onMap, today } from "./screens/today.js";
@@ -23,7 +24,7 @@ import { keepShell, newer, restart } from "./service_worker_client.js";
  */
 
 const POLL = 60_000;
-const FORMS = ["close", "report", "wait"];
+const FORMS = ["close", "propose", "report", "wait"];
 const page = document.body.dataset;
 const main = part(document, "#main");
 const tabs = part(document, "#tabs");
@@ -149,6 +150,7 @@ async function draw(moved = true, body = true) {
     job: () => (job ? jobScreen(app, job) : gone()),
     close: () => (job && !isDone(job) ? closeScreen(app, job, from === "report") : job ? jobScreen(app, job) : gone()),
     wait: () => (job && mayWait(job) ? waitScreen(app, job) : job ? jobScreen(app, job) : gone()),
+    propose: () => (job && mayPropose(job) ? proposeScreen(app, job) : job ? jobScreen(app, job) : gone()),
     report: () => reportScreen(app),
     outbox: () => outbox(app, view),
     setup: () => setup(app, view),
@@ -222,7 +224,7 @@ async function undo({ op }) {
   if (came === "undone") {
     part(document, "#undo").hidden = true;
     // Back to the form with all that was chosen, which says enough; drawn anew also where the crew is there already.
-    const form = op.t === "report" ? "#report" : `#${op.t === "wait" ? op.t : "close"}/${op.case}`;
+    const form = op.t === "report" ? "#report" : `#${FORMS.includes(op.t) ? op.t : "close"}/${op.case}`;
     drawn = "";
     if (location.hash === form) await draw();
     else location.hash = form;

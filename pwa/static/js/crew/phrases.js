@@ -37,8 +37,14 @@ export function speaker(template, lang, zone) {
     return isSameDay(ms, now) ? clock(ms) : day(ms, now);
   }
 
-  /** The promise in words: never a status code. @param {Job} job @param {number} now ms @returns {string} */
+  /** The promise in words, and the new date that residents were told. @param {Job} job @param {number} now ms @returns {string} */
   function promise(job, now) {
+    const told = job.new && !isDone(job) ? say("new_date", { day: day(job.new * 1000, now) }) : "";
+    return [promised(job, now), told].filter(Boolean).join(" ·\u00a0");
+  }
+
+  /** Never a status code. @param {Job} job @param {number} now ms @returns {string} */
+  function promised(job, now) {
     if (isDone(job)) {
       const what = say(`did.${job.ended ?? job.done?.outcome ?? "no action"}`);
       if (job.pending) return say("to_send", { what });
@@ -48,7 +54,7 @@ export function speaker(template, lang, zone) {
     if (job.state === "waiting") {
       const what = say(`wait.${job.wait}`) || say("wait");
       const waits = job.until ? say("until", { what, day: day(job.until * 1000, now) }) : what;
-      return standing(job, now / 1000) === "late" ? `${promise({ ...job, state: "assigned" }, now)} ·\u00a0${waits}` : waits;
+      return standing(job, now / 1000) === "late" ? `${promised({ ...job, state: "assigned" }, now)} ·\u00a0${waits}` : waits;
     }
     const late = now / 1000 - job.due;
     if (late > 86_400) return many("late_days", Math.floor(late / 86_400));

@@ -7,7 +7,7 @@ import { metresBetween } from "../lib/geo.js";
  * A job as the city sends it; what is empty is left out. Times are seconds since 1970.
  * @typedef {{ kind: string, ref: string, title: Record<string, string>, group: string, address?: string,
  *   lat?: number, lon?: number, asset?: string, hazard?: Record<string, string>, danger?: boolean, state: string, assignment?: number | undefined, cycle: number,
- *   version: number, opened: number, due: number, risk: number, hourly?: boolean, urgent?: boolean, raised?: boolean, safe?: boolean,
+ *   version: number, opened: number, due: number, risk: number, new?: number, hourly?: boolean, urgent?: boolean, raised?: boolean, safe?: boolean,
  *   wait?: string | undefined, until?: number | undefined, runs?: boolean, late?: boolean,
  *   reports?: number, told?: Telling[], done?: { outcome: string, at: number } | undefined,
  *   pending?: boolean, ended?: string | undefined, own?: boolean }} Job `own`: reported here, not numbered yet;
@@ -52,6 +52,7 @@ export function fold(job, op, before) {
       if (inDanger(job)) return next;
       return { ...next, state: "waiting", wait: "parts", ended: "needs_parts" };
     case "withdraw":
+      if (!before) return next; // what had moved nothing
       return { ...next, state: before?.state ?? "assigned", wait: before?.wait, done: undefined, ended: undefined };
     default:
       return next;

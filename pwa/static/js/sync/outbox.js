@@ -21,6 +21,8 @@ import { leaving, undo } from "./undo.js";
  */
 
 const MOVES = ["close", "make_safe", "needs_parts"];
+/** What says only that something is wrong: the job stays as it is. */
+const PROPOSES = "propose";
 
 /** @param {Parts} parts @param {import("./photo_uploads.js").Pictures} pictures */
 export function createOutbox({ store, clock, random, user }, pictures) {
@@ -58,7 +60,7 @@ async function add(box, t, job, data, more = {}) {
   const { ref, assignment = null, state, wait } = job;
   const own = { case: ref, assignment, cycle: job.own ? null : job.cycle, base: job.own ? null : job.version };
   const label = { title: job.title, address: job.address ?? "" };
-  return /** @type {Promise<Entry>} */ (keep(box, t, own, data, label, { ...more, before: { state, wait } }));
+  return /** @type {Promise<Entry>} */ (keep(box, t, own, data, label, { ...more, ...(t === PROPOSES ? {} : { before: { state, wait } }) }));
 }
 
 /**
@@ -147,7 +149,7 @@ function mayWithdraw(box, { op, result, at }, all) {
   const { clock } = box;
   const fresh = clock() - (at ?? Date.parse(op.device_time)) < WITHDRAW_MS;
   const stands = at === undefined || ["applied", "deposited"].includes(result?.result ?? "");
-  return MOVES.includes(op.t) && fresh && stands && !all.some((each) => each.op.data["op"] === op.id);
+  return [...MOVES, PROPOSES].includes(op.t) && fresh && stands && !all.some((each) => each.op.data["op"] === op.id);
 }
 
 /**

@@ -4,6 +4,7 @@ import { isDone, standing } from "../../sync/jobs.js";
 import { all, clone, element, fill, once, part, when } from "../../lib/dom.js";
 import { answered, engine, many, named, promise, say } from "../session.js";
 import { heading } from "./heading.js";
+import { mayPropose } from "./propose.js";
 import { mayWait } from "./wait.js";
 
 /** @typedef {import("../session.js").App} App */
@@ -48,11 +49,13 @@ export function jobScreen(app, job) {
     startable: job.state === "assigned",
     pausable: job.state === "underway",
     waitable: mayWait(job),
+    proposable: mayPropose(job),
     resumable: job.state === "waiting",
   });
   if (!open) return screen;
   navigates(part(screen, "[data-navigate]"), job);
   part(screen, "[data-wait]").setAttribute("href", `#wait/${job.ref}`);
+  part(screen, "[data-propose]").setAttribute("href", `#propose/${job.ref}`);
   part(screen, "[data-done]").setAttribute("href", `#close/${job.ref}`);
   for (const button of all(screen, "[data-act]")) {
     button.addEventListener("click", () => void once(() => act(app, button.dataset["act"] ?? "", job)));

@@ -5,6 +5,7 @@ import { endingOf } from "../../sync/jobs.js";
 import { clone, fill, once, part, when } from "../../lib/dom.js";
 import { engine, enrol, leftWords, many, moment, named, say, store, takeBack, who } from "../session.js";
 import { endingWords } from "./close.js";
+import { proposedWords } from "./propose.js";
 
 /** @typedef {import("../session.js").App} App */
 /** @typedef {import("../session.js").View} View */
@@ -62,7 +63,7 @@ function item(app, entry, view) {
   part(row, "li").dataset["op"] = op.id; // rows have the same buttons: by this the one with the focus is found again
   const all = [...view.outbox, ...view.sent];
   const photos = op.photos.length ? [many("photos", op.photos.length)] : [];
-  fill(row, "what", [op.t === "wait" ? say(`wait.${op.data["reason"]}`) : endingWords(endingOf(op)), ...photos].join(", "));
+  fill(row, "what", [whatOf(op), ...photos].join(", "));
   fill(row, "label", [named(label.title), label.address].filter(Boolean).join(" · "));
   const arrived = entry.at !== undefined;
   const settled = result?.result === "applied" || result?.result === "merged" || result?.why === "withdrawn";
@@ -89,6 +90,12 @@ function item(app, entry, view) {
   };
   seen.addEventListener("click", () => void once(putAway));
   return row;
+}
+
+/** @param {Entry["op"]} op */
+function whatOf(op) {
+  if (op.t === "wait") return say(`wait.${op.data["reason"]}`);
+  return op.t === "propose" ? proposedWords(op.data) : endingWords(endingOf(op));
 }
 
 /** @param {Entry} entry @param {View} view */
