@@ -163,7 +163,7 @@ def act(
             refused.append([case.number, fault.code, fault.facts])
     if refused and mode == "all":
         raise Refused("batch_refused", refused=refused)
-    if name in corrections.ACTS:
+    if name in corrections.CORRECTIONS:
         corrections.derive(s, [case for case, _was in moved])
     batch.done, batch.refused = len(moved), refused
     if into and moved:
@@ -262,7 +262,7 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
         for case in found.values():
             lifecycle.allow_here(batch.act, by.roles, office=case.service.office)
     _prepare(s, batch.act, found.values(), at)
-    if batch.act in corrections.ACTS:
+    if batch.act in corrections.CORRECTIONS:
         corrections.read_ahead(s, list(found.values()))
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
@@ -281,7 +281,7 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
             left.append(case.number)
         else:
             _put_back(s, case, batch, items[case.id].was, by=by, at=at)
-    if batch.act in corrections.ACTS:
+    if batch.act in corrections.CORRECTIONS:
         corrections.derive(s, [case for case in found.values() if case.id not in moved_on])
     batch.undone_at, batch.undone_by_id, batch.left = at, by.person_id, left
     return batch
@@ -292,9 +292,11 @@ def put_back(batch: Batch) -> int:
     return batch.done - len([number for number in batch.left if number != batch.what.get("into")])
 
 
-def last(s: Session, by: Actor, now: datetime) -> Batch | None:
-    """This person's newest batch, while it can be undone and was not."""
+def last(s: Session, by: Actor, now: datetime, case: Case | None = None) -> Batch | None:
+    """This person's newest batch, or the newest that changed the case, while it can be undone and was not."""
     newest = select(Batch).where(Batch.person_id == by.person_id, Batch.at > now - UNDO_FOR)
+    if case:
+        newest = newest.join(BatchItem, BatchItem.batch_id == Batch.id).where(BatchItem.case_id == case.id)
     batch = s.scalars(newest.order_by(Batch.at.desc(), Batch.id.desc()).limit(1)).first()
     return batch if batch and may_undo(batch, by, now) else None
 

@@ -49,8 +49,9 @@ from city.people.accounts import THE_SYSTEM
 from city.places import assets, lookup
 from city.places.lookup import Place
 
+CORRECTIONS: Final = ("reclassify", "relocate")  # what hangs on type and place follows: see derive()
 # What may be done to many cases at once; a split is of one.
-ACTS: Final = ("reclassify", "relocate", "reschedule")
+ACTS: Final = (*CORRECTIONS, "reschedule")
 SPLIT: Final = "split"
 # What a case promises, as columns: a correction may change each, and its Undo puts them back.
 PROMISE: Final = ("promise_days", "promise_hours", "calendar_id", "corrected_late", "urgent", "follow_on")
@@ -63,7 +64,7 @@ PLACE: Final = ("lat", "lon", "accuracy_m", "place_source", "address", "asset_id
 class Many:
     """What the corrections of many cases ask for alike, read once: all get the same, and derive() ends them.
 
-    `endangered` are the ids of cases of which danger was told. `outside` says that the place is no place here.
+    `endangered` are the ids of cases of which danger was told. `outside` says that the place is none of ours.
     """
 
     endangered: Collection[int]
@@ -98,9 +99,9 @@ def reclassify(
 ) -> bool:
     """The case is of another type: department, promise, danger and privacy are those of the new service.
 
-    `rules` are the city's routing, `many` is read_ahead()'s where many are corrected. A crew that does not serve the new type loses the job. The promise counts
-    from the first report; where its end has passed already, from `at`. What was private shows nothing of its
-    reports until staff do.
+    `rules` are the city's routing, `many` is read_ahead()'s where many are corrected. A crew that does not
+    serve the new type loses the job. The promise counts from the first report; where its end has passed
+    already, from `at`. What was private shows nothing of its reports until staff do.
     Raises Refused `crew_has_it` to a call-taker, `office_misfits` between an office's work and the field's.
     """
     _begin(s, case, "reclassify", words, by)
@@ -147,8 +148,8 @@ def relocate(
 ) -> bool:
     """The case lies elsewhere: its area, crew, owner and duplicates are those of the new place.
 
-    `rules` and `many` as in reclassify(). The reports keep the places that were told; the old one stays in the story. A crew whose area it leaves
-    loses the job, where a rule names another for the new place.
+    `rules` and `many` as in reclassify(). The reports keep the places that were told; the old one stays in
+    the story. A crew whose area it leaves loses the job, where a rule names another for the new place.
     Raises Refused `outside_city`, and `crew_has_it` to a call-taker.
     """
     _begin(s, case, "relocate", words, by)
@@ -202,7 +203,9 @@ def reschedule(
 def usual_date(case: Case, reason: str, at: datetime) -> datetime:
     """The new date for `reason` where nobody says one: as much later than the promise, or than now."""
     zone = sla.zone_of(case.service)
-    later = max(at, case.due_at).astimezone(zone).date() + timedelta(days=waits.terms(case.service, reason).days)
+    later = max(at, case.due_at).astimezone(zone).date() + timedelta(
+        days=waits.terms(case.service, reason).days
+    )
     return datetime.combine(later, sla.END_OF_DAY, zone)
 
 
@@ -312,8 +315,8 @@ def snapshot(case: Case, name: str) -> dict[str, Any]:
 def undo(
     s: Session, case: Case, name: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
 ) -> bool:
-    """Makes type, place or date what snapshot() said; the caller has seen that nothing else happened since, has
-    asked read_ahead(), and calls derive().
+    """Makes type, place or date what snapshot() said. The caller has seen that nothing else happened since,
+    has asked read_ahead(), and calls derive() afterwards.
     """
     locks.lock(s, case)
     if name == "reschedule":

@@ -324,8 +324,8 @@ def _is_hidden(service: Service) -> bool:
 class _Spot:
     """What was told around the place of an asked problem, in the order of time, for all who ask there.
 
-    Of what is alike but for its time only the nearest in time can be the likeliest: `kinds` says what is. What
-    was merged, and what it was merged into, is looked at one by one: `families`.
+    Of what is alike but for its time only the nearest in time can be the likeliest: `kinds` says what is.
+    What was merged, and what it was merged into, is looked at one by one: `families`.
     """
 
     def __init__(self, asked: Problem, rows: Sequence[Any], roots: Mapping[int, _Root]) -> None:
@@ -357,7 +357,9 @@ class _Spot:
         crowd = self.crowd[end] - self.crowd[start]
         crowd -= start <= here < end and self.close[here]
         own = Counter(
-            self.roots[self.rows[n].id].id for n in self.own if start <= n < end and n != here and self.close[n]
+            self.roots[self.rows[n].id].id
+            for n in self.own
+            if start <= n < end and n != here and self.close[n]
         )
         found = []
         for n in self._looked_at(start, end, case.id, apart):
@@ -390,7 +392,7 @@ class _Spot:
 
 
 def _twins(s: Session, cases: Sequence[Case]) -> dict[int, int]:
-    """Which earlier case each of these open ones probably repeats, by its id. They are in the order of time."""
+    """Which earlier case each of these open ones probably repeats, by its id; they are in order of time."""
     asked = {case.id: _as_asked(case) for case in cases}
     first = cases[0].opened_at
     spots: dict[Problem, list[Case]] = {}

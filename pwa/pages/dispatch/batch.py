@@ -16,8 +16,9 @@ from city.board import queries as board_queries
 from city.board import rows as queue_rows
 from city.board.queries import View
 from city.cases import batches, corrections, usual_crews
+from city.cases.corrections import CORRECTIONS
 from city.config import canned_replies
-from city.db.models import Batch, Case, Crew, Service
+from city.db.models import Batch, Case, Crew
 from city.geo import Box, Point
 from city.lifecycle import MAX_WORDS, Refused
 from city.places.lookup import Place
@@ -31,8 +32,7 @@ from pwa.web.fragments import go, is_fragment, render
 from sync import server_epoch
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
-CORRECTS = ("reclassify", "relocate")
-DANGEROUS = ("close", "merge", *CORRECTS)  # asked once: residents are told of it
+DANGEROUS = ("close", "merge", *CORRECTIONS)  # asked once: residents are told of it
 MOST_LETTERS = 100_000  # of numbers in one field: MOST of them, and some
 
 bp = Blueprint("batch", __name__, url_prefix="/dispatch")
@@ -112,7 +112,7 @@ def do() -> Response:
                     mode=order.mode, reply=_reply(order), overtaken=_overtaken(s, order.since),
                     usual=_usual(s), rules=access.current_city().city.routing,
                 )  # fmt: skip
-                if order.act in CORRECTS:
+                if order.act in CORRECTIONS:
                     proposals.take_many(s, known)
     except Refused as fault:
         return _given_back(order, fault)
@@ -192,7 +192,7 @@ def _meant(s: Session, order: Order) -> dict[str, Any]:
 
     `words_too_long` is no matter of the form: they are asked for where it is asked whether that is meant.
     """
-    if order.act not in CORRECTS:
+    if order.act not in CORRECTIONS:
         return order.what
     if len(order.what["why"]) > MAX_WORDS:
         raise Refused("words_too_long", most=MAX_WORDS)
@@ -283,7 +283,7 @@ def _ask(s: Session, order: Order, what: dict[str, Any], numbers: list[str], cha
             "into": named or area_selection.oldest(s, numbers),
             "apart": area_selection.apart(s, family),
         }
-    if order.act in CORRECTS:
+    if order.act in CORRECTIONS:
         context |= _follows(s, order.act, what, numbers, services)
     return render("dispatch/batch.html", "dispatch/_batch_ask.html", asking=True, **context)
 
@@ -291,7 +291,7 @@ def _ask(s: Session, order: Order, what: dict[str, Any], numbers: list[str], cha
 def _follows(
     s: Session, act: str, what: dict[str, Any], numbers: list[str], services: Counter[str]
 ) -> dict[str, Any]:
-    """What a correction would bring: to which type or place, who loses a crew, and what is hidden or shown."""
+    """What a correction would bring: which type or place, who loses a crew, what is hidden or shown."""
     rules, most = access.current_city().city.routing, {"most_words": MAX_WORDS}
     if act == "relocate":
         place = Place(**what["place"])
@@ -377,7 +377,7 @@ def _refused(fault: Refused, field: str = "", order: Order | None = None) -> Res
         "told": [errors.words(fault)], "failed": True, "args": args_of(view_asked()),
         "refused": _left_out(fault), "field": field,
     }  # fmt: skip
-    if order and order.act in CORRECTS:
+    if order and order.act in CORRECTIONS:
         context |= {"why": order.what["why"], "places": _places(fault)}
     return render("dispatch/batch.html", "dispatch/_batch_refused.html", status=422, **context)
 
