@@ -38,7 +38,7 @@ FAULTS = (
     "reboot_lost_write", "two_tabs", "upgrade", "user_switch", "session_lost", "server_restart", "backup",
     "restore", "clone", "withdraw", "report", "report_photo", "report_and_close", "report_undone",
     "its report undone", "photo_refused", "revoke", "enrol", "revoked and put by", "revoked to the end",
-    "mirror_compared", "held for its report",
+    "mirror_compared", "held for its report", "danger waits, and first",
 )  # fmt: skip
 RESULTS = ("applied", "merged", "recorded", "held", "deposited", "quarantined", "retry")
 

@@ -7,9 +7,9 @@ says in the transaction that writes the line, behind the clock, where one transa
 - `topic`, `channel`, `lang`, `office`, by their codes: the same, but only topics have seconds. The office
   is where the caller was passed on to, or says they would have called without the line.
 - `city`: every case, `opened`, `reopened`, `closed`, `timely` (closed by its due date, which no correction
-  has restarted), what APART names, `reasoned` (fixed, with a reason instead of a photo), `unproven` (the photo
-  never came), `indoors` (closed by an office, which has no evidence to give), `merged`, `cancelled`, and
-  `after N`. Of closings whose clock stood for a reason of lifecycle.WAIT_REASONS, say utility: `paused
+  has restarted), what APART names, `reasoned` (fixed, with a reason instead of a photo), `unproven` (the
+  photo never came), `indoors` (closed by an office, which has no evidence to give), `merged`, `cancelled`,
+  and `after N`. Of closings whose clock stood for a reason of lifecycle.WAIT_REASONS, say utility: `paused
   utility`, the time as `seconds utility`, and `held utility N`.
 - `service`, by its code, and `area`, by its id: the same; an area says nothing of private services.
 - `cohort`: of the cases opened in the month `left` are open.
@@ -41,10 +41,10 @@ Key = tuple[str, str, str, str]  # facet, month, what, value
 
 
 class Apart(NamedTuple):
-    """Closings with a line of their own in the figures, whether or not they were on time by their first promise.
+    """Closings with a line of their own in the figures, whether or not their first promise was kept.
 
     `what` counts those whose line in the log has the `fact`, `kept` those of them whose work was done by the
-    moment in the fact `by`.
+    moment in the fact `by`, in UTC and as isoformat() writes it.
     """
 
     what: str
@@ -53,7 +53,8 @@ class Apart(NamedTuple):
     by: str
 
 
-# A row here is a line on /performance, in its files and in what is published. Its words: pwa/metrics/labels.py.
+# A row here is a line on /performance, in its files and in what is published. Its words are in
+# pwa/metrics/labels.py: _kept_apart_in() and _meanings().
 APART: Final = (
     Apart("restarted", "kept again", fact="restarted", by="due"),  # a correction came too late
     Apart("new date", "new date kept", fact="new_date", by="new_date"),  # residents were told one

@@ -34,7 +34,7 @@ OF_CLOSED: Final = ("on_time", "median_days", "p90_days", "reopened", "reasoned"
 
 
 class Line(NamedTuple):
-    """Figures that are told together: how many closings, and what is told of these. Small numbers hide all."""
+    """Figures that are told together: how many closings, and what is told of them. Small numbers hide all."""
 
     what: str
     of_them: tuple[str, ...]
@@ -491,7 +491,7 @@ class _Cases:
         yield from self._beside(table, row, of, self.span, now, was)
 
     def _beside(self, table: str, row: str, of: str, span: Span, now: Sums, was: Sums) -> Iterator[Cell]:
-        """Promises with a line of their own, and those that were paused; no line of which the city has none."""
+        """Promises with a line of their own, and those that were paused; nothing the city has none of."""
 
         def cell(what: str, told: Any, proof: str) -> Cell:
             return Cell(table, row, what, told(now), told(was), proof)

@@ -113,7 +113,7 @@ def _single(s: Session, batch: Batch, crews: Mapping[int, str], *, office: bool)
         return _("%(number)s closed: %(outcome)s", number=number, outcome=outcome)
     if batch.act == "reclassify":
         return _("%(number)s changed to %(type)s", number=number, type=formatting.kind_name(what["service"]))
-    if batch.act == "merge":
+    if batch.act == "merge" and "number" in what:  # of a batch of one nothing says which it was
         return _("%(number)s merged into %(into)s", number=number, into=what["into"])
     if batch.act == "split":
         return _("%(report)s moved to %(case)s", report=what["report"], case=what["into"])

@@ -47,7 +47,7 @@ def bulk_types(services: Sequence[Service], *, office: bool) -> list[Service]:
 
 @dataclass(frozen=True)
 class DateChoice:
-    """Why somebody is given a new date: code, words, and the date where nobody says one."""
+    """Why somebody is given a new date: code, words, and a sentence with the date where nobody says one."""
 
     code: str
     words: str
@@ -58,7 +58,12 @@ def dates(case: Case, now: datetime) -> list[DateChoice]:
     """The reasons for a new date."""
     return [
         DateChoice(
-            reason, formatting.reason(reason), localization.day(corrections.usual_date(case, reason, now))
+            reason,
+            formatting.reason(reason),
+            _(
+                "%(day)s, unless you choose another day.",
+                day=localization.day(corrections.usual_date(case, reason, now)),
+            ),
         )
         for reason in NEW_DATE_REASONS
     ]

@@ -132,7 +132,7 @@ def beside(figures: Figures) -> list[Told]:
         cases, in_all, half = (figures.of("city", "", what).value for what in _whats(line))
         says = ngettext(
             "%(waits)s: %(cases)s case paused, %(days)s.",
-            "%(waits)s: %(cases)s cases paused, %(days)s in all. Half of them were paused for %(half)s or less.",
+            "%(waits)s: %(cases)s cases paused, %(days)s in all. Half were paused for %(half)s or less.",
             int(cases or 0),
             waits=formatting.waits_for(paused[line.what]),
             cases=number(cases, "n"),
@@ -247,7 +247,9 @@ def _number(amount: float, unit: str, locale: Locale | None) -> str:
         return _("%(minutes)d min %(seconds)d sec", minutes=minutes, seconds=seconds)
     if unit == "n":
         return localization.figure(int(amount))
-    return format_decimal(amount, "#,##0" if unit == "days" and amount >= 10 else "#,##0.0", locale=locale)
+    return format_decimal(
+        amount, "#,##0" if unit == "days" and (amount >= 10 or not amount) else "#,##0.0", locale=locale
+    )
 
 
 def plain(value: Value) -> str:
@@ -290,8 +292,8 @@ def _channels() -> dict[str, str]:
 def _kept_apart_in(_locale: Locale | None) -> dict[str, str]:
     """The sentence of each line of counters.APART: how many (num), and how many were kept."""
     return {
-        "restarted": _("Due dates counted again after a correction: %(num)s, of them met: %(kept)s."),
-        "new_date": _("New dates given: %(num)s, of them met: %(kept)s."),
+        "restarted": _("Due dates counted again after a correction: %(num)s. Met: %(kept)s."),
+        "new_date": _("New dates given: %(num)s. Met: %(kept)s."),
     }
 
 
@@ -460,8 +462,8 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
         "restarted": Meaning(
             _("Counted again after a correction"),
             _(
-                "Closed cases that were already late when their type was corrected. None of them counts as on "
-                "time, even where the new due date was met."
+                "Closed cases that were already late when their type was corrected. None of them counts as "
+                "on time, even where the new due date was met."
             ),
             "n",
         ),
@@ -473,7 +475,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
         "new_date": Meaning(
             _("New dates given"),
             _(
-                "Closed cases whose reporter was told a new date. Whether they were on time is still judged by "
+                "Closed cases for which a new date was given. Whether they were on time is still judged by "
                 "the first due date."
             ),
             "n",

@@ -274,7 +274,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "undo": _("An import change was undone"),
         "reclassify": _("Type of problem changed"),
         "relocate": _("Location changed"),
-        "proposed": _("A crew says something is wrong here"),
+        "proposed": _("A crew says the type or location is wrong"),
         "proposal withdrawn": _("The crew took that back"),
         "reschedule": _("New date"),
         "split": _("Report moved to its own case"),

@@ -6,11 +6,12 @@ import pytest
 from closings import wait_for
 from live import DESK_WITHOUT_WORKER, Site, log_in
 from playwright.sync_api import BrowserContext, Page, expect
-from sqlalchemy import select
+from sqlalchemy import func, select
 from wording import staff
 
 from city.db import engine as db
-from city.db.models import Case
+from city.db.models import Case, Report
+from city.lifecycle import OPEN
 
 Open = Callable[..., BrowserContext]
 
@@ -43,6 +44,35 @@ def test_three_keys_change_the_type_and_one_takes_that_back(site: Site, page: Pa
     assert case_of(site, number).service_code != was
     page.keyboard.press("u")
     wait_for(lambda: case_of(site, number).service_code == was, page)
+
+
+def test_four_keys_give_a_new_date(site: Site, open_context: Open) -> None:
+    page = open_context(**DESK_WITHOUT_WORKER).new_page()
+    log_in(page, site, "supervisor@demo.test", "/dispatch?group=streetlight")
+    page.keyboard.press("j")
+    number = number_of(page)
+    expect(page.locator(".drawer")).to_have_attribute("data-number", number)
+    for key in ("e", "d", "1", "Enter"):
+        page.keyboard.press(key)
+    wait_for(lambda: case_of(site, number).rescheduled_to is not None, page)
+    page.keyboard.press("u")
+    wait_for(lambda: case_of(site, number).rescheduled_to is None, page)
+
+
+def test_three_keys_split_a_report_off(site: Site, page: Page) -> None:
+    """In the list of those that more than one have told of."""
+    with db.read_session(site.engine) as s:
+        told = select(Report.case_id).group_by(Report.case_id).having(func.count() > 1)
+        number = s.scalars(select(Case.number).where(Case.id.in_(told), Case.state.in_(OPEN)).limit(1)).one()
+    page.goto(site.path(f"/dispatch/cases/{number}"))
+    expect(page.locator(".drawer")).to_have_attribute("data-number", number)
+    for key in "es2":
+        page.keyboard.press(key)
+    expect(page.locator(".drawer")).not_to_have_attribute("data-number", number)
+    own = page.locator(".drawer").get_attribute("data-number") or ""
+    assert case_of(site, own).state == "new"
+    page.keyboard.press("u")
+    wait_for(lambda: case_of(site, own).state == "merged", page)
 
 
 def test_letters_narrow_the_types_and_enter_takes_the_first(site: Site, page: Page) -> None:

@@ -23,7 +23,6 @@ from city.cases import batches, corrections, priorities, sla, sla_sweep, transit
 from city.cases.transitions import Closing
 from city.db.models import Batch, BatchItem, Case, Service
 from city.lifecycle import CALL_TAKER, CLOSED, DISPATCHER, MERGED, OPEN, SUPERVISOR, Refused, widened
-from city.people import accounts
 
 ZONE = ZoneInfo("America/New_York")
 DAY = timedelta(days=1)
@@ -127,7 +126,15 @@ ACTS: dict[str, tuple[str, Act]] = {
     "review": ("", _plain(transitions.reviewed)),
 }
 UNDO = "undo"
-STARTS = ("new", "accepted", "assigned", "underway", "waiting for a crew", "waiting for the utility", "merged")
+STARTS = (
+    "new",
+    "accepted",
+    "assigned",
+    "underway",
+    "waiting for a crew",
+    "waiting for the utility",
+    "merged",
+)
 
 
 def begun(scene: Scene, start: str, pace: timedelta) -> Play:
@@ -215,7 +222,11 @@ def told(play: Play) -> Iterator[Any]:
             case.state, case.service_code, case.due_at, case.clock_from, case.restarted_at,
             case.corrected_late, case.urgent, case.follow_on, by_id[case.merged_into_id], case.merged_from,
             held.crew_id if held else None, case.cycle > 1,
-            tuple((p.why, p.began_at, p.ended_at, p.until) for p in case.pauses if p.stops_clock or not p.ended_at),
+            tuple(
+                (p.why, p.began_at, p.ended_at, p.until)
+                for p in case.pauses
+                if p.stops_clock or not p.ended_at
+            ),
         )  # fmt: skip
     last = batches.last(s, play.by, play.now + play.pace)
     yield last and (last.act, *_undoing(s, last))

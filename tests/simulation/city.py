@@ -25,7 +25,7 @@ from sqlalchemy.sql import selectable
 
 from city import settings as city_settings
 from city.audit import events
-from city.cases import sla_sweep, transitions
+from city.cases import transitions
 from city.config import city_file
 from city.config import versions as config_versions
 from city.db import engine as db
@@ -44,6 +44,8 @@ CASES = 7
 ORIGIN = {"Origin": "http://localhost"}
 # What may come of taking something back.
 WITHDRAWN = ("applied", "recorded", "deposited")
+# What is done all the same, and before a person.
+LOOKED_AT = ("corrected", "unassigned", "reassigned", "cancelled")
 # What a phone reads of an answer's head, besides its cookies.
 HEARD = ("Content-Type", "Retry-After", "Upload-Offset", "Upload-Complete")
 
@@ -163,10 +165,10 @@ class City:
         self.complaints.clear()
         self.broken = False
         columns = ("code", "names", "department_code", "urgent", "private", "office", "group")
-        rows = self._sql(f'SELECT {", ".join(columns[:-1])}, "group" FROM services')  # noqa: S608
+        rows = self._sql(f'SELECT {", ".join(columns[:-1])}, "group" FROM services')
         self.services = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
         self.crew_names = dict(self._sql("SELECT id, name FROM crews"))
-        rows = self._sql(f"SELECT id, name FROM persons ORDER BY id LIMIT {len(PEOPLE)}")  # noqa: S608
+        rows = self._sql(f"SELECT id, name FROM persons ORDER BY id LIMIT {len(PEOPLE)}")
         return {
             "users": [{"id": i, "name": name} for i, name in rows],
             "photos": self.pictures,
@@ -285,6 +287,8 @@ class City:
                     self.complaints.append(
                         ["13", f"{op['t']} {op['id']} on {op['case']}: {got}, expected {due}"]
                     )
+                elif got[0] == "applied" and got[1] in LOOKED_AT and op["id"] not in before_that:
+                    self._check_marked(op["id"], got[1])
             for id_, known in before.known.items():
                 now = after.known.get(id_)
                 if now and now.why == "withdrawn" and before_that.get(id_) != "withdrawn":
@@ -295,6 +299,18 @@ class City:
             due = before.cases.get(number)
             if due is None or due.told() != case.told():
                 self.complaints.append(["13", f"{number} is {case.told()}, expected {due and due.told()}"])
+
+    def _check_marked(self, operation: str, why: str) -> None:
+        """A person is to look at what was done though the case was another by then."""
+        [marked, version, case_version, review] = self.raw.execute(
+            "SELECT o.review, o.version, c.version, c.review FROM sync_operations o"
+            " JOIN cases c ON c.id = o.case_id WHERE o.id = ?",
+            (operation,),
+        ).fetchone()
+        if marked != why or (version == case_version and review != why):
+            self.complaints.append(
+                ["review", f"{operation} is {why}, and marked {marked}, its case {review}"]
+            )
 
     def complain(self) -> list[list[str]]:
         """What the reference found since last asked."""
@@ -353,6 +369,7 @@ class City:
         """What is done once a day: yesterday's root, and a backup."""
         with transaction(self.held.engine) as s:
             events.seal_day_if_due(s, self.now)
+        office.perform(self, "sweep", 0, 0, 0)
         self.backup()
 
     def restart(self) -> None:
@@ -415,7 +432,7 @@ class City:
 
     def late(self) -> None:
         """Three days on: what nobody released or followed goes to a person, and what waited comes back."""
-        sla_sweep.sweep(self.held.engine, self.now)
+        office.perform(self, "sweep", 0, 0, 0)
         with transaction(self.held.engine) as s:
             review.overdue(s, self.now, self.rules)
         self._release()

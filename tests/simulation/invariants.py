@@ -27,6 +27,7 @@ def broken(
             *_operations(db, ledger, away),
             *_photos(db, ledger, store),
             *_closings(db),
+            *_evidence(db, ledger),
             *_reports(db, ledger),
             *_order(db, ledger, deposited),
         )
@@ -208,6 +209,46 @@ def _closings(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
         ).fetchone()[0]
         if not (given or opened) <= done <= closed:
             yield "19", f"cycle {cycle} of case {case} was done {done}, outside {given or opened} to {closed}"
+
+
+def _evidence(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What a crew closed stays closed by its words, and its photos prove it, whatever was corrected since."""
+    rows = {
+        id_: (t, case, json.loads(result))
+        for id_, t, case, result in db.execute("SELECT id, t, case_id, result FROM sync_operations")
+    }
+    # Taken back by its author, here or on a copy of the phone.
+    back = {
+        known["op"]["data"]["op"]
+        for known in ledger
+        if known["op"]["t"] == "withdraw"
+        and rows.get(known["op"]["id"], ("", 0, {}))[2].get("result") == "applied"
+    }
+    erased = {case for (case,) in db.execute("SELECT case_id FROM reports WHERE erased_at IS NOT NULL")}
+    for known in ledger:
+        op = known["op"]
+        t, case, result = rows.get(op["id"], ("", 0, {}))
+        if t != "close" or result.get("result") != "applied" or op["id"] in back or case in erased:
+            continue
+        words = op["data"].get("words", "")
+        found = db.execute(
+            "SELECT id FROM closures WHERE case_id = ? AND words = ?", (case, words)
+        ).fetchall()
+        if len(found) != 1:
+            yield "evidence", f"close {op['id']} of case {case} has {len(found)} closings with its words"
+            continue
+        for told in op["photos"]:
+            rows_of = db.execute(
+                "SELECT p.closure_id, p.case_id FROM expected_photos e JOIN photos p ON p.id = e.photo_id"
+                " WHERE e.operation_id = ? AND e.id = ?",
+                (op["id"], told["id"]),
+            )
+            for closure, at in rows_of:
+                if at == case and closure != found[0][0]:
+                    yield (
+                        "evidence",
+                        f"photo {told['id']} of close {op['id']} proves {closure}, not {found[0][0]}",
+                    )
 
 
 def _order(

@@ -196,7 +196,8 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
         cases[numbers[case_id]].closings[cycle] = (crew, outcome)
         cases[numbers[case_id]].closers[cycle] = person
     for case_id, why, over, began, until in db.execute(
-        "SELECT case_id, why, ended_at IS NOT NULL, began_at, until FROM pauses WHERE why <> 'closed' ORDER BY id"
+        "SELECT case_id, why, ended_at IS NOT NULL, began_at, until FROM pauses"
+        " WHERE why <> 'closed' ORDER BY id"
     ):
         wait = Wait(why, _moment(began), _moment(until) if until else None)
         cases[numbers[case_id]].waits.append(wait)

@@ -447,6 +447,44 @@ PLANTS = {
                 "if False and row.danger is not None",
             ),
         ],
+        # The office corrects, lets wait and takes back.
+        "reclassify-loses-closing": [
+            (
+                "sync/merge.py",
+                """("reclassified", "relocated"),
+        APPLIED,
+        TRANSITION_UNDER_OLD_JOB,
+""",
+                """("reclassified", "relocated"),
+        RECORDED,
+        ATTACH,
+""",
+            )
+        ],
+        "relocate-keeps-old-crew": [
+            (
+                "city/cases/corrections.py",
+                'lost = _lose_crew(s, case, "relocated", at) if leaves else None',
+                "lost = None",
+            )
+        ],
+        "wait-forgets-until": [
+            (
+                "city/cases/transitions.py",
+                "sla.pause_clock(case, reason, at, until)",
+                "sla.pause_clock(case, reason, at)",
+            )
+        ],
+        "danger-sinks": [
+            (JS + "sync/jobs.js", "job.urgent ? 0 : 1;", 'job.urgent && job.state !== "waiting" ? 0 : 1;')
+        ],
+        "undo-restores-too-much": [
+            (
+                "city/cases/batches.py",
+                "moved_on = {case.id for case in found.values() if case.version != items[case.id].version}",
+                "moved_on = set()",
+            )
+        ],
         "desk-is-crew": [("sync/operations.py", " and _is_the_crew_s(s, closure)", "")],
         "reassign-keeps-data": [
             (MIRROR, "      for (const { ref } of news.gone) stays.delete(`${scope}|${ref}`);\n", "")

@@ -101,7 +101,9 @@ class Row:
     passes: int = 0
 
 
-def tell(s: Any, key: str, at: datetime, *, service: str = "light-out", place: Place = HOME, **more: Any) -> Case:
+def tell(
+    s: Any, key: str, at: datetime, *, service: str = "light-out", place: Place = HOME, **more: Any
+) -> Case:
     """A call about a problem."""
     telling = intake.NewReport(
         key=key, service_code=service, channel="phone", words="It is dark.", place=place, **more
@@ -131,13 +133,22 @@ def _among(where: str) -> Callable[[Any, Any, int, int], Case | None]:
     def pick(city: Any, s: Any, a: int, c: int) -> Case | None:
         found: list[Any] = []
         for more in (where, "true") if c % 4 else ("true",):
-            found = found or city.raw.execute(
-                "SELECT cases.id FROM cases JOIN services ON code = service_code WHERE NOT private AND state IN"
-                f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"  # noqa: S608
-            ).fetchall()
+            found = (
+                found
+                or city.raw.execute(
+                    "SELECT cases.id FROM cases JOIN services ON code = service_code"
+                    " WHERE NOT services.private AND state IN"
+                    f" ('new', 'accepted', 'assigned', 'underway', 'waiting') AND {more} ORDER BY cases.id"
+                ).fetchall()
+            )
         return s.get_one(Case, found[a % len(found)][0]) if found else None
 
     return pick
+
+
+def _to_wait(city: Any, s: Any, a: int, c: int) -> Case | None:
+    """For a supervisor, who alone lets danger wait, mostly one of danger."""
+    return _among("crew_id" if c % 3 else "cases.urgent AND crew_id")(city, s, a, c)
 
 
 def _crews(s: Any) -> list[Crew]:
@@ -279,9 +290,9 @@ TABLE: dict[str, Row] = {
     "release": Row(1, lambda _lot: None),
     "reclassify": Row(4, _reclassify, _reclassify_due, _among("crew_id"), single="reclassify"),
     "relocate": Row(3, _relocate, _relocate_due, _among("crew_id"), single="relocate"),
-    "wait": Row(3.5, _wait, _wait_due, _among("crew_id"), single="wait"),
+    "wait": Row(4, _wait, _wait_due, _to_wait, single="wait"),
     "sweep": Row(
-        1, lambda lot: None, lambda before, lot: office_model.sweep(before, lot.now), passes=13 * 3_600
+        1.5, lambda _lot: None, lambda before, lot: office_model.sweep(before, lot.now), passes=20 * 3_600
     ),
     "danger": Row(
         1.5, lambda lot: _join(lot, danger=True),
@@ -289,8 +300,10 @@ TABLE: dict[str, Row] = {
     ),
     "undo": Row(5, _undo, _undo_due),
 }  # fmt: skip
-COUNTED = (*(f"office {name}" for name in TABLE), "office undo put back", "office undo left alone", "wait over",
-           "danger came back")  # fmt: skip
+COUNTED = (
+    *(f"office {name}" for name in TABLE), "office undo put back", "office undo left alone", "wait over",
+    "danger came back",
+)  # fmt: skip
 
 
 def perform(city: Any, verb: str, a: int, b: int, c: int) -> str:

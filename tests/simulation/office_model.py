@@ -30,7 +30,14 @@ DEPARTMENTS = {"Crew 0": "lights", "Crew 1": "trees", "Crew 2": None}
 NO_WAIT = {"wait": None, "until": None, "began": None, "stops": None}
 NO_CREW = {"crew": None, "started": None}
 CLOCK = frozenset(("due_at", "risk_at"))
-PROMISE = CLOCK | {"promise_days", "promise_hours", "calendar_id", "promised_at", "restarted_at", "corrected_late"}
+PROMISE = CLOCK | {
+    "promise_days",
+    "promise_hours",
+    "calendar_id",
+    "promised_at",
+    "restarted_at",
+    "corrected_late",
+}
 
 
 @dataclass
@@ -71,7 +78,7 @@ def read(db: sqlite3.Connection) -> Cases:
     by_id: dict[int, Facts] = {}
     cases: Cases = {}
     for number, id_, version, *row in db.execute(
-        f"SELECT number, id, version, {', '.join(_COLUMNS)} FROM cases ORDER BY id"  # noqa: S608 our own names
+        f"SELECT number, id, version, {', '.join(_COLUMNS)} FROM cases ORDER BY id"
     ):
         stands = dict(zip(_COLUMNS, row, strict=True)) | NO_WAIT | NO_CREW | {"closings": [], "shown": []}
         cases[number] = by_id[id_] = Facts(id_, version, stands)
@@ -141,7 +148,9 @@ def wait_end(
     return "", until
 
 
-def wait(before: Cases, number: str, reason: str, until: datetime | None, at: datetime, *, by_supervisor: bool) -> Due:
+def wait(
+    before: Cases, number: str, reason: str, until: datetime | None, at: datetime, *, by_supervisor: bool
+) -> Due:
     """The case waits, or longer, or for something else."""
     was = before[number].stands
     longer = was["state"] == "waiting" and was["wait"] == reason
@@ -154,7 +163,13 @@ def wait(before: Cases, number: str, reason: str, until: datetime | None, at: da
         return Due("danger_waits")
     began = was["began"] if longer else at
     refused, end = wait_end(reason, began, until, at, danger=danger)
-    changes = {"state": "waiting", "wait": reason, "until": end, "began": began, "stops": int(reason in STOPS)}
+    changes = {
+        "state": "waiting",
+        "wait": reason,
+        "until": end,
+        "began": began,
+        "stops": int(reason in STOPS),
+    }
     return Due(refused, _of(number, was, changes), CLOCK)
 
 
@@ -176,7 +191,9 @@ def danger(before: Cases, number: str) -> Due:
     return Due("", {number: _ranked(was, changes)}, CLOCK | {"raised", "shown"}, number)
 
 
-def reclassify(before: Cases, services: dict[str, dict[str, Any]], crews: dict[int, str], number: str, code: str) -> Due:
+def reclassify(
+    before: Cases, services: dict[str, dict[str, Any]], crews: dict[int, str], number: str, code: str
+) -> Due:
     """The case is of another type. `services` are rows by code, `crews` names by id."""
     case, was, to = before[number], before[number].stands, services[code]
     if was["state"] not in OPEN:
@@ -185,8 +202,10 @@ def reclassify(before: Cases, services: dict[str, dict[str, Any]], crews: dict[i
         return Due()
     if to["office"]:
         return Due("office_misfits")
-    hurt = to["urgent"] or case.danger or any(
-        each.stands["merged_into_id"] == case.id and each.stands["urgent"] for each in before.values()
+    hurt = (
+        to["urgent"]
+        or case.danger
+        or any(each.stands["merged_into_id"] == case.id and each.stands["urgent"] for each in before.values())
     )
     changes: dict[str, Any] = {"service_code": code, "urgent": int(hurt)}
     if hurt and not was["urgent"]:
@@ -230,7 +249,11 @@ def broken(before: Cases, after: Cases, due: Due, said: str, *, refused: bool) -
     """What did not come as it must, in words."""
     if refused or due.refused:
         ok = refused and said == due.refused
-        return [] if ok else [f"it was {'refused' if refused else 'done'} ({said}), expected {due.refused or 'done'}"]
+        return (
+            []
+            if ok
+            else [f"it was {'refused' if refused else 'done'} ({said}), expected {due.refused or 'done'}"]
+        )
     found = []
     for number, now in after.items():
         was = before.get(number)
@@ -253,7 +276,7 @@ def broken(before: Cases, after: Cases, due: Due, said: str, *, refused: bool) -
 
 
 def astray(stands: dict[str, Any], job: dict[str, Any], services: dict[str, dict[str, Any]]) -> list[str]:
-    """Where a job as a phone has it is not what the case is: type, place, danger, and why and until when it waits."""
+    """Where a job as a phone has it is not what the case is: type, place, danger, its wait and its end."""
     until = stands["until"] if stands["state"] == "waiting" else None
     expected = {
         "state": stands["state"],
@@ -266,7 +289,11 @@ def astray(stands: dict[str, Any], job: dict[str, Any], services: dict[str, dict
         "until": int(until.timestamp()) if until else None,
         "due": int(moment(stands["due_at"]).timestamp()),
     }
-    return [f"{name} is {job.get(name)!r}, expected {it!r}" for name, it in expected.items() if job.get(name) != it]
+    return [
+        f"{name} is {job.get(name)!r}, expected {it!r}"
+        for name, it in expected.items()
+        if job.get(name) != it
+    ]
 
 
 def danger_astray(db: sqlite3.Connection, cases: Cases, supervisor: str) -> list[str]:
@@ -284,7 +311,9 @@ def danger_astray(db: sqlite3.Connection, cases: Cases, supervisor: str) -> list
             (f"case:{case.id}",),
         ).fetchone() or [""]
         if actor != supervisor or not stands["until"] or stands["until"] - stands["began"] > DANGER_WAITS:
-            found.append(f"{number} is danger and waits since {stands['began']} until {stands['until']} by {actor}")
+            found.append(
+                f"{number} is danger and waits since {stands['began']} until {stands['until']} by {actor}"
+            )
     return found
 
 

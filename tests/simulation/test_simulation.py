@@ -16,13 +16,14 @@ ROOT = Path(__file__).parent.parent.parent
 # A plant that is dropped makes the proof weaker in silence: so all are named here once more.
 PLANTED = """
     401-ages back-from-here back-unmarked back-unmet bad-blocks-rest clear-before-store clear-on-401
-    clear-on-500 clear-on-portal counter-id cursor-before-changes danger-waits desk-is-crew epoch-ignored
-    expire-unsent feed-row-forgotten id-cursor no-due-time old-name-forgotten photo-by-name
-    photo-unchecked reassign-keeps-data report-photo-astray report-taken-by-nobody result-lost
-    revocation-clears revoked-photo-first revoked-photo-refused revoked-trusted sent-unnoted signout-wipes
-    stale-cycle-closes stale-memory twin-applied-twice two-tabs undo-lost undone-followed
-    undone-report-begun unreadable-for-ever unreadable-untold upgrade-drops withdraw-forgets
-    withdrawn-late withdrawn-untold wrong-user-queue
+    clear-on-500 clear-on-portal counter-id cursor-before-changes danger-sinks danger-waits
+    desk-is-crew epoch-ignored expire-unsent feed-row-forgotten id-cursor no-due-time
+    old-name-forgotten photo-by-name photo-unchecked reassign-keeps-data reclassify-loses-closing
+    relocate-keeps-old-crew report-photo-astray report-taken-by-nobody result-lost revocation-clears
+    revoked-photo-first revoked-photo-refused revoked-trusted sent-unnoted signout-wipes
+    stale-cycle-closes stale-memory twin-applied-twice two-tabs undo-lost undo-restores-too-much
+    undone-followed undone-report-begun unreadable-for-ever unreadable-untold upgrade-drops
+    wait-forgets-until withdraw-forgets withdrawn-late withdrawn-untold wrong-user-queue
 """
 
 

@@ -17,6 +17,7 @@ from wording import resident, shown
 from city.audit import events
 from city.cases import transitions
 from city.cases.transitions import Closing
+from city.db.models import Tally
 from city.metrics import publications
 from city.people import accounts, contacts
 from city.people.contacts import Conversation
@@ -157,6 +158,65 @@ def test_the_services_are_drawn_in_the_order_of_their_share(
     assert "done on time most often" in told
     drawing = told[told.index("done on time most often") :]
     assert drawing.index("(100%)") < drawing.index("Streetlight out") < drawing.index("(0%)")
+
+
+def beside(town: Town) -> None:
+    """What corrections and waits did in July, of a public type and of two private ones."""
+    with town.at_work() as scene:
+        for code, again, kept, held in (
+            ("light-out", 40, 20, 30), ("home-nuisance", 12, 11, 2), ("tax-question", 20, 10, 9),
+        ):  # fmt: skip
+            whats = {
+                "closed": 60, "restarted": again, "kept again": kept, "new date": 7, "new date kept": 6,
+                "paused utility": held, "seconds utility": held * 86400, "held utility 10": held,
+            }  # fmt: skip
+            for facet, value in (("service", code), ("city", "")):
+                for what, n in whats.items():
+                    held_now = scene.s.get(Tally, (facet, "2026-07", what, value))
+                    if held_now:
+                        held_now.n += n
+                    else:
+                        scene.s.add(Tally(facet=facet, month="2026-07", what=what, value=value, n=n))
+                scene.s.flush()
+
+
+def test_corrections_and_waits_have_lines_of_their_own_and_small_numbers_stay_hidden(
+    app: Flask, client: FlaskClient, town: Town
+) -> None:
+    app.config["NOW"] = datetime(2026, 8, 20, 15, tzinfo=UTC)
+    assert resident.BESIDE_TITLE not in page(client, "/performance?period=2026")
+    beside(town)
+    told = shown(page(client, "/performance?period=2026"))
+    assert resident.COUNTED_AGAIN(num=72, kept=41) in told
+    assert resident.NEW_DATES(num=21, kept=18) in told
+    assert "Waiting for the utility: 41 cases paused, 41 days in all. Half were paused for 1.0 day" in told
+    assert resident.COUNTED_AGAIN.es(num=72, kept=41) in shown(page(client, "/es/performance?period=2026"))
+    file = rows(client, "/performance.csv?period=2026")
+    for what, sum_, lamp in (
+        ("restarted", "72", "40"), ("kept_again", "41", "20"), ("paused_utility", "41", "30"),
+        ("paused_utility_days", "41", "30"),
+    ):  # fmt: skip
+        assert file[f"city.{what}"]["value"] == file[f"month.2026-07.{what}"]["value"] == sum_
+        assert file[f"service.light-out.{what}"]["value"] == lamp
+        for private in ("home-nuisance", "tax-question"):
+            row = file[f"service.{private}.{what}"]
+            assert (row["value"], row["hidden"]) == ("", "true"), row
+    assert file["city.restarted"]["query"].startswith("SELECT count(*) FROM events WHERE")
+    assert "paused_utility" not in page(client, "/performance.csv?period=2025")
+    with counted(app) as asked:
+        page(client, "/performance?period=2026")
+    assert not [each for each in asked if "pauses" in each or ("events" in each and "count" in each)], asked
+    assert len(asked) <= 10, asked  # one of them for a service that is not in the city file
+
+
+def test_the_month_that_is_not_over_tells_them_of_the_whole_city_alone(
+    app: Flask, client: FlaskClient, town: Town
+) -> None:
+    app.config["NOW"] = datetime(2026, 7, 20, 15, tzinfo=UTC)
+    beside(town)
+    told = shown(page(client, "/performance?period=now"))
+    assert resident.COUNTED_AGAIN(num=72, kept=41) in told
+    assert "Streetlight out" not in told
 
 
 def test_both_pages_stand_in_spanish(client: FlaskClient) -> None:
