@@ -425,6 +425,7 @@ def _twins(s: Session, cases: Sequence[Case]) -> dict[int, int]:
 
 def _as_asked(case: Case) -> Problem:
     service = case.service
+    assert case.lat is not None and case.lon is not None  # noqa: S101, PT018 it has a cell
     return Problem(
         service.code, service.group, service.department_code, Point(case.lat, case.lon), case.opened_at,
         case.accuracy_m, case.place_source, case.asset_id, service.often,
@@ -445,7 +446,7 @@ def _all_apart(s: Session, ids: Sequence[int]) -> dict[int, set[int]]:
     return found
 
 
-def _told() -> Select[Any]:
+def _told() -> Select[*tuple[Any, ...]]:
     """What is known of every case, in whatever state, for _problem()."""
     return (
         select(
