@@ -163,6 +163,8 @@ def act(
             refused.append([case.number, fault.code, fault.facts])
     if refused and mode == "all":
         raise Refused("batch_refused", refused=refused)
+    if name in corrections.CORRECTIONS:
+        corrections.derive(s, [case for case, _was in moved])
     batch.done, batch.refused = len(moved), refused
     if into and moved:
         moved.append((into, root))
@@ -260,6 +262,8 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
         for case in found.values():
             lifecycle.allow_here(batch.act, by.roles, office=case.service.office)
     _prepare(s, batch.act, found.values(), at)
+    if batch.act in corrections.CORRECTIONS:
+        corrections.read_ahead(s, list(found.values()))
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
     if moved_on and batch.act in PAIRS:  # what is done to two is taken back of both, or of none
@@ -277,6 +281,8 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
             left.append(case.number)
         else:
             _put_back(s, case, batch, items[case.id].was, by=by, at=at)
+    if batch.act in corrections.CORRECTIONS:
+        corrections.derive(s, [case for case in found.values() if case.id not in moved_on])
     batch.undone_at, batch.undone_by_id, batch.left = at, by.person_id, left
     return batch
 
@@ -286,9 +292,11 @@ def put_back(batch: Batch) -> int:
     return batch.done - len([number for number in batch.left if number != batch.what.get("into")])
 
 
-def last(s: Session, by: Actor, now: datetime) -> Batch | None:
-    """This person's newest batch, while it can be undone and was not."""
+def last(s: Session, by: Actor, now: datetime, case: Case | None = None) -> Batch | None:
+    """This person's newest batch, or the newest that changed the case, while it can be undone and was not."""
     newest = select(Batch).where(Batch.person_id == by.person_id, Batch.at > now - UNDO_FOR)
+    if case:
+        newest = newest.join(BatchItem, BatchItem.batch_id == Batch.id).where(BatchItem.case_id == case.id)
     batch = s.scalars(newest.order_by(Batch.at.desc(), Batch.id.desc()).limit(1)).first()
     return batch if batch and may_undo(batch, by, now) else None
 
@@ -423,6 +431,7 @@ def _verb(
 ) -> Verb:
     """The verb of one case. Raises Refused where what the act asks for is not there, or makes no sense."""
     _prepare(s, name, chosen, at)
+    words = what.get("words", "")
     if name == "accept":
         return lambda case: transitions.accept(s, case, by=by, at=at)
     if name == "assign" and usual is not None:
@@ -448,10 +457,17 @@ def _verb(
         service = s.get(Service, what["service"]) if isinstance(what.get("service"), str) else None
         if service is None:
             raise Refused("unknown_service")
-        return lambda case: corrections.reclassify(s, case, service, rules=rules, by=by, at=at)
+        many = corrections.read_ahead(s, chosen)
+        return lambda case: corrections.reclassify(
+            s, case, service, rules=rules, words=words, many=many, by=by, at=at
+        )
     if name == "relocate":
         place = Place(**what["place"])
-        return lambda case: corrections.relocate(s, case, place, rules=rules, by=by, at=at)
+        s.info["assets"] = s.get(Asset, place.asset_id) if place.asset_id else None  # kept at hand
+        many = corrections.read_ahead(s, chosen, place)
+        return lambda case: corrections.relocate(
+            s, case, place, rules=rules, words=words, many=many, by=by, at=at
+        )
     if name == "reschedule":
         reason, day = _one_of(what, "reason", NEW_DATE_REASONS), what.get("until") or ""
         return lambda case: corrections.reschedule(

@@ -57,14 +57,18 @@ def flush_index(s: Session) -> None:
     """
     pairs: list[Pair] = []
     done: set[Case] = set()
-    for each in s.info.pop("to_settle", ()):
+    noted = s.info.pop("to_settle", ())
+    moved = any(isinstance(each, Case) and _is_unplaced(each) for each in noted)
+    ground = areas.known(s) if moved else None
+    for each in noted:
         if isinstance(each, tuple):
             pairs.append(each)
         elif each not in done and inspect(each).persistent:
             done.add(each)
             was = each.counted
             held = next((job.crew_id for job in each.assignments if job.ended_at is None), None)
-            recompute_case(each, held, area_of(s, each))
+            area_id = _area(ground, each) if ground and _is_unplaced(each) else each.area_id
+            recompute_case(each, held, area_id)
             pairs.append((was, each.counted))
     if rows := _differences(pairs):
         events.count(s)  # the clock goes on: the maps and lists that others look at are out of date

@@ -5,12 +5,13 @@ late by the promise of its new type, counts as restarted in the figures. docs/ex
 rule in words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from city import geo
 from city.audit.events import Actor
@@ -19,7 +20,18 @@ from city.cases import search as case_search
 from city.cases.queries import areas_at
 from city.config import routing
 from city.config.routing import Rule
-from city.db.models import Assignment, Case, Crew, ExpectedPhoto, Photo, Report, Service
+from city.db.in_list import is_in
+from city.db.models import (
+    Asset,
+    Assignment,
+    Calendar,
+    Case,
+    Crew,
+    ExpectedPhoto,
+    Photo,
+    Report,
+    Service,
+)
 from city.lifecycle import (
     ACCEPTED,
     ASSIGNED,
@@ -37,13 +49,42 @@ from city.people.accounts import THE_SYSTEM
 from city.places import assets, lookup
 from city.places.lookup import Place
 
+CORRECTIONS: Final = ("reclassify", "relocate")  # what hangs on type and place follows: see derive()
 # What may be done to many cases at once; a split is of one.
-ACTS: Final = ("reclassify", "relocate", "reschedule")
+ACTS: Final = (*CORRECTIONS, "reschedule")
 SPLIT: Final = "split"
 # What a case promises, as columns: a correction may change each, and its Undo puts them back.
 PROMISE: Final = ("promise_days", "promise_hours", "calendar_id", "corrected_late", "urgent", "follow_on")
 TIMES: Final = ("promised_at", "restarted_at", "rescheduled_to")
+_READ_AHEAD: Final = (selectinload(Case.reports), selectinload(Case.asset))
+MOST_COMPARED: Final = 200  # corrected at once: each asks for all that was told around it
 PLACE: Final = ("lat", "lon", "accuracy_m", "place_source", "address", "asset_id")
+
+
+@dataclass
+class Many:
+    """What the corrections of many cases ask for alike, read once: all get the same, and derive() ends them.
+
+    `endangered` are the ids of cases of which danger was told. `outside` says that the place is none of ours.
+    """
+
+    endangered: Collection[int]
+    outside: bool = False
+    owned: dict[int, bool] = field(default_factory=dict)  # by an asset's id: whether it is another's to mend
+
+
+def read_ahead(s: Session, cases: Sequence[Case], place: Place | None = None) -> Many:
+    """Reads for all these cases what their correction asks for; `place` is where they shall lie.
+
+    A few statements for each locks.AT_ONCE of them. Their reports and assets are at hand afterwards.
+    """
+    endangered = set[int]()
+    for some in locks.parts(sorted(case.id for case in cases)):
+        s.scalars(select(Case).where(is_in(Case.id, some)).options(*_READ_AHEAD)).all()
+        told = select(Report.case_id).where(is_in(Report.case_id, some), Report.danger)
+        merged = select(Case.merged_into_id).where(is_in(Case.merged_into_id, some), Case.urgent)
+        endangered.update(s.scalars(told.union_all(merged)))
+    return Many(endangered, place is not None and lookup.outside(s, place.point))
 
 
 def reclassify(
@@ -53,14 +94,15 @@ def reclassify(
     *,
     rules: Sequence[Rule] = (),
     words: str = "",
+    many: Many | None = None,
     by: Actor,
     at: datetime,
 ) -> bool:
     """The case is of another type: department, promise, danger and privacy are those of the new service.
 
-    `rules` are the city's routing. A crew that does not serve the new type loses the job. The promise counts
-    from the first report; where its end has passed already, from `at`. What was private shows nothing of its
-    reports until staff do.
+    `rules` are the city's routing, `many` is read_ahead()'s where many are corrected. A crew that does not
+    serve the new type loses the job. The promise counts from the first report; where its end has passed
+    already, from `at`. What was private shows nothing of its reports until staff do.
     Raises Refused `crew_has_it` to a call-taker, `office_misfits` between an office's work and the field's.
     """
     _begin(s, case, "reclassify", words, by)
@@ -73,7 +115,7 @@ def reclassify(
     if was.private and not service.private:
         for report in case.reports:
             report.shown_at, report.shown_by_hand = None, True
-    brings_danger = _take_danger(s, case, at)
+    brings_danger = _take_danger(s, case, many, at)
     case.promised_at = case.restarted_at = case.rescheduled_to = None
     sla.start_clock(case, at)
     if sla.is_overdue(case, at):
@@ -81,7 +123,7 @@ def reclassify(
         sla.refresh(case, at)
         was_late = True
     case.corrected_late = case.corrected_late or was_late
-    lost = None if _serves(s, rules, case) else _lose_crew(s, case, "reclassified", at)
+    lost = None if _serves(s, rules, case) else _lose_crew(s, case, "reclassified", at, many)
     facts: dict[str, Any] = {
         "service": service.code,
         "from": was.code,
@@ -91,7 +133,7 @@ def reclassify(
         facts["restarted"] = True
     if brings_danger:
         facts["danger"] = True
-    return _corrected(s, case, "reclassify", facts, lost, words={"words": words}, by=by, at=at)
+    return _corrected(s, case, "reclassify", facts, lost, words={"words": words}, many=many, by=by, at=at)
 
 
 def relocate(
@@ -101,17 +143,18 @@ def relocate(
     *,
     rules: Sequence[Rule] = (),
     words: str = "",
+    many: Many | None = None,
     by: Actor,
     at: datetime,
 ) -> bool:
     """The case lies elsewhere: its area, crew, owner and duplicates are those of the new place.
 
-    The reports keep the places that were told; the old one stays in the story. A crew whose area it leaves
-    loses the job, where a rule names another for the new place.
+    `rules` and `many` as in reclassify(). The reports keep the places that were told; the old one stays in
+    the story. A crew whose area it leaves loses the job, where a rule names another for the new place.
     Raises Refused `outside_city`, and `crew_has_it` to a call-taker.
     """
     _begin(s, case, "relocate", words, by)
-    if lookup.outside(s, place.point):
+    if many.outside if many else lookup.outside(s, place.point):
         raise Refused("outside_city")
     before = {name: getattr(case, name) for name in PLACE}
     if (case.lat, case.lon, case.address, case.asset_id) == (
@@ -121,17 +164,16 @@ def relocate(
         place.asset_id,
     ):
         return False
-    usual, owned = _named(s, rules, case), _is_anothers(s, case)
+    was_at, owned = _point(case.lat, case.lon), _is_anothers(s, case, many)
     put(case, place.lat, place.lon, place.accuracy_m, place.source, place.label, place.asset_id)
-    s.flush()
-    s.expire(case, ["asset"])
-    held, now_usual = transitions.live(case), _named(s, rules, case)
-    leaves = held and usual and now_usual and held.crew.name == usual and now_usual != usual
-    lost = _lose_crew(s, case, "relocated", at) if leaves else None
+    case.asset = s.get(Asset, place.asset_id) if place.asset_id else None
+    held = transitions.live(case)
+    leaves = held and _leaves(s, rules, held.crew, case.service, was_at, place.point)
+    lost = _lose_crew(s, case, "relocated", at, many) if leaves else None
     told = {"was": before["address"], "address": place.label, "lat": place.lat, "lon": place.lon}
     facts: dict[str, Any] = {"report": case.reports[0].number} if case.reports else {}
-    _corrected(s, case, "relocate", facts, lost, words=told | {"words": words}, by=by, at=at)
-    _follow_owner(s, case, owned, at)
+    _corrected(s, case, "relocate", facts, lost, words=told | {"words": words}, many=many, by=by, at=at)
+    _follow_owner(s, case, owned, many, at)
     return True
 
 
@@ -221,6 +263,30 @@ def fits(crew: Crew, service: Service) -> bool:
     return crew.department_code in (None, service.department_code)
 
 
+def losing(
+    s: Session,
+    numbers: Sequence[str],
+    *,
+    service: Service | None = None,
+    place: Place | None = None,
+    rules: Sequence[Rule] = (),
+) -> int:
+    """How many of these cases would lose their crew, were they of that service, or at that place.
+
+    Two statements for each locks.AT_ONCE of them.
+    """
+    return sum(
+        _would_lose(s, crew, known, _point(lat, lon), service, place, rules)
+        for some in locks.parts(numbers)
+        for lat, lon, crew, known in s.execute(
+            select(Case.lat, Case.lon, Crew, Service)
+            .join(Crew, Crew.id == Case.crew_id)
+            .join(Service, Service.code == Case.service_code)
+            .where(Case.number.in_(some), Case.state.in_(OPEN))
+        )
+    )
+
+
 def snapshot(case: Case, name: str) -> dict[str, Any]:
     """What undo() needs besides transitions.snapshot(), before the act `name`."""
     if name in ("reschedule", SPLIT):  # what they change stands with every case
@@ -240,15 +306,16 @@ def snapshot(case: Case, name: str) -> dict[str, Any]:
 def undo(
     s: Session, case: Case, name: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
 ) -> bool:
-    """Makes type, place or date what snapshot() said; the caller has seen that nothing happened since."""
+    """Makes type, place or date what snapshot() said. The caller has seen that nothing else happened since,
+    has asked read_ahead(), and calls derive() afterwards.
+    """
     locks.lock(s, case)
     if name == "reschedule":
         case.rescheduled_to = datetime.fromisoformat(was["date"]) if was["date"] else None
         return transitions.undo_batch(s, case, name, was, by=by, at=at, batch=batch)
     if name == "relocate":
         put(case, *was["place"])
-        s.flush()
-        s.expire(case, ["asset"])
+        case.asset = s.get(Asset, case.asset_id) if case.asset_id else None
     else:
         case.service, case.service_code = s.get_one(Service, was["service"]), was["service"]
         for column, value in zip(PROMISE, was["promise"], strict=True):
@@ -261,12 +328,10 @@ def undo(
             )
             report.shown_at = datetime.fromisoformat(shown_at) if shown_at else None
             report.shown_by_hand = by_hand
-        s.flush()
-        s.expire(case, ["calendar"])
+        case.calendar = s.get(Calendar, case.calendar_id) if case.calendar_id else None
     transitions.undo_batch(s, case, name, was, by=by, at=at, batch=batch)
     case.review = case.review or was.get("review")
     case.corrected_version = case.version
-    _derive(s, case)
     return True
 
 
@@ -332,32 +397,45 @@ def _corrected(
     lost: Assignment | None,
     *,
     words: dict[str, Any],
+    many: Many | None,
     by: Actor,
     at: datetime,
 ) -> bool:
-    """Writes what was corrected, and derives what hangs on it."""
+    """Writes what was corrected, and derives what hangs on it, but for one of many."""
     to = ACCEPTED if lost and case.state in (ASSIGNED, UNDERWAY) else case.state
     if lost:
         facts = facts | {"lost": lost.crew_id}
     transitions.moved(s, case, name, to, by=by, at=at, facts=facts, told=words, origin="live")
     case.corrected_version = case.version
-    _derive(s, case)
+    if many is None:
+        derive(s, [case])
     return True
 
 
-def _derive(s: Session, case: Case) -> None:
-    """What else hangs on type and place: by what it is found, and what it probably repeats."""
-    case_search.mark_changed(s, case.id)
+def derive(s: Session, cases: Sequence[Case]) -> None:
+    """What else hangs on type and place: by what they are found, and what they probably repeat.
+
+    Of more than MOST_COMPARED none is marked as a probable duplicate; who opens one still sees what is near.
+    """
+    case_search.mark_changed(s, *(case.id for case in cases))
     s.flush()
-    twins = s.scalars(select(Case).where(Case.twin_id == case.id)).all()
-    for each in (case, *twins):
-        duplicates.flag_probable(s, [each], apart=duplicates.is_not_duplicate(s, each))
+    changed = {case.id: case for case in cases}
+    for some in locks.parts(sorted(changed)):
+        changed |= {twin.id: twin for twin in s.scalars(select(Case).where(is_in(Case.twin_id, some)))}
+    for each in changed.values():
+        if len(cases) > MOST_COMPARED:
+            each.twin_id = None
+        else:
+            duplicates.flag_probable(s, [each], apart=duplicates.is_not_duplicate(s, each))
 
 
-def _take_danger(s: Session, case: Case, at: datetime) -> bool:
+def _take_danger(s: Session, case: Case, many: Many | None, at: datetime) -> bool:
     """Whether somebody can be hurt, by the new type and by what was told; True where that is new."""
     was = case.urgent
-    case.urgent = transitions.is_dangerous(s, case)
+    if many:
+        case.urgent = case.service.urgent or case.id in many.endangered
+    else:
+        case.urgent = transitions.is_dangerous(s, case)
     if case.urgent and not was:
         transitions.endanger(s, case, at=at)
     return case.urgent and not was
@@ -366,33 +444,63 @@ def _take_danger(s: Session, case: Case, at: datetime) -> bool:
 def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:
     """Whether the crew that has the case works on its type."""
     held = transitions.live(case)
-    if held is None:
-        return True
-    return fits(held.crew, case.service) or _named(s, rules, case) == held.crew.name
+    here = _point(case.lat, case.lon)
+    return held is None or _works_on(s, rules, held.crew, case.service, here)
 
 
-def _named(s: Session, rules: Sequence[Rule], case: Case) -> str | None:
+def _works_on(
+    s: Session, rules: Sequence[Rule], crew: Crew, service: Service, here: geo.Point | None
+) -> bool:
+    return fits(crew, service) or _named(s, rules, service, here) == crew.name
+
+
+def _leaves(
+    s: Session, rules: Sequence[Rule], crew: Crew, service: Service, was_at: geo.Point | None, to: geo.Point
+) -> bool:
+    """Whether the rules name this crew for the old place, and another for the new one."""
+    usual, now_usual = _named(s, rules, service, was_at), _named(s, rules, service, to)
+    return now_usual is not None and usual == crew.name != now_usual
+
+
+def _would_lose(
+    s: Session, crew: Crew, known: Service, here: geo.Point | None, service: Service | None,
+    place: Place | None, rules: Sequence[Rule],
+) -> bool:  # fmt: skip
+    if service:
+        return known.office == service.office and not _works_on(s, rules, crew, service, here)
+    return place is not None and _leaves(s, rules, crew, known, here, place.point)
+
+
+def _named(s: Session, rules: Sequence[Rule], service: Service, here: geo.Point | None) -> str | None:
     """The crew that the city's rules name for this type at this place."""
-    code, group = case.service_code, case.service.group
-    asked = routing.areas_asked(rules, code, group)
-    here = geo.Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
-    route = routing.match(rules, code, group, areas_at(s, here, asked) if asked and here else ())
+    asked = routing.areas_asked(rules, service.code, service.group)
+    areas = areas_at(s, here, asked) if asked and here else ()
+    route = routing.match(rules, service.code, service.group, areas)
     return route.crew if route else None
 
 
-def _lose_crew(s: Session, case: Case, why: str, at: datetime) -> Assignment | None:
+def _point(lat: float | None, lon: float | None) -> geo.Point | None:
+    return geo.Point(lat, lon) if lat is not None and lon is not None else None
+
+
+def _lose_crew(s: Session, case: Case, why: str, at: datetime, many: Many | None) -> Assignment | None:
     held = transitions.live(case)
-    transitions.end_assignments(s, [case], why, at)
+    transitions.end_assignments(s, [case], why, at, flush=many is None)
     return held
 
 
-def _is_anothers(s: Session, case: Case) -> bool:
-    return case.asset is not None and assets.owner_of(s, case.asset) is not None
+def _is_anothers(s: Session, case: Case, many: Many | None) -> bool:
+    if case.asset is None:
+        return False
+    known = many.owned if many else {}
+    if case.asset.id not in known:
+        known[case.asset.id] = assets.owner_of(s, case.asset) is not None
+    return known[case.asset.id]
 
 
-def _follow_owner(s: Session, case: Case, owned: bool, at: datetime) -> None:
+def _follow_owner(s: Session, case: Case, owned: bool, many: Many | None, at: datetime) -> None:
     """What stands at the new place may be another owner's to mend, and at the old one may have been."""
-    now_owned = _is_anothers(s, case)
+    now_owned = _is_anothers(s, case, many)
     if owned and not now_owned and case.state == WAITING and sla.waits_for(case) == "utility":
         transitions.resume(s, case, by=THE_SYSTEM, at=at)
     elif now_owned and not owned and case.state in (NEW, ACCEPTED) and not case.urgent:

@@ -935,11 +935,12 @@ def _tell(s: Session, case: Case) -> None:
         events.publish_to_sync_feed(s, f"crew:{held.crew_id}", "job", case.number, present=stays, why=why)
 
 
-def end_assignments(s: Session, cases: Iterable[Case], why: str, at: datetime) -> None:
+def end_assignments(s: Session, cases: Iterable[Case], why: str, at: datetime, *, flush: bool = True) -> None:
     """Ends the live jobs of cases that are given out anew: together, as one by one takes a statement each."""
     for case in cases:
         _end(s, case, why, at)
-    s.flush()
+    if flush:
+        s.flush()
 
 
 def free_closings(s: Session, closings: Sequence[Closure]) -> None:

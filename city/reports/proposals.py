@@ -16,7 +16,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import locks, transitions
 from city.db.in_list import is_in
-from city.db.models import Case, Photo, Service, SyncOperation
+from city.db.models import Batch, BatchItem, Case, Photo, Service, SyncOperation
 from city.geo import Point, distance
 from city.lifecycle import OPEN, WAIT_OVER, Refused, may
 from city.photos import photos
@@ -186,6 +186,13 @@ def take(s: Session, case: Case) -> None:
     _answer(s, case, [each for each in asked if each not in left], TAKEN)
     if not left and case.review == PROPOSED:
         case.review = None
+
+
+def take_many(s: Session, batch: Batch) -> None:
+    """The same for each case of a batch of corrections that somebody must look at."""
+    of_it = select(BatchItem.case_id).where(BatchItem.batch_id == batch.id)
+    for case in s.scalars(select(Case).where(Case.id.in_(of_it), Case.review.is_not(None)).order_by(Case.id)):
+        take(s, case)
 
 
 def reviewed(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:

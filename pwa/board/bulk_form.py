@@ -9,16 +9,17 @@ from city.lifecycle import Refused
 # The panel in which an act is asked for; an act without one asks for nothing.
 PANELS = {
     "assign": "assign", "wait": "wait", "raise": "priority", "lower": "priority", "close": "close",
-    "tag": "tag", "untag": "tag", "merge": "merge",
+    "tag": "tag", "untag": "tag", "merge": "merge", "reclassify": "type", "relocate": "place",
 }  # fmt: skip
 # The field that is at fault, where a refusal does not name it itself.
 FIELDS = {
-    "words_too_long": "words", "bad_tag": "tag", "unknown_number": "into",
+    "words_too_long": "words", "bad_tag": "tag", "unknown_number": "into", "unknown_service": "service",
+    "place_unclear": "place", "place_unknown": "place", "place_missing": "place", "outside_city": "place",
 }  # fmt: skip
 # The same, where every case was refused alike for what the form said.
 ALIKE = {
     "unknown_reply": "reply", "reply_misfits": "reply", "told_missing": "words", "outcome_misfits": "outcome",
-    "wait_past": "until", "wait_too_long": "until", "wait_day": "until",
+    "wait_past": "until", "wait_too_long": "until", "wait_day": "until", "office_misfits": "service",
 }  # fmt: skip
 NAMED = ("crew", "reason", "outcome", "no_photo")
 
@@ -28,7 +29,8 @@ class Refilled:
     """A form that comes back: what it asked for, which cases, and what was wrong with which field.
 
     `asked` is the act as its button names it, `numbers` are the cases that were chosen, `field` is "" where
-    no field is at fault. `since` is the revision as of which they were seen.
+    no field is at fault. `since` is the revision as of which they were seen. `places` are those of which
+    one was meant, each with its words.
     """
 
     asked: str
@@ -39,6 +41,7 @@ class Refilled:
     since: str
     field: str = ""
     fault: str = ""
+    places: Sequence[tuple[str, str]] = ()
 
     @property
     def panel(self) -> str:

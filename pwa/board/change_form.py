@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask import g
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,8 @@ from city.places import nearby_assets
 from city.places.lookup import Place
 from city.places.nearby_assets import Near
 from city.places.resolve import Fix, Whereabouts, resolve
-from pwa.web import formatting, localization
+from city.reports import proposals
+from pwa.web import access, formatting, localization
 
 MOST_NEAR = 6
 LONGEST = 200  # letters of a place
@@ -36,6 +38,11 @@ def types(case: Case, services: Sequence[Service], now: datetime) -> list[TypeCh
     fitting = [each for each in services if each.office == case.service.office and each is not case.service]
     ordered = sorted(fitting, key=lambda each: each.group != case.service.group)
     return [TypeChoice(each.code, each.names, _effect(case, each, now)) for each in ordered]
+
+
+def bulk_types(services: Sequence[Service], *, office: bool) -> list[Service]:
+    """The types that many cases may be changed to; what an office answers does not become field work."""
+    return [each for each in services if each.office == office]
 
 
 @dataclass(frozen=True)
@@ -70,17 +77,17 @@ def near(s: Session, case: Case) -> list[Near]:
     return [each for each in found if each.asset.id != case.asset_id][:MOST_NEAR]
 
 
-def place(s: Session, case: Case, form: Mapping[str, Any], *, geocoder: str) -> Place:
-    """Where the form says that the case lies: by words, a number, one of several, or a point on the map.
+def place(s: Session, form: Mapping[str, Any], *, geocoder: str, kind: str | None = None) -> Place:
+    """Where the form says that a case lies: by words, a number, one of several, or a point on the map.
 
-    Raises Refused as a report's place does; `place_unclear` and `place_unknown` with `places`, pairs of a key
-    and its words, where there are some to choose from.
+    `kind` is the kind of thing that its service is about. Raises Refused as a report's place does;
+    `place_unclear` and `place_unknown` with `places`, pairs of a key and its words, where there are some to
+    choose from.
     """
     words = str(form.get("place", "")).strip()[:LONGEST]
     said = Whereabouts(
-        words, None if words else _fix(form), kind=case.service.asset_kind, pick=form.get("pick") or None,
-        is_sure=True,
-    )  # fmt: skip
+        words, None if words else _fix(form), kind=kind, pick=form.get("pick") or None, is_sure=True
+    )
     found = resolve(s, said, geocoder=geocoder, propose=False)
     if found.fault:
         places = [(each.key, each.label) for each in found.choices]
@@ -88,6 +95,31 @@ def place(s: Session, case: Case, form: Mapping[str, Any], *, geocoder: str) -> 
     if found.place is None:
         raise Refused("place_missing")
     return found.place
+
+
+def to_type(s: Session, case: Case, code: str) -> bool:
+    """Corrects the case's type as a form asks for it; whoever proposed that hears of it.
+
+    Raises Refused `unknown_service`, or what corrections.reclassify() does.
+    """
+    city = access.current_city().city
+    service = s.get(Service, code) if code in {each.code for each in city.services} else None
+    if service is None:
+        raise Refused("unknown_service")
+    moved = corrections.reclassify(s, case, service, rules=city.routing, by=g.actor, at=access.now())
+    if moved:
+        proposals.take(s, case)
+    return moved
+
+
+def to_place(s: Session, case: Case, form: Mapping[str, Any]) -> bool:
+    """Corrects the case's place in the same way. Raises Refused as place() or corrections.relocate() does."""
+    found = place(s, form, geocoder=access.geocoder(), kind=case.service.asset_kind)
+    rules = access.current_city().city.routing
+    moved = corrections.relocate(s, case, found, rules=rules, by=g.actor, at=access.now())
+    if moved:
+        proposals.take(s, case)
+    return moved
 
 
 def _effect(case: Case, service: Service, now: datetime) -> str:

@@ -158,6 +158,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "no_photo": NO_PHOTO,
         "wait_reasons": wait_reasons,
         "type_choices": partial(change_form.types, services=_offered(ground.services), now=access.now()),
+        "bulk_types": change_form.bulk_types(_offered(ground.services), office=bool(view.work)),
         "date_choices": partial(change_form.dates, now=access.now()),
         "hold_choices": partial(hold_form.choices, now=access.now()),
         "hold_days": hold_form.days(access.now()),

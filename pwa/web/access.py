@@ -76,6 +76,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "sync": PUBLIC,  # by the phone's own token, and each operation by its author
     "crew": PUBLIC,  # a shell without anything personal: the phone keeps it for a start without signal
     "desk": ACTS["contact"],
+    "case_change": MOVES["reclassify"].roles,
     "dispatch": BOARD,
     "tiles": BOARD,
     "dispatch.accept": MOVES["accept"].roles,

@@ -46,6 +46,7 @@ EXPECTED = {
     "dispatch.accept": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.assign": {DISPATCHER, SUPERVISOR},
     "desk": {DISPATCHER, SUPERVISOR, CALL_TAKER},
+    "case_change": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view.table": {DISPATCHER, SUPERVISOR},
     "view.printed": {DISPATCHER, SUPERVISOR, CALL_TAKER, MANAGER, "administrator"},

@@ -259,3 +259,13 @@ CREW_PROPOSES = Sentence("A crew says the type or location is wrong. Decide whet
 CHANGE_TYPE_TO = Sentence("Change type to %(type)s")
 MOVE_IT_HERE = Sentence("Move it here")
 LEAVE_AS_IT_IS = Sentence("Leave it as it is")
+BACK_TO_CALL = Sentence("Back to the call")
+CHANGE_CASES_TO = Plural("Change %(num)d case to %(type)s?", "Change %(num)d cases to %(type)s?")
+CHANGE_LOCATION = Sentence("Change location")
+CHANGE_TYPE = Sentence("Change type")
+LOSE_CREW = Plural("%(num)d loses its crew.", "%(num)d lose their crew.")
+MOVE_CASES_TO = Plural("Move %(num)d case to %(place)s?", "Move %(num)d cases to %(place)s?")
+MISFITS = Plural(
+    "%(num)d can't be of that type and stays as it is.", "%(num)d can't be of that type and stay as they are."
+)
+NOW_PRIVATE = Plural("%(num)d becomes private.", "%(num)d become private.")

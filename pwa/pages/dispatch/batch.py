@@ -1,8 +1,9 @@
 """Acting on many cases at once: choosing them, doing it, what became of it, and taking it back."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request, url_for
@@ -14,12 +15,15 @@ from city.board import area_selection, changes
 from city.board import queries as board_queries
 from city.board import rows as queue_rows
 from city.board.queries import View
-from city.cases import batches, usual_crews
+from city.cases import batches, corrections, usual_crews
+from city.cases.corrections import CORRECTIONS
 from city.config import canned_replies
 from city.db.models import Batch, Case, Crew
 from city.geo import Box, Point
-from city.lifecycle import Refused
-from pwa.board import batch_summary, bulk_form, row_context
+from city.lifecycle import MAX_WORDS, Refused
+from city.places.lookup import Place
+from city.reports import proposals
+from pwa.board import batch_summary, bulk_form, change_form, row_context
 from pwa.board import page as around
 from pwa.board.bulk_form import Refilled
 from pwa.board.view_url import args_of, is_id, log_seen, new_key, view_asked
@@ -28,7 +32,7 @@ from pwa.web.fragments import go, is_fragment, render
 from sync import server_epoch
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
-DANGEROUS = ("close", "merge")  # asked once: residents are told of it
+DANGEROUS = ("close", "merge", *CORRECTIONS)  # asked once: residents are told of it
 MOST_LETTERS = 100_000  # of numbers in one field: MOST of them, and some
 
 bp = Blueprint("batch", __name__, url_prefix="/dispatch")
@@ -50,6 +54,8 @@ class Order:
     @property
     def asked(self) -> str:
         """The act as a form names it."""
+        if self.act == "reclassify" or (self.act == "relocate" and self.what["pick"]):
+            return f"{self.act} {self.what.get('service') or self.what.get('pick', '')}"
         return "merge oldest" if self.act == "merge" and not self.what["into"] else self.act
 
     def digest(self, view: View) -> str:
@@ -85,6 +91,7 @@ def do() -> Response:
     view = view_asked()
     order = _order(request.form)
     sent = order.digest(view)
+    what = order.what
     try:
         with access.reading() as s:
             known = batches.of_digest(s, sent)
@@ -93,17 +100,20 @@ def do() -> Response:
                 if order.whole is not None:
                     numbers, total = area_selection.all_of_view(s, view, now=access.now())
                 batches.not_too_many(order.act, total)
-                batches.validate(s, order.act, order.what)
+                what = _meant(s, order)
+                batches.validate(s, order.act, what)
                 changed = order.whole is not None and order.whole != total
                 if total and (changed or order.act in DANGEROUS) and order.sure != str(total):
-                    return _ask(s, order, numbers, changed)
+                    return _ask(s, order, what, numbers, changed)
         if known is None:
             with access.writing() as s:
                 known = batches.act(
-                    s, numbers, order.act, order.what, by=g.actor, at=access.now(), sent=sent,
+                    s, numbers, order.act, what, by=g.actor, at=access.now(), sent=sent,
                     mode=order.mode, reply=_reply(order), overtaken=_overtaken(s, order.since),
-                    usual=_usual(s),
+                    usual=_usual(s), rules=access.current_city().city.routing,
                 )  # fmt: skip
+                if order.act in CORRECTIONS:
+                    proposals.take_many(s, known)
     except Refused as fault:
         return _given_back(order, fault)
     if not known.done and (why := bulk_form.alike(known.refused)):
@@ -156,6 +166,11 @@ def _order(form: MultiDict[str, str]) -> Order:
         what["words"] = forms.text(form, "words")
     elif act in ("tag", "untag"):
         what = {"tag": forms.text(form, "tag")[:200]}
+    elif act == "reclassify":
+        what = {"service": (argument or form.get("service", ""))[:40], "why": forms.text(form, "why")}
+    elif act == "relocate":
+        what = {"place": form.get("place", "").strip()[: change_form.LONGEST], "pick": argument[:400]}
+        what["why"] = forms.text(form, "why")
     elif act == "merge":
         what = {"into": "" if argument == "oldest" else forms.text(form, "into").upper()[:40] or "?"}
     numbers = [*form.getlist("case"), *" ".join(form.getlist("cases"))[:MOST_LETTERS].split()]
@@ -170,6 +185,25 @@ def _order(form: MultiDict[str, str]) -> Order:
         sure=form.get("sure", ""),
         since=form.get("since", "")[:60],
     )
+
+
+def _meant(s: Session, order: Order) -> dict[str, Any]:
+    """What the act asks for as batches.act() has it. Raises Refused where a form names no type, or no place.
+
+    `words_too_long` is no matter of the form: they are asked for where it is asked whether that is meant.
+    """
+    if order.act not in CORRECTIONS:
+        return order.what
+    if len(order.what["why"]) > MAX_WORDS:
+        raise Refused("words_too_long", most=MAX_WORDS)
+    words = {"words": order.what["why"]}
+    if order.act == "relocate":
+        found = change_form.place(s, order.what, geocoder=access.geocoder())
+        return words | {"place": asdict(found)}
+    code = order.what["service"]
+    if code not in {each.code for each in access.current_city().city.services}:
+        raise Refused("unknown_service")
+    return words | {"service": code}
 
 
 def _overtaken(s: Session, since: str) -> Callable[[Collection[Case]], Collection[int]] | None:
@@ -229,7 +263,7 @@ def _numbers(text: str, count: int) -> list[float]:
     return found
 
 
-def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Response:
+def _ask(s: Session, order: Order, what: dict[str, Any], numbers: list[str], changed: bool) -> Response:
     """Asks whether it is meant: how many of which service; `changed`: the view had held another number."""
     known = access.current_city().city.services
     names = {service.code: localization.said(service.names) for service in known}
@@ -249,7 +283,31 @@ def _ask(s: Session, order: Order, numbers: list[str], changed: bool) -> Respons
             "into": named or area_selection.oldest(s, numbers),
             "apart": area_selection.apart(s, family),
         }
+    if order.act in CORRECTIONS:
+        context |= _follows(s, order.act, what, numbers, services)
     return render("dispatch/batch.html", "dispatch/_batch_ask.html", asking=True, **context)
+
+
+def _follows(
+    s: Session, act: str, what: dict[str, Any], numbers: list[str], services: Counter[str]
+) -> dict[str, Any]:
+    """What a correction would bring: which type or place, who loses a crew, what is hidden or shown."""
+    rules, most = access.current_city().city.routing, {"most_words": MAX_WORDS}
+    if act == "relocate":
+        place = Place(**what["place"])
+        lost = corrections.losing(s, numbers, place=place, rules=rules)
+        return most | {"losing": lost, "to": formatting.place(place.label)}
+    known = {service.code: service for service in board_queries.services(s)}
+    service = known[what["service"]]
+    fitting = {code: many for code, many in services.items() if known[code].office == service.office}
+    turned = sum(many for code, many in fitting.items() if known[code].private != service.private)
+    return most | {
+        "losing": corrections.losing(s, numbers, service=service, rules=rules),
+        "to": localization.said(service.names),
+        "hidden": turned if service.private else 0,
+        "opened": 0 if service.private else turned,
+        "misfits": services.total() - sum(fitting.values()),
+    }
 
 
 def _answer(batch_id: int) -> Response:
@@ -275,9 +333,9 @@ def _given_back(order: Order, fault: Refused) -> Response:
     """
     field = bulk_form.field_of(order.act, fault)
     if is_fragment():
-        return _refused(fault, field)
+        return _refused(fault, field, order)
     if field:
-        return _refilled(order, field=field, fault=errors.words(fault))
+        return _refilled(order, field=field, fault=errors.words(fault), places=_places(fault))
     return _refilled(order, told=[errors.words(fault)], refused=_left_out(fault))
 
 
@@ -288,11 +346,12 @@ def _refilled(
     fault: str = "",
     told: Sequence[str] = (),
     refused: Sequence[tuple[str, list[str]]] = (),
+    places: Sequence[tuple[str, str]] = (),
 ) -> Response:
     """The board with the form as it was filled in."""
     bulk = Refilled(
         order.asked, request.form.get("crew", ""), order.numbers, order.whole is not None, order.mode,
-        order.since, field, fault,
+        order.since, field, fault, places,
     )  # fmt: skip
     with access.reading() as s:
         parts = around.whole(s, view_asked())
@@ -309,13 +368,23 @@ def _refilled(
         )  # fmt: skip
 
 
-def _refused(fault: Refused, field: str = "") -> Response:
-    """Nothing was done, and why; where some may not move and all were asked for, which."""
-    context = {
+def _refused(fault: Refused, field: str = "", order: Order | None = None) -> Response:
+    """Nothing was done, and why; where some may not move and all were asked for, which.
+
+    The form of an `order` keeps why it was meant, and gets the places of which one is to be chosen.
+    """
+    context: dict[str, Any] = {
         "told": [errors.words(fault)], "failed": True, "args": args_of(view_asked()),
         "refused": _left_out(fault), "field": field,
     }  # fmt: skip
-    return render("dispatch/batch.html", "dispatch/_told.html", status=422, **context)
+    if order and order.act in CORRECTIONS:
+        context |= {"why": order.what["why"], "places": _places(fault)}
+    return render("dispatch/batch.html", "dispatch/_batch_refused.html", status=422, **context)
+
+
+def _places(fault: Refused) -> list[tuple[str, str]]:
+    found = fault.facts.get("places", [])
+    return found if isinstance(found, list) else []
 
 
 def _left_out(fault: Refused) -> list[tuple[str, list[str]]]:

@@ -27,7 +27,7 @@ from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
 from city.config.routing import Route
-from city.db.models import Case, Crew, Event, Photo, Report, Service
+from city.db.models import Case, Crew, Event, Photo, Report
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.people import callers
@@ -196,16 +196,10 @@ def resume(number: str) -> Response:
 @bp.post("/cases/<number>/type")
 def reclassify(number: str) -> Response:
     """The case is of another type."""
-    code, city = request.form.get("service", ""), access.current_city().city
+    code = request.form.get("service", "")
 
     def verb(s: Session, c: Case) -> bool:
-        service = s.get(Service, code) if code in {each.code for each in city.services} else None
-        if service is None:
-            raise Refused("unknown_service")
-        moved = corrections.reclassify(s, c, service, rules=city.routing, by=g.actor, at=access.now())
-        if moved:
-            proposals.take(s, c)
-        return moved
+        return change_form.to_type(s, c, code)
 
     said = _("Type of problem changed.")
     return _do(number, verb, said, doing="type", act="reclassify", what={"service": code})
@@ -214,14 +208,9 @@ def reclassify(number: str) -> Response:
 @bp.post("/cases/<number>/place")
 def relocate(number: str) -> Response:
     """The case lies elsewhere."""
-    city = access.current_city().city
 
     def verb(s: Session, c: Case) -> bool:
-        place = change_form.place(s, c, request.form, geocoder=access.geocoder())
-        moved = corrections.relocate(s, c, place, rules=city.routing, by=g.actor, at=access.now())
-        if moved:
-            proposals.take(s, c)
-        return moved
+        return change_form.to_place(s, c, request.form)
 
     return _do(number, verb, _("Location changed."), doing="place", act="relocate")
 

@@ -4,6 +4,7 @@
  */
 
 import { fieldsIn, keep, letGo, putBack, takeOver, takeUp } from "./draft.js";
+import { changeByKey, startChange } from "./change.js";
 import { suggestions } from "../lib/address_autocomplete.js";
 
 const htmx = /** @type {any} */ (window).htmx;
@@ -272,6 +273,7 @@ function pressed(event) {
     /** @type {HTMLElement | null} */ (form().querySelector('[name="join"]'))?.click();
     return undefined;
   }
+  if (changeByKey(event)) return undefined;
   if (event.target.id === "sought") return inBox(event);
   const instead = event.key === "Enter" && event.altKey && form().querySelector("#say [data-answer]");
   if (instead instanceof HTMLElement) {
@@ -424,4 +426,5 @@ document.addEventListener("htmx:beforeSend", (event) => {
   xhr.addEventListener("loadend", () => renewing.delete(xhr));
 });
 setInterval(showTimer, SECOND_MS);
+startChange(renew);
 begin();
