@@ -26,7 +26,6 @@ from city.demo import by_verbs
 from city.demo.by_verbs import Act
 from city.demo.phrases import WORDS
 from city.geo import METRES_A_DEGREE
-from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, ReportRow
 from city.lifecycle import CREW
 from city.people import accounts
@@ -77,7 +76,7 @@ def _grow(base: Database, count: int) -> None:
     with db.transaction(engine) as s:
         teller = _Teller(s, Random(311), datetime.now(UTC))
     for start in range(0, count, AT_ONCE):
-        with history_writer.gc_paused(), db.transaction(engine) as s:
+        with db.gc_paused(), db.transaction(engine) as s:
             numbers = range(start, min(start + AT_ONCE, count))
             by_verbs.tell(s, [teller.story(n, count) for n in numbers], now=teller.now)
     # What time has done to its promises meanwhile: a city is never found with years of that still to be said.

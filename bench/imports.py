@@ -28,7 +28,7 @@ from city.audit import events
 from city.config import city_file
 from city.db import engine as db
 from city.db.models import Crew
-from city.imports import history_writer, mapping
+from city.imports import mapping
 from city.imports import requests as request_imports
 from city.imports import runs as import_runs
 from city.imports.readers import Outcome
@@ -103,7 +103,7 @@ def _imported(engine: Engine, file: Path, how: str, at: datetime) -> tuple[Outco
     """One run as the command makes it: what came of it, its seconds by the clock and of work."""
     city, mapped = city_file.load(DEFAULT_CITY), mapping.load(how)
     began, worked = time.perf_counter(), time.process_time()
-    with history_writer.gc_paused(), db.transaction(engine) as s:
+    with db.gc_paused(), db.transaction(engine) as s:
         outcome = request_imports.import_file(s, file, mapped, city, at=at, secret="a secret of the bench")
     return outcome, round(time.perf_counter() - began, 2), round(time.process_time() - worked, 2)
 

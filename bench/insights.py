@@ -28,7 +28,6 @@ from city.audit.events import Actor
 from city.db import engine as db
 from city.db.models import Case, Contact
 from city.demo.reference_rates import LANGUAGES, TOPICS
-from city.imports import history_writer
 from city.lifecycle import CALL_TAKER, ELSEWHERE
 from city.people import contacts
 from city.people.contacts import CASE, TRANSFERRED, Conversation
@@ -77,7 +76,7 @@ def _ask(base: Database, count: int) -> None:
     told = _conversations(there, count, number, datetime.now(UTC))
     taker = Actor("person:1", frozenset({CALL_TAKER}))
     while part := list(islice(told, AT_ONCE)):
-        with history_writer.gc_paused(), db.transaction(engine) as s:
+        with db.gc_paused(), db.transaction(engine) as s:
             contacts.bulk_log(s, [(each, taker) for each in part], origin="demo")
     engine.dispose()
     say(f"{count} contacts, {count - there} of them new, in {time.monotonic() - began:.0f} s")

@@ -23,6 +23,7 @@ from city.cases import corrections, duplicates, locks, priorities, queries, sla,
 from city.cases.transitions import Closing
 from city.config.routing import Rule
 from city.db import bulk_insert
+from city.db.engine import gc_paused
 from city.db.models import Asset, Assignment, Batch, BatchItem, Case, Crew, Service
 from city.lifecycle import (
     DISPATCHER,
@@ -85,6 +86,7 @@ def of_digest(s: Session, sent: str) -> Batch | None:
     return s.scalars(select(Batch).where(Batch.digest == sent)).first()
 
 
+@gc_paused()
 def act(
     s: Session,
     numbers: Collection[str],
@@ -236,6 +238,7 @@ def validate(s: Session, name: str, what: dict[str, Any]) -> None:
         _named(s, what)
 
 
+@gc_paused()
 def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
     """Puts every case of the batch back as it was, unless something else happened to it since: see `left`.
 

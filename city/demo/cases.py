@@ -27,13 +27,12 @@ from city.audit.events import Actor
 from city.cases import board_index, sla, sla_sweep
 from city.config import canned_replies, city_file
 from city.config import versions as config_versions
-from city.db.engine import transaction
+from city.db.engine import gc_paused, transaction
 from city.db.models import Address, Area, Asset, Case, Crew, Person, Service
 from city.demo import by_verbs, offices, reference_rates
 from city.demo.by_verbs import Act
 from city.demo.photos import Album
 from city.demo.phrases import ELSE, FIXED, MADE_SAFE, NOT_FIXED, NOT_SHOWN, NOTES, WORDS
-from city.imports import history_writer
 from city.imports.history_writer import CaseHistory, Move, PhotoRow, ReportRow
 from city.lifecycle import CALL_TAKER, CREW, DISPATCHER, OPEN
 from city.people import accounts
@@ -122,7 +121,7 @@ def tell(
     """
     store, album = storage.open_store(settings), Album()
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
-    with history_writer.gc_paused(), transaction(engine) as s:
+    with gc_paused(), transaction(engine) as s:
         step(f"{count} cases")
         replies = _replies(s, settings)
         author = _Author(s, settings.secret_key, album, Random(seed), now, replies)

@@ -21,10 +21,9 @@ from city.audit.events import Actor
 from city.config import business_hours, city_file
 from city.config.city_file import CityFile
 from city.db import bulk_insert
-from city.db.engine import transaction
+from city.db.engine import gc_paused, transaction
 from city.db.models import Article, ArticleVotes, Case, Person, Report, Service
 from city.demo import reference_rates
-from city.imports import history_writer
 from city.lifecycle import CALL_TAKER, DISPATCHER
 from city.people import accounts, callers, contacts
 from city.people.contacts import ANSWERED, CASE, DROPPED, TRANSFERRED, Conversation
@@ -78,7 +77,7 @@ def fill(engine: Engine, settings: Settings, seed: int = 311, now: datetime | No
     """
     now = (now or datetime.now(UTC)).replace(second=0, microsecond=0)
     city = city_file.load(settings.city)
-    with history_writer.gc_paused(), transaction(engine) as s:
+    with gc_paused(), transaction(engine) as s:
         desk = _Desk(s, city, Random(f"desk {seed}"), now)
         desk.write_down()
         desk.found_helpful()

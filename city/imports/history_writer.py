@@ -7,9 +7,7 @@ reports raise, and for the wait of what another owner has to mend; a test holds 
 asks about (boundary, answers, nearness) is the caller's to see to.
 """
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -172,21 +170,6 @@ def write(s: Session, stories: Iterable[CaseHistory], *, now: datetime | None = 
     return [
         Written(life.case.id, life.case.number) for life in (writer.lives[story] for story in writer.stories)
     ]
-
-
-@contextmanager
-def gc_paused() -> Iterator[None]:
-    """For a call that tells thousands of stories.
-
-    Python's search for cycles would go through all of them, over and over, for half of the time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @dataclass(eq=False, slots=True)

@@ -14,7 +14,7 @@ from city.cases import board_index
 from city.config.toml_table import CityFileError
 from city.db import engine as db
 from city.db.models import Event
-from city.imports import history_writer, layers, mapping
+from city.imports import layers, mapping
 from city.imports import requests as request_imports
 from city.imports import runs as import_runs
 from city.imports.readers import Outcome, TooManyRejected, Unusable
@@ -97,7 +97,7 @@ def requests(
     try:
         how, (_number, city) = mapping.load(name), city_reload.load_at_start(settings, engine)
         with (
-            suppress(_KeepNothing), history_writer.gc_paused(), closing(Progress("requests")) as told,
+            suppress(_KeepNothing), db.gc_paused(), closing(Progress("requests")) as told,
             db.transaction(engine) as s,
         ):  # fmt: skip
             outcome = request_imports.import_file(

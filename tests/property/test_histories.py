@@ -216,6 +216,8 @@ def _verbs(h: History, case: Case) -> dict[str, Callable[[], object]]:
 def _can_be(case: Case, name: str) -> bool:
     if name == "crew writes":
         return transitions.live(case) is not None
+    if name in ("split", "show", "hide", "not fixed") and not case.reports:  # its split was taken back
+        return False
     return name not in MOVES or case.state in MOVES[name].sources
 
 
@@ -249,7 +251,7 @@ def _act(h: History) -> None:
         if isinstance(made, Case):
             pair = (made, {"own": True})
             h.cases.append(made)
-        if name == "unmerge":  # what was late by the other's promise is not by its own
+        if name in ("unmerge", "split"):  # what was late by the other's danger may not be by its own
             h.late.pop(root.id, None)
         batch = batches.keep_single(s, case, name, {}, was, by=h.by, at=h.now, other=pair)
         h.before[batch.id] = before
