@@ -166,7 +166,9 @@ function blame(line) {
   panel.open = true;
   const field = /** @type {HTMLElement | null} */ (panel.querySelector(`[aria-describedby="${place.id}"]`));
   field?.setAttribute("aria-invalid", "true");
-  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) field?.focus({ preventScroll: true });
+  // Of several places one is chosen by its digit: the keyboard goes on from the first.
+  const next = /** @type {HTMLElement | null} */ (name === "place" ? panel.querySelector("#bulk-places li button") : null) ?? field;
+  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) next?.focus({ preventScroll: true });
   (place.closest("fieldset, .field") ?? place).scrollIntoView({ block: "nearest" });
 }
 
