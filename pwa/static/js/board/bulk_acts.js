@@ -113,7 +113,8 @@ function onKey(event) {
   if (event.key !== "Enter" || field.tagName !== "INPUT") return;
   event.preventDefault();
   const acts = [...(field.closest(".bulk__panel")?.querySelectorAll("button") ?? [])];
-  acts.find((act) => field.compareDocumentPosition(act) & Node.DOCUMENT_POSITION_FOLLOWING)?.click(); // its own
+  const own = acts.find((act) => act.dataset["enter"] !== undefined);
+  (own ?? acts.find((act) => field.compareDocumentPosition(act) & Node.DOCUMENT_POSITION_FOLLOWING))?.click();
 }
 
 /** @param {Event} event */
