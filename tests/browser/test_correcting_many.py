@@ -100,6 +100,7 @@ def test_four_keys_and_an_address_move_them_all(site: Site, page: Page, elm: lis
 
 def test_other_words_are_looked_up_anew_where_places_stood_to_choose_from(page: Page, elm: list[str]) -> None:
     page.keyboard.press("E")
+    expect(page.locator("#bulk-place-words")).to_be_focused()
     page.keyboard.type("9 Elm")
     page.keyboard.press("Enter")
     expect(page.locator("#bulk-places li button").first).to_be_focused()
@@ -111,6 +112,7 @@ def test_other_words_are_looked_up_anew_where_places_stood_to_choose_from(page: 
 
 def test_what_is_wrong_is_said_beside_the_place_and_the_words_stay(page: Page) -> None:
     page.keyboard.press("E")
+    expect(page.locator("#bulk-place-words")).to_be_focused()
     page.keyboard.type("Nowhere at all 999")
     page.keyboard.press("Enter")
     expect(page.locator("#bulk-place-fault")).to_be_visible()
@@ -173,6 +175,7 @@ def test_nothing_is_wrong_with_what_is_seen(
     looked_at(page, f"bulk-ask-{size}-{lang}", keep)
     page.locator("[data-no]").first.click()
     page.keyboard.press("E")
+    expect(page.locator("#bulk-place-words")).to_be_focused()
     page.keyboard.type("9 Elm")
     page.keyboard.press("Enter")
     expect(page.locator("#bulk-places li button")).to_have_count(len(elm))
