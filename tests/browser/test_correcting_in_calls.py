@@ -98,7 +98,7 @@ def test_four_keys_and_an_address_move_it(site: Site, page: Page, elm: list[str]
     expect(picks.first).to_be_focused()
     label = picks.nth(1).locator("span").inner_text()
     page.keyboard.press("2")
-    expect(page.locator("#change [autofocus]")).to_be_focused()
+    expect(page.get_by_role("button", name=staff.BACK_TO_CALL)).to_be_focused()
     assert case_of(site, number).address == label
     page.keyboard.press("Enter")
     expect_call(page)

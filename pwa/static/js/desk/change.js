@@ -28,6 +28,7 @@ export function startChange(then) {
   box().addEventListener("close", () => {
     content().replaceChildren();
     tell("");
+    takeUpWriting();
     then();
   });
   box().addEventListener("keydown", chooseByDigit);
@@ -49,8 +50,16 @@ export function startChange(then) {
   });
 }
 
+/** Chromium gives the field its focus back, but drops what is typed there until it is focused anew. */
+function takeUpWriting() {
+  const field = document.activeElement;
+  if (!(field instanceof HTMLElement) || !isTyping(field)) return;
+  field.blur();
+  field.focus({ preventScroll: true });
+}
+
 /** Whether the answer is a form: whoever is logged out is led to another page. @param {XMLHttpRequest} xhr */
-const isForm = (xhr) => [200, 422].includes(xhr.status) && xhr.responseURL.includes("/desk/cases/");
+const isForm = (xhr) => [200, 422].includes(xhr.status) && new URL(xhr.responseURL).pathname.includes("/desk/cases/");
 
 /** @param {XMLHttpRequest} xhr */
 function wrongWith(xhr) {
