@@ -156,6 +156,17 @@ def test_field_work_does_not_become_an_offices(
     assert types(town, three) == ["pothole", "pothole", "limb-down"]
 
 
+def test_between_the_sentences_of_the_question_are_spaces(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "pothole").private = True
+        scene.s.get_one(Service, "limb-down").office = True
+    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three)}
+    page = html_of(post("/dispatch/batch", **order))
+    assert f"{staff.NOW_PRIVATE(2)} {staff.MISFITS(1)}" in " ".join(page.split())
+
+
 def test_a_private_type_hides_them_and_says_so_first(
     town: Town, three: list[str], post: Callable[..., TestResponse], client: FlaskClient
 ) -> None:
