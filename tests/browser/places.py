@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from live import PHONE_WITHOUT_WORKER, Site
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
 
 from city.db import engine as db
-from city.db.models import Asset, Case
-from city.geo import METRES_A_DEGREE
+from city.db.models import Address, Asset, Case
+from city.geo import METRES_A_DEGREE, Point, cell
 
 Open = Callable[..., BrowserContext]
 
@@ -56,3 +57,14 @@ def the_case(site: Site, page: Page) -> tuple[str, float | None, str]:
 def send(page: Page) -> None:
     page.wait_for_selector("#near-cases [name=seen]", state="attached")
     page.locator("#send").tap()
+
+
+@pytest.fixture
+def elm(site: Site) -> list[str]:
+    """Three addresses that begin alike: their labels."""
+    labels = ["9 Elm Street", "9 Elm Court", "9 Elm Avenue"]
+    with db.transaction(site.engine) as s:
+        for n, label in enumerate(labels):
+            here = Point(39.597 + n * 0.003, -71.2)
+            s.add(Address(label=label, lat=here.lat, lon=here.lon, cell=cell(here)))
+    return labels

@@ -156,6 +156,17 @@ def test_field_work_does_not_become_an_offices(
     assert types(town, three) == ["pothole", "pothole", "limb-down"]
 
 
+def test_between_the_sentences_of_the_question_are_spaces(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "pothole").private = True
+        scene.s.get_one(Service, "limb-down").office = True
+    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three)}
+    page = html_of(post("/dispatch/batch", **order))
+    assert f"{staff.NOW_PRIVATE(2)} {staff.MISFITS(1)}" in " ".join(page.split())
+
+
 def test_a_private_type_hides_them_and_says_so_first(
     town: Town, three: list[str], post: Callable[..., TestResponse], client: FlaskClient
 ) -> None:
@@ -198,3 +209,49 @@ def test_a_call_taker_leaves_a_crews_jobs_alone(
     assert shared.CASES_CHANGED_TO(2, type=city.POTHOLE) in page
     assert shared.CREW_HAS_IT in page
     assert types(town, three) == ["light-out", "pothole", "pothole"]
+
+
+@pytest.mark.parametrize("words", ["<script>alert(1)</script>", "%_'\"--", "x" * 5000])
+@pytest.mark.parametrize("act", ["relocate", "relocate no such key"])
+def test_hostile_words_of_a_place_move_nothing(
+    town: Town, three: list[str], elm: str, post: Callable[..., TestResponse], act: str, words: str
+) -> None:
+    answer = post("/dispatch/batch", key="k", act=act, place=words, cases=" ".join(three), sure="3")
+    assert answer.status_code in (200, 422)
+    assert "<script>alert" not in answer.get_data(as_text=True)
+
+
+def test_a_case_that_was_merged_meanwhile_stays_and_is_named(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        into = scene.case(three[1])
+        transitions.merge(scene.s, scene.case(three[0]), into, by=scene.actor("dispatcher"), at=town.now)
+    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    page = html_of(post("/dispatch/batch", **order))
+    assert shared.CASES_CHANGED_TO(2, type=city.POTHOLE) in page
+    assert three[0] in page
+    assert types(town, three) == ["light-out", "pothole", "pothole"]
+
+
+def test_two_tabs_correct_the_same_cases_one_after_the_other(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    """Each tab has a key of its own; the second finds them as it wants them, or changes them anew."""
+    order = {"act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    first = html_of(post("/dispatch/batch", key="one", **order))
+    second = html_of(post("/dispatch/batch", key="two", **order))
+    assert 'id="undo-batch"' not in second
+    assert shared.CASES_PUT_BACK(3) in html_of(post(undo_of(first)))
+    assert types(town, three) == ["light-out", "light-out", "limb-down"]
+
+
+def test_an_offices_work_has_no_place_to_correct(
+    town: Town, three: list[str], elm: str, post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "limb-down").office = True
+    order = {"key": "k", "act": "relocate", "place": elm, "cases": " ".join(three), "sure": "3"}
+    page = html_of(post("/dispatch/batch", **order))
+    assert three[2] in page
+    assert [place == elm for place in places(town, three)] == [True, True, False]

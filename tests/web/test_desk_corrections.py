@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from wording import city, shared, shown, staff
 
 from city.cases import transitions
-from city.db.models import Crew
+from city.db.models import Crew, Service
 
 pytestmark = pytest.mark.both_databases
 
@@ -50,7 +50,7 @@ def test_the_place_is_found_by_its_words(
     assert answer.status_code == 422
     page = shown(answer)
     assert 'value="9 Elm"' in page
-    picks = dict(re.findall(r'name="pick" value="([^"]+)"><span>([^<]+)</span>', page))
+    picks = dict(re.findall(r'name="pick" value="([^"]+)".*?<span>([^<]+)</span>', page))
     pick = next(key for key, label in picks.items() if label == elm)
     page = shown(post(f"/desk/cases/{lamp}/place", place="9 Elm", pick=pick))
     assert shared.CASE_MOVED(number=lamp) in page
@@ -119,3 +119,51 @@ def test_only_who_may_correct_gets_in(
 ) -> None:
     assert sender("manager")(f"/desk/cases/{lamp}/type", service="pothole").status_code == 403
     assert sender("call-taker")("/desk/cases/26-999999/type", service="pothole").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("what", "fields"), [("type", {"service": "pothole"}), ("place", {"place": "9 Elm Street"})]
+)
+def test_a_form_sent_twice_is_done_once_and_not_refused(
+    town: Town, lamp: str, elm: str, post: Callable[..., TestResponse], what: str, fields: dict[str, str]
+) -> None:
+    first, again = (post(f"/desk/cases/{lamp}/{what}", seen="1", **fields) for _ in range(2))
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert undo_of(shown(first)) == undo_of(shown(again))
+    with town.looking() as scene:
+        assert scene.case(lamp).version == 2
+
+
+def test_a_case_that_was_merged_meanwhile_is_left_alone(
+    town: Town, lamp: str, post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        into = scene.report().case
+        transitions.merge(scene.s, scene.case(lamp), into, by=scene.actor("dispatcher"), at=town.now)
+    answer = post(f"/desk/cases/{lamp}/type", service="pothole", seen="1")
+    assert answer.status_code == 422
+    assert 'id="change-fault"' in shown(answer)
+    with town.looking() as scene:
+        assert scene.case(lamp).service_code == "light-out"
+
+
+@pytest.mark.parametrize(
+    "words", ["<script>alert(1)</script>", "%_'\"--", "\u202e9 Elm", "x" * 5000, "9 " * 2000, "\U0001f600"]
+)
+def test_hostile_words_of_a_place_find_none(
+    town: Town, lamp: str, elm: str, post: Callable[..., TestResponse], words: str
+) -> None:
+    answer = post(f"/desk/cases/{lamp}/place", place=words)
+    assert answer.status_code in (200, 422)
+    assert "<script>alert" not in answer.get_data(as_text=True)
+
+
+def test_an_offices_work_has_no_place_to_correct(
+    town: Town, lamp: str, elm: str, post: Callable[..., TestResponse]
+) -> None:
+    with town.at_work() as scene:
+        scene.s.get_one(Service, "light-out").office = True
+        was = scene.case(lamp).address
+    assert post(f"/desk/cases/{lamp}/place", place=elm).status_code == 422
+    with town.looking() as scene:
+        assert scene.case(lamp).address == was

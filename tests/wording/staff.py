@@ -120,6 +120,11 @@ NO_ADDRESS = Sentence(
     "We found no address “%(words)s”, and no case names it. "
     "Check the spelling, or try a corner of two streets."
 )
+JUST_A_MOMENT = Sentence("Just a moment…")
+CLOSE_AND_TRY = Sentence("Something went wrong. Close this and try again.")
+LOG_IN_ON_ANOTHER_TAB = Sentence(
+    "You've been logged out. Log in on another tab, then reload this page. Your draft is saved."
+)
 NO_ANSWER = Sentence("We couldn't reach the city. Try again")
 NO_ANSWERS_YET = Sentence(
     "No answers yet. Write the first one, or import a file: cityline import answers FILE",

@@ -74,10 +74,11 @@ def _changed(
         with access.writing() as s:
             case = _case(s, number)
             locks.lock(s, case)
-            if request.form.get("seen", "") not in ("", str(case.version)):
-                raise Refused("overtaken")
+            is_overtaken = request.form.get("seen", "") not in ("", str(case.version))
             was = batches.snapshot(case, act)
             if verb(s, case):
+                if is_overtaken:  # a form sent twice changes nothing, and is not refused
+                    raise Refused("overtaken")
                 batches.keep_single(s, case, act, told, was, by=g.actor, at=access.now())
     except Refused as fault:
         return _shown(number, what, fault=fault)

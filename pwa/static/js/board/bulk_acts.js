@@ -113,7 +113,8 @@ function onKey(event) {
   if (event.key !== "Enter" || field.tagName !== "INPUT") return;
   event.preventDefault();
   const acts = [...(field.closest(".bulk__panel")?.querySelectorAll("button") ?? [])];
-  acts.find((act) => field.compareDocumentPosition(act) & Node.DOCUMENT_POSITION_FOLLOWING)?.click(); // its own
+  const own = acts.find((act) => act.dataset["enter"] !== undefined);
+  (own ?? acts.find((act) => field.compareDocumentPosition(act) & Node.DOCUMENT_POSITION_FOLLOWING))?.click();
 }
 
 /** @param {Event} event */
@@ -166,7 +167,9 @@ function blame(line) {
   panel.open = true;
   const field = /** @type {HTMLElement | null} */ (panel.querySelector(`[aria-describedby="${place.id}"]`));
   field?.setAttribute("aria-invalid", "true");
-  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) field?.focus({ preventScroll: true });
+  // Of several places one is chosen by its digit: the keyboard goes on from the first.
+  const next = /** @type {HTMLElement | null} */ (name === "place" ? panel.querySelector("#bulk-places li button") : null) ?? field;
+  if (!isTyping(document.activeElement) || panel.contains(document.activeElement)) next?.focus({ preventScroll: true });
   (place.closest("fieldset, .field") ?? place).scrollIntoView({ block: "nearest" });
 }
 
