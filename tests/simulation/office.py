@@ -294,7 +294,7 @@ def _undo_due(before: Cases, lot: Lot) -> Due:
     moved_on = [number for number, _was, version in kept.cases if before[number].version != version]
     if not moved_on and kept.act == "resume" and office_model.in_danger(now.stands) and lot.by is OFFICE:
         return Due("danger_waits")
-    return office_model.undo(kept.act, kept.cases, moved_on)
+    return office_model.undo(before, kept.act, kept.cases, moved_on)
 
 
 def _by_verb(name: str) -> Callable[[Lot], Any]:

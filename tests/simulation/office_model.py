@@ -266,14 +266,20 @@ def reschedule(
     return Due() if day == was["rescheduled_to"] else Due("", _of(number, was, {"rescheduled_to": day}))
 
 
-def undo(act: str, cases: Sequence[tuple[str, dict[str, Any], int]], moved_on: Sequence[str]) -> Due:
+def undo(
+    before: Cases, act: str, cases: Sequence[tuple[str, dict[str, Any], int]], moved_on: Sequence[str]
+) -> Due:
     """The cases stand as they did before the act. Nothing is undone where something else happened to the first
-    since, or to either of two that were parted; of a case that was merged into what moved on, only that."""
+    since, or to either of two that were parted; of a case that was merged into what moved on, only that.
+    One that had been merged before goes back there, where that is open still."""
     if cases[0][0] in moved_on or (moved_on and act != "merge"):
         return Due()
     free = frozenset(("raised", "rank", "warned")) if len(cases) > 1 else frozenset()
     changes = {number: was for number, was, _version in cases if was and number not in moved_on}
     loose = {number for number, was, _version in cases if not was or number in moved_on}
+    if act == "merge" and (parent := cases[0][1]["merged_into_id"]):
+        root = _root(before, parent)
+        loose |= {root} if before[root].stands["state"] in OPEN else {root, cases[0][0]}
     return Due("", changes, free, loose=frozenset(loose), reports=act != "split")
 
 
@@ -367,6 +373,14 @@ def _ranked(was: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _lost(was: dict[str, Any]) -> dict[str, Any]:
     """The crew has lost the job."""
     return NO_CREW | ({"state": "accepted"} if was["state"] in ("assigned", "underway") else {})
+
+
+def _root(before: Cases, id_: int) -> str:
+    """The number of what the case with that id was merged into at last."""
+    numbers = {each.id: number for number, each in before.items()}
+    while above := before[numbers[id_]].stands["merged_into_id"]:
+        id_ = above
+    return numbers[id_]
 
 
 def _side(place: dict[str, Any]) -> str:
