@@ -34,6 +34,7 @@ from city.lifecycle import (
     OPEN,
     OUTCOMES,
     UNDONE,
+    WAIT_OVER,
     WAIT_REASONS,
     WAITING,
     Refused,
@@ -282,8 +283,16 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
     for case in sorted(found.values(), key=lambda each: (bool(items[each.id].was.get("root")), each.id)):
         if case.id in moved_on:
             left.append(case.number)
-        else:
+            continue
+        try:
             _put_back(s, case, batch, items[case.id].was, by=by, at=at)
+        except Refused:
+            if batch.act != "merge":
+                raise
+            left.append(case.number)  # what it was merged into before takes no more
+            continue
+        if items[case.id].was.get("review") == WAIT_OVER and not case.review:
+            case.review = WAIT_OVER  # nobody has decided what happens next after all
     if batch.act in corrections.CORRECTIONS:
         corrections.derive(s, [case for case in found.values() if case.id not in moved_on])
     batch.undone_at, batch.undone_by_id, batch.left = at, by.person_id, left
@@ -570,6 +579,11 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
             transitions.undo_batch(s, case, "assign", was, by=by, at=at, batch=batch.id)
     elif batch.act == "merge":
         root = transitions.root_of(s, case)
+        if was.get("parent"):
+            transitions.undo_remerge(s, case, s.get_one(Case, was["parent"]), by=by, at=at)
+            if was.get("apart"):
+                duplicates.remember_not_duplicate(s, case, root)
+            return
         transitions.unmerge(s, case, by=by, at=at)
         if not was.get("apart"):
             duplicates.forget_not_duplicate(

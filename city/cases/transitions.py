@@ -606,6 +606,17 @@ def undo_unmerge(s: Session, case: Case, root: Case, was: dict[str, Any], *, by:
     return True
 
 
+def undo_remerge(s: Session, case: Case, parent: Case, *, by: Actor, at: datetime) -> bool:
+    """The case goes back from another's duplicates to those of `parent`, among which it was before.
+
+    Raises Refused as merge() does, where that takes it no more.
+    """
+    merge(s, case, parent, by=by, at=at)
+    case.merged_into_id = parent.id
+    _take_after_family(s, parent, at)
+    return True
+
+
 def cancel(s: Session, case: Case, reason: str, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Ends a case that should not be one: withdrawn, spam or a test."""
     allow("cancel", by.roles)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from live import DESK, PHONE, PHONE_WITHOUT_WORKER, Site, log_in, send_without_script
+from live import DESK, PHONE, PHONE_WITHOUT_WORKER, Site, log_in_by_form, send_without_script
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -57,11 +57,11 @@ def test_the_chain_on_an_emulated_phone(
     number = report_with_three_taps(phone, site, lamp)
 
     desk = open_context(**DESK).new_page()
-    log_in(desk, site, DISPATCHER, "/dispatch")
+    log_in_by_form(desk, site, DISPATCHER, "/dispatch")
     assert assign_by_keyboard(desk, site, number) <= 4
 
     van = open_context(**PHONE).new_page()
-    log_in(van, site, CREW_EMAIL, "/crew")
+    log_in_by_form(van, site, CREW_EMAIL, "/crew")
     close_on_the_phone(van, number, mended)
     wait_for_state(site, number, "closed")
 
@@ -116,7 +116,7 @@ def test_a_report_without_javascript(
     number = number_on(page)
 
     desk = open_context(**DESK, java_script_enabled=False).new_page()
-    log_in(desk, site, DISPATCHER, "/dispatch")
+    log_in_by_form(desk, site, DISPATCHER, "/dispatch")
     desk.goto(site.path(f"/dispatch/cases/{number}?do=assign"))
     desk.locator("#do-assign").get_by_role("button", name="Lights 2").click()
     wait_for_state(site, number, "assigned")
@@ -156,10 +156,10 @@ def test_a_report_with_location_refused(
         assert len(s.scalars(select(Report).where(Report.case_id == case.id)).one().photos) == 1
 
     desk = open_context(**DESK, permissions=[]).new_page()
-    log_in(desk, site, DISPATCHER, "/dispatch")
+    log_in_by_form(desk, site, DISPATCHER, "/dispatch")
     assign_by_keyboard(desk, site, number)
     van = open_context(**PHONE, permissions=[]).new_page()
-    log_in(van, site, CREW_EMAIL, "/crew")
+    log_in_by_form(van, site, CREW_EMAIL, "/crew")
     close_on_the_phone(van, number, mended)
     wait_for_state(site, number, "closed")
     page.goto(site.path(f"/case/{number}"))
@@ -191,10 +191,10 @@ def test_the_chain_by_keyboard_alone(
         assert s.scalars(select(Case).where(Case.number == number)).one().address == "214 Tansy Street"
 
     desk = open_context(**DESK).new_page()
-    log_in(desk, site, DISPATCHER, "/dispatch")
+    log_in_by_form(desk, site, DISPATCHER, "/dispatch")
     assign_by_keyboard(desk, site, number)
     van = open_context(**PHONE | {"has_touch": False, "is_mobile": False}).new_page()
-    log_in(van, site, CREW_EMAIL, "/crew")
+    log_in_by_form(van, site, CREW_EMAIL, "/crew")
     close_by_keyboard(van, number, mended)
     wait_for_state(site, number, "closed")
     page.goto(site.path(f"/case/{number}"))

@@ -18,7 +18,7 @@ import nursery
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from live import PATIENCE, PHONE, log_in
+from live import PATIENCE, PHONE, log_in_by_form
 from phone import ARGUMENTS
 from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
@@ -109,7 +109,7 @@ def test_a_phone_logs_in_and_installs_the_crew_app(shown: Shown, phone: Page) ->
     session = phone.context.new_cdp_session(phone)
     assert session.send("Page.getInstallabilityErrors") == {"installabilityErrors": []}
     assert session.send("Page.getAppManifest")["errors"] == []
-    log_in(phone, shown, "crew1@demo.test", "/crew")  # type: ignore[arg-type]
+    log_in_by_form(phone, shown, "crew1@demo.test", "/crew")  # type: ignore[arg-type]
     phone.locator(".job").first.wait_for()
     cookies = {cookie["name"]: cookie for cookie in phone.context.cookies()}
     assert cookies["__Host-cl_session"]["secure"]

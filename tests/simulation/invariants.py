@@ -168,7 +168,8 @@ def _stored(
 
 
 def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """A report is one report, of the case that its author was told; no case is there without any."""
+    """A report is one report, of the case that its author was told; no case is there without any, but one that
+    a split made and that leads back since that was undone."""
     for known in ledger:
         op = known["op"]
         if op["t"] != "report" or known["undone"] or known["undoing"]:
@@ -184,7 +185,9 @@ def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[t
         ).fetchall()
         if [number for number, _ in rows] != [number for number, _ in told]:
             yield "2", f"report {op['id']} is {rows} and was called {told}"
-    for (number,) in db.execute("SELECT number FROM cases WHERE id NOT IN (SELECT case_id FROM reports)"):
+    for (number,) in db.execute(
+        "SELECT number FROM cases WHERE id NOT IN (SELECT case_id FROM reports) AND merged_into_id IS NULL"
+    ):
         yield "2", f"case {number} is there without a report"
 
 

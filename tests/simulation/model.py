@@ -65,6 +65,9 @@ class Case:
     wait: Wait | None = None
     corrected: int = 0  # its version when its type or place was corrected
     joinable: bool = True  # of the kind and at the place that phones tell of
+    service: str = "light-out"
+    lat: float | None = 39.6
+    lon: float | None = -71.2
     urgent: bool = False
     safe: bool = False  # a crew has made it so; of a closed case, before it was closed
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -161,7 +164,8 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
         " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1), cases.urgent,"
         " follow_on OR (state = 'closed' AND (SELECT json_extract(facts, '$.follow_on') FROM events"
         " WHERE subject = 'case:' || cases.id AND now IS NOT NULL ORDER BY n DESC LIMIT 1) IS NOT NULL),"
-        " corrected_version, \"group\" = 'streetlight' AND NOT private AND abs(lat - 39.6) < 0.001"
+        " corrected_version, \"group\" = 'streetlight' AND NOT private AND abs(lat - 39.6) < 0.001,"
+        " service_code, lat, lon"
         " FROM cases JOIN services ON code = service_code ORDER BY cases.id"
     ).fetchall()
     reports: dict[int, list[bool]] = {}
@@ -182,8 +186,11 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
             safe=bool(safe),
             corrected=corrected,
             joinable=bool(joinable),
+            service=service,
+            lat=lat,
+            lon=lon,
         )
-        for id_, number, state, cycle, into, version, was, urgent, safe, corrected, joinable in rows
+        for id_, number, state, cycle, into, version, was, urgent, safe, corrected, joinable, service, lat, lon in rows
     }
     for id_, case_id, crew, cycle, started, ended, given in db.execute(
         "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why, given_at FROM assignments"
@@ -344,7 +351,7 @@ def _decided(city: City, known: Known, op: dict[str, Any]) -> tuple[str, str | N
     case.was = was if case.state != was else case.was
     if case.state == "closed" != was:
         case.closers[case.cycle] = known.person
-    if told[0] != "applied" or case.state != was or data.get("words") or op["photos"]:
+    if told[0] != "applied" or case.state != was or data.get("words") or op["photos"] or op["t"] == "propose":
         _touch(city, case)
     return told
 
@@ -436,6 +443,8 @@ def _moved(
     t, live = op["t"], case.live
     if t in FACTS:
         return ("applied", None) if theirs else ("recorded", "not_your_job")
+    if t == "propose" and not theirs:
+        return "recorded", "not_your_job"
     cycle = job.cycle if job else op["cycle"]
     if cycle is not None and cycle < case.cycle:
         return "recorded", "reopened"
@@ -453,6 +462,8 @@ def _moved(
         return ("merged" if same else "recorded"), "closed"
     if job and ended_so and job.ended == ended_so:
         return "merged", "closed"
+    if t == "propose":
+        return ("merged", "done") if _is_so(case, op["data"]) else ("applied", None)
     if live and job and live.crew == job.crew:
         return _own(city, case, live, op)
     if job is None:
@@ -464,6 +475,12 @@ def _moved(
     case.state, case.closings[case.cycle] = "closed", (job.crew, op["data"]["outcome"])
     corrected = job.ended in ("reclassified", "relocated")
     return "applied", "reassigned" if live else "corrected" if corrected else "unassigned"
+
+
+def _is_so(case: Case, data: dict[str, Any]) -> bool:
+    """Whether the case is already what a crew says that it is. The places here are the same or far apart."""
+    near = "lat" not in data or (case.lat is not None and abs(case.lat - data["lat"]) < 0.00009)
+    return near and data.get("service") in (None, case.service)
 
 
 def _own(city: City, case: Case, live: Job, op: dict[str, Any]) -> tuple[str, str | None]:

@@ -464,7 +464,7 @@ PLANTS = {
         "relocate-keeps-old-crew": [
             (
                 "city/cases/corrections.py",
-                'lost = _lose_crew(s, case, "relocated", at) if leaves else None',
+                'lost = _lose_crew(s, case, "relocated", at, many) if leaves else None',
                 "lost = None",
             )
         ],

@@ -41,7 +41,8 @@ RULES = [
 ]
 REASONS = ("parts", "weather", "crew", "utility", "resident")
 DAYS = (None, None, 1, 1, 1, 1, 2, 3, 40, 0)  # until when it waits; 0 is over, 40 mostly too long
-UNDO_AMONG = 2  # of what was done last
+TOLD_TWICE = "(SELECT count(*) FROM reports WHERE case_id = cases.id) > 1"
+UNDO_AMONG = 4  # of what was done last
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,12 @@ class Lot:
 
 @dataclass(frozen=True)
 class Kept:
-    """A single act that can be undone: the case as it was before and its version afterwards."""
+    """A single act that can be undone: of each case that it changed, its number, how it was before and its
+    version afterwards. The first is what it was about; one that it made was nothing before."""
 
     batch: int
     act: str
-    number: str
-    was: dict[str, Any]
-    version: int
+    cases: tuple[tuple[str, dict[str, Any], int], ...]
     at: datetime
 
 
@@ -89,15 +89,16 @@ class Kept:
 class Row:
     """`act` does it and returns whether it changed anything, or nothing; `due` says what must come of it.
 
-    `pick` finds the case. `single` is its name among batches.SINGLE, where it can be undone. `passes` are
-    seconds that go by before it.
+    `pick` finds the case. `undo` says that it can be undone, by its own name among batches.SINGLE; `into` finds
+    the other case that it changes, if it does. `passes` are seconds that go by before it.
     """
 
     weight: float
     act: Callable[[Lot], Any]
     due: Callable[[Cases, Lot], Due] | None = None
     pick: Callable[[Any, Any, int, int], Case | None] | None = None
-    single: str = ""
+    undo: bool = False
+    into: Callable[[Lot], Case | None] | None = None
     passes: int = 0
 
 
@@ -151,6 +152,12 @@ def _to_wait(city: Any, s: Any, a: int, c: int) -> Case | None:
     return _among("crew_id" if c % 3 else "cases.urgent AND crew_id")(city, s, a, c)
 
 
+def _merged(city: Any, s: Any, a: int, c: int) -> Case:
+    """One that is merged, where there is any."""
+    found = city.raw.execute("SELECT id FROM cases WHERE merged_into_id IS NOT NULL ORDER BY id").fetchall()
+    return s.get_one(Case, found[a % len(found)][0]) if found else _any(city, s, a, c)
+
+
 def _crews(s: Any) -> list[Crew]:
     return list(s.scalars(select(Crew).order_by(Crew.id)))
 
@@ -165,8 +172,16 @@ def _move_to_crews(lot: Lot) -> None:
     accounts.change(lot.s, person, name=person.name, lang="en", roles=[CREW], crews=chosen, **lot.told)
 
 
+def _another(lot: Lot) -> Case:
+    return _any(lot.city, lot.s, lot.b, lot.c)
+
+
+def _parent(lot: Lot) -> Case | None:
+    return lot.s.get(Case, lot.case.merged_into_id) if lot.case.merged_into_id else None
+
+
 def _merge(lot: Lot) -> Any:
-    other = _any(lot.city, lot.s, lot.b, lot.c)
+    other = _another(lot)
     held = transitions.live(other) or transitions.live(lot.case)
     return transitions.merge(lot.s, lot.case, other, keep_crew=held.crew_id if held else None, **lot.told)
 
@@ -234,6 +249,27 @@ def _relocate_due(before: Cases, lot: Lot) -> Due:
     return office_model.relocate(before, city.services, city.crew_names, lot.case.number, _place(lot))
 
 
+def _date(lot: Lot) -> datetime | None:
+    days = DAYS[lot.b // 10 % len(DAYS)]
+    return None if days is None else office_model.evening(lot.now, days)
+
+
+def _reschedule(lot: Lot) -> bool:
+    return corrections.reschedule(lot.s, lot.case, _reason(lot), _date(lot), **lot.told)
+
+
+def _reschedule_due(before: Cases, lot: Lot) -> Due:
+    by = lot.by is SUPERVISING
+    return office_model.reschedule(
+        before, lot.case.number, _reason(lot), _date(lot), lot.now, by_supervisor=by
+    )
+
+
+def _split(lot: Lot) -> Case:
+    reports = lot.case.reports
+    return corrections.split(lot.s, lot.case, reports[lot.b % len(reports)], **lot.told)
+
+
 def _to_undo(lot: Lot) -> Kept | None:
     kept: list[Kept] = lot.city.kept
     return kept[-1 - lot.b % min(UNDO_AMONG, len(kept))] if kept else None
@@ -241,23 +277,24 @@ def _to_undo(lot: Lot) -> Kept | None:
 
 def _undo(lot: Lot) -> None:
     if kept := _to_undo(lot):
-        done = batches.undo(lot.s, kept.batch, by=lot.by, at=lot.now)
-        lot.city.reached["office undo left alone" if done.left else "office undo put back"] += 1
+        batches.undo(lot.s, kept.batch, by=lot.by, at=lot.now)
 
 
 def _undo_due(before: Cases, lot: Lot) -> Due:
     kept = _to_undo(lot)
     if kept is None:
         return Due()
+    if kept.act == "reschedule" and lot.by is OFFICE:
+        return Due("not_allowed")
     if kept.batch in lot.city.undone:
         return Due("undone_already")
     if lot.now - kept.at > batches.UNDO_FOR:
         return Due("too_late_to_undo")
-    now = before[kept.number]
-    moved_on = now.version != kept.version
+    now = before[kept.cases[0][0]]
+    moved_on = [number for number, _was, version in kept.cases if before[number].version != version]
     if not moved_on and kept.act == "resume" and office_model.in_danger(now.stands) and lot.by is OFFICE:
         return Due("danger_waits")
-    return office_model.undo(before, kept.number, kept.was, moved_on=moved_on)
+    return office_model.undo(before, kept.act, kept.cases, moved_on)
 
 
 def _by_verb(name: str) -> Callable[[Lot], Any]:
@@ -270,27 +307,29 @@ TABLE: dict[str, Row] = {
     "join": Row(1, lambda lot: _join(lot, danger=lot.c % 2 == 0)),
     "assign": Row(
         8, lambda lot: transitions.assign(lot.s, lot.case, lot.crew, **lot.told), pick=_any_or_new,
-        single="assign",
+        undo=True,
     ),
-    "unassign": Row(2, _by_verb("unassign"), single="unassign"),
-    "accept": Row(1, _by_verb("accept"), single="accept"),
-    "merge": Row(2, _merge),
-    "unmerge": Row(1, _by_verb("unmerge")),
-    "cancel": Row(1, lambda lot: transitions.cancel(lot.s, lot.case, "spam", **lot.told), single="cancel"),
+    "unassign": Row(2, _by_verb("unassign"), undo=True),
+    "accept": Row(1, _by_verb("accept"), pick=_among("state = 'new'"), undo=True),
+    "merge": Row(2, _merge, undo=True, into=_another),
+    "unmerge": Row(1.5, _by_verb("unmerge"), pick=_merged, undo=True, into=_parent),
+    "cancel": Row(1, lambda lot: transitions.cancel(lot.s, lot.case, "spam", **lot.told), undo=True),
     "close": Row(
-        1, lambda lot: transitions.close(lot.s, lot.case, Closing("no action"), **lot.told), single="close"
+        1, lambda lot: transitions.close(lot.s, lot.case, Closing("no action"), **lot.told), undo=True
     ),
-    "reopen": Row(4, _by_verb("reopen")),
-    "resume": Row(1, _by_verb("resume"), pick=_among("state = 'waiting'"), single="resume"),
+    "reopen": Row(4, _by_verb("reopen"), undo=True),
+    "resume": Row(1, _by_verb("resume"), pick=_among("state = 'waiting'"), undo=True),
     "note": Row(1, lambda lot: transitions.note(lot.s, lot.case, "From the office.", **lot.told)),
     "erase": Row(0.7, _erase),
     "crews": Row(4, _move_to_crews),
     "disable": Row(0.5, lambda lot: accounts.disable(lot.s, _person(lot), **lot.told)),
     "enable": Row(1, lambda lot: accounts.enable(lot.s, _person(lot), **lot.told)),
     "release": Row(1, lambda _lot: None),
-    "reclassify": Row(4, _reclassify, _reclassify_due, _among("crew_id"), single="reclassify"),
-    "relocate": Row(3, _relocate, _relocate_due, _among("crew_id"), single="relocate"),
-    "wait": Row(4, _wait, _wait_due, _to_wait, single="wait"),
+    "reclassify": Row(4, _reclassify, _reclassify_due, _among("crew_id"), undo=True),
+    "relocate": Row(3, _relocate, _relocate_due, _among("crew_id"), undo=True),
+    "reschedule": Row(2, _reschedule, _reschedule_due, _among("crew_id"), undo=True),
+    "split": Row(2, _split, pick=_among(TOLD_TWICE), undo=True),
+    "wait": Row(4, _wait, _wait_due, _to_wait, undo=True),
     "sweep": Row(
         1.5, lambda _lot: None, lambda before, lot: office_model.sweep(before, lot.now), passes=20 * 3_600
     ),
@@ -298,55 +337,79 @@ TABLE: dict[str, Row] = {
         1.5, lambda lot: _join(lot, danger=True),
         lambda before, lot: office_model.danger(before, lot.case.number), _among("state = 'waiting'"),
     ),
-    "undo": Row(5, _undo, _undo_due),
+    "undo": Row(8, _undo, _undo_due),
 }  # fmt: skip
 COUNTED = (
-    *(f"office {name}" for name in TABLE), "office undo put back", "office undo left alone", "wait over",
+    *(f"office {name}" for name in TABLE),
+    *(f"undone {name}" for name, row in TABLE.items() if row.undo),
+    "office undo put back",
+    "office undo left alone",
+    "wait over",
     "danger came back",
-)  # fmt: skip
+)
 
 
 def perform(city: Any, verb: str, a: int, b: int, c: int) -> str:
     """Does it, and complains where something else came of it than must."""
-    row, raw = TABLE[verb], city.raw
-    before, version = office_model.read(raw), city.version()
-    lot, due, said, refused = None, None, "", False
+    row = TABLE[verb]
+    before, version = office_model.read(city.raw), city.version()
+    due: Due | None = None
+    kept = undone = None
+    refused = False
     try:
         with transaction(city.held.engine) as s:
             case = (row.pick or _any)(city, s, a, c)
             if case is None:
                 return "nothing"
-            lot = Lot(city, s, case, a, b, c)
-            due = row.due(before, lot) if row.due and case.number in before else None
-            known = before.get(case.number)
-            if row.single and known:
-                locks.lock(s, case)
-            was = batches.snapshot(case, row.single) if row.single and known else {}
-            old = case.version
-            row.act(lot)
-            said, batch = case.number, None
-            if row.single and known and case.version != old:
-                batch = batches.keep_single(s, case, row.single, {}, was, by=lot.by, at=city.now)
-                city_kept = Kept(batch.id, row.single, case.number, known.stands, case.version, city.now)
+            lot, said = Lot(city, s, case, a, b, c), case.number
+            due = row.due(before, lot) if row.due and said in before else None
             undone = _to_undo(lot) if verb == "undo" else None
+            if row.undo and said in before:
+                kept = _done(lot, row, verb, before)
+            else:
+                row.act(lot)
     except Refused as fault:
         said, refused = fault.code, True
-    if not refused and verb == "sweep":
+    if verb == "sweep":
         sla_sweep.sweep(city.held.engine, city.now)
-    after = office_model.read(raw)
-    if not refused and batch:
-        city.kept.append(city_kept)
-    if not refused and undone:
-        city.undone.add(undone.batch)
-    if due is not None:
-        for words in office_model.broken(before, after, due, said, refused=refused):
-            city.complaints.append([verb, f"{said}: {words}"])
-    for words in office_model.danger_astray(raw, after, SUPERVISING.name):
-        city.complaints.append(["danger", words])
-    if not refused and city.version() != version:
-        city.reached[f"office {verb}"] += 1
+    after = office_model.read(city.raw)
+    if not refused:
+        city.kept += [kept] if kept else []
+        city.undone |= {undone.batch} if undone else set()
+        city.reached[f"office {verb}"] += city.version() != version
+        if undone:
+            left = after[undone.cases[0][0]].version == before[undone.cases[0][0]].version
+            city.reached[f"office undo {'left alone' if left else 'put back'}"] += 1
+            city.reached[f"undone {undone.act}"] += not left
+    found = office_model.broken(before, after, due, said, refused=refused) if due else []
+    city.complaints += [
+        [verb, f"{said}: {words}" + (f" (undoing {undone.act})" if undone else "")] for words in found
+    ]
+    astray = office_model.danger_astray(city.raw, after, SUPERVISING.name)
+    city.complaints += [["danger", words] for words in astray]
     _count(city, before, after)
     return said
+
+
+def _done(lot: Lot, row: Row, verb: str, before: Cases) -> Kept | None:
+    """Does it as the board does, so that it can be undone; what is kept for that, where it changed anything."""
+    s, case = lot.s, lot.case
+    into = row.into(lot) if row.into else None
+    other = batches.snapshot_with_root(s, case, verb, into) if into else None
+    locks.lock(s, case)
+    was, version = batches.snapshot(case, verb), case.version
+    done = row.act(lot)
+    if case.version == version:
+        return None
+    if isinstance(done, Case):
+        other = done, {"own": True}
+    batch = batches.keep_single(s, case, verb, {}, was, by=lot.by, at=lot.now, other=other)
+    changed = (case, *([other[0]] if other else ()))
+    cases = tuple(
+        (each.number, before[each.number].stands if each.number in before else {}, each.version)
+        for each in changed
+    )
+    return Kept(batch.id, verb, cases, lot.now)
 
 
 def _count(city: Any, before: Cases, after: Cases) -> None:

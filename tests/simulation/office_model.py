@@ -5,6 +5,7 @@ Works on plain rows read with its own SQL, like model.py.
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -63,13 +64,15 @@ class Due:
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
     told: str = ""  # the case that has one report more
+    loose: frozenset[str] = frozenset()  # cases of which it says nothing
+    reports: bool = True  # whether it says which reports and photos each has
 
 
 _COLUMNS = (
     "state", "cycle", "service_code", "lat", "lon", "accuracy_m", "place_source", "address", "asset_id",
     "urgent", "follow_on", "review", "promise_days", "promise_hours", "calendar_id", "promised_at",
     "restarted_at", "corrected_late", "due_at", "risk_at", "raised", "merged_into_id", "closed_at", "outcome",
-    "rank",
+    "rank", "rescheduled_to",
 )  # fmt: skip
 
 
@@ -81,6 +84,7 @@ def read(db: sqlite3.Connection) -> Cases:
         f"SELECT number, id, version, {', '.join(_COLUMNS)} FROM cases ORDER BY id"
     ):
         stands = dict(zip(_COLUMNS, row, strict=True)) | NO_WAIT | NO_CREW | {"closings": [], "shown": []}
+        stands["rescheduled_to"] = moment(stands["rescheduled_to"])
         cases[number] = by_id[id_] = Facts(id_, version, stands)
     for case_id, crew, started in db.execute(
         "SELECT case_id, crew_id, started_at FROM assignments WHERE ended_at IS NULL"
@@ -116,6 +120,11 @@ def moment(text: str | None) -> datetime | None:
 def morning(at: datetime, days: int) -> datetime:
     """Eight o'clock so many days later."""
     return datetime.combine(at.astimezone(ZONE).date() + timedelta(days=days), time(8), ZONE)
+
+
+def evening(at: datetime, days: int) -> datetime:
+    """When a day ends, so many days later."""
+    return datetime.combine(at.astimezone(ZONE).date() + timedelta(days=days), time(17), ZONE)
 
 
 def at_eight(day: str) -> datetime:
@@ -207,7 +216,7 @@ def reclassify(
         or case.danger
         or any(each.stands["merged_into_id"] == case.id and each.stands["urgent"] for each in before.values())
     )
-    changes: dict[str, Any] = {"service_code": code, "urgent": int(hurt)}
+    changes: dict[str, Any] = {"service_code": code, "urgent": int(hurt), "rescheduled_to": None}
     if hurt and not was["urgent"]:
         changes["follow_on"] = 0
         changes |= ended_wait(was) if was["state"] == "waiting" else {}
@@ -240,9 +249,38 @@ def relocate(
     return Due("", _of(number, was, changes), frozenset())
 
 
-def undo(before: Cases, number: str, was: dict[str, Any], *, moved_on: bool) -> Due:
-    """The case stands as it did before the act, unless something else happened to it since."""
-    return Due() if moved_on else Due("", {number: was})
+def reschedule(
+    before: Cases, number: str, reason: str, day: datetime | None, at: datetime, *, by_supervisor: bool
+) -> Due:
+    """Residents are told another date; the promise stays as it is."""
+    was = before[number].stands
+    if not by_supervisor:
+        return Due("not_allowed")
+    if was["state"] not in OPEN:
+        return Due("wrong_state")
+    if reason == "resident":
+        return Due("unknown_value")
+    day = day or evening(max(at, moment(was["due_at"]) or at), WAITS[reason][0])
+    if day <= at:
+        return Due("date_past")
+    return Due() if day == was["rescheduled_to"] else Due("", _of(number, was, {"rescheduled_to": day}))
+
+
+def undo(
+    before: Cases, act: str, cases: Sequence[tuple[str, dict[str, Any], int]], moved_on: Sequence[str]
+) -> Due:
+    """The cases stand as they did before the act. Nothing is undone where something else happened to the first
+    since, or to either of two that were parted; of a case that was merged into what moved on, only that.
+    One that had been merged before goes back there, where that is open still."""
+    if cases[0][0] in moved_on or (moved_on and act != "merge"):
+        return Due()
+    free = frozenset(("raised", "rank", "warned")) if len(cases) > 1 else frozenset()
+    changes = {number: was for number, was, _version in cases if was and number not in moved_on}
+    loose = {number for number, was, _version in cases if not was or number in moved_on}
+    if act == "merge" and (parent := cases[0][1]["merged_into_id"]):
+        root = _root(before, parent)
+        loose |= {root} if before[root].stands["state"] in OPEN else {root, cases[0][0]}
+    return Due("", changes, free, loose=frozenset(loose), reports=act != "split")
 
 
 def broken(before: Cases, after: Cases, due: Due, said: str, *, refused: bool) -> list[str]:
@@ -257,8 +295,8 @@ def broken(before: Cases, after: Cases, due: Due, said: str, *, refused: bool) -
     found = []
     for number, now in after.items():
         was = before.get(number)
-        if was is None:
-            continue  # opened just now
+        if was is None or number in due.loose:
+            continue  # opened just now, or nothing is said of it
         changes = due.changes.get(number, {})
         for name, value in now.stands.items():
             if number in due.changes and name in due.free:
@@ -266,6 +304,8 @@ def broken(before: Cases, after: Cases, due: Due, said: str, *, refused: bool) -
             expected = changes.get(name, was.stands[name])
             if value != expected:
                 found.append(f"{number}: {name} is {value!r}, expected {expected!r} ({was.stands['state']})")
+        if not due.reports:
+            continue
         if now.photos != was.photos:
             found.append(f"{number}: photos are {now.photos}, expected {was.photos}")
         if now.reports[: len(was.reports)] != was.reports or len(now.reports) - len(was.reports) != (
@@ -287,6 +327,7 @@ def astray(stands: dict[str, Any], job: dict[str, Any], services: dict[str, dict
         "urgent": bool(stands["urgent"]) or None,
         "wait": stands["wait"] if stands["state"] == "waiting" else None,
         "until": int(until.timestamp()) if until else None,
+        "new": int(stands["rescheduled_to"].timestamp()) if stands["rescheduled_to"] else None,
         "due": int(moment(stands["due_at"]).timestamp()),
     }
     return [
@@ -332,6 +373,14 @@ def _ranked(was: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _lost(was: dict[str, Any]) -> dict[str, Any]:
     """The crew has lost the job."""
     return NO_CREW | ({"state": "accepted"} if was["state"] in ("assigned", "underway") else {})
+
+
+def _root(before: Cases, id_: int) -> str:
+    """The number of what the case with that id was merged into at last."""
+    numbers = {each.id: number for number, each in before.items()}
+    while above := before[numbers[id_]].stands["merged_into_id"]:
+        id_ = above
+    return numbers[id_]
 
 
 def _side(place: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ async function work(world, tab) {
   const job = stranger || !jobs.length ? elsewhere(world) : luck.pick(jobs);
   const t = luck.weighed({
     start: 5, pause: 2, resume: 2, wait: 2, close: 8, make_safe: 1, needs_parts: 1, note: 4, photo: 3, time: 1,
-    dance: 0.6,
+    dance: 0.6, propose: 0.8,
   });
   /** @type {Record<string, any>} */
   const data = { words: world.words() };
@@ -38,6 +38,10 @@ async function work(world, tab) {
     data.reason = luck.pick(["utility", "parts", "weather", "resident"]);
     // A day that nobody may say, or that is over when the city hears of it, is set aside.
     if (luck.chance(0.5)) Object.assign(data, { until: day(world.now, luck.pick([1, 1, 2, 3, 9, 60, 0])), bad: "until" });
+  }
+  if (t === "propose") {
+    if (luck.chance(0.6)) data.service = luck.pick(["light-out", "tree-leaning", "wire-down", "home-nuisance"]);
+    if (!data.service || luck.chance(0.3)) Object.assign(data, luck.pick([{ lat: 39.6, lon: -71.2 }, { lat: 39.62, lon: -71.18 }]));
   }
   if (t === "time") data.minutes = 5 + luck.below(50);
   const shots = [];
@@ -177,7 +181,7 @@ async function takeBack(world, tab) {
   const { engine } = tab;
   const { outbox, sent } = await engine.view();
   const all = [...outbox, ...sent];
-  const able = all.filter((/** @type {any} */ entry) => engine.mayWithdraw(entry, all));
+  const able = all.filter((/** @type {any} */ entry) => entry.op.t !== "propose" && engine.mayWithdraw(entry, all));
   if (!able.length) return;
   const waits = able.filter(waitsThere);
   const { id } = world.luck.pick(waits.length ? waits : able).op;

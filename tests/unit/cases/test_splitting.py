@@ -10,7 +10,7 @@ from sqlalchemy import select
 from city.cases import batches, corrections, duplicates, legal_holds, queries, sla, transitions, waits
 from city.cases.transitions import Closing
 from city.db.models import Batch, Case, Tally
-from city.lifecycle import MERGED, Refused
+from city.lifecycle import MERGED, WAIT_OVER, Refused
 from city.photos.storage import FolderStore
 from city.reports import intake
 from tests.factories import Scene, Town
@@ -304,3 +304,46 @@ class TestUndo:
             assert (one.state, one.merged_into_id, one.merged_crew_id) == (MERGED, two.id, lights)
             assert transitions.live(two).crew_id == lights  # type: ignore[union-attr]
             assert duplicates.is_not_duplicate(scene.s, one) == set()
+
+    def test_a_merged_case_that_went_elsewhere_is_merged_where_it_was(self, town: Town) -> None:
+        with town.at_work() as scene:
+            by = scene.actor("dispatcher")
+            member, first, second = (scene.report().case for _ in range(3))
+            transitions.merge(scene.s, member, first, by=by, at=town.now)
+            id_ = self.go_elsewhere(scene, member, second)
+        assert self.undo(town, id_) == []
+        with town.looking() as scene:
+            member = scene.case(member.number)
+            assert (member.state, member.merged_into_id) == (MERGED, first.id)
+            assert duplicates.is_not_duplicate(scene.s, member) == set()
+
+    def test_where_that_takes_no_more_it_stays(self, town: Town) -> None:
+        with town.at_work() as scene:
+            by = scene.actor("dispatcher")
+            member, first, second = (scene.report().case for _ in range(3))
+            transitions.merge(scene.s, member, first, by=by, at=town.now)
+            id_ = self.go_elsewhere(scene, member, second)
+            transitions.cancel(scene.s, scene.case(first.number), "test", by=by, at=town.now)
+        assert self.undo(town, id_) == [member.number]
+        with town.looking() as scene:
+            assert scene.case(member.number).merged_into_id == second.id
+
+    def go_elsewhere(self, scene: Scene, member: Case, into: Case) -> int:
+        by, at = scene.actor("dispatcher"), scene.town.now
+        return self.keep(
+            scene, member, "merge", lambda: transitions.merge(scene.s, member, into, by=by, at=at), into=into
+        ).id
+
+    def test_a_case_whose_wait_is_over_is_marked_so_again(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case, by = scene.report().case, scene.actor("dispatcher")
+            case.review = WAIT_OVER
+            batch = self.keep(
+                scene, case, "assign",
+                lambda: transitions.assign(scene.s, case, scene.crew("lights"), by=by, at=town.now),
+            )  # fmt: skip
+            assert case.review is None
+            id_ = batch.id
+        assert self.undo(town, id_) == []
+        with town.looking() as scene:
+            assert scene.case(case.number).review == WAIT_OVER
