@@ -168,7 +168,7 @@ def _stored(
 
 
 def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """A report is one report, of the case that its author was told; no case is there without any, but one that
+    """A report is one report, of the case that its author was told; none is without any, but one that
     a split made and that leads back since that was undone."""
     for known in ledger:
         op = known["op"]
