@@ -172,26 +172,14 @@ def read(db: sqlite3.Connection, *, reassigned: bool = True, cancelled: bool = F
     for case_id, erased in db.execute("SELECT case_id, erased_at IS NOT NULL FROM reports"):
         reports.setdefault(case_id, []).append(bool(erased))
     numbers = {row[0]: row[1] for row in rows}
-    cases = {
-        number: Case(
-            number,
-            state,
-            cycle,
-            into,
-            bool(reports.get(id_)) and all(reports[id_]),
-            id_,
-            version,
-            was,
-            urgent=bool(urgent),
-            safe=bool(safe),
-            corrected=corrected,
-            joinable=bool(joinable),
-            service=service,
-            lat=lat,
-            lon=lon,
-        )
-        for id_, number, state, cycle, into, version, was, urgent, safe, corrected, joinable, service, lat, lon in rows
-    }
+    cases = {}
+    for id_, number, state, cycle, into, version, was, urgent, safe, corrected, joinable, *about in rows:
+        erased = bool(reports.get(id_)) and all(reports[id_])
+        service, lat, lon = about
+        cases[number] = Case(
+            number, state, cycle, into, erased, id_, version, was, urgent=bool(urgent), safe=bool(safe),
+            corrected=corrected, joinable=bool(joinable), service=service, lat=lat, lon=lon,
+        )  # fmt: skip
     for id_, case_id, crew, cycle, started, ended, given in db.execute(
         "SELECT id, case_id, crew_id, cycle, started_at IS NOT NULL, ended_why, given_at FROM assignments"
         " ORDER BY id"
