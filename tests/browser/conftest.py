@@ -34,12 +34,22 @@ STARTED_WITHIN = 60.0
 expect.set_options(timeout=PATIENCE)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
+    """Of a test with many parameters `bin/test` has the first alone, save with `every_variant`: it is the
+    hardest of them."""
+    here, seen = Path(__file__).parent, set[str]()
     for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.slow)
+        if here not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("every_variant") or item.get_closest_marker("full"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        if test in seen:
+            item.add_marker(pytest.mark.full)
+        seen.add(test)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def test_without_a_script_the_same_is_there_with_enter(site: Site, open_context:
     expect(page.locator("#found a").first).to_have_text("Pedir un acta de nacimiento")
 
 
+@pytest.mark.every_variant
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_question_without_an_answer_reaches_who_could_write_one(
     site: Site, open_context: Open, scripts: bool

@@ -136,6 +136,7 @@ def test_a_report_without_javascript(
     assert_photos_are_clean(site, number)
 
 
+@pytest.mark.full
 def test_a_report_with_location_refused(
     site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
 ) -> None:

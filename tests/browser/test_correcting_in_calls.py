@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from test_screens import faults as faults
 from test_screens import keep as keep
-from test_screens import looked_at, prefix, watched
+from test_screens import IN_EACH_LANGUAGE, looked_at, prefix, watched
 from wording import staff
 
 from city.cases import transitions
@@ -179,7 +179,8 @@ def test_without_a_line_or_a_login_it_says_so_at_once(page: Page) -> None:
     expect_call(page)
 
 
-@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.every_variant
+@IN_EACH_LANGUAGE
 @pytest.mark.parametrize(("size", "options"), [("desk", DESK), ("phone", PHONE)])
 def test_nothing_is_wrong_with_what_is_seen(
     site: Site, elm: list[str], number: str, open_context: Open, keep: Keep, faults: list[str], lang: str,

@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
 from test_screens import faults as faults
 from test_screens import keep as keep
-from test_screens import looked_at, prefix, watched
+from test_screens import IN_EACH_LANGUAGE, looked_at, prefix, watched
 from wording import staff
 
 from city.db import engine as db
@@ -158,7 +158,8 @@ def test_an_order_that_fails_says_so_and_can_be_sent_again(site: Site, page: Pag
     wait_for(lambda: not set(types(site, chosen)) & set(were), page)
 
 
-@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.every_variant
+@IN_EACH_LANGUAGE
 @pytest.mark.parametrize(("size", "options"), [("desk", DESK), ("phone", PHONE)])
 def test_nothing_is_wrong_with_what_is_seen(
     site: Site, elm: list[str], open_context: Open, keep: Keep, faults: list[str], lang: str, size: str,

@@ -36,7 +36,7 @@ def places(site: Site) -> list[str]:
         ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_the_pages_fit_every_screen_and_axe_finds_nothing(
     site: Site, open_context: Open, places: list[str], scheme: str
 ) -> None:

@@ -262,7 +262,7 @@ def lost(route: Route) -> None:
     route.abort()
 
 
-@pytest.mark.parametrize("meets", [hotel, lost])
+@pytest.mark.parametrize("meets", [lost, hotel])
 def test_with_signal_the_form_goes_and_what_came_in_between_loses_and_doubles_nothing(
     site: Site, open_context: Callable[..., BrowserContext], tmp_path: Path, meets: Callable[[Route], None]
 ) -> None:

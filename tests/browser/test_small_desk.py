@@ -134,7 +134,7 @@ def test_the_list_that_was_read_anew_begins_at_its_top(desk: Desk) -> None:
     expect(page.locator("#shown")).to_have_text(re.compile(rf"\b{held}$"))
 
 
-@pytest.mark.parametrize("width", [1024, 1440])
+@pytest.mark.parametrize("width", [1440, 1024])
 def test_the_map_is_where_it_was_once_the_case_is_closed(desk: Desk, width: int) -> None:
     page = desk(width=width)
     page.wait_for_selector("#map .clusterpin, #map a.pin")

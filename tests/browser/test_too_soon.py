@@ -291,7 +291,7 @@ def test_a_report_takes_its_photo_along_and_leaves_the_next_none(
     expect(page.locator("[data-drop]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("disk", ["() => {}", SLOW_TO_LET_GO], ids=["quick", "slow"])
+@pytest.mark.parametrize("disk", [SLOW_TO_LET_GO, "() => {}"], ids=["slow", "quick"])
 def test_removing_a_photo_twice_removes_one(van: Van, site: Site, tmp_path: Path, disk: str) -> None:
     [ref] = ready(van, site)
     page = van.page

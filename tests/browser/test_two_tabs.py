@@ -25,7 +25,7 @@ RUDE = """
 
 
 @pytest.mark.parametrize(
-    "script", [LATER, f"{LATER};(() => {{{RUDE}}})()"], ids=["one after the other", "at once"]
+    "script", [f"{LATER};(() => {{{RUDE}}})()", LATER], ids=["at once", "one after the other"]
 )
 def test_two_tabs_with_one_outbox(
     browser: Browser, chromium: str, tmp_path: Path, site: Site, script: str

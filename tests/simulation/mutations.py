@@ -496,12 +496,12 @@ PLANTS = {
 # Which seed showed what the first does not, when somebody last looked: where to begin, and no more than that.
 # Each is below SEEDS_A_PLANT, so it is tried in any case.
 SHOWN = {
-    "401-ages": 29, "back-from-here": 22, "back-unmarked": 21, "back-unmet": 3, "clear-on-401": 3,
-    "clear-on-500": 10, "clear-on-portal": 2, "danger-waits": 1, "desk-is-crew": 6,
-    "old-name-forgotten": 1, "photo-unchecked": 28, "report-photo-astray": 1, "revocation-clears": 2,
-    "revoked-photo-first": 64, "revoked-photo-refused": 3, "sent-unnoted": 20, "stale-cycle-closes": 3,
-    "stale-memory": 1, "undo-lost": 1, "undone-followed": 35, "unreadable-untold": 3,
-    "withdrawn-late": 2, "withdrawn-untold": 8, "wrong-user-queue": 1,
+    "401-ages": 36, "back-from-here": 39, "back-unmarked": 21, "back-unmet": 36, "bad-blocks-rest": 1,
+    "danger-sinks": 7, "danger-waits": 1, "desk-is-crew": 35, "old-name-forgotten": 3,
+    "photo-unchecked": 28, "report-photo-astray": 1, "revocation-clears": 6, "sent-unnoted": 3,
+    "stale-cycle-closes": 13, "stale-memory": 3, "undo-lost": 1, "undone-followed": 3,
+    "undone-report-begun": 3, "unreadable-untold": 3, "upgrade-drops": 1, "withdrawn-late": 2,
+    "wrong-user-queue": 1,
 }  # fmt: skip
 
 
