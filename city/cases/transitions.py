@@ -565,13 +565,15 @@ def merge(
 def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
     """Gives a merged case its former state and crew back, its due date as if the clock had never stopped.
 
-    It and its root are told apart from now on.
+    It and its root are told apart from now on. Raises Refused `no_report` for a case whose split was undone.
     """
     allow("unmerge", by.roles)
     if case.merged_into_id is None:
         return False
     root = locks.lock_with_root(s, case, case)
     check_move("unmerge", case, by)
+    if not case.reports and case.origin != "import":  # a split was taken back: nobody told of it alone
+        raise Refused("no_report")
     state = case.merged_from or ACCEPTED
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at

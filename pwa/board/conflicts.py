@@ -101,7 +101,7 @@ def _about_to(s: Session, case: Case, verb: str) -> str:
             "You wanted to change its type to %(type)s.", type=formatting.kind_name(told("service", ""))
         ),
         "relocate": _("You wanted to change its location."),
-        "reschedule": _("You wanted to give a new date (%(reason)s).", reason=reason),
+        "reschedule": _("You wanted to give it a new date."),
         "split": _("You wanted to move report %(number)s to its own case.", number=told("report", "")),
         "wait": _("You wanted to put it on hold (%(reason)s).", reason=reason),
         "resume": _("You wanted to resume it."),

@@ -9,9 +9,10 @@ from pwa.web import access, formatting, localization, states
 
 def standing_sentence(sight: PublicCase) -> str:
     """The promise, or why there is none now, or how the case ended; to its reporter as "you"."""
-    if day := formatting.new_date(sight):
-        return f"{_standing(sight)} {_('The new date is %(day)s.', day=day)}"
-    return _standing(sight)
+    day = formatting.new_date(sight)
+    if day and sight.state != WAITING and sight.due_at >= access.now():
+        return f"{_will(sight, day)} {_('We first said %(day)s.', day=formatting.promised_day(sight))}"
+    return f"{_standing(sight)} {_('The new date is %(day)s.', day=day)}" if day else _standing(sight)
 
 
 def _standing(sight: PublicCase) -> str:
@@ -25,7 +26,11 @@ def _standing(sight: PublicCase) -> str:
         return f"{_late(sight)} {_waits(sight)}" if sight.standing == "late" else _waits(sight)
     if sight.due_at < access.now():
         return _late(sight)
-    day, office = formatting.promised_day(sight), sight.service.office
+    return _will(sight, formatting.promised_day(sight))
+
+
+def _will(sight: PublicCase, day: str) -> str:
+    office = sight.service.office
     return _("We'll answer you by %(day)s.", day=day) if office else _("We'll fix it by %(day)s.", day=day)
 
 

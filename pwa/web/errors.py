@@ -70,6 +70,7 @@ def words(refused: Refused | BadPhoto) -> str:
             facts.get("most", 0),
         ),
         "only_report": _("This is the only report of the case, so it already has its own case."),
+        "no_report": _("This case has no report anymore, so there's nothing to separate."),
         "unknown_report": _("This report isn't part of this case anymore."),
         "wait_day": _("We couldn't read that day. Choose it from the calendar."),
         "not_your_job": _("This job is no longer with your crew."),

@@ -172,7 +172,8 @@ def _story(sight: PublicCase, mine: Report | None, *, name_crews: bool) -> list[
             title = _("You asked") if mine_first else first.title
         else:
             title = _("You reported it") if mine_first else first.title
-        told = ngettext("1 neighbor joined", "%(num)d neighbors joined", joined) if joined else ""
+        joined = min(joined, sight.reports - 1)  # who got a case of their own is here no more
+        told = ngettext("1 neighbor joined", "%(num)d neighbors joined", joined) if joined > 0 else ""
         stops[0] = Stop(title, first.at, told, sight.thumb or "")
     return stops[::-1]
 

@@ -1,7 +1,9 @@
 /**
  * A spot on the board's map, for a case that lies elsewhere: a click says where, or the cross in the middle and Enter.
- * Escape leaves it.
+ * The map has the case in its middle then, with nothing over it but what to do. Escape leaves it.
  */
+
+const CLOSE_ENOUGH = 17; // zoom at which a house can be told from the next
 
 /** @type {(() => void) | undefined} */
 let stop;
@@ -21,8 +23,12 @@ function choose(map, button) {
   const box = map.getContainer();
   const cross = document.createElement("div");
   cross.className = "cross";
-  box.append(cross);
-  say(button.dataset["hint"] ?? "");
+  const told = hint(button);
+  box.append(cross, told);
+  const frame = /** @type {HTMLElement | null} */ (box.closest(".mapbox"));
+  frame?.setAttribute("data-spot", "");
+  const { lat, lon } = /** @type {HTMLElement | null} */ (button.closest("[data-number]"))?.dataset ?? {};
+  if (lat && lon) map.setView([Number(lat), Number(lon)], Math.max(map.getZoom(), CLOSE_ENOUGH), { animate: false });
   box.focus({ preventScroll: true });
   const done = (/** @type {import("leaflet").LatLng | undefined} */ at) => {
     stop?.();
@@ -34,13 +40,18 @@ function choose(map, button) {
     /** @type {HTMLInputElement} */ (form.elements.namedItem("place")).value = ""; // what was typed goes before a spot
     form.requestSubmit();
   };
+  told.querySelector("button")?.addEventListener("click", (event) => {
+    event.stopPropagation();
+    stop?.();
+    button.focus();
+  });
   const clicked = (/** @type {import("leaflet").LeafletMouseEvent} */ event) => done(event.latlng);
   const pressed = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
+    if ((event.key !== "Enter" && event.key !== "Escape") || event.target !== box) return;
     event.preventDefault();
     event.stopPropagation();
-    if (event.key === "Escape") button.focus();
     done(event.key === "Enter" ? map.getCenter() : undefined);
+    if (event.key === "Escape") button.focus();
   };
   map.on("click", clicked);
   box.addEventListener("keydown", pressed, true);
@@ -48,13 +59,26 @@ function choose(map, button) {
     map.off("click", clicked);
     box.removeEventListener("keydown", pressed, true);
     cross.remove();
-    say("");
+    told.remove();
+    frame?.removeAttribute("data-spot");
     stop = undefined;
   };
 }
 
-/** @param {string} words */
-function say(words) {
-  const hint = document.getElementById("spot-hint");
-  if (hint) hint.textContent = words;
+/**
+ * What to do, over the map, and a way out for those without keys.
+ * @param {HTMLElement} button
+ */
+function hint(button) {
+  const told = document.createElement("div");
+  told.className = "spot-told";
+  const words = document.createElement("p");
+  words.setAttribute("role", "status");
+  words.textContent = button.dataset["hint"] ?? "";
+  const leave = document.createElement("button");
+  leave.type = "button";
+  leave.className = "button button--small";
+  leave.textContent = button.dataset["leave"] ?? "";
+  told.append(words, leave);
+  return told;
 }
