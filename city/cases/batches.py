@@ -184,8 +184,7 @@ def act(
 def snapshot(case: Case, name: str) -> dict[str, Any]:
     """How the case is before `name` is done to it, as undo() needs it."""
     was = transitions.snapshot(case)
-    corrects = name in (*corrections.ACTS, corrections.SPLIT)
-    return was | corrections.snapshot(case, name) if corrects else was
+    return was | corrections.snapshot(case, name) if name in corrections.ACTS else was
 
 
 def snapshot_with_root(s: Session, case: Case, name: str, into: Case) -> tuple[Case, dict[str, Any]]:
@@ -466,9 +465,11 @@ def _verb(
         return lambda case: transitions.wait(s, case, reason, until=waits.on_day(case, day), by=by, at=at)
     if name == "close":
         closing = _closing(what)
+        took_in = transitions.took_in_others(s, chosen)
         return lambda case: transitions.close(
-            s, case, replace(closing, reply=reply(case) if reply else None), by=by, at=at
-        )
+            s, case, replace(closing, reply=reply(case) if reply else None), is_alone=case.id not in took_in,
+            by=by, at=at,
+        )  # fmt: skip
     if name == "reclassify":
         service = s.get(Service, what["service"]) if isinstance(what.get("service"), str) else None
         if service is None:
@@ -570,12 +571,14 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
     elif batch.act == corrections.SPLIT:
         own = queries.by_number(s, batch.what["into"])
         assert own  # noqa: S101 it was locked above
-        corrections.undo_split(s, case, own, was, by=by, at=at, batch=batch.id)
+        corrections.undo_split(s, case, own, by=by, at=at, batch=batch.id)
     elif batch.act == "unmerge":
         into = queries.by_number(s, batch.what["into"])
         assert into  # noqa: S101 it was locked above
         transitions.undo_unmerge(s, case, into, was, by=by, at=at)
     elif batch.act in corrections.ACTS:
+        if DISPATCHER not in by.roles and (transitions.live(case) or was["crew"]):
+            raise Refused("crew_has_it")  # nor may a call-taker correct it, or give it to a crew
         corrections.undo(s, case, batch.act, was, by=by, at=at, batch=batch.id)
     elif was.get("root"):
         held = transitions.live(case)

@@ -103,13 +103,16 @@ def reclassify(
     `rules` are the city's routing, `many` is read_ahead()'s where many are corrected. A crew that does not
     serve the new type loses the job. The promise counts from the first report; where its end has passed
     already, from `at`. What was private shows nothing of its reports until staff do.
-    Raises Refused `crew_has_it` to a call-taker, `office_misfits` between an office's work and the field's.
+    Raises Refused `crew_has_it` to a call-taker, `office_misfits` between an office's work and the field's,
+    `public_duplicates` where what lies merged into it would stay public.
     """
     _begin(s, case, "reclassify", words, by)
     if case.service_code == service.code:
         return False
     if case.service.office != service.office:
         raise Refused("office_misfits")
+    if service.private and not case.service.private and _has_public_duplicates(s, case):
+        raise Refused("public_duplicates")
     was, was_late = case.service, sla.is_overdue(case, at)
     case.service, case.service_code = service, service.code
     if was.private and not service.private:
@@ -226,7 +229,7 @@ def split(s: Session, case: Case, report: Report, *, by: Actor, at: datetime) ->
         split_from=case,
     )  # fmt: skip
     if service is not report.service:  # by which its case was corrected
-        own.corrected_late = case.corrected_late
+        own.corrected_late = transitions.counts_as_restarted(s, case)
     legal_holds.copy_on_split(s, case, own, by=by, at=at)
     _give_report(s, report, own)
     duplicates.remember_not_duplicate(s, case, own)
@@ -236,13 +239,8 @@ def split(s: Session, case: Case, report: Report, *, by: Actor, at: datetime) ->
     return own
 
 
-def undo_split(
-    s: Session, case: Case, own: Case, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
-) -> None:
-    """The reports of `own`, which was split from the case, are the case's again; `own` leads to it.
-
-    `was` is what snapshot() said of the case.
-    """
+def undo_split(s: Session, case: Case, own: Case, *, by: Actor, at: datetime, batch: int) -> None:
+    """The reports of `own`, which was split from the case, are the case's again; `own` leads to it."""
     locks.lock(s, case, own)
     for report in list(own.reports):
         _give_report(s, report, case)
@@ -252,7 +250,6 @@ def undo_split(
         if case.state in OPEN:
             sla.refresh(case, at)
     transitions.merge(s, own, case, taken_back=True, by=by, at=at)
-    case.corrected_late = was.get("corrected_late", case.corrected_late)
     transitions.undo_batch(s, case, SPLIT, transitions.snapshot(case), by=by, at=at, batch=batch)
 
 
@@ -292,10 +289,8 @@ def losing(
 
 def snapshot(case: Case, name: str) -> dict[str, Any]:
     """What undo() needs besides transitions.snapshot(), before the act `name`."""
-    if name == "reschedule":  # what it changes stands with every case
+    if name in ("reschedule", SPLIT):  # what they change stands with every case
         return {}
-    if name == SPLIT:
-        return {"corrected_late": case.corrected_late}
     if name == "relocate":
         return {"place": [getattr(case, column) for column in PLACE]}
     return {
@@ -451,6 +446,12 @@ def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:
     held = transitions.live(case)
     here = _point(case.lat, case.lon)
     return held is None or works_on(s, rules, held.crew, case.service, here)
+
+
+def _has_public_duplicates(s: Session, case: Case) -> bool:
+    """Whether a case that is public by its own type lies merged into this one, or into one that does."""
+    merged = s.scalars(select(Case).where(Case.merged_into_id == case.id, Case.reports.any()))
+    return any(not each.service.private or _has_public_duplicates(s, each) for each in merged)
 
 
 def works_on(s: Session, rules: Sequence[Rule], crew: Crew, service: Service, here: geo.Point | None) -> bool:

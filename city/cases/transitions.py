@@ -21,6 +21,7 @@ from city.cases import search as case_search
 from city.cases.queries import evidence
 from city.cases.queries import root_of as root_of
 from city.db import bulk_insert
+from city.db.in_list import is_in
 from city.db.models import (
     Assignment,
     Case,
@@ -399,6 +400,7 @@ def close(
     at_device: datetime | None = None,
     under: Assignment | None = None,
     look: str | None = None,
+    is_alone: bool = False,
     origin: str = "live",
 ) -> bool:
     """Ends the case's cycle with an outcome and its evidence.
@@ -409,7 +411,8 @@ def close(
     Promised photos count once they are stored, and not at all if that takes too long: see doubt(). The
     promise clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a
     crew that had no signal when its job was given away: it did the work, so whoever holds the job now loses
-    it as `withdrawn`. `look` says why a dispatcher must look at it. The same closing twice is harmless; one
+    it as `withdrawn`. `look` says why a dispatcher must look at it, `is_alone` that nothing lies merged into
+    it, as whoever closes many knows of all. The same closing twice is harmless; one
     that ends it otherwise or says something else is `wrong_state`, so that nobody takes words for kept that
     are not.
     """
@@ -445,7 +448,7 @@ def close(
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
-    if case.corrected_late:
+    if case.corrected_late or (not is_alone and counts_as_restarted(s, case)):
         facts["restarted"] = True
     facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}
     if case.rescheduled_to:
@@ -529,7 +532,7 @@ def merge(
         raise Refused("merge_danger")  # nobody looks at what is closed
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)
-    was_late = case.corrected_late or _is_late(case, at)
+    was_late = not taken_back and _is_late(case, at)
     for one in {into, root}:
         duplicates.forget_not_duplicate(s, case, one)
     if case.state != MERGED:
@@ -544,8 +547,6 @@ def merge(
     for each in (left, root):
         _take_after_family(s, each, at)
     told = {"into": root.number, "closed": root.state == CLOSED} | ({"late": True} if was_late else {})
-    if was_late and not root.corrected_late and not sla.is_overdue(root, at):  # its promise is longer
-        root.corrected_late = told["restarts"] = True
     moved(s, case, "merge", MERGED, by=by, at=at, facts=told, origin=origin)
     came = {"case": case.number} | ({"danger": True} if brings_danger else {})
     events.record(s, subject(root), "merged in", by=by, at=at, facts=came, origin=origin)
@@ -578,7 +579,6 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
     if case.merged_crew_id and state in (ASSIGNED, UNDERWAY, WAITING):
         _give(s, case, case.merged_crew_id, at).started_at = case.merged_started_at
     parent = s.get(Case, case.merged_into_id)
-    restarted = _restarted(s, case)
     legal_holds.inherit_on_merge(s, case, by=by, at=at)
     case.merged_into_id = case.merged_from = case.merged_crew_id = case.merged_started_at = None
     moved(s, case, "unmerge", state, by=by, at=at, facts={"from": root.number}, origin=origin)
@@ -588,8 +588,6 @@ def unmerge(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "l
         reporter_count.reporter_removed(s, each, at=at)
     bump_version(s, root)
     _take_after_family(s, parent, at)
-    if parent and restarted and not _took_in_late_ones(s, parent):
-        parent.corrected_late = False
     if state in OPEN:  # what was separated from it meanwhile may have moved its clock
         sla.refresh(case, at)
     return True
@@ -1127,20 +1125,37 @@ def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
 
 
 def _is_late(case: Case, at: datetime) -> bool:
-    """Whether its promise is over, that of a merged case as if it went on by itself."""
-    return at > case.due_at if case.state == MERGED else sla.is_overdue(case, at)
+    """Whether its promise is over, that of a merged case as if it went on by itself, or was over before its
+    type was corrected. What was closed has counted then."""
+    if (case.merged_from or case.state) not in OPEN:
+        return False
+    over = at > case.due_at if case.state == MERGED else sla.is_overdue(case, at)
+    return over or case.corrected_late
 
 
-def _restarted(s: Session, case: Case) -> bool:
-    """Whether merging the case made the one that it lies in a restarted one: see merge()."""
-    line = events.last_move(s, subject(case))
-    return line is not None and "restarts" in line.facts
+def counts_as_restarted(s: Session, case: Case) -> bool:
+    """Whether no figure may call the case on time, whenever it ends: its promise was over before its type was
+    corrected, or that of a case before it was merged into this one.
+
+    One statement, and two more for each case that lies merged into it.
+    """
+    if case.corrected_late:
+        return True
+    for each in s.scalars(select(Case).where(Case.merged_into_id == case.id)):
+        line = events.last_move(s, subject(each))
+        if (line is not None and "late" in line.facts) or counts_as_restarted(s, each):
+            return True
+    return False
 
 
-def _took_in_late_ones(s: Session, case: Case) -> bool:
-    merged = s.scalars(select(Case).where(Case.merged_into_id == case.id))
-    lines = (events.last_move(s, subject(each)) for each in merged)
-    return any(line is not None and "late" in line.facts for line in lines)
+def took_in_others(s: Session, cases: Iterable[Case]) -> set[int]:
+    """The ids of those into which another lies merged. A statement for each locks.AT_ONCE of them."""
+    return {
+        case_id
+        for some in locks.parts(sorted(case.id for case in cases))
+        for case_id in s.scalars(select(Case.merged_into_id).where(is_in(Case.merged_into_id, some)))
+        if case_id is not None
+    }
 
 
 def is_dangerous(s: Session, case: Case) -> bool:

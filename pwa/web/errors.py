@@ -70,6 +70,9 @@ def words(refused: Refused | BadPhoto) -> str:
             facts.get("most", 0),
         ),
         "only_report": _("This is the only report of the case, so it already has its own case."),
+        "public_duplicates": _(
+            "Public cases are merged into this one. Separate them before you make it private."
+        ),
         "no_report": _("This case has no report anymore, so there's nothing to separate."),
         "unknown_report": _("This report isn't part of this case anymore."),
         "wait_day": _("We couldn't read that day. Choose it from the calendar."),

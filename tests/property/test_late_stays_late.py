@@ -256,7 +256,8 @@ def told(play: Play) -> Iterator[Any]:
         state = case.state if case.state not in OPEN or case.state == WAITING else ""
         yield (
             state, case.service_code, case.due_at, case.clock_from, case.restarted_at,
-            case.corrected_late, len(case.reports), case.urgent, case.follow_on, by_id[case.merged_into_id],
+            transitions.counts_as_restarted(s, case), len(case.reports), case.urgent, case.follow_on,
+            by_id[case.merged_into_id],
             case.merged_from in (WAITING, CLOSED) and case.merged_from, case.cycle > 1,
             tuple((p.why, p.began_at, p.ended_at, p.until) for p in case.pauses if p.stops_clock
                   or not p.ended_at),

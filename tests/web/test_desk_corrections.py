@@ -11,7 +11,7 @@ from test_corrections_pages import sender as sender
 from werkzeug.test import TestResponse
 from wording import city, shared, shown, staff
 
-from city.cases import transitions
+from city.cases import batches, corrections, transitions
 from city.db.models import Crew, Service
 
 pytestmark = pytest.mark.both_databases
@@ -167,3 +167,42 @@ def test_an_offices_work_has_no_place_to_correct(
     assert post(f"/desk/cases/{lamp}/place", place=elm).status_code == 422
     with town.looking() as scene:
         assert scene.case(lamp).address == was
+
+
+@pytest.mark.parametrize("assigned", ["before", "after"])
+def test_no_call_taker_undoes_what_a_crew_has(
+    town: Town,
+    lamp: str,
+    sender: Callable[[str], Callable[..., TestResponse]],
+    assigned: str,
+) -> None:
+    with town.at_work() as scene:
+        if assigned == "before":
+            crew = scene.s.get_one(Crew, town.ids["lights"])
+            transitions.assign(scene.s, scene.case(lamp), crew, by=scene.actor("dispatcher"), at=town.now)
+        case = scene.case(lamp)
+        was = batches.snapshot(case, "reclassify")
+        pothole = scene.s.get_one(Service, "pothole")
+        by = scene.actor("dispatcher")
+        corrections.reclassify(scene.s, case, pothole, by=by, at=town.now)
+        batch = batches.keep_single(
+            scene.s, case, "reclassify", {"service": "pothole"}, was, by=by, at=town.now
+        ).id
+        if assigned == "after":
+            transitions.assign(scene.s, case, scene.crew("lights"), by=by, at=town.now)
+    answer = sender("call-taker")(f"/desk/cases/{lamp}/undo/{batch}")
+    assert "put back" not in shown(answer)
+    with town.looking() as scene:
+        assert scene.case(lamp).service_code == "pothole"
+
+
+def test_the_desk_takes_no_batch_of_many_back(
+    town: Town, lamp: str, sender: Callable[[str], Callable[..., TestResponse]]
+) -> None:
+    with town.at_work() as scene:
+        numbers = [lamp, scene.report().case.number]
+        batch = batches.act(
+            scene.s, numbers, "reclassify", {"service": "pothole"}, by=scene.actor("dispatcher"),
+            at=town.now, sent="x",
+        ).id  # fmt: skip
+    assert sender("call-taker")(f"/desk/cases/{lamp}/undo/{batch}").status_code == 404

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from city.audit import events
 from city.board.queries import View, count
-from city.cases import batches, priorities, reporter_count, transitions
+from city.cases import batches, corrections, priorities, reporter_count, sla, transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Service
@@ -403,3 +403,72 @@ def test_what_staff_raised_stays_raised_when_cases_are_separated(town: Town) -> 
         root, merged = (scene.s.get_one(Case, id_) for id_ in ids)
         unmerge(scene, merged)
         assert root.raised
+
+
+class TestWhatWasLate:
+    """What was late and lies in another case lets none of them count as on time, whatever happens between."""
+
+    def late(self, scene: Scene) -> Case:
+        case = scene.report(at=scene.town.now - 9 * DAY).case
+        assert sla.is_overdue(case, scene.town.now)
+        return case
+
+    def long(self, scene: Scene) -> Case:
+        service = scene.s.get_one(Service, "limb-down")
+        service.promise_days = 60
+        return scene.report(at=scene.town.now - 8 * DAY, service_code="limb-down").case
+
+    def restarted(self, scene: Scene, case: Case) -> bool:
+        by, at = scene.actor("dispatcher"), scene.town.now
+        transitions.close(scene.s, case, Closing("not found"), by=by, at=at)
+        line = scene.s.info["pending"].lines[-1]
+        assert line.kind == "close"
+        return bool(line.facts.get("restarted"))
+
+    def test_a_correction_of_the_root_outlives_the_separation(self, town: Town) -> None:
+        with town.at_work() as scene:
+            late, root, by = self.late(scene), self.long(scene), scene.actor("dispatcher")
+            transitions.merge(scene.s, late, root, by=by, at=town.now)
+            short = scene.s.get_one(Service, "light-out")
+            corrections.reclassify(scene.s, root, short, by=by, at=town.now)
+            transitions.unmerge(scene.s, late, by=by, at=town.now)
+            assert self.restarted(scene, root)
+
+    def test_danger_that_comes_and_goes_hides_nothing(self, town: Town) -> None:
+        with town.at_work() as scene:
+            late, root, by = self.late(scene), self.long(scene), scene.actor("dispatcher")
+            danger = scene.report(danger=True).case
+            transitions.merge(scene.s, danger, root, by=by, at=town.now)
+            assert sla.is_overdue(root, town.now)
+            transitions.merge(scene.s, late, root, by=by, at=town.now)
+            transitions.unmerge(scene.s, danger, by=by, at=town.now)
+            assert not sla.is_overdue(root, town.now)
+            assert self.restarted(scene, root)
+
+    def test_what_left_takes_its_lateness_along(self, town: Town) -> None:
+        with town.at_work() as scene:
+            late, root, by = self.late(scene), self.long(scene), scene.actor("dispatcher")
+            second = self.long(scene)
+            transitions.merge(scene.s, late, root, by=by, at=town.now)
+            transitions.merge(scene.s, root, second, by=by, at=town.now)
+            assert transitions.counts_as_restarted(scene.s, second)
+            transitions.unmerge(scene.s, late, by=by, at=town.now)
+            assert not self.restarted(scene, second)
+
+    def test_what_was_closed_has_counted_then(self, town: Town) -> None:
+        with town.at_work() as scene:
+            late, root, by = self.late(scene), self.long(scene), scene.actor("dispatcher")
+            transitions.close(scene.s, late, Closing("not found"), by=by, at=town.now)
+            transitions.merge(scene.s, late, root, by=by, at=town.now)
+            assert not self.restarted(scene, root)
+
+
+def test_what_is_public_and_merged_keeps_its_root_public(town: Town) -> None:
+    with town.at_work() as scene:
+        case, root, by = scene.report().case, scene.report().case, scene.actor("dispatcher")
+        transitions.merge(scene.s, case, root, by=by, at=town.now)
+        private = scene.s.get_one(Service, "nuisance")
+        with pytest.raises(Refused, match="public_duplicates"):
+            corrections.reclassify(scene.s, root, private, by=by, at=town.now)
+        transitions.unmerge(scene.s, case, by=by, at=town.now)
+        assert corrections.reclassify(scene.s, root, private, by=by, at=town.now)
