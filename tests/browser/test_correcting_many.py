@@ -8,9 +8,9 @@ from live import DESK, DESK_WITHOUT_WORKER, PHONE, Site, Slow, log_in
 from places import elm as elm
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
+from test_screens import IN_EACH_LANGUAGE, looked_at, prefix, watched
 from test_screens import faults as faults
 from test_screens import keep as keep
-from test_screens import IN_EACH_LANGUAGE, looked_at, prefix, watched
 from wording import staff
 
 from city.db import engine as db
