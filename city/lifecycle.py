@@ -148,7 +148,7 @@ MOVES: Final = {
             DESK_ROLES,
             (SUPERVISOR,),
         ),
-        # The system's own too: somebody tells of danger where a case waits, see cases.endanger().
+        # The system's own too: somebody tells of danger where a case waits, see transitions.endanger().
         Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), DESK_ROLES),
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NO_ROLE),
         Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NO_ROLE, NO_ROLE),

@@ -1,7 +1,7 @@
 """Acting on many cases at once: one transaction, an event each, and one Undo for all of them.
 
-What a batch does to a case is a verb of transitions.py, priorities.py or tags.py, and nothing else: here are
-only the many.
+What a batch does to a case is a verb of transitions.py, corrections.py, priorities.py or tags.py, and nothing
+else: here are only the many.
 """
 
 import hashlib
@@ -122,7 +122,9 @@ def act(
     if not numbers:
         raise Refused("nothing_chosen")
     not_too_many(name, len(set(numbers)))
-    kept = {key: value for key, value in what.items() if key != "words"}  # they stand with each closing
+    kept = {
+        key: value for key, value in what.items() if key != "words"
+    }  # they stand with each case's own line
     if "tag" in kept:
         kept["tag"] = tags.folded(kept["tag"])
     id_ = _begun(s, sent, name, kept, by, at)
@@ -182,7 +184,8 @@ def act(
 def snapshot(case: Case, name: str) -> dict[str, Any]:
     """How the case is before `name` is done to it, as undo() needs it."""
     was = transitions.snapshot(case)
-    return was | corrections.snapshot(case, name) if name in corrections.ACTS else was
+    corrects = name in (*corrections.ACTS, corrections.SPLIT)
+    return was | corrections.snapshot(case, name) if corrects else was
 
 
 def snapshot_with_root(s: Session, case: Case, name: str, into: Case) -> tuple[Case, dict[str, Any]]:
@@ -305,10 +308,11 @@ def put_back(batch: Batch) -> int:
 
 
 def last(s: Session, by: Actor, now: datetime, case: Case | None = None) -> Batch | None:
-    """This person's newest batch, or the newest that changed the case, while it can be undone and was not."""
+    """This person's newest batch, or the newest that changed this case alone, that can still be undone."""
     newest = select(Batch).where(Batch.person_id == by.person_id, Batch.at > now - UNDO_FOR)
     if case:
-        newest = newest.join(BatchItem, BatchItem.batch_id == Batch.id).where(BatchItem.case_id == case.id)
+        newest = newest.join(BatchItem, BatchItem.batch_id == Batch.id)
+        newest = newest.where(BatchItem.case_id == case.id, Batch.done == 1)
     batch = s.scalars(newest.order_by(Batch.at.desc(), Batch.id.desc()).limit(1)).first()
     return batch if batch and may_undo(batch, by, now) else None
 
@@ -566,7 +570,7 @@ def _put_back(s: Session, case: Case, batch: Batch, was: dict[str, Any], *, by: 
     elif batch.act == corrections.SPLIT:
         own = queries.by_number(s, batch.what["into"])
         assert own  # noqa: S101 it was locked above
-        corrections.undo_split(s, case, own, by=by, at=at, batch=batch.id)
+        corrections.undo_split(s, case, own, was, by=by, at=at, batch=batch.id)
     elif batch.act == "unmerge":
         into = queries.by_number(s, batch.what["into"])
         assert into  # noqa: S101 it was locked above

@@ -156,7 +156,7 @@ def relocate(
     _begin(s, case, "relocate", words, by)
     if many.outside if many else lookup.outside(s, place.point):
         raise Refused("outside_city")
-    before = {name: getattr(case, name) for name in PLACE}
+    was_address = case.address
     if (case.lat, case.lon, case.address, case.asset_id) == (
         place.lat,
         place.lon,
@@ -170,7 +170,7 @@ def relocate(
     held = transitions.live(case)
     leaves = held and _leaves(s, rules, held.crew, case.service, was_at, place.point)
     lost = _lose_crew(s, case, "relocated", at, many) if leaves else None
-    told = {"was": before["address"], "address": place.label, "lat": place.lat, "lon": place.lon}
+    told = {"was": was_address, "address": place.label, "lat": place.lat, "lon": place.lon}
     facts: dict[str, Any] = {"report": case.reports[0].number} if case.reports else {}
     _corrected(s, case, "relocate", facts, lost, words=told | {"words": words}, many=many, by=by, at=at)
     _follow_owner(s, case, owned, many, at)
@@ -236,8 +236,13 @@ def split(s: Session, case: Case, report: Report, *, by: Actor, at: datetime) ->
     return own
 
 
-def undo_split(s: Session, case: Case, own: Case, *, by: Actor, at: datetime, batch: int) -> None:
-    """The reports of `own`, which was split from the case, are the case's again; `own` leads to it."""
+def undo_split(
+    s: Session, case: Case, own: Case, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
+) -> None:
+    """The reports of `own`, which was split from the case, are the case's again; `own` leads to it.
+
+    `was` is what snapshot() said of the case.
+    """
     locks.lock(s, case, own)
     for report in list(own.reports):
         _give_report(s, report, case)
@@ -246,21 +251,19 @@ def undo_split(s: Session, case: Case, own: Case, *, by: Actor, at: datetime, ba
         case.urgent = True
         if case.state in OPEN:
             sla.refresh(case, at)
-    duplicates.forget_not_duplicate(s, case, own)
-    transitions.merge(s, own, case, by=by, at=at)
+    transitions.merge(s, own, case, taken_back=True, by=by, at=at)
+    case.corrected_late = was.get("corrected_late", case.corrected_late)
     transitions.undo_batch(s, case, SPLIT, transitions.snapshot(case), by=by, at=at, batch=batch)
 
 
 def due_as(case: Case, service: Service, now: datetime) -> datetime:
     """When the case would be due if it were corrected to this service now."""
-    terms = sla.offered(service, urgent=service.urgent or case.urgent)
+    told = any(report.danger for report in case.reports) or (case.urgent and not case.service.urgent)
+    terms = sla.offered(service, urgent=service.urgent or told)
     due = sla.due_and_risk(terms, case.clock_from, sla.stood(case, now)).due
-    return due if due >= now else sla.due_and_risk(terms, now).due
-
-
-def fits(crew: Crew, service: Service) -> bool:
-    """Whether the crew's department is responsible for the service; a crew without one does all."""
-    return crew.department_code in (None, service.department_code)
+    pause = sla.open_pause(case) if case.state == WAITING else None
+    stands_since = pause.began_at if pause and pause.stops_clock else now
+    return due if due >= stands_since else sla.due_and_risk(terms, now).due
 
 
 def losing(
@@ -273,7 +276,7 @@ def losing(
 ) -> int:
     """How many of these cases would lose their crew, were they of that service, or at that place.
 
-    Two statements for each locks.AT_ONCE of them.
+    Two statements for each locks.AT_ONCE of them, and one for each set of areas that rules ask about.
     """
     return sum(
         _would_lose(s, crew, known, _point(lat, lon), service, place, rules)
@@ -289,8 +292,10 @@ def losing(
 
 def snapshot(case: Case, name: str) -> dict[str, Any]:
     """What undo() needs besides transitions.snapshot(), before the act `name`."""
-    if name in ("reschedule", SPLIT):  # what they change stands with every case
+    if name == "reschedule":  # what it changes stands with every case
         return {}
+    if name == SPLIT:
+        return {"corrected_late": case.corrected_late}
     if name == "relocate":
         return {"place": [getattr(case, column) for column in PLACE]}
     return {
@@ -445,13 +450,15 @@ def _serves(s: Session, rules: Sequence[Rule], case: Case) -> bool:
     """Whether the crew that has the case works on its type."""
     held = transitions.live(case)
     here = _point(case.lat, case.lon)
-    return held is None or _works_on(s, rules, held.crew, case.service, here)
+    return held is None or works_on(s, rules, held.crew, case.service, here)
 
 
-def _works_on(
-    s: Session, rules: Sequence[Rule], crew: Crew, service: Service, here: geo.Point | None
-) -> bool:
-    return fits(crew, service) or _named(s, rules, service, here) == crew.name
+def works_on(s: Session, rules: Sequence[Rule], crew: Crew, service: Service, here: geo.Point | None) -> bool:
+    """Whether the crew keeps a case that becomes one of this service there, by department or by a rule."""
+    return (
+        crew.department_code in (None, service.department_code)
+        or _named(s, rules, service, here) == crew.name
+    )
 
 
 def _leaves(
@@ -467,7 +474,7 @@ def _would_lose(
     place: Place | None, rules: Sequence[Rule],
 ) -> bool:  # fmt: skip
     if service:
-        return known.office == service.office and not _works_on(s, rules, crew, service, here)
+        return known.office == service.office and not works_on(s, rules, crew, service, here)
     return place is not None and _leaves(s, rules, crew, known, here, place.point)
 
 

@@ -142,7 +142,7 @@ def _rank(found: Candidate) -> tuple[Any, ...]:
 def candidates_for_case(
     s: Session, case: Case, *, later: bool = True, least: float = OFFERED, apart: Collection[int] = ()
 ) -> list[Candidate]:
-    """near() for a case that is here, for staff; none where it is not open or nobody knows its place."""
+    """candidates_near() for a case that is here, for staff; none where it is not open, or lies nowhere."""
     if case.state not in OPEN or case.lat is None or case.lon is None:
         return []
     place = Place(case.lat, case.lon, case.place_source, accuracy_m=case.accuracy_m, asset_id=case.asset_id)
@@ -213,7 +213,7 @@ def refit_service_weights(s: Session) -> dict[str, float]:
 
 
 def store_learned(s: Session, learned: Mapping[str, float]) -> None:
-    """Notes for each service what was learned(), for near() to use."""
+    """Notes for each service what refit_service_weights() found, for candidates_near() to use."""
     for service in s.scalars(select(Service)):
         service.often = learned.get(service.code, 1.0)
 

@@ -311,8 +311,13 @@ def shown_column(publish: str) -> Any:
 
 
 def areas_at(s: Session, point: Point, names: Collection[str]) -> list[str]:
-    """Which of the areas of these names hold the point."""
-    found = s.execute(select(Area.name, Area.geometry).where(Area.name.in_(names)).order_by(Area.id))
+    """Which of the areas of these names hold the point. The areas are read once a transaction."""
+    known = s.info.setdefault("areas_at", {})
+    asked = tuple(sorted(names))
+    if asked not in known:
+        rows = select(Area.name, Area.geometry).where(Area.name.in_(asked)).order_by(Area.id)
+        known[asked] = s.execute(rows).all()
+    found = known[asked]
     return [name for name, geometry in found if inside(point, geometry)]
 
 

@@ -48,7 +48,7 @@ def count(s: Session, case_ids: Sequence[int], until: datetime | None = None) ->
 def reporter_added(s: Session, case: Case, *, at: datetime) -> None:
     """More have told of the case: raises its priority once they are many.
 
-    The caller holds the case and says that it was touched; so with shrunk().
+    The caller holds the case and says that it was touched; so with reporter_removed().
     """
     if case.raised or case.state not in OPEN:
         return

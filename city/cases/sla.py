@@ -148,7 +148,7 @@ def deduplicate_pauses(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def refresh(case: Case, now: datetime) -> None:
-    """Derives the case's cached times again. A pause still open has moved nothing yet: run() does."""
+    """Derives the case's cached times again. An open pause has moved nothing yet: resume_clock() does."""
     case.due_at, case.risk_at = due_and_risk(_given(case), _began(case), stood(case, now))
     case.standing = sla_status(case, now)
     if now < case.risk_at:

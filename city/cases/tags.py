@@ -1,6 +1,6 @@
 """Tags: words that staff put on a case to find it by. Residents never see them.
 
-Verbs like those of cases.py: each locks the case, checks who may, and writes tag and log together.
+Verbs like those of transitions.py: each locks the case, checks who may, and writes tag and log together.
 """
 
 import unicodedata

@@ -498,6 +498,7 @@ def merge(
     by: Actor,
     at: datetime,
     keep_crew: int | None = None,
+    taken_back: bool = False,
     origin: str = "live",
 ) -> bool:
     """Makes `case` a duplicate of the root of `into`; its rows and Reports stay where they are.
@@ -506,7 +507,8 @@ def merge(
     into itself, or into one that was merged into it, is Refused `merge_cycle`; a public one into a private
     one `merge_private`; an office's and one of the field, which end in different ways, `merge_office`; two
     offices' that one caller did not ask alike, `merge_caller`: each would read the other's answer; one in
-    danger into one that is closed, where nobody looks, `merge_danger`.
+    danger into one that is closed, where nobody looks, `merge_danger`. The last two do not
+    hold where they were one before, and that they are two is only `taken_back`.
     """
     allow("merge", by.roles)
     root = locks.lock_with_root(s, case, into)
@@ -521,9 +523,9 @@ def merge(
         raise Refused("merge_private")  # whoever told of it would read what nobody else may
     if root.service.office != case.service.office:
         raise Refused("merge_office")
-    if root.service.office and not _asked_by_one(s, case, root):
+    if root.service.office and not taken_back and not _asked_by_one(s, case, root):
         raise Refused("merge_caller")
-    if root.state == CLOSED and sla.in_danger(case) and origin != "import":
+    if root.state == CLOSED and sla.in_danger(case) and origin != "import" and not taken_back:
         raise Refused("merge_danger")  # nobody looks at what is closed
     ours, theirs = live(case), live(root)
     crew_id = _surviving_crew(ours, theirs, keep_crew)

@@ -84,7 +84,7 @@ def on_day(case: Case, day: str, hour: time = COMES_BACK) -> datetime | None:
 
 
 def over(now: datetime) -> Select[str]:
-    """The numbers of the cases that have waited long enough, or become late while their clock runs."""
+    """The numbers of the cases that have waited long enough."""
     asked = select(Case.number).where(IS_OPEN, Case.state == WAITING)
     return asked.join(Pause, Pause.case_id == Case.id).where(Pause.ended_at.is_(None), Pause.until <= now)
 

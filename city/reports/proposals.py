@@ -18,7 +18,7 @@ from city.cases import locks, transitions
 from city.db.in_list import is_in
 from city.db.models import Batch, BatchItem, Case, Photo, Service, SyncOperation
 from city.geo import Point, distance
-from city.lifecycle import OPEN, WAIT_OVER, Refused, may
+from city.lifecycle import MOVES, OPEN, WAIT_OVER, Refused, may
 from city.photos import photos
 from city.places import lookup
 
@@ -132,6 +132,8 @@ def propose(
     if why:
         facts["why"] = why
     if look:
+        if case.review == WAIT_OVER and not why:
+            facts["over"] = True  # taken back, it leaves the mark that was there
         _mark(case, why)
     events.record(
         s, transitions.subject(case), PROPOSED, by=by, at=at, at_device=at_device, facts=facts,
@@ -173,8 +175,17 @@ def pending(case: Case, story: Iterable[tuple[Line, Mapping[str, Any]]]) -> list
 
 def newest(waiting: Iterable[Proposal]) -> list[Proposal]:
     """Of each person the last word about the type, and about the place: they may have said so twice."""
-    last = {(one.actor, one.service is None, one.point is None): one for one in waiting}
-    return list(last.values())
+    found, seen = list[Proposal](), set[tuple[str, str]]()
+    for one in reversed(list(waiting)):
+        if (one.actor, "type") in seen:
+            one = _but_type(one)
+        if (one.actor, "place") in seen:
+            one = _but_place(one)
+        seen |= {(one.actor, "type")} if one.service is not None else set()
+        seen |= {(one.actor, "place")} if one.point is not None else set()
+        if _says(one):
+            found.append(one)
+    return found[::-1]
 
 
 def take(s: Session, case: Case) -> None:
@@ -212,16 +223,28 @@ def withdraw(
     """The crew takes a proposal back; False where it was decided before."""
     may("note", by.roles)
     locks.lock(s, case)
-    waiting = [one.operation for one in pending(case, events.of_so_far(s, transitions.subject(case)))]
+    story = events.of_so_far(s, transitions.subject(case))
+    waiting = [one.operation for one in pending(case, story)]
     if operation not in waiting:
         return False
     if waiting == [operation] and case.review == PROPOSED:
-        case.review = None
+        case.review = _marked_before(story)
     events.record(
         s, transitions.subject(case), WITHDRAWN, by=by, at=at, at_device=at_device, facts={"of": operation}
     )
     transitions.bump_version(s, case)
     return True
+
+
+def _marked_before(story: Iterable[tuple[Line, Mapping[str, Any]]]) -> str | None:
+    """WAIT_OVER where a proposal stands over that, and nobody has done anything since."""
+    found = None
+    for event, _words in story:
+        if event.kind == PROPOSED and event.facts.get("over"):
+            found = WAIT_OVER
+        elif event.kind in MOVES or event.kind == "reviewed":
+            found = None
+    return found
 
 
 def _mark(case: Case, why: str | None) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from city.cases.corrections import CORRECTIONS
 from city.lifecycle import Refused
 
 # The panel in which an act is asked for; an act without one asks for nothing.
 PANELS = {
     "assign": "assign", "wait": "wait", "raise": "priority", "lower": "priority", "close": "close",
     "tag": "tag", "untag": "tag", "merge": "merge", "reclassify": "type", "relocate": "place",
+    "reschedule": "date",
 }  # fmt: skip
 # The field that is at fault, where a refusal does not name it itself.
 FIELDS = {
@@ -20,6 +22,7 @@ FIELDS = {
 ALIKE = {
     "unknown_reply": "reply", "reply_misfits": "reply", "told_missing": "words", "outcome_misfits": "outcome",
     "wait_past": "until", "wait_too_long": "until", "wait_day": "until", "office_misfits": "service",
+    "date_past": "until", "date_too_far": "until",
 }  # fmt: skip
 NAMED = ("crew", "reason", "outcome", "no_photo")
 
@@ -55,10 +58,13 @@ class Refilled:
 
 def field_of(act: str, fault: Refused) -> str:
     """The name of the form's field that `fault` is about; "" where it is about none of them."""
-    if act not in PANELS:
+    if act not in PANELS or (
+        act in CORRECTIONS and fault.code == "words_too_long"
+    ):  # typed with the question
         return ""
     named = str(fault.facts.get("name", ""))
-    return named if named in NAMED else (FIELDS | ALIKE).get(fault.code, "")
+    field = named if named in NAMED else (FIELDS | ALIKE).get(fault.code, "")
+    return "day" if act == "reschedule" and field == "until" else field
 
 
 def alike(refused: Sequence[Sequence[Any]]) -> Refused | None:

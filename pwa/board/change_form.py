@@ -33,11 +33,14 @@ class TypeChoice:
     effect: str
 
 
-def types(case: Case, services: Sequence[Service], now: datetime) -> list[TypeChoice]:
-    """The other types that the case may be of, those of its own group first."""
+def types(s: Session, case: Case, services: Sequence[Service], now: datetime) -> list[TypeChoice]:
+    """The other types that the case may be of, those of its own group first.
+
+    One statement for each set of areas that the rules ask about.
+    """
     fitting = [each for each in services if each.office == case.service.office and each is not case.service]
     ordered = sorted(fitting, key=lambda each: each.group != case.service.group)
-    return [TypeChoice(each.code, each.names, _effect(case, each, now)) for each in ordered]
+    return [TypeChoice(each.code, each.names, _effect(s, case, each, now)) for each in ordered]
 
 
 def bulk_types(services: Sequence[Service], *, office: bool) -> list[Service]:
@@ -122,12 +125,14 @@ def to_place(s: Session, case: Case, form: Mapping[str, Any]) -> bool:
     return moved
 
 
-def _effect(case: Case, service: Service, now: datetime) -> str:
+def _effect(s: Session, case: Case, service: Service, now: datetime) -> str:
     """What the type changes: "Due Fri, Dec 4.", and whether its crew loses it."""
     due = corrections.due_as(case, service, now)
     told = [_("Due %(day)s.", day=localization.day(due))]
     held = transitions.live(case)
-    if held and not corrections.fits(held.crew, service):
+    here = Point(case.lat, case.lon) if case.lat is not None and case.lon is not None else None
+    rules = access.current_city().city.routing
+    if held and not corrections.works_on(s, rules, held.crew, service, here):
         told.append(_("%(crew)s loses it.", crew=held.crew.name))
     if service.private != case.service.private:
         told.append(_("It becomes private.") if service.private else _("It becomes public."))

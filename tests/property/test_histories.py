@@ -56,8 +56,8 @@ pytestmark = pytest.mark.both_databases
 
 HISTORIES: Final = int(os.environ.get("CITYLINE_HISTORIES", "200"))
 SEED: Final = int(os.environ.get("CITYLINE_SEED", "311"))
-A_LOOK: Final = 60  # cases whose own pages are read then
-A_RECOUNT: Final = 2_500  # histories before all is counted anew: that takes as long as many of them
+PAGES_READ: Final = 60  # cases whose own pages are read then
+RECOUNT_EVERY: Final = 2_500  # histories before all is counted anew: that takes as long as many of them
 ZONE: Final = ZoneInfo("America/New_York")
 MARK: Final = "Kanarienvogel"  # begins whatever nobody outside may read
 STAFF: Final = (DISPATCHER, SUPERVISOR, CALL_TAKER)
@@ -74,8 +74,8 @@ PHONES: Final = ("start", "pause", "resume", "close", "make_safe", "needs_parts"
 class History:
     """A few cases and who acts on them. `late` says since when a case is known to be late, by its id.
 
-    `shown` are the reports that staff made public, `before` is what stood in both before the act that a batch
-    of this id can take back.
+    `shown` are the reports that staff made public, `before` is both as they were before each batch, by its
+    id.
     """
 
     scene: Scene
@@ -169,9 +169,8 @@ def _phones_come(h: History) -> None:
         ops.clear()
 
 
-def _verbs(h: History, case: Case) -> dict[str, Callable[[], object]]:
+def _verbs(h: History, case: Case, other: Case) -> dict[str, Callable[[], object]]:
     s, by, at, chance = h.scene.s, h.by, h.now, h.chance
-    other = h.one()
     held, waits = transitions.live(case), list(WAIT_REASONS)
     until = at + timedelta(days=chance.randint(1, 20)) if chance.random() < 0.5 else None
     place = replace(LAMP, lat=LAMP.lat + chance.gauss(0, 0.01), label=f"{chance.randrange(999)} Oak Street")
@@ -230,28 +229,27 @@ def _act(h: History) -> None:
     if h.chance.random() < 0.15:
         _undo(h)
         return
-    case = h.one()
-    verbs = {name: verb for name, verb in _verbs(h, case).items() if _can_be(case, name)}
+    case, other = h.one(), h.one()
+    verbs = {name: verb for name, verb in _verbs(h, case, other).items() if _can_be(case, name)}
     name = h.chance.choices(list(verbs), [OFTEN.get(name, 1) for name in verbs])[0]
     verb = verbs[name]
     with events.savepoint(s):
         if name not in batches.SINGLE:
             h.did[name] += bool(verb())
             return
-        pair = None
-        root = case
+        pair, root = None, transitions.root_of(s, case)
         if name in ("merge", "unmerge"):
-            root = h.one() if name == "merge" else transitions.root_of(s, case)
-            pair = batches.snapshot_with_root(s, case, name, root if name == "merge" else case)
+            pair = batches.snapshot_with_root(s, case, name, other if name == "merge" else case)
         before, was, version = (dict(h.late), set(h.shown)), batches.snapshot(case, name), case.version
         private = case.service.private
-        made = transitions.merge(s, case, root, by=h.by, at=h.now) if name == "merge" else verb()
+        made = verb()
         if case.version == version:
             return
         if isinstance(made, Case):
             pair = (made, {"own": True})
             h.cases.append(made)
-        if name in ("unmerge", "split"):  # what was late by the other's danger may not be by its own
+        # What was late by the danger of the other may not be by its own.
+        if name in ("unmerge", "split") and not root.corrected_late:
             h.late.pop(root.id, None)
         batch = batches.keep_single(s, case, name, {}, was, by=h.by, at=h.now, other=pair)
         h.before[batch.id] = before
@@ -267,7 +265,11 @@ def _undo(h: History) -> None:
         return
     with events.savepoint(s):
         ids = set(s.scalars(select(BatchItem.case_id).where(BatchItem.batch_id == batch.id)))
-        if batches.put_back(batches.undo(s, batch.id, by=h.by, at=h.now)):
+        try:
+            undone = batches.undo(s, batch.id, by=h.by, at=h.now)
+        except Refused as fault:
+            raise AssertionError(f"{batch.act} cannot be undone: {fault}") from fault
+        if batches.put_back(undone):
             late, shown = h.before[batch.id]
             for case_id in ids:
                 h.late.pop(case_id, None)
@@ -353,7 +355,7 @@ def _end(h: History) -> None:
             h.did["late" if late else "on time"] += 1
 
 
-def walked(town: Town, client: FlaskClient, seed: int, histories: int) -> Counter[str]:
+def live_histories(town: Town, client: FlaskClient, seed: int, histories: int) -> Counter[str]:
     """Lives so many histories, each in a transaction of its own; returns how often each thing was done."""
     chance, did = Random(seed), Counter[str]()
     numbers, public, now = list[str](), set[str](), town.now
@@ -391,8 +393,8 @@ def walked(town: Town, client: FlaskClient, seed: int, histories: int) -> Counte
                 for report in case.reports
                 if report.id in h.shown and not transitions.root_of(scene.s, case).service.private
             }
-            numbers = [*numbers[-A_LOOK:], *(case.number for case in h.cases)]
-        if n % A_RECOUNT == 0 or n == histories:
+            numbers = [*numbers[-PAGES_READ:], *(case.number for case in h.cases)]
+        if n % RECOUNT_EVERY == 0 or n == histories:
             town.is_right()
             with town.looking() as scene:
                 assert events.verify(scene.s) == []
@@ -420,7 +422,7 @@ def test_any_history_keeps_what_it_must(town: Town, settings: Settings) -> None:
         config_versions.activate(scene.s, city_file.load(DEFAULT_CITY))
     at = town.now + timedelta(days=200)
     app = create_app(settings, now=lambda: at)
-    did = walked(town, app.test_client(), SEED, HISTORIES)
+    did = live_histories(town, app.test_client(), SEED, HISTORIES)
     app.extensions["cityline"].engine.dispose()
     print(dict(did))
     assert not [

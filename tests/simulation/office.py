@@ -89,8 +89,8 @@ class Kept:
 class Row:
     """`act` does it and returns whether it changed anything, or nothing; `due` says what must come of it.
 
-    `pick` finds the case. `undo` says that it can be undone, by its own name among batches.SINGLE; `into` finds
-    the other case that it changes, if it does. `passes` are seconds that go by before it.
+    `pick` finds the case. `undo` says that it can be undone, by its name in batches.SINGLE; `into` finds the
+    other case that it changes, if it does. `passes` are seconds that go by before it.
     """
 
     weight: float
@@ -392,7 +392,7 @@ def perform(city: Any, verb: str, a: int, b: int, c: int) -> str:
 
 
 def _done(lot: Lot, row: Row, verb: str, before: Cases) -> Kept | None:
-    """Does it as the board does, so that it can be undone; what is kept for that, where it changed anything."""
+    """Does it as the board does, so that it can be undone; what is kept for that, if anything changed."""
     s, case = lot.s, lot.case
     into = row.into(lot) if row.into else None
     other = batches.snapshot_with_root(s, case, verb, into) if into else None

@@ -269,9 +269,9 @@ def reschedule(
 def undo(
     before: Cases, act: str, cases: Sequence[tuple[str, dict[str, Any], int]], moved_on: Sequence[str]
 ) -> Due:
-    """The cases stand as they did before the act. Nothing is undone where something else happened to the first
-    since, or to either of two that were parted; of a case that was merged into what moved on, only that.
-    One that had been merged before goes back there, where that is open still."""
+    """The cases stand as they did before the act. Nothing is undone where something else happened to the
+    first since, or to either of two that were parted; of a case that was merged into what moved on, only
+    that. One that had been merged before goes back there, where that is open still."""
     if cases[0][0] in moved_on or (moved_on and act != "merge"):
         return Due()
     free = frozenset(("raised", "rank", "warned")) if len(cases) > 1 else frozenset()

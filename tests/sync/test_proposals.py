@@ -13,7 +13,7 @@ from city.cases import batches, corrections, queries, transitions
 from city.db.engine import read_session, transaction
 from city.db.models import Area, Case, Service, SyncOperation
 from city.geo import Point
-from city.lifecycle import DISPATCHER
+from city.lifecycle import DISPATCHER, WAIT_OVER
 from city.places.lookup import Place
 from city.reports import proposals
 
@@ -278,3 +278,25 @@ def test_what_waits_for_a_person_already_stays_so(
     assert (mark(engine, lamp), len(proposed(engine, lamp))) == ("late", 1)
     taken(engine, lamp, clock)
     assert (mark(engine, lamp), proposed(engine, lamp)) == ("late", [])
+
+
+def test_taken_back_it_leaves_the_mark_of_a_hold_that_is_over(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    with transaction(engine) as s:
+        case_of(s, lamp).review = WAIT_OVER
+    op = luis.op("propose", job, **TREE)
+    luis.exchange(op)
+    assert mark(engine, lamp) == "proposed"
+    luis.exchange(luis.op("withdraw", job, op=op["id"]))
+    assert mark(engine, lamp) == WAIT_OVER
+
+
+def test_each_persons_last_word_counts_of_type_and_of_place(engine: Engine, luis: Phone, lamp: str) -> None:
+    job = luis.job(lamp)
+    both, only = luis.op("propose", job, **TREE, **THERE), luis.op("propose", job, **TREE)
+    luis.exchange(both, only)
+    shown = proposals.newest(proposed(engine, lamp))
+    assert [(one.operation, one.service is None, one.point is None) for one in shown] == [
+        (both["id"], True, False),
+        (only["id"], False, True),
+    ]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -255,3 +256,47 @@ def test_an_offices_work_has_no_place_to_correct(
     page = html_of(post("/dispatch/batch", **order))
     assert three[2] in page
     assert [place == elm for place in places(town, three)] == [True, True, False]
+
+
+def test_a_supervisor_gives_many_a_new_date(
+    town: Town, three: list[str], post: Callable[..., TestResponse]
+) -> None:
+    order = {"key": "k", "act": "reschedule weather", "cases": " ".join(three)}
+    order["day"] = f"{town.now + timedelta(days=20):%Y-%m-%d}"
+    page = html_of(post("/dispatch/batch", by="supervisor", **order))
+    assert staff.NEW_DATE_FOR(3) in page
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
+    assert (hidden["reason"], hidden["day"]) == ("weather", order["day"])
+    page = html_of(post("/dispatch/batch", by="supervisor", sure="3", **order))
+    assert shared.NEW_DATE_GIVEN(3) in page
+    with town.looking() as scene:
+        assert all(scene.case(number).rescheduled_to for number in three)
+    assert shared.CASES_PUT_BACK(3) in html_of(post(undo_of(page), by="supervisor"))
+    with town.looking() as scene:
+        assert not any(scene.case(number).rescheduled_to for number in three)
+
+
+@pytest.mark.parametrize("day", ["2020-01-01", "2099-01-01", "soon"])
+def test_a_day_that_cannot_be_is_said_beside_its_field(
+    town: Town, three: list[str], post: Callable[..., TestResponse], day: str
+) -> None:
+    order = {"key": "k", "act": "reschedule weather", "day": day, "cases": " ".join(three), "sure": "3"}
+    answer = post("/dispatch/batch", by="supervisor", fragment=False, **order)
+    assert answer.status_code == 422
+    assert 'id="bulk-day-fault"' in html_of(answer)
+    assert f'value="{day}"' in html_of(answer)
+
+
+def test_a_dispatcher_gives_no_new_date(
+    three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
+) -> None:
+    order = {"key": "k", "act": "reschedule weather", "cases": " ".join(three), "sure": "3"}
+    assert post("/dispatch/batch", **order).status_code in (403, 422)
+    assert 'id="bulk-date"' not in log_in("dispatcher").get("/dispatch").get_data(as_text=True)
+    assert 'id="bulk-date"' in log_in("supervisor").get("/dispatch").get_data(as_text=True)
+
+
+def test_too_long_a_reason_blames_no_other_field(three: list[str], post: Callable[..., TestResponse]) -> None:
+    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    page = html_of(post("/dispatch/batch", fragment=False, why="x" * 20_000, **order))
+    assert 'id="bulk-words-fault" role="alert" hidden' in page

@@ -274,3 +274,4 @@ MISFITS = Plural(
     "%(num)d can't be of that type and stays as it is.", "%(num)d can't be of that type and stay as they are."
 )
 NOW_PRIVATE = Plural("%(num)d becomes private.", "%(num)d become private.")
+NEW_DATE_FOR = Plural("Give %(num)d case a new date?", "Give %(num)d cases a new date?")

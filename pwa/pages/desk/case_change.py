@@ -56,7 +56,11 @@ def undo(number: str, batch_id: int) -> Response:
     try:
         with access.writing() as s:
             batch = access.or_404(s.get(Batch, batch_id))
-            if batch.act not in CORRECTIONS or batches.number_of(s, batch) != _case(s, number).number:
+            if (
+                batch.act not in CORRECTIONS
+                or batch.done != 1
+                or batches.number_of(s, batch) != _case(s, number).number
+            ):
                 access.or_404(None)
             batches.undo(s, batch_id, by=g.actor, at=access.now())
             said = next((why for why, _which in batch_summary.left(batch)), batch_summary.undone(s, batch))
@@ -92,14 +96,14 @@ def _shown(
     with access.reading() as s:
         case = _case(s, number)
         batch = batches.last(s, g.actor, access.now(), case)
-        undone = batch if batch and batch.act in CORRECTIONS else None
+        undoable = batch if batch and batch.act in CORRECTIONS else None
         fixed = _fixed(case)
         return render(
             "desk/change.html", "desk/_change.html", status=422 if fault else 200,
             case=case, what=what, said=said, fault=errors.words(fault) if fault else "", fixed=fixed,
             places=fault.facts.get("places", []) if fault else [], is_done=is_done,
-            done=batch_summary.told(s, undone) if undone else _("No changes made") if is_done else "",
-            undo=undone.id if undone else None, entered=request.form,
+            done=batch_summary.told(s, undoable) if undoable else _("No changes made") if is_done else "",
+            undo=undoable.id if undoable else None, entered=request.form,
             types=_types(s, case) if what == TYPE and not (fixed or is_done) else [],
             near_it=change_form.near(s, case) if what == PLACE and not (fixed or is_done) else [],
         )  # fmt: skip
@@ -124,4 +128,4 @@ def _fixed(case: Case) -> str:
 def _types(s: Session, case: Case) -> list[change_form.TypeChoice]:
     known = {each.code for each in access.current_city().city.services}
     offered = [each for each in board_queries.services(s) if each.code in known]
-    return change_form.types(case, offered, access.now())
+    return change_form.types(s, case, offered, access.now())

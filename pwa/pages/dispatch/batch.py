@@ -32,7 +32,7 @@ from pwa.web.fragments import go, is_fragment, render
 from sync import server_epoch
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
-DANGEROUS = ("close", "merge", *CORRECTIONS)  # asked once: residents are told of it
+DANGEROUS = ("close", "merge", *corrections.ACTS)  # asked once: residents are told of it
 MOST_LETTERS = 100_000  # of numbers in one field: MOST of them, and some
 
 bp = Blueprint("batch", __name__, url_prefix="/dispatch")
@@ -171,6 +171,8 @@ def _order(form: MultiDict[str, str]) -> Order:
     elif act == "relocate":
         what = {"place": form.get("place", "").strip()[: change_form.LONGEST], "pick": argument[:400]}
         what["why"] = forms.text(form, "why")
+    elif act == "reschedule":
+        what = {"reason": argument or form.get("reason", ""), "day": form.get("day", "")[:10]}
     elif act == "merge":
         what = {"into": "" if argument == "oldest" else forms.text(form, "into").upper()[:40] or "?"}
     numbers = [*form.getlist("case"), *" ".join(form.getlist("cases"))[:MOST_LETTERS].split()]
@@ -192,6 +194,8 @@ def _meant(s: Session, order: Order) -> dict[str, Any]:
 
     `words_too_long` is no matter of the form: they are asked for where it is asked whether that is meant.
     """
+    if order.act == "reschedule":
+        return {"reason": order.what["reason"], "until": order.what["day"]}
     if order.act not in CORRECTIONS:
         return order.what
     if len(order.what["why"]) > MAX_WORDS:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from city.cases import batches, corrections, duplicates, legal_holds, queries, sla, transitions, waits
 from city.cases.transitions import Closing
-from city.db.models import Batch, Case, Tally
+from city.db.models import Batch, Case, Service, Tally
 from city.lifecycle import MERGED, WAIT_OVER, Refused
 from city.photos.storage import FolderStore
 from city.reports import intake
@@ -39,6 +39,41 @@ def joined(scene: Scene, **more: Any) -> Case:
     scene.report(join=case.number, at=scene.town.now + DAY, words="And the bench is broken.", **more)
     scene.s.expire(case, ["reports"])
     return case
+
+
+class TestATakenBackSplit:
+    def undo(self, scene: Scene, case: Case, number: str) -> None:
+        """Splits the report off as the board does, and takes that back."""
+        was = batches.snapshot(case, corrections.SPLIT)
+        own = split(scene, case, number, at=scene.town.now + 20 * DAY)
+        by, at = scene.actor("dispatcher"), scene.town.now + 20 * DAY
+        batch = batches.keep_single(
+            scene.s, case, corrections.SPLIT, {}, was, by=by, at=at, other=(own, {"own": True})
+        )
+        batches.undo(scene.s, batch.id, by=by, at=at)
+        assert (own.state, own.merged_into_id) == (MERGED, case.id)
+
+    def test_leaves_what_was_corrected_in_time_on_time(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = joined(scene)
+            long = scene.s.get_one(Service, "limb-down")
+            long.promise_days = 60
+            by = scene.actor("dispatcher")
+            corrections.reclassify(scene.s, case, long, by=by, at=town.now + DAY)
+            assert not case.corrected_late
+            self.undo(scene, case, f"{case.number}-B")
+            assert not case.corrected_late
+        town.is_right()
+
+    def test_brings_danger_back_to_a_closed_case(self, town: Town) -> None:
+        with town.at_work() as scene:
+            case = joined(scene, danger=True)
+            transitions.close(
+                scene.s, case, Closing("not found"), by=scene.actor("dispatcher"), at=town.now + 2 * DAY
+            )
+            self.undo(scene, case, f"{case.number}-B")
+            assert len(case.reports) == 2
+        town.is_right()
 
 
 class TestANewDate:

@@ -280,6 +280,7 @@ const VERBS = {
   p: () => press("#public"),
   e: each("type", () => openForm("change")),
   E: () => count() > 0 && act("place"),
+  D: () => count() > 0 && act("date"),
   t: each("tag", () => (isChanging() ? openForm("type") : press("#apart"))),
   l: () => (isChanging() ? openForm("place") : lasso()),
   v: () => openForm("cancel"),
