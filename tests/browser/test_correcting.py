@@ -105,7 +105,16 @@ def test_the_place_is_typed_or_chosen_on_the_map_by_keys_alone(site: Site, page:
     expect(page.locator(".cross")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator(".cross")).to_have_count(0)
+    page.set_viewport_size({"width": 1366, "height": 768})  # where the case lies over all of the map
     page.locator("#spot").press("Enter")
+    expect(page.locator(".spot-told")).to_be_in_viewport()
+    assert page.evaluate(
+        """() => {
+          const box = document.getElementById("map").getBoundingClientRect();
+          const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+          return Boolean(middle?.closest("#map"));
+        }"""
+    )
     page.keyboard.press("ArrowUp")
     page.wait_for_timeout(400)  # the map glides
     page.keyboard.press("Enter")
