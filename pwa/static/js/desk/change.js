@@ -46,8 +46,18 @@ export function startChange(then) {
     tell(wrongWith(xhr));
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (isOurs(event)) focusFirst();
+    if (!isOurs(event)) return;
+    forgetOld();
+    focusFirst();
   });
+}
+
+/** What was said of a saved case is true no more once it is corrected. */
+function forgetOld() {
+  const changed = /** @type {HTMLElement | null} */ (content().querySelector("[data-changed]"))?.dataset["changed"];
+  if (changed && document.querySelector("#kept .num")?.textContent === changed) {
+    document.getElementById("kept")?.replaceChildren();
+  }
 }
 
 /** Chromium gives the field its focus back, but drops what is typed there until it is focused anew. */
