@@ -5,7 +5,7 @@ Works on plain rows read with its own SQL, like model.py.
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -211,6 +211,10 @@ def reclassify(
         return Due()
     if to["office"]:
         return Due("office_misfits")
+    if to["private"] and not services[was["service_code"]]["private"]:
+        below = [each for each in _below(before, case.id) if each.reports]
+        if any(not services[each.stands["service_code"]]["private"] for each in below):
+            return Due("public_duplicates")
     hurt = (
         to["urgent"]
         or case.danger
@@ -227,6 +231,14 @@ def reclassify(
     if crew and DEPARTMENTS[crew] not in (None, to["department_code"]) and not named:
         changes |= _lost(was | changes)
     return Due("", _of(number, was, changes), PROMISE)
+
+
+def _below(before: Cases, case_id: int) -> Iterator[Facts]:
+    """All cases that lie merged into this one, or into one that does."""
+    for each in before.values():
+        if each.stands["merged_into_id"] == case_id:
+            yield each
+            yield from _below(before, each.id)
 
 
 def relocate(
