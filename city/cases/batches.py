@@ -122,9 +122,8 @@ def act(
     if not numbers:
         raise Refused("nothing_chosen")
     not_too_many(name, len(set(numbers)))
-    kept = {
-        key: value for key, value in what.items() if key != "words"
-    }  # they stand with each case's own line
+    # Words stand with each case's own line.
+    kept = {key: value for key, value in what.items() if key != "words"}
     if "tag" in kept:
         kept["tag"] = tags.folded(kept["tag"])
     id_ = _begun(s, sent, name, kept, by, at)
@@ -269,7 +268,7 @@ def undo(s: Session, batch_id: int, *, by: Actor, at: datetime) -> Batch:
             lifecycle.allow_here(batch.act, by.roles, office=case.service.office)
     _prepare(s, batch.act, found.values(), at)
     if batch.act in corrections.CORRECTIONS:
-        corrections.read_ahead(s, list(found.values()))
+        corrections.load(s, found.values())
     left = []
     moved_on = {case.id for case in found.values() if case.version != items[case.id].version}
     if moved_on and batch.act in PAIRS:  # what is done to two is taken back of both, or of none

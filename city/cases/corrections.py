@@ -56,7 +56,7 @@ SPLIT: Final = "split"
 # What a case promises, as columns: a correction may change each, and its Undo puts them back.
 PROMISE: Final = ("promise_days", "promise_hours", "calendar_id", "corrected_late", "urgent", "follow_on")
 TIMES: Final = ("promised_at", "restarted_at", "rescheduled_to")
-_READ_AHEAD: Final = (selectinload(Case.reports), selectinload(Case.asset))
+_LOADED: Final = (selectinload(Case.reports), selectinload(Case.asset))
 MOST_COMPARED: Final = 200  # corrected at once: each asks for all that was told around it
 PLACE: Final = ("lat", "lon", "accuracy_m", "place_source", "address", "asset_id")
 
@@ -76,15 +76,21 @@ class Many:
 def read_ahead(s: Session, cases: Sequence[Case], place: Place | None = None) -> Many:
     """Reads for all these cases what their correction asks for; `place` is where they shall lie.
 
-    A few statements for each locks.AT_ONCE of them. Their reports and assets are at hand afterwards.
+    A few statements for each locks.AT_ONCE of them. load() is done, too.
     """
+    load(s, cases)
     endangered = set[int]()
     for some in locks.parts(sorted(case.id for case in cases)):
-        s.scalars(select(Case).where(is_in(Case.id, some)).options(*_READ_AHEAD)).all()
         told = select(Report.case_id).where(is_in(Report.case_id, some), Report.danger)
         merged = select(Case.merged_into_id).where(is_in(Case.merged_into_id, some), Case.urgent)
         endangered.update(s.scalars(told.union_all(merged)))
     return Many(endangered, place is not None and lookup.outside(s, place.point))
+
+
+def load(s: Session, cases: Collection[Case]) -> None:
+    """Reads the reports and assets of all these cases. Some statements for each locks.AT_ONCE of them."""
+    for some in locks.parts(sorted(case.id for case in cases)):
+        s.scalars(select(Case).where(is_in(Case.id, some)).options(*_LOADED)).all()
 
 
 def reclassify(
@@ -307,7 +313,7 @@ def undo(
     s: Session, case: Case, name: str, was: dict[str, Any], *, by: Actor, at: datetime, batch: int
 ) -> bool:
     """Makes type, place or date what snapshot() said. The caller has seen that nothing else happened since,
-    has asked read_ahead(), and calls derive() afterwards.
+    has called load(), and calls derive() afterwards.
     """
     locks.lock(s, case)
     if name == "reschedule":

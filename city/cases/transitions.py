@@ -411,10 +411,9 @@ def close(
     Promised photos count once they are stored, and not at all if that takes too long: see doubt(). The
     promise clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a
     crew that had no signal when its job was given away: it did the work, so whoever holds the job now loses
-    it as `withdrawn`. `look` says why a dispatcher must look at it, `is_alone` that nothing lies merged into
-    it, as whoever closes many knows of all. The same closing twice is harmless; one
-    that ends it otherwise or says something else is `wrong_state`, so that nobody takes words for kept that
-    are not.
+    it as `withdrawn`. `look` says why a dispatcher must look at it; `is_alone`, from whoever closes many and
+    has asked for all, that nothing lies merged into it. The same closing twice is harmless; one that ends it
+    otherwise or says something else is `wrong_state`, so that nobody takes words for kept that are not.
     """
     allow("close", by.roles)
     closing.refuse_odd()
@@ -510,8 +509,8 @@ def merge(
     into itself, or into one that was merged into it, is Refused `merge_cycle`; a public one into a private
     one `merge_private`; an office's and one of the field, which end in different ways, `merge_office`; two
     offices' that one caller did not ask alike, `merge_caller`: each would read the other's answer; one in
-    danger into one that is closed, where nobody looks, `merge_danger`. The last two do not
-    hold where they were one before, and that they are two is only `taken_back`.
+    danger into one that is closed, where nobody looks, `merge_danger`. Neither of the last two holds where
+    the two were one case, and their parting is `taken_back`.
     """
     allow("merge", by.roles)
     root = locks.lock_with_root(s, case, into)

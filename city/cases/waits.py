@@ -4,6 +4,7 @@ A wait without an end is where promises go to be forgotten, so every wait has on
 usually takes, or what somebody says, up to what the city file allows.
 """
 
+import re
 from datetime import date, datetime, time, timedelta
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from city.lifecycle import DANGER_WAITS_HOURS, WAIT_REASONS, WAITING, Refused
 
 # A case comes back at the beginning of a working day, not at the minute in which somebody put it on hold.
 COMES_BACK: Final = time(8)
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Terms(NamedTuple):
@@ -77,6 +79,8 @@ def on_day(case: Case, day: str, hour: time = COMES_BACK) -> datetime | None:
     """The hour of a day that somebody chose, as 2026-12-04; None for "". Raises Refused `wait_day`."""
     if not day:
         return None
+    if not _DAY.fullmatch(day):  # other ways of ISO 8601 to write one are no form's
+        raise Refused("wait_day")
     try:
         return datetime.combine(date.fromisoformat(day), hour, sla.zone_of(case.service))
     except ValueError:

@@ -76,10 +76,10 @@ _CORRECTS: Final[Mapping[str, Callable[[Proposal], Proposal]]] = {
 
 
 def check(s: Session, proposal: Proposal) -> None:
-    """Raises Refused: `malformed` where nothing is proposed, `unknown_service` for a type that is none or an
-    office's, `outside_city`, `words_too_long`."""
+    """Raises Refused: `malformed` where nothing is proposed or the accuracy is below 0, `unknown_service` for
+    a type that is none or an office's, `outside_city`, `words_too_long`."""
     transitions.check_words(proposal.words)
-    if not _says(proposal):
+    if not _says(proposal) or (proposal.accuracy_m or 0) < 0:
         raise Refused("malformed")
     if proposal.service is not None:
         service = s.get(Service, proposal.service)

@@ -58,10 +58,10 @@ class Refilled:
 
 def field_of(act: str, fault: Refused) -> str:
     """The name of the form's field that `fault` is about; "" where it is about none of them."""
-    if act not in PANELS or (
-        act in CORRECTIONS and fault.code == "words_too_long"
-    ):  # typed with the question
+    if act not in PANELS:
         return ""
+    if act in CORRECTIONS and fault.code == "words_too_long":
+        return ""  # why it is meant is typed with the question, and has no field of the form
     named = str(fault.facts.get("name", ""))
     field = named if named in NAMED else (FIELDS | ALIKE).get(fault.code, "")
     return "day" if act == "reschedule" and field == "until" else field

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from live import PHONE_WITHOUT_WORKER, Site
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from sqlalchemy import select
 
 from city.db import engine as db
@@ -57,6 +57,15 @@ def the_case(site: Site, page: Page) -> tuple[str, float | None, str]:
 def send(page: Page) -> None:
     page.wait_for_selector("#near-cases [name=seen]", state="attached")
     page.locator("#send").tap()
+
+
+def choose_second(page: Page, picks: Locator, labels: list[str]) -> str:
+    """Presses the digit of the second of the places that are offered, and returns its words."""
+    expect(picks).to_have_count(len(labels))
+    expect(picks.first).to_be_focused()
+    label = picks.nth(1).locator("span").inner_text()
+    page.keyboard.press("2")
+    return label
 
 
 @pytest.fixture

@@ -136,7 +136,6 @@ def test_a_report_without_javascript(
     assert_photos_are_clean(site, number)
 
 
-@pytest.mark.full
 def test_a_report_with_location_refused(
     site: Site, open_context: Callable[..., BrowserContext], lamp: Path, mended: Path
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from closings import wait_for
 from live import DESK, DESK_WITHOUT_WORKER, PHONE, Site, Slow, log_in
+from places import choose_second
 from places import elm as elm
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -93,11 +94,7 @@ def test_four_keys_and_an_address_move_it(site: Site, page: Page, elm: list[str]
     expect(page.locator("#change-place")).to_be_focused()
     page.keyboard.type("9 Elm")
     page.keyboard.press("Enter")
-    picks = page.locator("#change [name=pick]")
-    expect(picks).to_have_count(len(elm))
-    expect(picks.first).to_be_focused()
-    label = picks.nth(1).locator("span").inner_text()
-    page.keyboard.press("2")
+    label = choose_second(page, page.locator("#change [name=pick]"), elm)
     expect(page.get_by_role("button", name=staff.BACK_TO_CALL)).to_be_focused()
     assert case_of(site, number).address == label
     page.keyboard.press("Enter")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from closings import wait_for
 from live import DESK, DESK_WITHOUT_WORKER, PHONE, Site, Slow, log_in
+from places import choose_second
 from places import elm as elm
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import select
@@ -84,11 +85,7 @@ def test_four_keys_and_an_address_move_them_all(site: Site, page: Page, elm: lis
     expect(page.locator("#bulk-place-words")).to_be_focused()
     page.keyboard.type("9 Elm")
     page.keyboard.press("Enter")
-    picks = page.locator("#bulk-places li button")
-    expect(picks).to_have_count(len(elm))
-    expect(picks.first).to_be_focused()
-    label = picks.nth(1).locator("span").inner_text()
-    page.keyboard.press("2")
+    label = choose_second(page, page.locator("#bulk-places li button"), elm)
     expect(page.locator("#ask-batch")).to_contain_text(label)
     expect(page.locator("#told .button--act")).to_be_focused()
     page.keyboard.press("Enter")

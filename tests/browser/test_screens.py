@@ -166,9 +166,7 @@ def test_what_residents_see(site: Site, open_context: Open, keep: Keep, faults: 
     looked_at(page, f"report-map-low-{lang}", keep)
     page.set_viewport_size(PHONE["viewport"])
     page.locator("[data-do=close]").tap()
-    page.locator("#picker").wait_for(state="hidden")
-    while not page.locator("#place").is_visible():  # a card that is drawn anew meanwhile is folded
-        page.locator("#place-change").tap()
+    page.locator("#place-change").tap()
     page.fill("#place", "")
     page.locator("#place").press_sequentially("214")
     page.wait_for_selector("[role=option]")

@@ -186,7 +186,9 @@ def _reports(db: sqlite3.Connection, ledger: list[dict[str, Any]]) -> Iterator[t
         if [number for number, _ in rows] != [number for number, _ in told]:
             yield "2", f"report {op['id']} is {rows} and was called {told}"
     for (number,) in db.execute(
-        "SELECT number FROM cases WHERE id NOT IN (SELECT case_id FROM reports) AND merged_into_id IS NULL"
+        "SELECT number FROM cases WHERE id NOT IN (SELECT case_id FROM reports) AND (merged_into_id IS NULL"
+        " OR NOT EXISTS (SELECT 1 FROM events WHERE subject = 'case:' || cases.id AND kind = 'open'"
+        " AND json_extract(facts, '$.split_from') IS NOT NULL))"
     ):
         yield "2", f"case {number} is there without a report"
 

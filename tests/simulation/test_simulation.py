@@ -53,7 +53,7 @@ def test_what_the_planted_bugs_replace_is_still_there() -> None:
 
 @pytest.mark.slow
 def test_no_world_breaks_a_promise() -> None:
-    code, told, prose = simulated("--seeds=10", "--no-plants")
+    code, told, prose = simulated("--seeds=20", "--no-plants")
     assert told["violations"] == 0, prose
     assert code == 0, prose
 

@@ -43,6 +43,11 @@ def places(town: Town, numbers: list[str]) -> list[str | None]:
         return [scene.case(number).address for number in numbers]
 
 
+def of(numbers: list[str], act: str, **more: Any) -> dict[str, Any]:
+    """The form of the board's bar for these cases."""
+    return {"key": "k", "act": act, "cases": " ".join(numbers), **more}
+
+
 def undo_of(page: str) -> str:
     return re.findall(r'action="(/dispatch/batch/\d+/undo)"', page)[0]
 
@@ -54,7 +59,7 @@ def test_the_type_is_asked_once_changed_and_put_back(
         crew = scene.crew("lights")
         crew.department_code = "lights"
         transitions.assign(scene.s, scene.case(three[0]), crew, by=scene.actor("dispatcher"), at=town.now)
-    order: dict[str, Any] = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three)}
+    order = of(three, "reclassify pothole")
     page = html_of(post("/dispatch/batch", **order))
     assert staff.CHANGE_CASES_TO(3, type=city.POTHOLE) in page
     assert staff.LOSE_CREW(1) in page
@@ -79,7 +84,7 @@ def test_the_type_is_asked_once_changed_and_put_back(
 def test_the_same_order_sent_twice_is_done_once(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reclassify pothole", sure="3")
     first = html_of(post("/dispatch/batch", **order))
     again = html_of(post("/dispatch/batch", **order))
     assert undo_of(first) == undo_of(again)
@@ -90,7 +95,7 @@ def test_the_same_order_sent_twice_is_done_once(
 def test_they_move_to_one_place_by_its_address(
     town: Town, three: list[str], elm: str, post: Callable[..., TestResponse]
 ) -> None:
-    order = {"key": "k", "act": "relocate", "place": elm, "cases": " ".join(three)}
+    order = of(three, "relocate", place=elm)
     page = html_of(post("/dispatch/batch", **order))
     assert staff.MOVE_CASES_TO(3, place=elm) in page
     page = html_of(post("/dispatch/batch", sure="3", **order))
@@ -109,7 +114,7 @@ def test_of_several_places_one_is_chosen(
     picks = re.findall(r'name="act" value="(relocate [^"]+)".*?<span>([^<]+)</span>', page)
     assert elm in [label for _act, label in picks]
     act = next(act for act, label in picks if label == elm)
-    order = {"key": "k", "act": act, "place": "9 Elm", "cases": " ".join(three)}
+    order = of(three, act, place="9 Elm")
     assert staff.MOVE_CASES_TO(3, place=elm) in html_of(post("/dispatch/batch", **order))
     assert shared.CASES_MOVED(3) in html_of(post("/dispatch/batch", sure="3", **order))
     assert places(town, three) == [elm] * 3
@@ -139,7 +144,7 @@ def test_what_is_wrong_is_said_and_the_form_comes_back_with_its_words(
 
 
 def test_too_many_words_are_refused(town: Town, three: list[str], post: Callable[..., TestResponse]) -> None:
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reclassify pothole", sure="3")
     assert post("/dispatch/batch", why="x" * 20_000, **order).status_code == 422
     assert types(town, three) == ["light-out", "light-out", "limb-down"]
 
@@ -149,7 +154,7 @@ def test_field_work_does_not_become_an_offices(
 ) -> None:
     with town.at_work() as scene:
         scene.s.get_one(Service, "limb-down").office = True
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three)}
+    order = of(three, "reclassify pothole")
     page = html_of(post("/dispatch/batch", **order))
     assert staff.MISFITS(1) in page
     page = html_of(post("/dispatch/batch", sure="3", **order))
@@ -163,7 +168,7 @@ def test_between_the_sentences_of_the_question_are_spaces(
     with town.at_work() as scene:
         scene.s.get_one(Service, "pothole").private = True
         scene.s.get_one(Service, "limb-down").office = True
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three)}
+    order = of(three, "reclassify pothole")
     page = html_of(post("/dispatch/batch", **order))
     assert f"{staff.NOW_PRIVATE(2)} {staff.MISFITS(1)}" in " ".join(page.split())
 
@@ -173,7 +178,7 @@ def test_a_private_type_hides_them_and_says_so_first(
 ) -> None:
     with town.at_work() as scene:
         scene.s.get_one(Service, "pothole").private = True
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three)}
+    order = of(three, "reclassify pothole")
     assert staff.NOW_PRIVATE(3) in html_of(post("/dispatch/batch", **order))
     assert post("/dispatch/batch", sure="3", **order).status_code == 200
     listed = client.get("/open311/v2/requests.json").get_data(as_text=True)
@@ -187,14 +192,14 @@ def test_what_changed_since_the_page_was_read_stays(
     since = re.findall(r'name="since"[^>]* value="([^"]+)"', board)[0]
     with town.at_work() as scene:
         scene.report(join=three[0], danger=True)
-    order = {"act": "reclassify pothole", "cases": " ".join(three), "sure": "3", "since": since}
-    page = html_of(post("/dispatch/batch", key="k", **order))
+    order = of(three, "reclassify pothole", sure="3", since=since)
+    page = html_of(post("/dispatch/batch", **order))
     assert three[0] in page
     assert types(town, three) == ["light-out", "pothole", "pothole"]
 
 
 def test_a_manager_only_reads(town: Town, three: list[str], post: Callable[..., TestResponse]) -> None:
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reclassify pothole", sure="3")
     assert post("/dispatch/batch", by="manager", **order).status_code == 403
     assert types(town, three) == ["light-out", "light-out", "limb-down"]
 
@@ -205,7 +210,7 @@ def test_a_call_taker_leaves_a_crews_jobs_alone(
     with town.at_work() as scene:
         by = scene.actor("dispatcher")
         transitions.assign(scene.s, scene.case(three[0]), scene.crew("lights"), by=by, at=town.now)
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reclassify pothole", sure="3")
     page = html_of(post("/dispatch/batch", by="call-taker", **order))
     assert shared.CASES_CHANGED_TO(2, type=city.POTHOLE) in page
     assert shared.CREW_HAS_IT in page
@@ -228,7 +233,7 @@ def test_a_case_that_was_merged_meanwhile_stays_and_is_named(
     with town.at_work() as scene:
         into = scene.case(three[1])
         transitions.merge(scene.s, scene.case(three[0]), into, by=scene.actor("dispatcher"), at=town.now)
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reclassify pothole", sure="3")
     page = html_of(post("/dispatch/batch", **order))
     assert shared.CASES_CHANGED_TO(2, type=city.POTHOLE) in page
     assert three[0] in page
@@ -239,9 +244,9 @@ def test_two_tabs_correct_the_same_cases_one_after_the_other(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
     """Each tab has a key of its own; the second finds them as it wants them, or changes them anew."""
-    order = {"act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
-    first = html_of(post("/dispatch/batch", key="one", **order))
-    second = html_of(post("/dispatch/batch", key="two", **order))
+    order = of(three, "reclassify pothole", sure="3")
+    first = html_of(post("/dispatch/batch", **order | {"key": "one"}))
+    second = html_of(post("/dispatch/batch", **order | {"key": "two"}))
     assert 'id="undo-batch"' not in second
     assert shared.CASES_PUT_BACK(3) in html_of(post(undo_of(first)))
     assert types(town, three) == ["light-out", "light-out", "limb-down"]
@@ -252,7 +257,7 @@ def test_an_offices_work_has_no_place_to_correct(
 ) -> None:
     with town.at_work() as scene:
         scene.s.get_one(Service, "limb-down").office = True
-    order = {"key": "k", "act": "relocate", "place": elm, "cases": " ".join(three), "sure": "3"}
+    order = of(three, "relocate", place=elm, sure="3")
     page = html_of(post("/dispatch/batch", **order))
     assert three[2] in page
     assert [place == elm for place in places(town, three)] == [True, True, False]
@@ -261,7 +266,7 @@ def test_an_offices_work_has_no_place_to_correct(
 def test_a_supervisor_gives_many_a_new_date(
     town: Town, three: list[str], post: Callable[..., TestResponse]
 ) -> None:
-    order = {"key": "k", "act": "reschedule weather", "cases": " ".join(three)}
+    order = of(three, "reschedule weather")
     order["day"] = f"{town.now + timedelta(days=20):%Y-%m-%d}"
     page = html_of(post("/dispatch/batch", by="supervisor", **order))
     assert staff.NEW_DATE_FOR(3) in page
@@ -276,11 +281,11 @@ def test_a_supervisor_gives_many_a_new_date(
         assert not any(scene.case(number).rescheduled_to for number in three)
 
 
-@pytest.mark.parametrize("day", ["2020-01-01", "2099-01-01", "soon"])
+@pytest.mark.parametrize("day", ["2020-01-01", "2099-01-01", "soon", "20991220", "2099-W51-1"])
 def test_a_day_that_cannot_be_is_said_beside_its_field(
     town: Town, three: list[str], post: Callable[..., TestResponse], day: str
 ) -> None:
-    order = {"key": "k", "act": "reschedule weather", "day": day, "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reschedule weather", day=day, sure="3")
     answer = post("/dispatch/batch", by="supervisor", fragment=False, **order)
     assert answer.status_code == 422
     assert 'id="bulk-day-fault"' in html_of(answer)
@@ -290,13 +295,13 @@ def test_a_day_that_cannot_be_is_said_beside_its_field(
 def test_a_dispatcher_gives_no_new_date(
     three: list[str], post: Callable[..., TestResponse], log_in: Callable[[str], FlaskClient]
 ) -> None:
-    order = {"key": "k", "act": "reschedule weather", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reschedule weather", sure="3")
     assert post("/dispatch/batch", **order).status_code in (403, 422)
     assert 'id="bulk-date"' not in log_in("dispatcher").get("/dispatch").get_data(as_text=True)
     assert 'id="bulk-date"' in log_in("supervisor").get("/dispatch").get_data(as_text=True)
 
 
 def test_too_long_a_reason_blames_no_other_field(three: list[str], post: Callable[..., TestResponse]) -> None:
-    order = {"key": "k", "act": "reclassify pothole", "cases": " ".join(three), "sure": "3"}
+    order = of(three, "reclassify pothole", sure="3")
     page = html_of(post("/dispatch/batch", fragment=False, why="x" * 20_000, **order))
     assert 'id="bulk-words-fault" role="alert" hidden' in page

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, abort, g, request
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
@@ -61,7 +61,7 @@ def undo(number: str, batch_id: int) -> Response:
                 or batch.done != 1
                 or batches.number_of(s, batch) != _case(s, number).number
             ):
-                access.or_404(None)
+                abort(404)
             batches.undo(s, batch_id, by=g.actor, at=access.now())
             said = next((why for why, _which in batch_summary.left(batch)), batch_summary.undone(s, batch))
             act = batch.act
@@ -97,26 +97,26 @@ def _shown(
         case = _case(s, number)
         batch = batches.last(s, g.actor, access.now(), case)
         undoable = batch if batch and batch.act in CORRECTIONS else None
-        fixed = _fixed(case)
+        locked = _locked(case)
         return render(
             "desk/change.html", "desk/_change.html", status=422 if fault else 200,
-            case=case, what=what, said=said, fault=errors.words(fault) if fault else "", fixed=fixed,
+            case=case, what=what, said=said, fault=errors.words(fault) if fault else "", locked=locked,
             places=fault.facts.get("places", []) if fault else [], is_done=is_done,
             done=batch_summary.told(s, undoable) if undoable else _("No changes made") if is_done else "",
             undo=undoable.id if undoable else None, entered=request.form,
-            types=_types(s, case) if what == TYPE and not (fixed or is_done) else [],
-            near_it=change_form.near(s, case) if what == PLACE and not (fixed or is_done) else [],
+            types=_types(s, case) if what == TYPE and not (locked or is_done) else [],
+            near_it=change_form.near(s, case) if what == PLACE and not (locked or is_done) else [],
         )  # fmt: skip
 
 
 def _case(s: Session, number: str) -> Case:
     case = access.or_404(queries.by_number(s, number))
     if case.service_code in g.get("sealed", ()):
-        access.or_404(None)
+        abort(404)
     return case
 
 
-def _fixed(case: Case) -> str:
+def _locked(case: Case) -> str:
     """Why nothing can be changed here, in words; empty where it can."""
     if case.state not in OPEN:
         return errors.words(Refused("wrong_state", move="reclassify", state=case.state))

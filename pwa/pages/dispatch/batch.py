@@ -32,7 +32,7 @@ from pwa.web.fragments import go, is_fragment, render
 from sync import server_epoch
 
 SHOWN = 500  # rows that an answer brings up to date; the others are on no page
-DANGEROUS = ("close", "merge", *corrections.ACTS)  # asked once: residents are told of it
+ASKED_FIRST = ("close", "merge", *corrections.ACTS)  # asked once: residents are told of it
 MOST_LETTERS = 100_000  # of numbers in one field: MOST of them, and some
 
 bp = Blueprint("batch", __name__, url_prefix="/dispatch")
@@ -103,7 +103,7 @@ def do() -> Response:
                 what = _meant(s, order)
                 batches.validate(s, order.act, what)
                 changed = order.whole is not None and order.whole != total
-                if total and (changed or order.act in DANGEROUS) and order.sure != str(total):
+                if total and (changed or order.act in ASKED_FIRST) and order.sure != str(total):
                     return _ask(s, order, what, numbers, changed)
         if known is None:
             with access.writing() as s:
@@ -190,9 +190,9 @@ def _order(form: MultiDict[str, str]) -> Order:
 
 
 def _meant(s: Session, order: Order) -> dict[str, Any]:
-    """What the act asks for as batches.act() has it. Raises Refused where a form names no type, or no place.
+    """What the act asks for as batches.act() has it.
 
-    `words_too_long` is no matter of the form: they are asked for where it is asked whether that is meant.
+    Raises Refused where a form names no type, or no place, or gives too long a reason.
     """
     if order.act == "reschedule":
         return {"reason": order.what["reason"], "until": order.what["day"]}

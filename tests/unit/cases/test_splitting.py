@@ -1,6 +1,7 @@
 """A new date that residents are told, and a report that becomes a case of its own; and Undo of both."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -342,10 +343,7 @@ class TestUndo:
 
     def test_a_merged_case_that_went_elsewhere_is_merged_where_it_was(self, town: Town) -> None:
         with town.at_work() as scene:
-            by = scene.actor("dispatcher")
-            member, first, second = (scene.report().case for _ in range(3))
-            transitions.merge(scene.s, member, first, by=by, at=town.now)
-            id_ = self.go_elsewhere(scene, member, second)
+            member, first, _second, id_ = self.gone_elsewhere(scene)
         assert self.undo(town, id_) == []
         with town.looking() as scene:
             member = scene.case(member.number)
@@ -354,20 +352,21 @@ class TestUndo:
 
     def test_where_that_takes_no_more_it_stays(self, town: Town) -> None:
         with town.at_work() as scene:
+            member, first, second, id_ = self.gone_elsewhere(scene)
             by = scene.actor("dispatcher")
-            member, first, second = (scene.report().case for _ in range(3))
-            transitions.merge(scene.s, member, first, by=by, at=town.now)
-            id_ = self.go_elsewhere(scene, member, second)
             transitions.cancel(scene.s, scene.case(first.number), "test", by=by, at=town.now)
         assert self.undo(town, id_) == [member.number]
         with town.looking() as scene:
             assert scene.case(member.number).merged_into_id == second.id
 
-    def go_elsewhere(self, scene: Scene, member: Case, into: Case) -> int:
+    def gone_elsewhere(self, scene: Scene) -> tuple[Case, Case, Case, int]:
+        """A case that was merged into the first of two others and then into the second; that act's batch."""
         by, at = scene.actor("dispatcher"), scene.town.now
-        return self.keep(
-            scene, member, "merge", lambda: transitions.merge(scene.s, member, into, by=by, at=at), into=into
-        ).id
+        member, first, second = (scene.report().case for _ in range(3))
+        transitions.merge(scene.s, member, first, by=by, at=at)
+        away = partial(transitions.merge, scene.s, member, second, by=by, at=at)
+        batch = self.keep(scene, member, "merge", away, into=second)
+        return member, first, second, batch.id
 
     def test_a_case_whose_wait_is_over_is_marked_so_again(self, town: Town) -> None:
         with town.at_work() as scene:

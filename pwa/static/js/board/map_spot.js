@@ -53,9 +53,14 @@ function choose(map, button) {
     done(event.key === "Enter" ? map.getCenter() : undefined);
     if (event.key === "Escape") button.focus();
   };
+  const replaced = () => {
+    if (!button.isConnected) stop?.(); // another case has come into the panel, or this one anew
+  };
+  document.addEventListener("htmx:afterSettle", replaced);
   map.on("click", clicked);
   box.addEventListener("keydown", pressed, true);
   stop = () => {
+    document.removeEventListener("htmx:afterSettle", replaced);
     map.off("click", clicked);
     box.removeEventListener("keydown", pressed, true);
     cross.remove();
