@@ -78,6 +78,25 @@ def test_three_keys_change_the_type_of_all_and_one_takes_that_back(site: Site, p
     wait_for(lambda: types(site, chosen) == were, page)
 
 
+@pytest.mark.every_variant
+@pytest.mark.parametrize("key", ["D", "h"])
+def test_a_digit_gives_the_reason_of_a_new_date_or_a_hold(
+    site: Site, open_context: Open, elm: list[str], key: str
+) -> None:
+    page = open_context(**DESK_WITHOUT_WORKER).new_page()
+    log_in(page, site, "supervisor@demo.test", "/dispatch?group=streetlight")
+    select_three(page)
+    chosen = numbers(page)
+    page.keyboard.press(key)
+    expect(page.locator("#bulk details[open] button[data-digit='1']")).to_be_focused()
+    page.keyboard.press("2")
+    if key == "D":
+        expect(page.locator("#told .button--act")).to_be_focused()
+        page.keyboard.press("Enter")
+    expect(page.locator("#undo-batch")).to_be_visible()
+    assert all(case.rescheduled_to if key == "D" else case.state == "waiting" for case in cases(site, chosen))
+
+
 def test_four_keys_and_an_address_move_them_all(site: Site, page: Page, elm: list[str]) -> None:
     chosen = numbers(page)
     were = places(site, chosen)

@@ -7,13 +7,13 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
-from factories import LAMP, Town
+from factories import LAMP, SECRET, Town
 from filled import Tell
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
-from wording import city, resident, shared, staff
+from wording import city, resident, shared, shown, staff
 
 from city.cases import transitions
 from city.db.models import Address, Case, Message
@@ -261,6 +261,24 @@ def test_a_new_date_is_told_with_its_reason_and_undone(
     with town.looking() as scene:
         assert scene.case(lamp).rescheduled_to is None
     assert shared.WAITING_FOR_PARTS not in app.test_client().get(f"/case/{lamp}").text
+
+
+def test_residents_read_the_new_date_first_and_once_the_old_one(
+    app: Flask, town: Town, lamp: str, supervise: Callable[..., TestResponse]
+) -> None:
+    day = town.now + timedelta(days=9)
+    supervise(f"/dispatch/cases/{lamp}/date", reason="parts", day=f"{day:%Y-%m-%d}")
+    with town.looking() as scene:
+        case = scene.case(lamp)
+        own = f"/s/{intake.token_for(SECRET, case.reports[0].key)}"
+        first, new = (f"{at:%A, %B}\N{NO-BREAK SPACE}{at.day}" for at in (case.due_at, day))
+    client = app.test_client()
+    page = shown(client.get(own, follow_redirects=True))
+    assert f"<h1>{resident.FIX_BY(day=new)}</h1>" in page
+    for each in (page, shown(client.get(f"/case/{lamp}"))):
+        assert resident.FIX_BY(day=new) in each
+        assert resident.WE_FIRST_SAID(day=first) in each
+        assert each.count(first) == 1
 
 
 def test_a_date_that_is_over_is_said_and_a_dispatcher_has_no_such_form(

@@ -28,7 +28,8 @@ export function act(name) {
   const opens = !panel.open;
   closePanel();
   panel.open = opens;
-  const first = opens ? panel.querySelector(".bulk__panel :is(button, input, textarea)") : null;
+  // Not a date, which would take the digits that choose a reason; none need be given.
+  const first = opens ? panel.querySelector('.bulk__panel :is(button, input:not([type="date"]), textarea)') : null;
   if (first instanceof HTMLElement) first.focus();
   return true;
 }
