@@ -464,11 +464,9 @@ def _verb(
         return lambda case: transitions.wait(s, case, reason, until=waits.on_day(case, day), by=by, at=at)
     if name == "close":
         closing = _closing(what)
-        took_in = transitions.took_in_others(s, chosen)
         return lambda case: transitions.close(
-            s, case, replace(closing, reply=reply(case) if reply else None), is_alone=case.id not in took_in,
-            by=by, at=at,
-        )  # fmt: skip
+            s, case, replace(closing, reply=reply(case) if reply else None), by=by, at=at
+        )
     if name == "reclassify":
         service = s.get(Service, what["service"]) if isinstance(what.get("service"), str) else None
         if service is None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, SessionTransaction, joinedload
+from sqlalchemy.orm import Session, SessionTransaction, joinedload, selectinload
 
 from city.audit import events
 from city.cases import board_index
@@ -33,6 +33,7 @@ _WHOLE = (
         joinedload(Case.assignments),
         joinedload(Case.closures),
         joinedload(Case.pauses),
+        selectinload(Case.merged_cases),
     )
     .execution_options(populate_existing=True)
 )
@@ -69,7 +70,7 @@ def lock_numbered(s: Session, numbers: Collection[str]) -> dict[str, Case]:
     """Locks many cases at once and reads what verbs ask of them; by number, without those there are not.
 
     What this transaction holds already is up to date: nobody else can have touched it.
-    Two statements: what is joined to a row that had to be waited for would be older than the row itself.
+    Three statements: what is joined to a row that had to be waited for would be older than the row itself.
     """
     held = {number: case for number in numbers if (case := _held(s, number))}
     wanted = sorted(set(numbers).difference(held))
@@ -122,7 +123,7 @@ def lock_to_roots(s: Session, wanted: Collection[Case]) -> None:
     """Locks these cases with all that they were merged into: nobody reopens one, and nobody places a hold
     that covers one, until the transaction ends.
 
-    Looks again until nobody merged one meanwhile. Two statements, but for what was not read yet; none where
+    Looks again until nobody merged one meanwhile. Three statements, but for what was not read yet; none where
     all are held already.
     """
     while True:

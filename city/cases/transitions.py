@@ -21,7 +21,6 @@ from city.cases import search as case_search
 from city.cases.queries import evidence
 from city.cases.queries import root_of as root_of
 from city.db import bulk_insert
-from city.db.in_list import is_in
 from city.db.models import (
     Assignment,
     Case,
@@ -400,7 +399,6 @@ def close(
     at_device: datetime | None = None,
     under: Assignment | None = None,
     look: str | None = None,
-    is_alone: bool = False,
     origin: str = "live",
 ) -> bool:
     """Ends the case's cycle with an outcome and its evidence.
@@ -411,9 +409,9 @@ def close(
     Promised photos count once they are stored, and not at all if that takes too long: see doubt(). The
     promise clock stops at the device's time, bounded by assignment and receipt. `under` names the job of a
     crew that had no signal when its job was given away: it did the work, so whoever holds the job now loses
-    it as `withdrawn`. `look` says why a dispatcher must look at it; `is_alone`, from whoever closes many and
-    has asked for all, that nothing lies merged into it. The same closing twice is harmless; one that ends it
-    otherwise or says something else is `wrong_state`, so that nobody takes words for kept that are not.
+    it as `withdrawn`. `look` says why a dispatcher must look at it. The same closing twice is harmless; one
+    that ends it otherwise or says something else is `wrong_state`, so that nobody takes words for kept that
+    are not.
     """
     allow("close", by.roles)
     closing.refuse_odd()
@@ -447,7 +445,7 @@ def close(
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
-    if case.corrected_late or (not is_alone and counts_as_restarted(s, case)):
+    if counts_as_restarted(s, case):
         facts["restarted"] = True
     facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}
     if case.rescheduled_to:
@@ -1114,6 +1112,7 @@ def _take_after_family(s: Session, case: Case | None, at: datetime) -> None:
     merged cases included; so up to the root. What is separated takes all of it along."""
     while case is not None:
         case_search.mark_changed(s, case.id)
+        s.expire(case, ["merged_cases"])
         family = select(Case.clock_from, Case.urgent).where(Case.merged_into_id == case.id)
         merged = s.execute(family).all()
         case.clock_from = min([case.opened_at, *(each.clock_from for each in merged)])
@@ -1136,25 +1135,15 @@ def counts_as_restarted(s: Session, case: Case) -> bool:
     """Whether no figure may call the case on time, whenever it ends: its promise was over before its type was
     corrected, or that of a case before it was merged into this one.
 
-    One statement, and two more for each case that lies merged into it.
+    No statement for a case that was locked by its number, and two for each that lies merged into it.
     """
     if case.corrected_late:
         return True
-    for each in s.scalars(select(Case).where(Case.merged_into_id == case.id)):
+    for each in case.merged_cases:
         line = events.last_move(s, subject(each))
         if (line is not None and "late" in line.facts) or counts_as_restarted(s, each):
             return True
     return False
-
-
-def took_in_others(s: Session, cases: Iterable[Case]) -> set[int]:
-    """The ids of those into which another lies merged. A statement for each locks.AT_ONCE of them."""
-    return {
-        case_id
-        for some in locks.parts(sorted(case.id for case in cases))
-        for case_id in s.scalars(select(Case.merged_into_id).where(is_in(Case.merged_into_id, some)))
-        if case_id is not None
-    }
 
 
 def is_dangerous(s: Session, case: Case) -> bool:

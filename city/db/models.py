@@ -506,6 +506,10 @@ class Case(Base):
     calendar: Mapped[Calendar | None] = relationship()
     twin: Mapped["Case | None"] = relationship(foreign_keys=[twin_id], remote_side=[id])
     asset: Mapped[Asset | None] = relationship()
+    # Directly, not through another. Where one comes or goes, transitions reads them anew.
+    merged_cases: Mapped[list["Case"]] = relationship(
+        foreign_keys=[merged_into_id], order_by=lambda: Case.id, viewonly=True
+    )
     reports: Mapped[list["Report"]] = relationship(back_populates="case", order_by="Report.id")
     assignments: Mapped[list["Assignment"]] = relationship(order_by="Assignment.id")
     pauses: Mapped[list["Pause"]] = relationship(order_by="Pause.id")

@@ -11,12 +11,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import aliased
 
 from city.cases import batches, corrections, locks, transitions
 from city.db import engine as db
 from city.db.models import Case, Crew, Person, Report, SecretLink, Service
 from city.demo import fill
-from city.lifecycle import CANCELLED, CLOSED, OPEN
+from city.lifecycle import CANCELLED, CLOSED, OPEN, Refused
 from city.people import accounts, sessions
 from city.questions import Question
 from city.reports import intake
@@ -103,12 +104,27 @@ def replay(demo: Demo, numbers: list[str], codes: Any) -> None:
             own = s.scalars(select(Case.service_code).where(Case.number == number)).one()
         link = linked(demo, number)
         for code in codes(own):
+            if demo.services[code].private and has_public_duplicates(demo, number):
+                with pytest.raises(Refused, match="public_duplicates"):
+                    change(demo, number, code)
+                continue
             batch = change(demo, number, code)
             look(demo, number, code, link)
             with db.transaction(demo.engine) as s:
                 assert batches.put_back(batches.undo(s, batch, by=demo.by, at=NOW)) == 1
             demo.changed += 1
         look(demo, number, own, link)
+
+
+def has_public_duplicates(demo: Demo, number: str) -> bool:
+    root, twin = aliased(Case), aliased(Case)
+    asked = (
+        select(twin.id)
+        .join(root, twin.merged_into_id == root.id)
+        .join(Service, Service.code == twin.service_code)
+    )
+    with db.read_session(demo.engine) as s:
+        return s.scalar(asked.where(root.number == number, Service.private.is_(False)).limit(1)) is not None
 
 
 def change(demo: Demo, number: str, code: str) -> int:
