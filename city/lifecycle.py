@@ -89,6 +89,7 @@ MAX_WORDS: Final = 4000
 REOPEN_DAYS: Final = 14
 NOT_FIXED: Final = "not fixed"  # the mark of a case that a resident sent back
 WAIT_OVER: Final = "wait over"  # and of one that came back by itself after a wait
+REPLIED: Final = "replied"  # and of one whose reporter wrote something that nobody has read
 # Twice sent back by residents is a pattern that a dispatcher's queue will not mend.
 REOPENINGS_BEFORE_SUPERVISOR: Final = 2
 # So many people's reports raise a case's priority where the city file does not say otherwise: more than one
@@ -138,18 +139,20 @@ MOVES: Final = {
         Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER,), NO_ROLE),
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NO_ROLE),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NO_ROLE),
-        # The system's own: a report names a thing that is not the city's, see intake.submit().
+        # The system's own: a report names a thing that is not the city's, see intake.submit(), or its
+        # reporter was asked something, see reports/conversation.py.
         # Danger waits by a supervisor's hand alone. What waits may wait longer, or for something else.
         Move(
             "wait",
             OPEN,
             WAITING,
             (DISPATCHER, CREW, SYSTEM),
-            DESK_ROLES,
+            (*DESK_ROLES, SYSTEM),
             (SUPERVISOR,),
         ),
-        # The system's own too: somebody tells of danger where a case waits, see transitions.endanger().
-        Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), DESK_ROLES),
+        # The system's own too: somebody tells of danger where a case waits, see transitions.endanger(), or
+        # answers what it waits for.
+        Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), (*DESK_ROLES, SYSTEM)),
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NO_ROLE),
         Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NO_ROLE, NO_ROLE),
         Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESK_ROLES),
@@ -181,6 +184,10 @@ MOVES: Final = {
 # What changes no state, and who may do it.
 ACTS: Final = {
     "note": (CREW, DISPATCHER, CALL_TAKER),
+    # What the city and a reporter write each other: see reports/conversation.py.
+    "ask": (DISPATCHER, CALL_TAKER),
+    "update": (DISPATCHER, CALL_TAKER),
+    "write": (RESIDENT,),
     "show": (DISPATCHER, CALL_TAKER),
     # The system at the command line of whoever keeps the city's machine: see privacy/caller_erasure.py.
     "erase": (DISPATCHER, ADMINISTRATOR, SYSTEM),

@@ -37,7 +37,7 @@ from city.opendata import editions
 from city.people import accounts, callers, duty, rate_limits, sessions
 from city.photos import orphans, photos
 from city.privacy import retention
-from city.reports import photo_urls, remote_images
+from city.reports import conversation, photo_urls, remote_images
 from city.settings import OUTWARD, Settings
 from pwa.app import create_app
 from pwa.messages import report_messages
@@ -141,6 +141,7 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
     every_second: list[Job] = [
         partial(_take_up_city, app),
         partial(_listen, engine),
+        partial(conversation.settle, engine),
         partial(photos.move_staged_to_storage, engine, store, settings.var),
         files,
     ]

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from city.db.in_list import is_in
-from city.db.models import Asset, Assignment, Case, Closure, Pause, Photo, Report, Service
+from city.db.models import Asset, Assignment, Case, CaseMessage, Closure, Pause, Photo, Report, Service
 from city.lifecycle import CLOSED, WAITING
 from city.questions import Question
 
+_QUESTION = aliased(CaseMessage)
 _Report = tuple[Row[Any], list[str]]  # its row, and the ids of its photos in their order
 
 # A row for each time that the case was given to any crew, and one for a case that never was: asked by its
@@ -51,6 +52,19 @@ _REPORTS = (
 )  # fmt: skip
 
 
+# What reporters answered, with what they were asked, and what they added; never who they are.
+_MESSAGES = (
+    select(
+        CaseMessage.id, CaseMessage.case_id, CaseMessage.words, CaseMessage.lang,
+        _QUESTION.words.label("question"), Photo.id.label("photo"),
+    )
+    .outerjoin(_QUESTION, _QUESTION.id == CaseMessage.answers_id)
+    .outerjoin(Photo, Photo.message_id == CaseMessage.id)
+    .where(is_in(CaseMessage.case_id, "ids"), CaseMessage.kind.in_(("answer", "add")))
+    .order_by(CaseMessage.id, Photo.position)
+)  # fmt: skip
+
+
 def read(s: Session, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], dict[str, Any]]:
     """Of pairs of a crew's id and a case's number, each case as the phones of that crew keep it.
 
@@ -71,19 +85,31 @@ def read(s: Session, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str
         _, photos = reports[row.case_id].setdefault(row.id, (row, []))
         if row.photo:
             photos.append(row.photo)
+    written: dict[int, dict[int, _Report]] = {case_id: {} for case_id in ids}
+    line: Any
+    for line in s.execute(_MESSAGES, {"ids": ids}):
+        _, photos = written[line.case_id].setdefault(line.id, (line, []))
+        photos += [line.photo] if line.photo else []
     return {
         (crew_id, number): _job(
             case,
             assignments.get((case.id, crew_id)),
             services[case.service_code],
             list(reports[case.id].values()),
+            list(written[case.id].values()),
         )
         for crew_id, number in wanted
         if (case := by_number.get(number))
     }
 
 
-def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_Report]) -> dict[str, Any]:
+def _job(
+    case: Any,
+    assignment: int | None,
+    service: Row[Any],
+    told: Sequence[_Report],
+    written: Sequence[_Report],
+) -> dict[str, Any]:
     job = {
         "kind": "job",
         "ref": case.number,
@@ -112,7 +138,10 @@ def _job(case: Any, assignment: int | None, service: Row[Any], told: Sequence[_R
         "runs": case.stops_clock is False,  # while it waits, its clock does not stand
         "late": bool(case.stops_clock and case.waits_since > case.due_at),
         "reports": len(told),
-        "told": [one for report, photos in told if (one := _telling(report, photos))],
+        "told": [
+            *(one for report, photos in told if (one := _telling(report, photos))),
+            *(_written(line, photos) for line, photos in written if line.words or photos),
+        ],
         "done": _done(case),
     }
     return {
@@ -131,6 +160,14 @@ def _telling(report: Row[Any], photos: list[str]) -> dict[str, Any]:
     if not (told["words"] or told["photos"] or told["answers"]):
         return {}
     return {name: value for name, value in told.items() if value}
+
+
+def _written(line: Row[Any], photos: list[str]) -> dict[str, Any]:
+    """What a reporter wrote since: like a telling, and an answer stands with its question."""
+    asked = (
+        {"answers": [[line.question, line.words]]} if line.question and line.words else {"words": line.words}
+    )
+    return {name: value for name, value in {**asked, "lang": line.lang, "photos": photos}.items() if value}
 
 
 def _answers(answered: Mapping[str, str], questions: Sequence[Question]) -> list[list[Any]]:

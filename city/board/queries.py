@@ -30,7 +30,7 @@ from city.db.models import (
     Service,
     UtcDateTime,
 )
-from city.lifecycle import CLOSED, MERGED, OPEN, STATES, WAIT_OVER
+from city.lifecycle import CLOSED, MERGED, OPEN, REPLIED, STATES, WAIT_OVER
 from city.places.areas import KINDS
 
 ROWS = 50  # a page of the queue
@@ -43,7 +43,8 @@ _ENDED: Final = literal(ENDED, literal_execute=True)
 _NO_CELL: Final = literal(0, literal_execute=True)
 # What was merged is looked at with the case that it went into.
 _TO_LOOK_AT: Final = {
-    "yes": and_(Case.review.is_not(None), Case.review != WAIT_OVER, Case.state != MERGED),
+    "yes": and_(Case.review.is_not(None), Case.review.not_in((WAIT_OVER, REPLIED)), Case.state != MERGED),
+    "reply": and_(Case.review == REPLIED, Case.state != MERGED),
     "hold": and_(Case.review == WAIT_OVER, Case.state != MERGED),
 }
 STANDINGS = ("late", "risk", "ok", "wait")

@@ -26,6 +26,7 @@ from city.db.models import (
     Assignment,
     Calendar,
     Case,
+    CaseMessage,
     Crew,
     ExpectedPhoto,
     Photo,
@@ -365,8 +366,12 @@ def _told_place(case: Case, report: Report) -> Place | None:
 
 
 def _give_report(s: Session, report: Report, case: Case) -> None:
-    """The report and its photos are the case's from now on, those too that are still on their way."""
+    """The report, its photos and what was written about it are the case's from now on, those photos too that
+    are still on their way."""
     report.case = case
+    written = select(CaseMessage.id).where(CaseMessage.report_id == report.id)
+    s.execute(update(Photo).where(Photo.message_id.in_(written)).values(case_id=case.id))
+    s.execute(update(CaseMessage).where(CaseMessage.report_id == report.id).values(case_id=case.id))
     s.execute(update(Photo).where(Photo.report_id == report.id).values(case_id=case.id))
     s.execute(update(ExpectedPhoto).where(ExpectedPhoto.report_id == report.id).values(case_id=case.id))
     s.flush()

@@ -464,7 +464,7 @@ def report_count(s: Session, case: Case) -> list[Report]:
     family = select(Case.id).where(Case.id == case.id).cte(recursive=True)
     family = family.union(select(Case.id).join(family, Case.merged_into_id == family.c.id))
     asked = select(Report).where(Report.case_id.in_(select(family.c.id)))
-    return list(s.scalars(asked.order_by(Report.id)))
+    return list(s.scalars(asked.options(selectinload(Report.subscriptions)).order_by(Report.id)))
 
 
 def _with_relations(asked: Select[Case]) -> Select[Case]:

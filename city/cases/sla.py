@@ -216,10 +216,14 @@ def wait_facts(reason: str, owner: str, until: datetime | None = None) -> dict[s
     return told | ({"until": until.astimezone(UTC).isoformat()} if until else {})
 
 
-def pause_clock(case: Case, why: str, at: datetime, until: datetime | None = None) -> None:
-    """The case waits, or is closed: the clock stands, save where lifecycle.WAIT_REASONS lets it run."""
+def pause_clock(
+    case: Case, why: str, at: datetime, until: datetime | None = None, *, stops: bool | None = None
+) -> None:
+    """The case waits, or is closed: the clock stands, save where lifecycle.WAIT_REASONS lets it run, or the
+    caller has found that it does."""
     if open_pause(case) is None:
-        stops = why not in WAIT_REASONS or WAIT_REASONS[why].pauses
+        if stops is None:
+            stops = why not in WAIT_REASONS or WAIT_REASONS[why].pauses
         case.pauses.append(Pause(why=why, began_at=at, until=until, stops_clock=stops))
 
 

@@ -51,6 +51,7 @@ from city.lifecycle import (
     NOT_FIXED,
     OPEN,
     OUTCOMES,
+    REPLIED,
     RESIDENT,
     UNDERWAY,
     WAIT_OVER,
@@ -216,6 +217,7 @@ def wait(
     reason: str,
     *,
     until: datetime | None = None,
+    asked: bool = False,
     by: Actor,
     at: datetime,
     at_device: datetime | None = None,
@@ -224,8 +226,9 @@ def wait(
     """The case waits for somebody else, or longer, or for something else than before.
 
     `until` is when it comes back by itself, see waits.py; None is as long as that usually takes. The promise
-    clock stands only where somebody else has to act first: see lifecycle.WAIT_REASONS. What was late already
-    stays late.
+    clock stands only where somebody else has to act first: see lifecycle.WAIT_REASONS, and for its reporter
+    only where they were `asked` something that they can read: see reports/conversation.py. What was late
+    already stays late.
     Raises Refused `danger_waits` where somebody is in danger, save to a supervisor, and what
     waits.checked_end() does.
     """
@@ -247,8 +250,9 @@ def wait(
     if pause and longer:
         pause.until = until
     else:
+        stops = False if reason == "resident" and origin == "live" and not asked else None
         sla.resume_clock(case, at)
-        sla.pause_clock(case, reason, at, until)
+        sla.pause_clock(case, reason, at, until, stops=stops)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
     facts = sla.wait_facts(reason, owner, until)
     return moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
@@ -1001,7 +1005,7 @@ def moved(
     `words` are what its author said, `told` whatever else may not stand in the log for ever.
     """
     was, case.state = case.state, to
-    if case.review == WAIT_OVER and by is not THE_SYSTEM:
+    if case.review in (WAIT_OVER, REPLIED) and by is not THE_SYSTEM:
         case.review = None  # somebody has decided what happens next
     case.standing = sla.sla_status(case, at)
     check_words(words)

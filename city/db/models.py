@@ -811,6 +811,7 @@ class Photo(Base):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
     cycle: Mapped[int | None]  # a crew's photo: the cycle it was taken in; None for a report's
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"))  # the closing it proves
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("case_messages.id"), index=True)
     position: Mapped[int] = mapped_column(default=0)
     report: Mapped[Report | None] = relationship(back_populates="photos")
 
@@ -884,6 +885,34 @@ class Closure(Base):
     closed_at: Mapped[datetime]
     unproven_at: Mapped[datetime | None]  # when its photo had been missing for too long and stopped to count
     crew: Mapped[Crew | None] = relationship()
+
+
+class CaseMessage(Base):
+    """What the city and a reporter wrote each other. An update has no `report_id`: it goes to all of them."""
+
+    __tablename__ = "case_messages"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(10))  # ask, answer, add, update: reports/conversation.py
+    channel: Mapped[str] = mapped_column(String(8), default="page")  # how it came: page, or one of CHANNELS
+    words: Mapped[str] = mapped_column(default="")
+    choices: Mapped[list[Any] | None]  # the ready answers of a question
+    lang: Mapped[str] = mapped_column(String(10))  # that it was written in
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # who wrote it for the city
+    is_public: Mapped[bool] = mapped_column(default=False)
+    answers_id: Mapped[int | None] = mapped_column(ForeignKey("case_messages.id"), index=True)  # the question
+    at: Mapped[datetime]
+    handed_over_at: Mapped[datetime | None]  # a question: when its reporter could first have read it
+    failed: Mapped[str | None]  # why no channel could carry it
+    key: Mapped[str | None] = mapped_column(String(64), unique=True)  # of its form, mail or text: a retry
+    report: Mapped["Report | None"] = relationship()
+    photos: Mapped[list["Photo"]] = relationship(order_by="Photo.position", viewonly=True)
+
+
+# The few questions that nobody could read yet: the worker looks every round.
+_UNREAD = text("kind = 'ask' AND handed_over_at IS NULL AND failed IS NULL")
+Index("ix_case_messages_unread", CaseMessage.id, sqlite_where=_UNREAD, postgresql_where=_UNREAD)
 
 
 class NotFixed(Base):
@@ -1099,9 +1128,11 @@ class Message(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     event_seq: Mapped[int] = mapped_column(BigInteger)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
-    # receipt, confirmed, closed, reopened, changed, digest, danger; "pickup 2026-12-04" with the day meant
+    # receipt, confirmed, closed, reopened, changed, question, update, digest, danger; and with the day meant
+    # "pickup 2026-12-04"
     kind: Mapped[str] = mapped_column(String(20))
     closure_id: Mapped[int | None] = mapped_column(ForeignKey("closures.id"), index=True)  # the closing told
+    case_message_id: Mapped[int | None] = mapped_column(ForeignKey("case_messages.id"), index=True)
     cases: Mapped[dict[str, Any] | None]  # what a digest tells of: digests.py
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None] = mapped_column(index=True)  # null once sent or given up

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.cases.queries import family_of, root_of
 from city.channels import CHANNELS, LETTER
-from city.db.models import Case, Closure, Event, Follower, Message, Report, Subscription
+from city.db.models import Case, CaseMessage, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
 from city.notifications import danger_alarm
 
@@ -24,6 +24,8 @@ TOLD = {"close": "closed", "reopen": "reopened"}
 CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "cancel", "merge")
 # What reporters hear of too: theirs is another type, elsewhere or due on another day now.
 CORRECTIONS = ("reclassify", "relocate", "reschedule")
+# What somebody at the city writes to reporters, and the kind of message it makes: reports/conversation.py.
+CONVERSED = {"ask": "question", "update": "update"}
 # A step that is taken back at once is none, and several in a row are one letter.
 SETTLES = timedelta(minutes=10)
 
@@ -64,6 +66,8 @@ def is_still_valid(s: Session, message: Message) -> bool:
     if message.kind == danger_alarm.KIND:
         return danger_alarm.is_still_valid(s, message)
     case = case_for_subscription(s, message.subscription)
+    if message.kind in CONVERSED.values():
+        return case is not None and _is_still_meant(s, case, message)
     if case is None or message.kind not in ("changed", "corrected", *TOLD.values()):
         return True
     if message.kind == "corrected" and not _is_corrected(s, case, message.event_seq):
@@ -79,6 +83,13 @@ def case_for_subscription(s: Session, subscription: Subscription) -> Case | None
     """The case that a wish is about by now: what it was merged into; None where it is about a place."""
     own = subscription.report.case if subscription.report else subscription.case
     return root_of(s, own) if own else None
+
+
+def _is_still_meant(s: Session, case: Case, message: Message) -> bool:
+    """Whether the case is still open, the words are still there, and the question was not answered."""
+    written = s.get_one(CaseMessage, message.case_message_id)
+    answered = select(CaseMessage.id).where(CaseMessage.answers_id == written.id).limit(1)
+    return case.state in OPEN and bool(written.words) and s.scalar(answered) is None
 
 
 def _queue(s: Session, line: Event, now: datetime) -> None:
@@ -97,6 +108,9 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
     if line.kind == danger_alarm.RING:
         _tell(s, line, danger_alarm.KIND, danger_alarm.recipients(s, now), None, now)
         return
+    if line.kind in CONVERSED:
+        _tell_what_was_written(s, line, now)
+        return
     if _corrects(line.kind, line.facts):
         reporters = [each for each in _subscribers(s, _case_id(line)) if each.report_id is not None]
         _tell_settled(s, line, "corrected", reporters, now)
@@ -112,6 +126,19 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         closing and _stays(s, closing)
     ):  # a closing that was taken back meanwhile is none
         _tell(s, line, kind, _subscribers(s, _case_id(line)), closing, now)
+
+
+def _tell_what_was_written(s: Session, line: Event, now: datetime) -> None:
+    """A question goes to the one who is asked; an update to all reporters, and where it is public to all."""
+    written = s.get(CaseMessage, line.facts["message"])
+    if written is None:
+        return
+    wanted = [
+        each
+        for each in _subscribers(s, _case_id(line))
+        if (each.report_id == written.report_id if written.report_id else each.report_id or written.is_public)
+    ]
+    _tell(s, line, CONVERSED[line.kind], wanted, None, now, written)
 
 
 def _followed(s: Session, lines: Sequence[Event]) -> set[str]:
@@ -187,6 +214,7 @@ def _tell(
     subscriptions: list[Subscription],
     closing: Closure | None,
     due: datetime,
+    written: CaseMessage | None = None,
 ) -> None:
     """One message an address, also when the line is read again after a restore of the follower's place."""
     known = Message.event_seq == line.seq
@@ -208,6 +236,7 @@ def _tell(
                 Message(
                     event_seq=line.seq, subscription_id=subscription.id, kind=kind, next_try_at=due,
                     closure_id=closing.id if closing else None,
+                    case_message_id=written.id if written else None,
                 )
             )  # fmt: skip
 

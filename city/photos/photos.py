@@ -103,6 +103,7 @@ def attach(
     case_id: int,
     report_id: int | None = None,
     cycle: int | None = None,
+    message_id: int | None = None,
     position: int = 0,
 ) -> None:
     """Gives a staged photo to a case; a repeat for the same case changes nothing.
@@ -113,8 +114,10 @@ def attach(
     s.execute(
         update(Photo)
         .where(Photo.id == photo.id, Photo.case_id.is_(None))
-        .values(case_id=case_id, report_id=report_id, cycle=cycle, position=position)
-    )
+        .values(
+            case_id=case_id, report_id=report_id, cycle=cycle, message_id=message_id, position=position
+        )
+    )  # fmt: skip
     s.refresh(photo)
     if photo.case_id != case_id:
         raise Refused("photo_attached", photo=photo.id)
@@ -227,7 +230,8 @@ def replace(s: Session, var: Path, photo: Photo, new: ProcessedPhoto, *, photo_i
         id=photo_id, staged_for=photo.staged_for, upload_sha256=photo.upload_sha256, sha256=names["full"],
         sizes=names, width=new.width, height=new.height, bytes=len(new.jpegs["full"]),
         added_at=photo.added_at, stored_at=photo.stored_at, report_id=photo.report_id,
-        case_id=photo.case_id, cycle=photo.cycle, closure_id=photo.closure_id, position=photo.position,
+        case_id=photo.case_id, cycle=photo.cycle, closure_id=photo.closure_id, message_id=photo.message_id,
+        position=photo.position,
     )  # fmt: skip
     if photo.stored_at is None:
         leave_staging(var, [photo_id])  # what a try left that was ended

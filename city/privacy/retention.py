@@ -24,6 +24,7 @@ from city.config.retention_schedule import EXACT, STREET, Schedule
 from city.db import engine as db
 from city.db.models import (
     Case,
+    CaseMessage,
     CaseTag,
     Closure,
     Contact,
@@ -415,6 +416,9 @@ def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]
         .where(SecretLink.report_id.in_(report_ids), SecretLink.revoked_at.is_(None))
         .values(revoked_at=at),
         update(Closure).where(Closure.case_id.in_(case_ids)).values(words=""),
+        update(CaseMessage)
+        .where(CaseMessage.case_id.in_(case_ids) | CaseMessage.report_id.in_(report_ids))
+        .values(words="", choices=None, key=None),
         delete(CaseTag).where(CaseTag.case_id.in_(case_ids)),
     ):  # fmt: skip
         s.execute(change.execution_options(synchronize_session=False))

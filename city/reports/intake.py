@@ -52,6 +52,7 @@ from city.people.contacts import CHANNELS
 from city.photos import photos, storage
 from city.places import assets, lookup
 from city.places.lookup import Place
+from city.reports import conversation
 
 MOST_ADDRESSES = 3  # for news about one report: a household, not a mailing list
 JOIN_METRES = 250.0  # what is offered lies within 150 m (duplicates); two phones may be off by 50 m each
@@ -435,7 +436,7 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     s.execute(delete(ExpectedPhoto).where(theirs, ExpectedPhoto.case_id.is_(None)))
     forgotten = update(SyncOperation).where(came).values(raw=None, review=None)
     s.execute(forgotten.execution_options(synchronize_session=False))
-    for photo in list(report.photos):
+    for photo in (*report.photos, *conversation.forget(s, report)):
         gone += photos.erase(s, store, var, photo)
     s.add(Erasure(report_id=report.id, at=at, seqs=seqs, photos=gone, gone_at=at))
     return True
@@ -628,11 +629,11 @@ def _forget_details(s: Session, report: Report) -> list[int]:
     What an office told is about whoever asked: with the last of its reports all words of its case go.
     """
     own_name = accounts.reporter(report.id).name
+    cases = {report.case_id, _first_case(s, report).id, *conversation.cases_of(s, report)}
     told = s.scalars(
         select(Event).where(
             Event.detail.is_not(None),
-            Event.subject.in_({transitions.subject(each) for each in (report.case, _first_case(s, report))})
-            | (Event.actor == own_name),
+            Event.subject.in_({events.of_case(each) for each in cases}) | (Event.actor == own_name),
         )
     )
     whole = report.case.service.office and all(each.erased_at for each in report.case.reports)

@@ -29,6 +29,11 @@ def choices(case: Case, *, now: datetime) -> list[HoldChoice]:
     return [_choice(case, reason, now, danger) for reason in wait_reasons(office=case.service.office)]
 
 
+def ask_days(case: Case) -> int:
+    """How many days a case waits for its reporter's answer."""
+    return waits.terms(case.service, "resident").days
+
+
 def days(now: datetime) -> list[tuple[str, str]]:
     """Days that one tap chooses, as 2026-12-04, each with its words."""
     today = localization.local(now).date()
@@ -44,6 +49,8 @@ def _choice(case: Case, reason: str, now: datetime, danger: bool) -> HoldChoice:
     due = {"day": localization.day(case.due_at)}
     if case.standing == "late":
         clock = _("It's late already and stays late.")
+    elif reason == "resident":
+        clock = _("The due date stays %(day)s. Only an unanswered question stops the clock: use Ask.", **due)
     elif terms.pauses:
         clock = _("The clock stops. The due date moves by the time on hold.")
     else:

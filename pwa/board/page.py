@@ -1,6 +1,6 @@
 """What stands on the board around a case: a page of the queue, the saved views, and what its forms need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -43,7 +43,7 @@ from pwa.web import access, formatting, localization, states
 from pwa.web.fragments import is_fragment
 from sync import review
 
-TO_LOOK_AT, HOLD_OVER = View(review="yes"), View(review="hold")
+TO_LOOK_AT = {name: View(review=name) for name in ("reply", "hold", "yes")}
 MOST_MEANT = 4
 AGES = (1, 3, 7, 14, 30, 60, 90)  # days that the filter offers
 
@@ -120,8 +120,10 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
     theirs = saved_views.of(s, g.person.id)
     # Of words the map itself says how many have no place: it counts all of them anyway.
     lost = View() if view.words or view.place else replace(view.whole, place="none")
-    views = [view.whole, TO_LOOK_AT, HOLD_OVER, lost, *(view_of(each.args) for each in theirs)]
-    here, marked, over, nowhere, *counts = board_queries.counts(s, views, kept, now=access.now())
+    views = [view.whole, lost, *TO_LOOK_AT.values(), *(view_of(each.args) for each in theirs)]
+    here, nowhere, *counts = board_queries.counts(s, views, kept, now=access.now())
+    marked = dict(zip(TO_LOOK_AT, counts, strict=False))
+    counts = counts[len(TO_LOOK_AT) :]
     own = [
         Saved(
             each.name, each.args, count, icon="users" if each.shared else "user",
@@ -139,7 +141,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "bulk_most": batches.MOST,
         "bulk_most_merged": batches.MOST_MERGED,
         "total": here,
-        "saved": _saved(kept, marked, over, ground, own),
+        "saved": _saved(kept, marked, ground, own),
         "crews": ground.crews,
         "saved_here": next((one for one in own if one.args == args_of(view.whole) and one.mine), None),
         "shared_here": _shared_here(own, args_of(view.whole)),
@@ -162,6 +164,7 @@ def _around(s: Session, view: View, ground: Ground, rows: Sequence[Row]) -> dict
         "type_choices": partial(change_form.types, s, services=_offered(ground.services), now=access.now()),
         "bulk_types": change_form.bulk_types(_offered(ground.services), office=bool(view.work)),
         "date_choices": partial(change_form.dates, now=access.now()),
+        "ask_days": hold_form.ask_days,
         "hold_choices": partial(hold_form.choices, now=access.now()),
         "hold_days": hold_form.days(access.now()),
         "cancel_reasons": CANCEL_REASONS,
@@ -305,7 +308,7 @@ def _heads(view: View) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def _saved(
-    kept: Tally, marked: Total, over: Total, ground: Ground, own: list[Saved]
+    kept: Tally, marked: Mapping[str, Total], ground: Ground, own: list[Saved]
 ) -> list[tuple[str, list[Saved]]]:
     """The saved views under their headings, those that people saved first."""
 
@@ -322,8 +325,9 @@ def _saved(
     follow_ups = [counted(_("Office work"), "phone-call", work="office")] if has_offices else []
     inbox = [
         counted(_("New"), "inbox", state=NEW),
-        Saved(_("Hold is over"), {"review": "hold"}, over, icon="clock"),
-        Saved(_("Needs review"), {"review": "yes"}, marked, icon="eye"),
+        Saved(_("Replies"), {"review": "reply"}, marked["reply"], icon="message-square"),
+        Saved(_("Hold is over"), {"review": "hold"}, marked["hold"], icon="clock"),
+        Saved(_("Needs review"), {"review": "yes"}, marked["yes"], icon="eye"),
     ]
     in_city = [
         counted(_("All open"), "layers"),
@@ -358,7 +362,7 @@ def _title(view: View, ground: Ground) -> str:
     departments = {each.department_code: localization.said(each.department.names) for each in ground.services}
     days = int(view.age or 0)
     parts = [
-        {"yes": _("Needs review"), "hold": _("Hold is over")}.get(view.review, ""),
+        {"yes": _("Needs review"), "hold": _("Hold is over"), "reply": _("Replies")}.get(view.review, ""),
         formatting.standing(view.standing),
         states.label(view.state),
         groups.get(view.group, ""),

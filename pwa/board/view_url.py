@@ -109,7 +109,7 @@ def _read(args: Mapping[str, str]) -> View:
         area=area if is_id(area) else "",
         place=known("place", ("none",)),
         work=known("work", ("office",)),
-        review=known("review", ("yes", "hold")),
+        review=known("review", ("yes", "hold", "reply")),
         age=str(int(age)) if is_id(age) and 0 < int(age) <= MOST_DAYS else "",
         since=day("since"),
         until=day("until"),

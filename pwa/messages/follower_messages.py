@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from city.cases import queries
 from city.cases.queries import PublicCase
 from city.channels import LETTER, NOTE, TEXT
-from city.db.models import Message, Subscription
+from city.db.models import CaseMessage, Message, Subscription
 from city.lifecycle import CLOSED, OPEN
 from city.notifications import digests, fan_out, pickup_reminders, subscriptions
 from city.notifications.sms import SmsMessage
@@ -35,6 +35,7 @@ class Bulletin:
     more: int = 0
     news: str = ""  # of the one case: what is new of it; of a pickup, when it is
     stands: str = ""  # and how it stands besides; of a pickup, why
+    said: str = ""  # what somebody at the city wrote about the one case
     sight: PublicCase | None = None  # the one case that is followed
     links: dict[str, str] = field(default_factory=dict)
 
@@ -124,8 +125,11 @@ def _case(s: Session, message: Message) -> Bulletin | None:
         return None
     sight = sights[0]
     what = localization.said(sight.service.names)
+    written = s.get(CaseMessage, message.case_message_id) if message.case_message_id else None
     if sight.proof:
         stands = formatting.outcome(sight.proof.outcome)
+    elif written:
+        stands = _("An update")
     elif message.kind == "reopened":
         stands = _("Reopened")
     else:
@@ -134,12 +138,17 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     links = _links(message.subscription) | {"see": letters.link("case.page", number=sight.number)}
     if sight.proof:
         news = sentences.ended(sight)
+    elif written:
+        news = _("The city wrote an update.")
     elif message.kind == "reopened":
         news = sentences.reopened(sight)
     else:
         news = sentences.changed(sight)
     stood = sentences.standing_sentence(sight)
-    return Bulletin(subject, news=news, stands=stood if stood != news else "", sight=sight, links=links)
+    said = written.words if written and not sight.proof else ""
+    return Bulletin(
+        subject, news=news, stands=stood if stood != news else "", sight=sight, links=links, said=said
+    )
 
 
 def _digest(s: Session, message: Message) -> Bulletin | None:

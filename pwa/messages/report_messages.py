@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from city.cases import queries
 from city.cases.queries import PublicCase
 from city.channels import CHANNELS, LETTER, NOTE, TEXT
-from city.db.models import AccountLetter, LoginCode, Message, Person, Report, Subscription
+from city.db.models import AccountLetter, CaseMessage, LoginCode, Message, Person, Report, Subscription
 from city.notifications import account_email, danger_alarm, fan_out
 from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
@@ -24,8 +24,11 @@ from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
+from city.reports.conversation import ASK
 from pwa.messages import envelopes, follower_messages, letters, sentences, staff_messages
 from pwa.web import access, formatting, localization, questions
+
+MOST_OF_A_TEXT: Final = 300  # letters of what somebody at the city wrote
 
 Writers = Mapping[str, Callable[[Session, Message], EmailMessage | Note | SmsMessage | None]]
 
@@ -159,9 +162,17 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "excuse": sentences.no_photo(sight),
             "pictures": letters.before_and_after(s, sight),
         }
+    elif written := s.get(CaseMessage, message.case_message_id) if message.case_message_id else None:
+        facts |= {
+            "news": sentences.asks_you(sight) if written.kind == ASK else sentences.has_update(sight),
+            "asks": written.kind == ASK,
+            "words": written.words,
+            "choices": written.choices,
+            "waits": "" if sight.service.urgent else _("The due date waits until you answer."),
+        }
     else:
         facts |= {"news": {"reopened": sentences.reopened, "corrected": sentences.corrected}[kind](sight)}
-    template = kind if kind in ("receipt", "confirmed", "closed") else "news"
+    template = _TEMPLATES.get(kind, "news")
     return envelopes.letter(message, _subject(kind, sight), template, stop=links["stop"], **facts)
 
 
@@ -193,6 +204,8 @@ def _note(s: Session, message: Message) -> Note:
     report = s.get_one(Report, row.report_id)
     sight = queries.reporter_view(s, report, now=access.now(), publish=access.current_city().publish)
     said = {
+        "question": _("We have a question. Tap to answer."),
+        "update": _("Tap to read the update."),
         "closed": _("Tap to see the result."),
         "reopened": sentences.reopened(sight),
         "corrected": sentences.corrected(sight),
@@ -211,6 +224,16 @@ def _text(s: Session, message: Message) -> SmsMessage:
         words = _("Want text updates? Confirm here: %(link)s", link=links["confirm"])
         told = _("We got your question (%(number)s).") if office else _("We got your report (%(number)s).")
         return envelopes.text(message, f"{told % {'number': sight.number}} {words}", stop=links["stop"])
+    if message.case_message_id:
+        written = s.get_one(CaseMessage, message.case_message_id)
+        asks = written.kind == ASK
+        way = (
+            _("Answer: %(link)s", link=links["answer"])
+            if asks
+            else _("Details: %(link)s", link=links["case"])
+        )
+        told = f"{_subject(message.kind, sight)}\n{_shortened(written.words)}\n{way}"
+        return envelopes.text(message, told, stop=links["stop"])
     closed, again = (
         (_("Read the answer: %(link)s"), _("Someone will get back to you. Details: %(link)s"))
         if office
@@ -231,6 +254,7 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
     return {
         # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
         "case": letters.link("case.secret", token=token),
+        "answer": letters.link("case.secret", token=token, _anchor="answer"),
         "fixed": letters.link("verdict.ask_fixed", token=token),
         "not_fixed": letters.link("verdict.ask_not_fixed", token=token),
         "confirm": letters.link("news.news", subscription=row.id, code=code),
@@ -246,6 +270,10 @@ def _subject(kind: str, sight: PublicCase) -> str:
         return _("%(what)s: We got your report (%(number)s)", number=sight.number, what=what)
     if kind == "confirmed":
         return _("%(what)s: You'll get updates (%(number)s)", number=sight.number, what=what)
+    if kind == "question":
+        return _("%(what)s: A question for you (%(number)s)", number=sight.number, what=what)
+    if kind == "update":
+        return _("%(what)s: An update (%(number)s)", number=sight.number, what=what)
     if kind == "reopened":
         return _("%(what)s: Reopened (%(number)s)", number=sight.number, what=what)
     if kind == "corrected" and formatting.new_date(sight):
@@ -256,6 +284,15 @@ def _subject(kind: str, sight: PublicCase) -> str:
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 
 
+def _shortened(words: str) -> str:
+    """As much of somebody's words as a few texts carry; the page has all of it."""
+    return words if len(words) <= MOST_OF_A_TEXT else f"{words[: MOST_OF_A_TEXT - 1].rstrip()}…"
+
+
+_TEMPLATES: Final = {
+    "receipt": "receipt", "confirmed": "confirmed", "closed": "closed", "question": "written",
+    "update": "written",
+}  # fmt: skip
 _WRITERS: Final[Writers] = {
     LETTER: _letter,
     NOTE: _note,

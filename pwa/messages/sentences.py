@@ -77,6 +77,22 @@ def reopened(sight: PublicCase) -> str:
     return _("This report is open again, and a dispatcher will review it.")
 
 
+def asks_you(sight: PublicCase) -> str:
+    """That somebody at the city asks its reporter something."""
+    if sight.service.office:
+        return _("We need one more thing to answer your question.")
+    return _("We have a question about your report.")
+
+
+def has_update(sight: PublicCase) -> str:
+    """That somebody at the city wrote how it goes on."""
+    return (
+        _("There's an update on your question.")
+        if sight.service.office
+        else _("There's an update on your report.")
+    )
+
+
 def corrected(sight: PublicCase) -> str:
     """As what and where a report is handled by now."""
     if day := formatting.new_date(sight):

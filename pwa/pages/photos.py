@@ -8,6 +8,7 @@ from city.db.models import Case, Photo
 from city.lifecycle import ACTS, CREW
 from city.people import accounts, departments
 from city.photos import photos, processing
+from city.reports import conversation
 from pwa.web import access
 from pwa.web.fragments import render
 from sync import expected_photos
@@ -55,6 +56,8 @@ def _is_public(s: Session, photo: Photo) -> bool:
         return False
     publish = access.current_city().publish
     case = s.get_one(Case, photo.case_id)
+    if photo.message_id is not None:
+        return conversation.shows(s, photo.message_id, case)
     if photo.report:
         return queries.is_public(photo.report, case, publish)
     if photo.closure_id is None:  # a crew's that shows no closing, or one of a closing that was undone
@@ -74,4 +77,6 @@ def _may_see(s: Session, photo: Photo) -> bool:
     own = access.own_report(s, case)
     if own is None:
         own = access.own_report(s, transitions.root_of(s, case))
+    if own is not None and photo.message_id is not None:
+        return conversation.is_for(s, photo.message_id, own)
     return own is not None and photo.report_id in (None, own.id)

@@ -64,6 +64,7 @@ def flash_text(led_to: str, *, office: bool) -> str:
         ),
     }
     words = {
+        "written": _("Sent. Only the city can see it."),
         "reopened": _("Thank you. We reopened your report, and a dispatcher will review it."),
         "joined": _("Thank you. This report was already open again. We added your comment."),
         "review": _("Thank you. This has come back before, so a supervisor is looking into it."),

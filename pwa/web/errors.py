@@ -104,6 +104,26 @@ def words(refused: Refused | BadPhoto) -> str:
         ),
         "others_joined": _("Other people have joined this report, so you can't cancel it."),
         "empty_note": _("Write a note first."),
+        "empty_question": _("Write a question first."),
+        "question_long": _(
+            "That question is too long. Keep it under %(most)s characters.", most=facts.get("most", 0)
+        ),
+        "too_many_choices": _(
+            "Offer up to %(most)s answers of %(letters)s characters each.",
+            most=facts.get("most", 0),
+            letters=facts.get("letters", 0),
+        ),
+        "nobody_asked": _("Choose who to ask."),
+        "unreachable": _("There's no email, text, or page that would reach them."),
+        "empty_update": _("Write what's new first."),
+        "private_update": _("This case is private, so an update can't be public."),
+        "empty_answer": _("Write a few words, choose an answer, or add a photo."),
+        "unknown_question": _("That question isn't here anymore. Reload the page."),
+        "unknown_choice": _("That answer isn't offered anymore. Reload the page."),
+        "too_late_to_write": _("This report has been closed for a while. Send us a new report instead."),
+        "too_many_messages": _(
+            "You've sent %(most)s messages today. Call us if it can't wait.", most=facts.get("most", 0)
+        ),
         "view_unnamed": _("Name this view first."),
         "view_name_long": _(
             "That name is too long. Keep it under %(most)s characters.", most=facts.get("most", 0)

@@ -14,7 +14,7 @@ from flask_babel import ngettext
 
 from city.cases import sla
 from city.config.city_file import Owner
-from city.db.models import Subscription
+from city.db.models import CaseMessage, Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NOT_FIXED, OPEN, WAITING
 from city.notifications import subscriptions
 from city.places import reverse_geocoder
@@ -42,7 +42,7 @@ def init(app: Flask) -> None:
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
         waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, due_detail, age,
-        picked_up,
+        picked_up, delivery, reached,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
@@ -278,6 +278,11 @@ def step(kind: str, *, office: bool = False) -> str:
         "proposal withdrawn": _("The crew took that back"),
         "reschedule": _("New date"),
         "split": _("Report moved to its own case"),
+        "ask": _("Question sent"),
+        "answer": _("Reporter answered"),
+        "add": _("Reporter wrote"),
+        "update": _("Update sent"),
+        "undelivered": _("A question couldn't be delivered"),
     }
     return words.get(kind, kind)
 
@@ -384,6 +389,8 @@ def flag_label(code: str) -> str:
         "corrected": _("A crew closed this before hearing that its type or location had changed."),
         "proposed": _("A crew says the type or location is wrong. Decide whether to change it."),
         "wait over": _("Its hold is over. Decide what happens next."),
+        "replied": _("The reporter wrote. Read it, then decide what happens next."),
+        "undelivered": _("A question couldn't be delivered. Find another way to ask."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
     return words.get(code, _("This case needs review."))
@@ -450,6 +457,28 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
+
+
+def delivery(line: CaseMessage) -> str:
+    """How a message of a conversation came, or whether its reader has it."""
+    if line.kind in ("answer", "add"):
+        return {"email": _("by email"), "sms": _("by text")}.get(line.channel, _("on the web"))
+    if line.kind == "update":
+        return _("to everyone") if line.is_public else _("to everyone who reported it")
+    if line.failed:
+        return _("couldn't be delivered")
+    return _("delivered") if line.handed_over_at else _("not read yet")
+
+
+def reached(one: Any) -> str:
+    """How a question would reach the reporter of a report, of its `ways`."""
+    words = {"email": _("email"), "sms": _("text"), "push": _("notification"), "page": _("their page")}
+    ways = [words[each] for each in one.ways]
+    if not ways:
+        return _("Can't be reached")
+    if one.ways == ["page"]:
+        return _("Only on their page, when they open it")
+    return _("By %(ways)s", ways=", ".join(ways))
 
 
 def scope(code: str) -> str:

@@ -59,7 +59,7 @@ _COMPONENTS = ("icon", "masthead", "button", "field", "tile", "card", "promise",
 # What each audience loads, in the order of the cascade. A component is listed where it is used.
 BUNDLES = {
     "public": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "places", "lines", "shutter", "near",
-                                            "rows", "dock", "article")],
+                                            "rows", "dock", "article", "thread")],
                "screens/common", "screens/resident", "screens/small", "utilities"),
     "figures": (*_SHARED, *[f"components/{c}" for c in (*_COMPONENTS, "places", "figure")],
                 "screens/common", "screens/resident", "screens/figures", "screens/small", "utilities"),
@@ -67,7 +67,7 @@ BUNDLES = {
              "screens/common", "screens/resident", "screens/crew", "screens/small", "utilities"),
     "staff": (*_SHARED,
               *[f"components/{c}" for c in (*_COMPONENTS, "rows", "lines", "queue", "view", "drawer", "map",
-                                            "cover", "article", "stickers")],
+                                            "cover", "article", "stickers", "thread")],
               "screens/common", "screens/desks", "screens/calls", "screens/office", "screens/history",
               "screens/small", "utilities"),
 }  # fmt: skip

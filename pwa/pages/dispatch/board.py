@@ -1,5 +1,6 @@
 """The dispatcher's board: queue, map and drawer, and what can be done there. Its views: saved_views.py."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,20 +28,20 @@ from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
 from city.config.routing import Route
-from city.db.models import Case, Crew, Event, Photo, Report
+from city.db.models import Case, CaseMessage, Crew, Event, Photo, Report
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, Refused, possible
 from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
 from city.places.nearby_assets import Near
-from city.reports import closing_feedback, intake, proposals
+from city.reports import closing_feedback, conversation, intake, proposals
 from city.reports.proposals import Proposal
 from pwa.board import batch_summary, change_form, conflicts, on_duty
 from pwa.board import page as around
 from pwa.board.conflicts import Conflict
 from pwa.board.view_url import args_of, is_id, view_asked
-from pwa.web import access, errors, forms
+from pwa.web import access, errors, forms, localization
 from pwa.web.fragments import go, is_fragment, render
 from sync import refused_requests
 
@@ -50,6 +51,8 @@ FORMS = {name: name for name in ("assign", "wait", "close", "reopen", "merge", "
     "place": "relocate",
     "date": "reschedule",
     "split": "split",
+    "ask": "ask",
+    "update": "update",
 }
 # The menu of corrections, which opens for whoever may make one of them.
 CHANGES = ("reclassify", "relocate", "reschedule", "split")
@@ -68,6 +71,14 @@ class Wish:
     icon: str
     words: str
     unreached: bool = False
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A report, and the channels by which its reporter would read a question: conversation.ways()."""
+
+    report: Report
+    ways: list[str]
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,9 @@ class Drawer:
     crews_at_work: list[int] = field(default_factory=list)
     places: list[tuple[str, str]] = field(default_factory=list)  # to choose from, where one was not clear
     near_it: list[Near] = field(default_factory=list)  # things to which it may belong instead
+    thread: list[CaseMessage] = field(default_factory=list)
+    reach: list[Reach] = field(default_factory=list)  # who told of it, and how a question would get there
+    form_key: str = ""
     proposals: list[Proposal] = field(default_factory=list)  # what crews say is wrong, and nobody decided
 
     @property
@@ -376,6 +390,55 @@ def note(number: str) -> Response:
     )
 
 
+@bp.post("/cases/<number>/question")
+def ask(number: str) -> Response:
+    """Asks whoever told one of its reports, or several of them."""
+    wanted = request.form.getlist("report")
+    key = request.form.get("key", "")
+
+    def verb(s: Session, c: Case) -> None:
+        family = {report.number: report for report in queries.report_count(s, c)}
+        chosen = [family[each] for each in dict.fromkeys(wanted) if each in family]
+        if not chosen:
+            raise Refused("nobody_asked")
+        for report in chosen:
+            conversation.ask(
+                s, report, forms.text(request.form, "question"), request.form.get("choices", "").split(","),
+                by=g.actor, at=access.now(), key=f"{report.id}:{key}" if forms.is_key(key) else None,
+            )  # fmt: skip
+
+    return _do(number, verb, _("Question sent."), doing="ask")
+
+
+@bp.post("/cases/<number>/update")
+def update(number: str) -> Response:
+    """Lets those who reported it know how it goes on."""
+    here, at, key = access.current_city(), access.now(), request.form.get("key", "")
+    taken: list[Photo] = []
+
+    def verb(s: Session, c: Case) -> None:
+        for picture in pictures:
+            staged_for = f"person:{g.actor.person_id}:{c.number}:{key[:32]}"
+            taken.append(photos.stage(s, here.settings.var, picture, staged_for=staged_for, at=at))
+        conversation.update(
+            s, c, forms.text(request.form, "words"), taken=taken, public=bool(request.form.get("public")),
+            by=g.actor, at=at, lang=localization.lang(),
+            key=f"case:{c.id}:{key}" if forms.is_key(key) else None,
+        )  # fmt: skip
+
+    try:
+        pictures = [processing.process(f.stream) for f in _uploads()]
+    except BadPhoto as fault:
+        refused_requests.photo(fault.code)
+        return _opened(number, doing="update", fault=fault)
+    answer = _do(number, verb, _("Update sent."), doing="update")
+    if taken and answer.status_code < 400:
+        photos.move_staged_to_storage(
+            here.engine, here.store, here.settings.var, at, only=[p.id for p in taken]
+        )
+    return answer
+
+
 @bp.post("/cases/<number>/hold")
 def hold(number: str) -> Response:
     """Nothing of the case may be removed from now on."""
@@ -541,6 +604,7 @@ def _drawer(
     maybe = {one.number: one for one in duplicates.candidates_for_case(s, found, apart=apart)}
     root = transitions.root_of(s, found)
     merged = [twin for twin in queries.duplicates_of(s, found) if twin.service_code not in sealed]
+    family = queries.report_count(s, found) if merged else found.reports
     others = [twin.number for twin in (*merged, root) if twin is not found]
     whole = queries.load_many(s, [*others, *maybe, *apart.values()])  # what their cards show
     whole = [twin for twin in whole if twin.service_code not in sealed]
@@ -571,7 +635,7 @@ def _drawer(
         names=queries.names(s, {event.actor for event, _words in story}),
         proof={done.cycle: queries.evidence(s, found, done.cycle) for done in found.closures},
         public={report.id: queries.is_public(report, found, publish) for report in found.reports},
-        wishes=_wishes(s, queries.report_count(s, found) if merged else found.reports),
+        wishes=_wishes(s, family),
         doing=doing if FORMS.get(doing, "") in (*moves, *acts) or (doing == "change" and changes_of) else "",
         changes=changes_of,
         said=said,
@@ -580,6 +644,9 @@ def _drawer(
         places=fault.facts.get("places", []) if isinstance(fault, Refused) else [],  # type: ignore[arg-type]
         near_it=change_form.near(s, found) if "relocate" in moves else [],
         proposals=proposals.newest(proposals.pending(found, story)) if found.review else [],
+        thread=conversation.thread(s, queries.family_of(s, found.id) if merged else [found.id]),
+        reach=[Reach(each, conversation.ways(each)) for each in family if not each.erased_at],
+        form_key=uuid.uuid4().hex,
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
         follows=s.get_one(Case, found.linked_to_id).number if found.linked_to_id else "",

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,10 +18,11 @@ from city.db.models import Case, Report
 from city.lifecycle import NEW, OPEN, Refused
 from city.notifications import webpush
 from city.people import accounts
-from city.reports import closing_feedback, intake
-from pwa.resident import own_report
+from city.photos import photos
+from city.reports import closing_feedback, conversation, intake
+from pwa.resident import form_photos, own_report
 from pwa.resident.form_photos import Fault
-from pwa.web import access, errors, formatting, localization, qr_code
+from pwa.web import access, errors, formatting, forms, localization, qr_code
 from pwa.web.fragments import go, render
 
 bp = Blueprint("case", __name__)
@@ -85,6 +87,34 @@ def share(number: str) -> Response:
         return render("resident/share.html", sight=sight, link=link, code=qr_code.drawn(link))
 
 
+@bp.post("/case/<number>/reply")
+def write(number: str) -> Response:
+    """The reporter answers a question, or adds words and photos. What was refused stays in its field."""
+    here, at = access.current_city(), access.now()
+    typed = {name: request.form.get(name, "") for name in ("key", "to", "choice")}
+    typed["words"] = forms.text(request.form, "words")
+    field = f"answer-{typed['to']}" if typed["to"] else "more"
+    if not forms.is_key(typed["key"]):
+        abort(400)
+    if faults := form_photos.stage(request.files.getlist("photo"), typed["key"]):
+        return _page(number, [(field, words) for _at, words in faults], typed)
+    to = int(typed["to"]) if typed["to"].isdecimal() and len(typed["to"]) < 19 else None
+    try:
+        with access.writing() as s:
+            mine = own_report.named(s, number)
+            taken = form_photos.staged(s, typed["key"])
+            conversation.reply(
+                s, mine, typed["words"], to=to, choice=typed["choice"], taken=taken,
+                by=accounts.reporter(mine.id), at=at, key=f"{mine.id}:{typed['key']}",
+            )  # fmt: skip
+            ids = [photo.id for photo in taken]
+    except Refused as refused:
+        return _page(number, [(field, errors.words(refused))], typed)
+    if ids:
+        photos.move_staged_to_storage(here.engine, here.store, here.settings.var, at, only=ids)
+    return go(url_for(".page", number=number, said="written"))
+
+
 @bp.post("/case/<number>/withdraw")
 def withdraw(number: str) -> Response:
     """The reporter takes it back while nobody has acted on it."""
@@ -99,7 +129,7 @@ def public_address(number: str) -> str:
     return access.current_city().settings.base_url + url_for(".page", number=number)
 
 
-def _page(number: str, faults: list[Fault] | None = None) -> Response:
+def _page(number: str, faults: list[Fault] | None = None, written: dict[str, str] | None = None) -> Response:
     here = access.current_city()
     with access.reading() as s:
         ours = queries.by_number(s, number)
@@ -113,8 +143,11 @@ def _page(number: str, faults: list[Fault] | None = None) -> Response:
         if mine:
             g.way = "resident.mine"
         root = transitions.root_of(s, mine.case) if mine else found
+        # The page that shows a question hands it over: the clock stands from then on.
+        unread = mine.id if mine and conversation.is_unread(s, mine.id) else 0
         department = sight.service.department
-        return render(
+        lines = conversation.thread(s, [root.id], mine) if mine else []
+        shown = render(
             "resident/case.html", status=422 if faults else 200, sight=sight, mine=mine, faults=faults or [],
             story=_story(sight, mine, name_crews=here.city.name_crews),
             department=department.names if department and here.city.name_crews else None,
@@ -127,8 +160,16 @@ def _page(number: str, faults: list[Fault] | None = None) -> Response:
             may_join=mine is None and sight.state in OPEN and sight.point is not None
             and not sight.service.office and not sight.service.precision_m,
             may_withdraw=mine is not None and sight.state == NEW and sight.reports == 1,
+            thread=lines, questions=conversation.unanswered(lines) if root.state in OPEN else [],
+            may_write=mine is not None and conversation.may_write(mine, root, access.now()),
+            until_written=conversation.last_day(root), written=written or {}, key=uuid.uuid4().hex,
             push_key=webpush.public_key(here.settings) if mine else "",
         )  # fmt: skip
+    if unread:
+        with access.writing() as s:
+            conversation.seen(s, unread, at=access.now())
+        return _page(number, faults, written)
+    return shown
 
 
 def _sight(s: Session, case: Case, mine: Report | None) -> PublicCase | None:

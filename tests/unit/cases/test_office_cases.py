@@ -223,7 +223,7 @@ class TestItsLife:
             case, by = asked(scene), scene.actor("call-taker")
             due = case.due_at
             assert due - town.now > timedelta(days=1)
-            transitions.wait(scene.s, case, "resident", by=by, at=town.now)
+            transitions.wait(scene.s, case, "resident", asked=True, by=by, at=town.now)
             transitions.resume(scene.s, case, by=by, at=town.now + timedelta(days=1))
             assert case.due_at == due + timedelta(days=1)
 

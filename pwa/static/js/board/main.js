@@ -288,7 +288,9 @@ const VERBS = {
   y: each("accept", () => press("[data-verb=accept]")),
   "!": () => count() > 0 && act("priority"),
   u: () => undo(),
-  r: () => near(),
+  r: () => openForm("ask"),
+  U: () => openForm("update"),
+  R: () => near(),
   s: () => isChanging() && openForm("split"),
   d: () => (isChanging() ? openForm("date") : beside()),
 };
@@ -315,7 +317,7 @@ const COMMANDS = {
 };
 for (const [key, run] of Object.entries(VERBS)) {
   COMMANDS[key] = () => {
-    if (["n", "m"].includes(key) && !count()) awaitsWords = { typed: "" };
+    if (["n", "m", "r", "U"].includes(key) && !count()) awaitsWords = { typed: "" };
     typed.push({ after: key === "u" ? underWay.over : settled, run });
   };
 }
