@@ -24,6 +24,7 @@ LIMITS: Final = {
     "follow.choose": "120/minute",
     "collection.remind": "20/hour",
     "collection.notify": "60/hour",
+    "case.write": "60/hour",
     "verdict.fixed": "30/hour",
     "verdict.not_fixed": "30/hour",
     "place.card": "120/minute",

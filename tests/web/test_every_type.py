@@ -3,7 +3,7 @@
 import html
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,7 +63,8 @@ def demo(engine: Engine, settings: Settings, request: pytest.FixtureRequest) -> 
     count = getattr(request, "param", 120)
     fill.fill(engine, settings, count=count, now=NOW)
     open_all(engine)
-    made = create_app(settings, now=lambda: NOW)
+    as_fast_as_it_goes = replace(settings, reads_a_minute=0)
+    made = create_app(as_fast_as_it_goes, now=lambda: NOW)
     made.config.update(TESTING=True)
     yield looked_at(made, engine, settings)
     made.extensions["cityline"].engine.dispose()

@@ -644,7 +644,7 @@ def _drawer(
         places=fault.facts.get("places", []) if isinstance(fault, Refused) else [],  # type: ignore[arg-type]
         near_it=change_form.near(s, found) if "relocate" in moves else [],
         proposals=proposals.newest(proposals.pending(found, story)) if found.review else [],
-        thread=conversation.thread(s, queries.family_of(s, found.id) if merged else [found.id]),
+        thread=conversation.thread(s, {found.id, *(each.case_id for each in family)}),
         reach=[Reach(each, conversation.ways(each)) for each in family if not each.erased_at],
         form_key=uuid.uuid4().hex,
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
