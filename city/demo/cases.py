@@ -354,7 +354,8 @@ class _Author:
         again = self._between(tale.ended, min(self.now, tale.ended + timedelta(days=9)), 0.2, 0.7)
         picture = BEFORE.get(tale.service.code)
         staged = f"again-{uuid.UUID(int=self.voices.getrandbits(128))}"
-        shown = [self._picture(picture, staged, self.voices)] if picture else []
+        shows_it = picture and tale.told[0].words not in NOT_SHOWN  # it stands with those words
+        shown = [self._picture(picture, staged, self.voices)] if picture and shows_it else []
         self._act(tale, "not fixed", again, accounts.A_RESIDENT, words=words, pictures=shown)
         if self.chance.random() < 0.6:
             at = self._between(again, self.now, 0.1, 0.5)
@@ -509,7 +510,8 @@ class _Author:
 
     def _opened(self, service: Service, standing: str) -> datetime:
         """A moment from which an open case of this service stands so today."""
-        newest = self.now - A_MOMENT
+        # Whatever was done about it was done after it was told, and before now.
+        newest = self.now - 3 * A_MOMENT
         fit, last = [], newest - timedelta(minutes=self.chance.randint(0, 300))
         latest = 1 if service.urgent else 12  # even a busy city lets no wire lie for a week
         terms = sla.offered(service, urgent=service.urgent)
