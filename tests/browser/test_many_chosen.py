@@ -91,7 +91,7 @@ def at_the_desk(site: Site, open_context: Open, number: str) -> Hand:
 
 def tag_all(hand: Hand) -> None:
     """All twenty, by a word and Enter in its field."""
-    hand.press("r")
+    hand.press("R")
     expect(hand.page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     hand.press("t")
     hand.page.locator("#bulk-tag-word").fill("storm")
@@ -118,7 +118,7 @@ def test_twenty_near_each_other_go_to_a_crew_without_dragging_by_three_keys(
     site: Site, open_context: Open, crowd: list[str]
 ) -> None:
     hand = at_the_desk(site, open_context, crowd[10])
-    hand.press("r")
+    hand.press("R")
     expect(hand.page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     for key in ("a", "1"):
         hand.press(key)
@@ -185,7 +185,7 @@ def test_a_range_of_rows_is_selected_and_the_count_survives_what_is_not_shown(
 def test_closing_many_is_asked_once_and_undone(site: Site, open_context: Open, crowd: list[str]) -> None:
     hand = at_the_desk(site, open_context, crowd[10])
     page = hand.page
-    hand.press("r")
+    hand.press("R")
     expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     hand.press("c")
     page.locator("#bulk-close .chip", has_text=shared.NOT_FOUND).click()
@@ -298,7 +298,7 @@ def test_a_refused_form_says_it_beside_the_field_and_keeps_what_was_typed(
 ) -> None:
     hand = at_the_desk(site, open_context, crowd[10])
     page = hand.page
-    hand.press("r")
+    hand.press("R")
     expect(page.locator("#bulk-count")).to_have_text(staff.SELECTED(num=20))
     hand.press("c")
     words = "We looked twice."

@@ -26,7 +26,9 @@ from sync import merge
 
 FRAGMENT = {"HX-Request": "true"}
 MOST_QUERIES = 14
-MOST_QUERIES_OF_A_CASE = 33  # two for what was written about it, and how a question would reach whoever told it
+MOST_QUERIES_OF_A_CASE = (
+    33  # two for what was written about it, and how a question would reach whoever told it
+)
 TOO_LONG = "x" * (MAX_WORDS + 1)
 
 

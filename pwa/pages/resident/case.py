@@ -107,12 +107,12 @@ def write(number: str) -> Response:
                 s, mine, typed["words"], to=to, choice=typed["choice"], taken=taken,
                 by=accounts.reporter(mine.id), at=at, key=f"{mine.id}:{typed['key']}",
             )  # fmt: skip
-            ids = [photo.id for photo in taken]
+            ids, shown = [photo.id for photo in taken], mine.case.number
     except Refused as refused:
         return _page(number, [(field, errors.words(refused))], typed)
     if ids:
         photos.move_staged_to_storage(here.engine, here.store, here.settings.var, at, only=ids)
-    return go(url_for(".page", number=number, said="written"))
+    return go(url_for(".page", number=shown, said="written"))
 
 
 @bp.post("/case/<number>/withdraw")
@@ -138,7 +138,7 @@ def _page(number: str, faults: list[Fault] | None = None, written: dict[str, str
         sight = access.or_404(_sight(s, found, mine))
         if not (ours or sight.old_number):  # what the page does not tell leads nowhere either
             abort(404)
-        if number != found.number:
+        if number != found.number and not faults:  # what was refused is shown where it was sent
             return go(url_for(".page", number=found.number))
         if mine:
             g.way = "resident.mine"
