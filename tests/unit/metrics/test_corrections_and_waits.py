@@ -42,7 +42,8 @@ PAUSES = ("paused_utility", "paused_utility_days", "paused_utility_half", "pause
 def waited(scene: Scene, case: Case, reason: str, begins: float, ends: float) -> None:
     """It waits from so many days after the town's now to so many."""
     by, now = scene.actor("dispatcher"), scene.town.now
-    transitions.wait(scene.s, case, reason, until=now + (ends + 1) * DAY, by=by, at=now + begins * DAY)
+    until, asked = now + (ends + 1) * DAY, reason == "resident"
+    transitions.wait(scene.s, case, reason, until=until, asked=asked, by=by, at=now + begins * DAY)
     transitions.resume(scene.s, case, by=by, at=now + ends * DAY)
 
 
