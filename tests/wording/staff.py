@@ -168,6 +168,7 @@ PRIVATE_NOTE = Sentence(
     "Private: only staff and the person who reported it can see the description and photos",
 )
 PUBLIC_NOW = Sentence("Public now. Anyone can see the description and photos.")
+QUESTION_SENT = Sentence("Question sent.")
 RECORD_CONTACTS = Sentence("Contact info for updates")
 RECORD_IS_PUBLIC = Sentence(
     "This record contains only public information about the case. Descriptions and photos appear only "
