@@ -471,8 +471,8 @@ PLANTS = {
         "wait-forgets-until": [
             (
                 "city/cases/transitions.py",
-                "sla.pause_clock(case, reason, at, until)",
-                "sla.pause_clock(case, reason, at)",
+                "sla.pause_clock(case, reason, at, until, stops=stops)",
+                "sla.pause_clock(case, reason, at, stops=stops)",
             )
         ],
         "danger-sinks": [

@@ -16,7 +16,7 @@ ZONE = ZoneInfo("America/New_York")
 WAIT_OVER = "wait over"
 # Days that a wait lasts where nobody says, and at most, in the demo's city file.
 WAITS = {"parts": (5, 30), "weather": (2, 14), "crew": (2, 14), "utility": (14, 90), "resident": (7, 30)}
-STOPS = ("utility", "resident")
+STOPS = ("utility",)  # whoever is put on hold for the resident by hand was asked nothing
 DANGER_WAITS = timedelta(hours=24)
 # Where a group's cases go on either side of the river, by crew.
 WEST_OF = -71.19
