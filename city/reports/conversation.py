@@ -250,6 +250,14 @@ def thread(s: Session, case_ids: Collection[int], report: Report | None = None) 
     return list(s.scalars(asked.order_by(CaseMessage.at, CaseMessage.id)))
 
 
+def public_updates(s: Session, case: Case) -> list[CaseMessage]:
+    """What strangers may read of it: the updates that staff made public, the oldest first."""
+    if case.service.private:
+        return []
+    asked = select(CaseMessage).where(CaseMessage.case_id == case.id, CaseMessage.is_public)
+    return list(s.scalars(asked.options(selectinload(CaseMessage.photos)).order_by(CaseMessage.id)))
+
+
 def shows(s: Session, message_id: int, case: Case) -> bool:
     """Whether strangers may see what was written there: an update that staff made public."""
     return s.get_one(CaseMessage, message_id).is_public and not case.service.private

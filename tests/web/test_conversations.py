@@ -186,6 +186,24 @@ def test_an_update_reaches_everyone_who_reported_it(
     assert dispatcher.post(url, data={"words": "", "key": "e" * 32}).status_code == 422
 
 
+def test_a_public_update_is_read_by_everybody(town: Town, app: Flask, dispatcher: Staff, number: str) -> None:
+    url, stranger = f"/dispatch/cases/{number}/update", app.test_client()
+    dispatcher.post(url, data={"words": "For reporters only.", "key": "d" * 32})
+    told = {"words": "The street is closed.", "public": "yes", "key": "e" * 32}
+    told |= {"photos": (BytesIO(jpeg()), "street.jpg")}
+    dispatcher.post(url, data=told, content_type="multipart/form-data")
+    page = stranger.get(f"/case/{number}").text
+    assert "The street is closed." in page
+    assert "For reporters only." not in page
+    with town.at_work() as scene:
+        photo = conversation.thread(scene.s, [scene.case(number).id])[1].photos[0].id
+    assert stranger.get(f"/photos/{photo}/thumb.jpg").status_code == 200
+    with town.at_work() as scene:
+        scene.case(number).service.private = True
+    assert stranger.get(f"/case/{number}").status_code == 404
+    assert stranger.get(f"/photos/{photo}/thumb.jpg").status_code == 404
+
+
 def test_a_letter_asks_in_the_readers_language_and_leads_to_the_answer(
     town: Town, app: Flask, dispatcher: Staff, number: str, tell: Tell
 ) -> None:

@@ -146,7 +146,7 @@ def _page(number: str, faults: list[Fault] | None = None, written: dict[str, str
         # The page that shows a question hands it over: the clock stands from then on.
         unread = mine.id if mine and conversation.is_unread(s, mine.id) else 0
         department = sight.service.department
-        lines = conversation.thread(s, [root.id], mine) if mine else []
+        lines = conversation.thread(s, [root.id], mine) if mine else conversation.public_updates(s, found)
         shown = render(
             "resident/case.html", status=422 if faults else 200, sight=sight, mine=mine, faults=faults or [],
             story=_story(sight, mine, name_crews=here.city.name_crews),
