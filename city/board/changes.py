@@ -30,7 +30,7 @@ MATTERS = ("raise priority", "lower priority")
 MOVES_LISTS = (
     "at risk", "late", "escalate", "ring", "review", "reviewed", "recorded", "no evidence", "photo failed",
     "tag", "untag", "place", "service", "promise", "reclassify", "relocate",
-    "proposed", "proposal withdrawn",
+    "proposed", "proposal withdrawn", "ask", "answer", "add", "update", "undelivered",
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")

@@ -187,10 +187,11 @@ def hand_over(s: Session, question: CaseMessage, *, at: datetime) -> bool:
     Danger waits for nobody, and a case that waits for something else goes on doing that. False where it was
     handed over before.
     """
-    if question.handed_over_at:
-        return False
     case = transitions.root_of(s, s.get_one(Case, question.case_id))
     locks.lock(s, case)
+    s.refresh(question)  # the page and the worker may both come to it, and an answer between them
+    if question.handed_over_at:
+        return False
     question.handed_over_at, question.failed = at, None
     s.flush()
     if case.state in OPEN and case.state != WAITING and not sla.in_danger(case):
@@ -333,6 +334,8 @@ def _write(
         s, transitions.subject(case), new.kind, by=by, at=at, facts=facts,
         photos=[photo.sha256 for photo in taken], words={"words": new.words} if new.words else None,
     )  # fmt: skip
+    if case.review == REPLIED and by.person_id:  # whoever writes back has read it
+        case.review = None
     transitions.bump_version(s, case)
     return new
 

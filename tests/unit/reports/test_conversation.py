@@ -159,6 +159,16 @@ def test_a_hold_without_a_question_lets_the_clock_run(town: Town) -> None:
         assert case.due_at == due
 
 
+def test_whoever_writes_back_has_read_it(town: Town) -> None:
+    number = told(town)
+    reply(town, number, "It's worse now.")
+    with town.looking() as scene:
+        assert report_of(scene, number).case.review == REPLIED
+    ask(town, number)
+    with town.looking() as scene:
+        assert report_of(scene, number).case.review is None
+
+
 def test_the_same_form_twice_is_one(town: Town) -> None:
     number = told(town)
     question = ask(town, number, "Which?", "This", "That")
