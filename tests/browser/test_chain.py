@@ -71,7 +71,7 @@ def test_the_chain_on_an_emulated_phone(
     drawn = "() => document.querySelector('.twin > a:last-of-type img').naturalWidth > 0"
     phone.wait_for_function(drawn)  # the picture itself, not the box that is kept for it
     phone.get_by_role("link", name=resident.NOT_FIXED).click()
-    phone.wait_for_function("customElements.get('not-fixed')")  # before that, the form goes without an Undo
+    phone.wait_for_selector("not-fixed:defined")  # before that, the form goes without an Undo
     phone.get_by_role("button", name=resident.NO_NOT_FIXED_BUTTON).click()
     expect(phone.locator("[data-undo]")).to_be_visible()
     phone.wait_for_url("**/case/*said=reopened", timeout=20_000)
