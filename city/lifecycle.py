@@ -188,6 +188,8 @@ ACTS: Final = {
     "ask": (DISPATCHER, CALL_TAKER),
     "update": (DISPATCHER, CALL_TAKER),
     "write": (RESIDENT,),
+    # What came in and is no case yet: see inbox/entries.py.
+    "inbox": (DISPATCHER, CALL_TAKER),
     "show": (DISPATCHER, CALL_TAKER),
     # The system at the command line of whoever keeps the city's machine: see privacy/caller_erasure.py.
     "erase": (DISPATCHER, ADMINISTRATOR, SYSTEM),

@@ -20,6 +20,9 @@ PUBLISH = ("staff", "on_accept", "at_once")  # when strangers see words and phot
 
 GEOCODERS = ("nominatim", "photon", "pelias")  # that may be asked besides the city's own layers
 
+TEXT_GATEWAYS = ("json", "twilio", "whatsapp")  # whose webhooks bring texts: city/inbox/texts.py
+LEAST_SECRET = 16  # letters of what such a webhook is signed with
+
 OUTWARD = ("public", "loopback")  # which machines news may go to where others name the address
 
 COUNTS = ("done", "recorded")  # what becomes of a crew's closing when the city has moved on
@@ -48,6 +51,9 @@ class Settings:
     translations: str  # folder of more languages; empty: none
     smtp_url: str
     mail_from: str
+    mail_in: str  # how mail comes in: an address to listen at, or a mailbox to look into; empty: none does
+    mail_address: str  # that residents write to, and behind whose "+" answers are signed
+    texts_in: tuple[str, ...]  # adapters of city/inbox/texts.py with their secrets, as "twilio:SECRET"
     vapid_key: str
     vapid_subject: str
     sms_url: str  # empty: no texts
@@ -121,6 +127,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
             "smtp://user:word@mail.example:587",
         ),
         mail_from=text("MAIL_FROM", "Cityline <cityline@localhost>"),
+        mail_in=_mail_in(text("MAIL_IN"), text("MAIL_ADDRESS")),
+        mail_address=_mail_address(text("MAIL_ADDRESS")),
+        texts_in=_texts_in(text("TEXTS_IN")),
         vapid_key=_vapid_key(text("VAPID_KEY")),
         vapid_subject=_prefixed(
             text("VAPID_SUBJECT", _own_subject(text("MAIL_FROM"))),
@@ -213,6 +222,35 @@ def _sms_url(url: str, body: str) -> str:
     if url and not all(gap in url + body for gap in ("{to}", "{text}")):
         raise WrongSetting("SMS_URL", "neither it nor CITYLINE_SMS_BODY has {to} and {text}", example)
     return url
+
+
+def _mail_in(url: str, address: str) -> str:
+    example = "lmtp://127.0.0.1:2424"
+    if not url:
+        return ""
+    parts = urlsplit(_prefixed(url, "MAIL_IN", ("smtp://", "lmtp://", "imap://", "imaps://"), example))
+    if not parts.hostname or (parts.scheme in ("smtp", "lmtp") and not parts.port):
+        raise WrongSetting("MAIL_IN", f"{url!r} has no host, or no port to listen at", example)
+    if not address:
+        raise WrongSetting("MAIL_ADDRESS", "is missing: mail comes in to an address", "311@example.gov")
+    return url
+
+
+def _mail_address(address: str) -> str:
+    if address and not re.fullmatch(r"[A-Za-z0-9._-]{1,24}@[A-Za-z0-9.-]{1,200}", address):
+        fault = f"{address!r} isn't a mail address of at most 24 letters before the @, without a +"
+        raise WrongSetting("MAIL_ADDRESS", fault, "311@example.gov")
+    return address
+
+
+def _texts_in(value: str) -> tuple[str, ...]:
+    given = tuple(value.split())
+    for each in given:
+        kind, _colon, secret = each.partition(":")
+        if kind not in TEXT_GATEWAYS or len(secret) < LEAST_SECRET:
+            fault = f"isn't one of {', '.join(TEXT_GATEWAYS)} with a colon and {LEAST_SECRET} letters or more"
+            raise WrongSetting("TEXTS_IN", fault, "twilio:" + "0123456789abcdef" * 2)
+    return given
 
 
 def _hosts(names: str, name: str) -> tuple[str, ...]:

@@ -150,6 +150,11 @@ def of_contact(contact_id: int) -> str:
     return f"contact:{contact_id}"
 
 
+def of_entry(entry_id: int) -> str:
+    """The subject of an entry of the inbox."""
+    return f"inbox:{entry_id}"
+
+
 def of_answer(answer_id: int) -> str:
     """An answer's name in the log."""
     return f"answer:{answer_id}"

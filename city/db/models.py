@@ -729,11 +729,13 @@ class Report(Base):
 
 
 class PhotoDownload(Base):
-    """A picture that a report names by an address; the row goes once it is here, or was refused."""
+    """A picture that a report or a text names by an address; the row goes once it is here, or was refused."""
 
     __tablename__ = "photo_downloads"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
-    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("case_messages.id"))  # that it came with
+    entry_id: Mapped[int | None] = mapped_column(ForeignKey("inbox_entries.id"), index=True)  # no report's
     url: Mapped[str]
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime] = mapped_column(index=True)
@@ -913,6 +915,44 @@ class CaseMessage(Base):
 # The few questions that nobody could read yet: the worker looks every round.
 _UNREAD = text("kind = 'ask' AND handed_over_at IS NULL AND failed IS NULL")
 Index("ix_case_messages_unread", CaseMessage.id, sqlite_where=_UNREAD, postgresql_where=_UNREAD)
+
+
+class InboxEntry(Base):
+    """A mail, a text or a recording that is no case yet. Its words go once it is settled and a while is over."""
+
+    __tablename__ = "inbox_entries"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # of what came: the same twice is one
+    channel: Mapped[str] = mapped_column(String(10))  # email, sms, voicemail, form
+    sender: Mapped[str] = mapped_column(default="", index=True)  # a mailbox, or a number (E.164)
+    sender_name: Mapped[str] = mapped_column(default="")
+    subject: Mapped[str] = mapped_column(default="")
+    words: Mapped[str] = mapped_column(default="")
+    rest: Mapped[str] = mapped_column(default="")  # what they quoted
+    notes: Mapped[list[Any]] = mapped_column(default=list)  # codes of what could not be taken with it
+    added: Mapped[list[Any]] = mapped_column(default=list)  # keys of what its sender wrote after a question
+    lang: Mapped[str] = mapped_column(String(10))
+    came_at: Mapped[datetime]
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)  # that it writes about
+    reply: Mapped[str] = mapped_column(default="")  # what the desk wrote back last
+    asked_at: Mapped[datetime | None]  # since when it waits for their answer
+    settled_at: Mapped[datetime | None]
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), index=True)
+    forgotten_at: Mapped[datetime | None]
+
+
+# Those that wait for the desk, which are few among all that ever came.
+_WAITS = text("settled_at IS NULL")
+Index("ix_inbox_entries_waiting", InboxEntry.came_at, sqlite_where=_WAITS, postgresql_where=_WAITS)
+
+
+class Recording(Base):
+    """What somebody said to a machine; it goes with the words of its entry."""
+
+    __tablename__ = "recordings"
+    entry_id: Mapped[int] = mapped_column(ForeignKey("inbox_entries.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(80))  # audio/mpeg
+    sound: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class NotFixed(Base):

@@ -28,6 +28,7 @@ UNSENT_LIFE = timedelta(hours=24)  # a form left open overnight still finds its 
 MOST_UNSENT = 4_000_000_000  # bytes of full sizes; the others add half as much
 CROWDED_LIFE = timedelta(hours=1)  # of what a form left, once half of that is taken
 FORM = "form:"  # how `staged_for` begins for a resident's form
+INBOX = "inbox:"  # and for an entry of the inbox, with whose key it waits until the desk has settled it
 FORGET_AT_ONCE = 300  # names removed from the store in one transaction: seconds of a bucket
 # A folder is written before its row is committed: a young one without a row may only be early.
 FOLDER_GRACE = timedelta(hours=1)
@@ -48,7 +49,7 @@ def stage(
         return known
     if len(staged(s, staged_for)) >= MAX_PHOTOS:
         raise BadPhoto("too_many")
-    if staged_for.startswith(FORM) and _crowd(s, var) > 1:
+    if staged_for.startswith((FORM, INBOX)) and _crowd(s, var) > 1:
         raise BadPhoto("no_room")
     names = names_of(new)
     photo = Photo(
@@ -313,7 +314,7 @@ def purge_owed(engine: Engine, store: Store, now: datetime) -> int:
 def sweep(engine: Engine, var: Path, now: datetime) -> int:
     """Removes photos that nothing attached for a day, and staging folders that no unsettled row names.
 
-    What an operation declared waits with it, however long that takes. While the forms of strangers take much
+    What an operation declared waits with it, and what lies in the inbox, however long that takes. While the forms of strangers take much
     of the disk, theirs wait an hour only.
 
     Returns how many rows and stray folders were removed.
@@ -326,7 +327,7 @@ def sweep(engine: Engine, var: Path, now: datetime) -> int:
         unsent = set(
             s.scalars(
                 delete(Photo)
-                .where(Photo.case_id.is_(None), forgotten)
+                .where(Photo.case_id.is_(None), forgotten, ~Photo.staged_for.startswith(INBOX))
                 .where(
                     Photo.id.not_in(select(ExpectedPhoto.photo_id).where(ExpectedPhoto.photo_id.is_not(None)))
                 )
@@ -361,8 +362,8 @@ def _known(s: Session, staged_for: str, upload_sha256: str) -> Photo | None:
 
 
 def _crowd(s: Session, var: Path) -> float:
-    """How full the forms of strangers that are not sent yet make their part of the disk; 1 is full."""
-    waiting = Photo.case_id.is_(None), Photo.staged_for.startswith(FORM)
+    """How full what strangers have begun or sent to the inbox makes its part of the disk; 1 is full."""
+    waiting = Photo.case_id.is_(None), or_(Photo.staged_for.startswith(FORM), Photo.staged_for.startswith(INBOX))
     unsent = s.scalar(select(func.sum(Photo.bytes)).where(*waiting))
     return float(unsent) / min(MOST_UNSENT, shutil.disk_usage(var).total // 10) if unsent else 0.0
 
