@@ -22,7 +22,7 @@ from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import openapi
 from pwa.open311 import routes as open311_routes
-from pwa.pages import account, duty
+from pwa.pages import account, duty, texts
 from pwa.pages import photos as photo_pages
 from pwa.pages.admin import admin, retention, stickers
 from pwa.pages.crew import shell
@@ -190,6 +190,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(fieldwork.bp)
     app.register_blueprint(open311_routes.bp)
     csrf.exempt(open311_routes.bp)  # what is written needs a key, which no browser sends by itself
+    app.register_blueprint(texts.bp)
+    csrf.exempt(texts.bp)  # each call is signed by its gateway
     app.register_blueprint(sync_routes.bp)
     csrf.exempt(sync_routes.bp)  # guarded by its own header and origin check instead
     rate_limits.init(app, settings.reports_an_hour, settings.reads_a_minute)

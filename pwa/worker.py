@@ -21,6 +21,8 @@ from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
 from city.channels import EMAIL
 from city.db import engine as db
+from city.inbox import entries, mailbox, reception
+from city.inbox.mail_server import MailServer
 from city.metrics import publications
 from city.notifications import (
     account_email,
@@ -107,9 +109,12 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     ]
     for lane in lanes:
         lane.start()
+    server = _mail_server(app, settings)
     try:
         _go_round(*_keeping(app, settings, files), stop)
     finally:
+        if server:
+            server.stop()
         files.leave()
         # What is on its way is finished and noted, so that nobody gets it twice; a server that hangs is left.
         stop.set()
@@ -117,6 +122,27 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         for lane in lanes:
             lane.join(max(0.0, until - time.monotonic()))
     app.extensions["cityline"].engine.dispose()
+
+
+def _mail_server(app: Flask, settings: Settings) -> MailServer | None:
+    """Takes mail where the city's own server hands it over; None where that is not asked for.
+
+    A port that is taken stops no other work: the log says so, and the next start may have it.
+    """
+    if not settings.mail_in or settings.mail_in.startswith("imap"):
+        return None
+    server = MailServer(settings.mail_in, partial(_reception, app))
+    try:
+        server.start()
+    except OSError as fault:
+        log.error("No mail comes in: can't listen at %s (%s)", settings.mail_in, fault.strerror)
+        return None
+    return server
+
+
+def _reception(app: Flask) -> reception.Place:
+    held = app.extensions["cityline"]
+    return reception.place(held.settings, held.engine, held.city)
 
 
 def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, tuple[list[Job], list[Job]]]:
@@ -132,6 +158,8 @@ def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, t
     lanes["codes"] = ([partial(_send_codes, app, senders, report_messages.account(app), stop)], [])
     lanes["webhooks"] = ([partial(_tell_systems, app, post)], [])
     lanes["pictures"] = ([partial(_fetch, app, remote_images.open_fetch())], [])
+    if settings.mail_in.startswith("imap"):
+        lanes["mailbox"] = ([], [lambda now: mailbox.fetch(settings.mail_in, _reception(app), now)])
     return lanes
 
 
@@ -155,6 +183,7 @@ def _keeping(app: Flask, settings: Settings, files: "Files") -> tuple[list[Job],
         partial(_bring_before_a_person, engine, rules_of(settings)),
         partial(_tidy_phones, engine),
         partial(_sweep_old_rows, engine),
+        partial(_forget_settled, engine, settings.var),
         partial(_root, engine),
         _Records(app),
         partial(_write_digests, app),
@@ -354,6 +383,11 @@ def _sweep_old_rows(engine: Engine, now: datetime) -> int:
             sessions.tell_of_guesses,
         )
         return sum(sweep(s, now) for sweep in sweeps)
+
+
+def _forget_settled(engine: Engine, var: Path, now: datetime) -> int:
+    with db.transaction(engine) as s:
+        return entries.sweep(s, var, now)
 
 
 def _root(engine: Engine, now: datetime) -> None:

@@ -844,6 +844,7 @@ def photo_came(
     position: int,
     by: Actor,
     at: datetime,
+    message_id: int | None = None,
 ) -> bool:
     """Gives a photo that was on its way when its closing or report was taken to where it belongs.
 
@@ -853,11 +854,13 @@ def photo_came(
     locks.lock(s, case)
     if photo.case_id == case_id:
         return False
-    photos.attach(s, photo, case_id=case_id, report_id=report_id, cycle=cycle, position=position)
+    photos.attach(
+        s, photo, case_id=case_id, report_id=report_id, cycle=cycle, message_id=message_id, position=position
+    )
     photo.closure_id = closure_id
     facts = {"cycle": cycle} if cycle else {}
     events.record(s, subject(case), "photo came", by=by, at=at, facts=facts, photos=[photo.sha256])
-    if report_id:
+    if report_id or message_id:
         # It shows what to mend. No version: a closing may be taken back until something else happens.
         _tell(s, case)
     return True

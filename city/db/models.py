@@ -918,7 +918,7 @@ Index("ix_case_messages_unread", CaseMessage.id, sqlite_where=_UNREAD, postgresq
 
 
 class InboxEntry(Base):
-    """A mail, a text or a recording that is no case yet. Its words go once it is settled and a while is over."""
+    """A mail, a text or a recording that is no case yet. Its words go a while after the desk has ended it."""
 
     __tablename__ = "inbox_entries"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -933,8 +933,10 @@ class InboxEntry(Base):
     added: Mapped[list[Any]] = mapped_column(default=list)  # keys of what its sender wrote after a question
     lang: Mapped[str] = mapped_column(String(10))
     came_at: Mapped[datetime]
-    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)  # that it writes about
-    reply: Mapped[str] = mapped_column(default="")  # what the desk wrote back last
+    report_id: Mapped[int | None] = mapped_column(
+        ForeignKey("reports.id"), index=True
+    )  # that it writes about
+    replies: Mapped[list[Any]] = mapped_column(default=list)  # what the desk wrote back, in its order
     asked_at: Mapped[datetime | None]  # since when it waits for their answer
     settled_at: Mapped[datetime | None]
     contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), index=True)

@@ -1,7 +1,8 @@
 """What came in by mail, text, voicemail or another system's form and is no case yet: the desk's inbox.
 
-An entry waits until the desk has ended it as it ends a call. What the desk asks back goes out by the outbox, by
-the way it came in; the answer comes to the same entry. Words, pictures and recordings go a while after the end.
+An entry waits until the desk has ended it as it ends a call. What the desk asks back goes out by the outbox,
+by the way it came in; the answer comes to the same entry. Words, pictures and recordings go a while after the
+end.
 """
 
 from collections.abc import Sequence
@@ -28,15 +29,14 @@ from city.db.models import (
     Subscription,
 )
 from city.lifecycle import MAX_WORDS, Refused, may
+from city.notifications.fan_out import WRITE_BACK
 from city.people.accounts import THE_SYSTEM
 from city.photos import photos
 from city.text import is_blank
 
 VOICEMAIL, FORM = "voicemail", "form"
 CHANNELS: Final = (EMAIL, SMS, VOICEMAIL, FORM)  # by which an entry comes
-PLACE: Final = "inbox:"  # before an entry's id: what a wish of this kind is about
-WRITE_BACK: Final = "write back"  # in the log
-REPLY: Final = "reply"  # the kind of message that the desk's own words go out as
+PLACE: Final = "inbox:"  # before an entry's id and the number of a reply: what its wish is about
 MOST_WAITING: Final = 5_000  # in all: what comes then is asked to come again later
 MOST_OF_ONE: Final = 50  # that one sender may have waiting
 OLD: Final = timedelta(hours=1)  # after which an entry that nobody took up rings at the desk
@@ -132,7 +132,7 @@ def waiting(s: Session, channel: str = "") -> list[InboxEntry]:
 
 
 def counts(s: Session) -> tuple[dict[str, int], datetime | None]:
-    """How many wait by channel, and since when the oldest does. What waits for its sender counts in neither."""
+    """How many wait by channel, and since when the oldest does; without those that wait for their sender."""
     rows = s.execute(
         select(InboxEntry.channel, func.count(), func.min(InboxEntry.came_at))
         .where(InboxEntry.settled_at.is_(None), InboxEntry.asked_at.is_(None))
@@ -149,6 +149,14 @@ def pictures(s: Session, entry: InboxEntry) -> list[Photo]:
 def recording(s: Session, entry_id: int) -> Recording | None:
     """What was said to the machine."""
     return s.get(Recording, entry_id)
+
+
+def replied(s: Session, place: str) -> tuple[InboxEntry, str] | None:
+    """The entry and the words that a wish is about; None where they are gone."""
+    number, _colon, nth = place.removeprefix(PLACE).partition(":")
+    entry = s.get(InboxEntry, int(number))
+    words = entry.replies[int(nth) : int(nth) + 1] if entry else []
+    return (entry, words[0]) if entry and words else None
 
 
 def reply_channel(entry: InboxEntry) -> str:
@@ -174,16 +182,14 @@ def write_back(s: Session, entry: InboxEntry, words: str, *, asks: bool, by: Act
     lock(s, entry)
     if entry.settled_at:
         raise Refused("settled")
-    place = f"{PLACE}{entry.id}"
-    wish = s.scalars(select(Subscription).where(Subscription.place == place)).first()
-    if wish is None:
-        # Whoever wrote from there reads there. A sender that was made up gets one letter that a person wrote.
-        wish = Subscription(
-            place=place, channel=channel, address=entry.sender, lang=entry.lang, asked_at=at, confirmed_at=at
-        )
-        s.add(wish)
-        s.flush()
-    entry.reply, entry.asked_at = words.strip(), at if asks else entry.asked_at
+    # Whoever wrote from there reads there. A sender that was made up gets one letter, by a person's hand.
+    wish = Subscription(
+        place=f"{PLACE}{entry.id}:{len(entry.replies)}", channel=channel, address=entry.sender,
+        lang=entry.lang, asked_at=at, confirmed_at=at,
+    )  # fmt: skip
+    s.add(wish)
+    s.flush()
+    entry.replies, entry.asked_at = [*entry.replies, words.strip()], at if asks else entry.asked_at
     facts = {"subscription": wish.id}  # its words stand with the entry, and go with it
     events.record(s, events.of_entry(entry.id), WRITE_BACK, by=by, at=at, facts=facts)
 
@@ -218,11 +224,11 @@ def forget(s: Session, entry: InboxEntry, var: Path, *, at: datetime) -> None:
         photos.unstage(s, var, photo)
     s.execute(delete(Recording).where(Recording.entry_id == entry.id))
     s.execute(delete(PhotoDownload).where(PhotoDownload.entry_id == entry.id))
-    wishes = select(Subscription.id).where(Subscription.place == f"{PLACE}{entry.id}")
-    s.execute(delete(Message).where(Message.subscription_id.in_(wishes)))
-    s.execute(delete(Subscription).where(Subscription.place == f"{PLACE}{entry.id}"))
-    entry.sender = entry.sender_name = entry.subject = entry.words = entry.rest = entry.reply = ""
-    entry.notes, entry.forgotten_at = [], at
+    about = Subscription.place.startswith(f"{PLACE}{entry.id}:")
+    s.execute(delete(Message).where(Message.subscription_id.in_(select(Subscription.id).where(about))))
+    s.execute(delete(Subscription).where(about))
+    entry.sender = entry.sender_name = entry.subject = entry.words = entry.rest = ""
+    entry.notes, entry.replies, entry.forgotten_at = [], [], at
 
 
 def sweep(s: Session, var: Path, now: datetime, limit: int = 100) -> int:

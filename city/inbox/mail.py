@@ -1,4 +1,4 @@
-"""A mail as it came in, read: who wrote what, what of it is quoted, its pictures, and whether nobody should answer.
+"""A mail as it came in, read: who wrote what, what of it is quoted, its pictures, whether a machine wrote it.
 
 Mail is the most hostile thing that a city takes. Whatever the bytes are, read() returns: what cannot be told
 apart is left as words. Pure.
@@ -7,6 +7,7 @@ apart is left as words. Pure.
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -55,7 +56,7 @@ class Mail:
 
 
 def read(raw: bytes, *, own: tuple[str, ...] = (), envelope_from: str | None = None) -> Mail:
-    """The mail; `own` are the city's addresses, and `envelope_from` is "" for a bounce, None where unknown."""
+    """The mail; `own` are the city's addresses, and `envelope_from` "" for a bounce, None where unknown."""
     try:
         return _read(message_from_bytes(raw), own, envelope_from)
     except Exception:  # the library's own faults with hostile mail are many, and RecursionError is one
@@ -88,8 +89,8 @@ def _read(told: Message, own: tuple[str, ...], envelope_from: str | None) -> Mai
     heads = (_head(told, each) for each in ("To", "Cc", "Delivered-To", "X-Original-To"))
     named = getaddresses([each for each in heads if each])
     return Mail(
-        key=key, sender=sender[:254] if "@" in sender else "", name=name.strip(), subject=subject, words=words,
-        rest=rest, lang=_head(told, "Content-Language")[:2].lower(),
+        key=key, sender=sender[:254] if "@" in sender else "", name=name.strip(), subject=subject,
+        words=words, rest=rest, lang=_head(told, "Content-Language")[:2].lower(),
         to=tuple(address for _name, address in named if "@" in address), images=tuple(parts.images),
         audio=parts.audio, notes=tuple(dict.fromkeys(parts.notes)), ignored=ignored,
     )  # fmt: skip
@@ -140,13 +141,13 @@ def _leaves(told: Message) -> Iterator[Message]:
         part = waiting.pop()
         inner = part.get_payload() if part.is_multipart() else None
         if isinstance(inner, list) and part.get_content_maintype() == "multipart":
-            waiting.extend(reversed(inner))
+            waiting.extend(each for each in reversed(inner) if isinstance(each, Message))
         else:  # a mail within a mail is an attachment
             yield part
 
 
 def _why_ignored(told: Message, sender: str, own: tuple[str, ...], envelope_from: str | None) -> str:
-    """By RFC 3834 and what mail servers add: a machine's letter is not answered, and is no resident's word."""
+    """By RFC 3834 and what mail servers add: a machine's letter is no resident's word, gets no answer."""
     if sender in {each.lower() for each in own}:
         return OWN
     if told.get_content_type() in ("multipart/report", "message/delivery-status"):
@@ -183,10 +184,8 @@ def _head(told: Message, name: str) -> str:
 
 def _decoded(value: str) -> str:
     value = value[: 10 * MOST_OF_A_HEAD]
-    try:
+    with suppress(Exception):  # a charset of nobody, or base64 that is none
         value = str(make_header(decode_header(value)))
-    except Exception:  # a charset of nobody, or base64 that is none
-        pass
     value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return " ".join(_clean(value).split())
 

@@ -1,7 +1,7 @@
 """Takes mail by SMTP or LMTP from the city's own mail server, which stands in front of it.
 
-"250" is said after the mail is kept, never before: whoever is killed in between hears nothing, and the other end
-sends it again. It relays nothing: mail to any other address is refused as it is named.
+"250" is said after the mail is kept, never before: whoever is killed in between says nothing, and the other
+end sends it again. It relays nothing: mail to any other address is refused as it is named.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ log = logging.getLogger("cityline.inbox")
 
 
 class MailServer:
-    """Listens until stop(). `url` is smtp://host:port or lmtp://host:port; `here` says what mail is taken with."""
+    """Listens until stop(). `url` is smtp://host:port or lmtp://…; `here` is what it is taken with."""
 
     def __init__(self, url: str, here: Callable[[], Place]) -> None:
         parts = urlsplit(url)
@@ -63,8 +63,8 @@ class MailServer:
 
     def _protocol(self) -> SMTP:
         return self._kind(
-            self._handler, loop=self._loop, data_size_limit=mail.MOST_BYTES, ident="Cityline", timeout=SECONDS,
-            enable_SMTPUTF8=True,
+            self._handler, loop=self._loop, data_size_limit=mail.MOST_BYTES, ident="Cityline",
+            timeout=SECONDS, enable_SMTPUTF8=True,
         )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ class _Handler:
         with self._room:
             try:
                 done = reception.take_mail(
-                    self._here(), raw, to=to, envelope_from=sender or "", at=datetime.now(UTC)
+                    self._here(), raw, to=to, envelope_from=(sender or "").strip("<>"), at=datetime.now(UTC)
                 )
             except Full:
                 return FULL

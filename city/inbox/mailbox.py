@@ -21,7 +21,8 @@ log = logging.getLogger("cityline.inbox")
 
 def fetch(url: str, here: Place, now: datetime) -> int:
     """Takes all that is unseen, and marks it as seen after it is kept; returns how many. `url` is
-    imap(s)://user:word@host[:port][/folder]; a word goes over TLS only. Raises OSError where the server gives none.
+    imap(s)://user:word@host[:port][/folder]; a word goes over TLS only. Raises OSError where there is no mail
+    to be had.
     """
     parts = urlsplit(url)
     try:
@@ -53,7 +54,7 @@ def _unseen(box: imaplib.IMAP4) -> list[bytes]:
 
 
 def _take(box: imaplib.IMAP4, uid: bytes, here: Place, now: datetime) -> bool:
-    """Whether it is kept. What is too large is left as it lies, but marked, so that it is not looked at again."""
+    """Whether it is kept. What is too large stays as it lies, and is marked: it is not looked at again."""
     name = uid.decode()
     if _size(box, name) > mail.MOST_BYTES:
         log.warning("A mail in the mailbox is too large to be taken (UID %s)", name)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from city.channels import EMAIL, SMS
+from city.config.city_file import CityFile
 from city.db import engine as db
 from city.db.models import CaseMessage, InboxEntry, Photo, PhotoDownload, Report, Subscription
 from city.inbox import entries, mail, reply_address
@@ -25,13 +27,14 @@ from city.people import accounts, callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, ProcessedPhoto
 from city.reports import conversation, intake
+from city.settings import Settings
 from city.text import is_blank
 
 ANSWER, WAITS, STOPPED, STARTED, HELP, REFUSED = "answer", "inbox", "stop", "start", "help", "refused"
 BAD_SIGNATURE: Final = "bad signature"  # a note: it was sent to an address that we did not sign
 BAD_PHOTO: Final = "bad photo"  # and one of its pictures is none
 MOST_PHOTOS: Final = 5
-# What phone companies ask of everybody who sends texts, in the languages of the city: the whole text, in any case.
+# What phone companies ask of everybody who sends texts; each is a whole text.
 COMMANDS: Final = {
     **dict.fromkeys(("stop", "stopall", "unsubscribe", "cancel", "end", "quit"), (STOPPED, "en")),
     **dict.fromkeys(("alto", "parar", "basta", "cancelar", "baja"), (STOPPED, "es")),
@@ -57,9 +60,23 @@ class Place:
     region: str = "US"
 
 
+def place(settings: Settings, engine: Engine, city: CityFile) -> Place:
+    """What this city takes messages with."""
+    mail_from = parseaddr(settings.mail_from)[1]
+    return Place(
+        engine,
+        settings.var,
+        settings.secret_key,
+        settings.mail_address,
+        mail_from,
+        city.languages,
+        city.region,
+    )
+
+
 @dataclass(frozen=True)
 class Text:
-    """A text as a gateway tells it; `sender` is E.164, "" where it is hidden. `media` are addresses of pictures."""
+    """A text as a gateway tells it; `sender` is "" where it is hidden. `media` are addresses of pictures."""
 
     id: str
     sender: str
@@ -93,8 +110,9 @@ def take_mail(
     if not signed and any("+" in each for each in ours):
         notes.append(BAD_SIGNATURE)
     new = Arrival(
-        told.key, VOICEMAIL if told.audio else EMAIL, told.sender.lower(), told.name, told.subject, told.words, told.rest,
-        [*told.notes, *notes], told.lang if told.lang in here.languages else here.languages[0],
+        told.key, VOICEMAIL if told.audio else EMAIL, told.sender.lower(), told.name, told.subject,
+        told.words, told.rest, [*told.notes, *notes],
+        told.lang if told.lang in here.languages else here.languages[0],
         recording=told.audio,
     )  # fmt: skip
     with db.transaction(here.engine) as s:
@@ -104,8 +122,10 @@ def take_mail(
 def take_text(here: Place, text: Text, *, at: datetime) -> Outcome:
     """Takes a text, or what another system's form or telephone says. Raises Full."""
     new = Arrival(
-        _key("text", text.channel, text.id, text.sender, text.words), text.channel, _sender(here, text), text.name,
-        text.subject[: mail.MOST_OF_A_HEAD], text.words[: mail.MOST_LETTERS], lang=here.languages[0],
+        _key("text", text.channel, text.id, text.sender, text.words), text.channel, _sender(here, text),
+        text.name[: mail.MOST_OF_A_HEAD], text.subject[: mail.MOST_OF_A_HEAD],
+        text.words[: mail.MOST_LETTERS],
+        lang=here.languages[0],
     )  # fmt: skip
     with db.transaction(here.engine) as s:
         wishes = _wishes(s, new.sender) if text.channel == SMS and new.sender else []

@@ -1,6 +1,6 @@
-"""The addresses that letters are answered to: the city's own mailbox, with whom the letter went to behind a "+".
+"""The addresses that letters are answered to: the city's own mailbox, and behind "+" what a letter is about.
 
-A part is signed, so whoever answers need not log in, and nobody else can make one up. Mail programs and servers
+That part is signed, so whoever answers need not log in, and nobody can make one up. Mail programs and servers
 change the case of letters, so there are small ones and digits only.
 """
 

@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """A gateway's way. `read` raises Unreadable. `answer` writes what goes back to the sender at once, as a body
+    """A gateway's way. `read` raises Unreadable. `answer` writes what goes back to the sender at once, a body
     with its type; None where the gateway takes no such answer."""
 
     is_signed: Callable[[Call, str], bool]
@@ -93,14 +93,14 @@ def _twilio_answer(words: str) -> tuple[str, str]:
 
 
 def _whatsapp_signed(call: Call, secret: str) -> bool:
-    """`X-Hub-Signature-256: sha256=` and the HMAC of the body with the app's secret, in hex (Meta, webhooks)."""
+    """`X-Hub-Signature-256: sha256=` and the HMAC of the body with the app's secret in hex, as Meta says."""
     told = call.heads.get("x-hub-signature-256", "").removeprefix("sha256=")
     return hmac.compare_digest(told.encode(), _hex(secret, call.body))
 
 
 def _whatsapp_read(call: Call) -> list[Text]:
-    """The messages of a notification; one of statuses only has none. Pictures need the app's own log-in, so of
-    them the caption is taken."""
+    """The messages of a notification; one of statuses has none. Pictures need the app's own log-in, so their
+    captions are taken."""
     told = _parsed(call.body)
     found = []
     for entry in _list(told, "entry"):

@@ -26,6 +26,8 @@ CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs pa
 CORRECTIONS = ("reclassify", "relocate", "reschedule")
 # What somebody at the city writes to reporters, and the kind of message it makes: reports/conversation.py.
 CONVERSED = {"ask": "question", "update": "update"}
+# What the desk writes to somebody whose words are no case yet, and the kind of message: inbox/entries.py.
+WRITE_BACK, REPLY = "write back", "reply"
 # A step that is taken back at once is none, and several in a row are one letter.
 SETTLES = timedelta(minutes=10)
 
@@ -110,6 +112,10 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
         return
     if line.kind in CONVERSED:
         _tell_what_was_written(s, line, now)
+        return
+    if line.kind == WRITE_BACK:
+        asked = s.get(Subscription, line.facts["subscription"])
+        _tell(s, line, REPLY, [asked] if asked else [], None, now)
         return
     if _corrects(line.kind, line.facts):
         reporters = [each for each in _subscribers(s, _case_id(line)) if each.report_id is not None]

@@ -314,8 +314,8 @@ def purge_owed(engine: Engine, store: Store, now: datetime) -> int:
 def sweep(engine: Engine, var: Path, now: datetime) -> int:
     """Removes photos that nothing attached for a day, and staging folders that no unsettled row names.
 
-    What an operation declared waits with it, and what lies in the inbox, however long that takes. While the forms of strangers take much
-    of the disk, theirs wait an hour only.
+    What an operation declared waits with it, and what lies in the inbox, however long that takes. While the
+    forms of strangers take much of the disk, theirs wait an hour only.
 
     Returns how many rows and stray folders were removed.
     """
@@ -363,7 +363,10 @@ def _known(s: Session, staged_for: str, upload_sha256: str) -> Photo | None:
 
 def _crowd(s: Session, var: Path) -> float:
     """How full what strangers have begun or sent to the inbox makes its part of the disk; 1 is full."""
-    waiting = Photo.case_id.is_(None), or_(Photo.staged_for.startswith(FORM), Photo.staged_for.startswith(INBOX))
+    waiting = (
+        Photo.case_id.is_(None),
+        or_(Photo.staged_for.startswith(FORM), Photo.staged_for.startswith(INBOX)),
+    )
     unsent = s.scalar(select(func.sum(Photo.bytes)).where(*waiting))
     return float(unsent) / min(MOST_UNSENT, shutil.disk_usage(var).total // 10) if unsent else 0.0
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from city.audit import events
 from city.cases import locks, transitions
 from city.db.engine import read_session, transaction
-from city.db.models import PhotoDownload, Report
+from city.db.models import InboxEntry, PhotoDownload, Report
 from city.people import accounts
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto, Busy, ProcessedPhoto
@@ -53,22 +53,47 @@ def _settle(engine: Engine, var: Path, wanted_id: int, url: str, now: datetime, 
             wanted.next_try_at = now + FIRST_PAUSE * 2 ** (wanted.tries - 1)
             return False
         s.execute(delete(PhotoDownload).where(PhotoDownload.id == wanted_id))
+        if entry := s.get(InboxEntry, wanted.entry_id) if wanted.entry_id else None:
+            return _keep(s, var, entry, found, why, now)
         report = s.get_one(Report, wanted.report_id)
         if found is None:
             _refuse(s, report, url, why, now)
             return False
-        return _give(s, var, report, found, url, now)
+        return _give(s, var, report, wanted.message_id, found, url, now)
 
 
-def _give(s: Session, var: Path, report: Report, found: ProcessedPhoto, url: str, now: datetime) -> bool:
-    """As a photo of the report, after those that it has."""
+def _keep(
+    s: Session, var: Path, entry: InboxEntry, found: ProcessedPhoto | None, why: str, now: datetime
+) -> bool:
+    """With the entry, until the desk knows what it is about."""
+    try:
+        if found is not None:
+            photos.stage(s, var, found, staged_for=f"{photos.INBOX}{entry.key}", at=now)
+            return True
+    except BadPhoto as bad:
+        why = bad.code
+    entry.notes = [*entry.notes, f"bad photo {why}"]
+    return False
+
+
+def _give(
+    s: Session,
+    var: Path,
+    report: Report,
+    message_id: int | None,
+    found: ProcessedPhoto,
+    url: str,
+    now: datetime,
+) -> bool:
+    """As a photo of the report after those that it has, or of what its reporter wrote."""
     try:
         photo = photos.stage(s, var, found, staged_for=f"{photos.FORM}{report.key}", at=now)
     except BadPhoto as bad:
         _refuse(s, report, url, bad.code, now)
         return False
     return transitions.photo_came(
-        s, photo, case_id=report.case_id, cycle=None, closure_id=None, report_id=report.id,
+        s, photo, case_id=report.case_id, cycle=None, closure_id=None,
+        report_id=None if message_id else report.id, message_id=message_id,
         position=len(report.photos), by=accounts.THE_SYSTEM, at=now,
     )  # fmt: skip
 

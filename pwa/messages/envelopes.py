@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from city.db.models import Message
+from city.db.models import Message, Subscription
+from city.inbox import entries, reply_address
+from city.inbox.reply_address import ENTRY, REPORT
 from city.notifications import outbox, webpush
 from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
@@ -33,10 +35,27 @@ def letter(
     # The same at every try: a mailbox that gets it twice, after a worker was killed, knows it for one.
     host = urlsplit(settings.base_url).hostname
     written["Message-ID"] = f"<{outbox.idempotency_key(settings.secret_key, message)}@{host}>"
-    written["List-Unsubscribe"] = f"<{stop}>"
-    written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    if answers := _answers_to(row):
+        written["Reply-To"] = answers
+    if stop:
+        written["List-Unsubscribe"] = f"<{stop}>"
+        written["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     letters.write(written, template, pictures=pictures, **facts)
     return written
+
+
+def _answers_to(row: Subscription) -> str:
+    """Where answers go by themselves: to the report's case, or to the desk's entry. "" where to nowhere.
+
+    An address that nobody confirmed may be a stranger's, and a stranger does not write for a reporter.
+    """
+    settings = access.current_city().settings
+    if row.report_id and row.confirmed_at:
+        return reply_address.signed(settings.mail_address, settings.secret_key, REPORT, row.report_id)
+    if row.place and row.place.startswith(entries.PLACE):
+        number = int(row.place.removeprefix(entries.PLACE).partition(":")[0])
+        return reply_address.signed(settings.mail_address, settings.secret_key, ENTRY, number)
+    return ""
 
 
 def push_note(
@@ -58,12 +77,14 @@ def push_note(
     )  # fmt: skip
 
 
+def plain_text(message: Message, words: str) -> SmsMessage:
+    """A text that is an answer: whoever asked gets no way to stop what they began."""
+    key = outbox.idempotency_key(access.current_city().settings.secret_key, message)
+    return SmsMessage(message.subscription.address, words, key)
+
+
 def text(message: Message, words: str, *, stop: str) -> SmsMessage:
     """A text; how to stop stands in each but the one that asks whether there are to be any."""
     if message.kind != "receipt":
         words += "\n" + _("Stop texts: %(link)s", link=stop)
-    return SmsMessage(
-        message.subscription.address,
-        words,
-        outbox.idempotency_key(access.current_city().settings.secret_key, message),
-    )
+    return plain_text(message, words)

@@ -25,7 +25,7 @@ from city.notifications.webpush import Note
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
 from city.reports.conversation import ASK
-from pwa.messages import envelopes, follower_messages, letters, sentences, staff_messages
+from pwa.messages import envelopes, follower_messages, inbox_messages, letters, sentences, staff_messages
 from pwa.web import access, formatting, localization, questions
 
 MOST_OF_A_TEXT: Final = 300  # letters of what somebody at the city wrote
@@ -49,6 +49,8 @@ def render(app: Flask) -> Render:
 def _writers(message: Message) -> Writers:
     if message.kind == danger_alarm.KIND:
         return staff_messages.WRITERS
+    if message.kind == fan_out.REPLY:
+        return inbox_messages.WRITERS
     return _WRITERS if message.subscription.report_id else follower_messages.WRITERS
 
 
@@ -169,6 +171,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "words": written.words,
             "choices": written.choices,
             "waits": "" if sight.service.urgent else _("The due date waits until you answer."),
+            "by_mail": bool(access.current_city().settings.mail_address),
         }
     else:
         facts |= {"news": {"reopened": sentences.reopened, "corrected": sentences.corrected}[kind](sight)}
@@ -227,11 +230,11 @@ def _text(s: Session, message: Message) -> SmsMessage:
     if message.case_message_id:
         written = s.get_one(CaseMessage, message.case_message_id)
         asks = written.kind == ASK
-        way = (
-            _("Answer: %(link)s", link=links["answer"])
-            if asks
-            else _("Details: %(link)s", link=links["case"])
-        )
+        way = _("Details: %(link)s", link=links["case"])
+        if asks and access.current_city().settings.texts_in:
+            way = _("Answer by text, or here: %(link)s", link=links["answer"])
+        elif asks:
+            way = _("Answer: %(link)s", link=links["answer"])
         told = f"{_subject(message.kind, sight)}\n{_shortened(written.words)}\n{way}"
         return envelopes.text(message, told, stop=links["stop"])
     closed, again = (

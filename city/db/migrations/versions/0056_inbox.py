@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_WORDS = ("sender", "sender_name", "subject", "words", "rest")
 _WAITS = sa.text("settled_at IS NULL")
 
 
@@ -20,13 +21,13 @@ def upgrade() -> None:
         sa.Column("id", _ID),
         sa.Column("key", sa.String(64), nullable=False),
         sa.Column("channel", sa.String(10), nullable=False),
-        *(sa.Column(name, sa.Text(), nullable=False) for name in ("sender", "sender_name", "subject", "words", "rest")),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in _WORDS),
         sa.Column("notes", sa.JSON(), nullable=False),
         sa.Column("added", sa.JSON(), nullable=False),
         sa.Column("lang", sa.String(10), nullable=False),
         sa.Column("came_at", UtcDateTime(), nullable=False),
         sa.Column("report_id", _ID, nullable=True),
-        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("replies", sa.JSON(), nullable=False),
         sa.Column("asked_at", UtcDateTime(), nullable=True),
         sa.Column("settled_at", UtcDateTime(), nullable=True),
         sa.Column("contact_id", _ID, nullable=True),
