@@ -26,7 +26,7 @@ from pwa.pages import account, duty, texts
 from pwa.pages import photos as photo_pages
 from pwa.pages.admin import admin, retention, stickers
 from pwa.pages.crew import shell
-from pwa.pages.desk import answer_editor, case_change, desk
+from pwa.pages.desk import answer_editor, case_change, desk, inbox
 from pwa.pages.dispatch import (
     batch,
     board,
@@ -173,6 +173,7 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(account.bp)
     app.register_blueprint(duty.bp)
     app.register_blueprint(desk.bp)
+    app.register_blueprint(inbox.bp)
     app.register_blueprint(case_change.bp)
     app.register_blueprint(board.bp)
     app.register_blueprint(saved_views.bp)

@@ -938,6 +938,8 @@ class InboxEntry(Base):
     )  # that it writes about
     replies: Mapped[list[Any]] = mapped_column(default=list)  # what the desk wrote back, in its order
     asked_at: Mapped[datetime | None]  # since when it waits for their answer
+    held_by: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # who has it open
+    held_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
     contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), index=True)
     forgotten_at: Mapped[datetime | None]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -32,6 +32,8 @@ from city.lifecycle import MAX_WORDS, Refused, may
 from city.notifications.fan_out import WRITE_BACK
 from city.people.accounts import THE_SYSTEM
 from city.photos import photos
+from city.reports import calls
+from city.reports.calls import Call
 from city.text import is_blank
 
 VOICEMAIL, FORM = "voicemail", "form"
@@ -40,6 +42,7 @@ PLACE: Final = "inbox:"  # before an entry's id and the number of a reply: what 
 MOST_WAITING: Final = 5_000  # in all: what comes then is asked to come again later
 MOST_OF_ONE: Final = 50  # that one sender may have waiting
 OLD: Final = timedelta(hours=1)  # after which an entry that nobody took up rings at the desk
+HELD: Final = timedelta(minutes=3)  # after the page of whoever has it open was last heard of
 KEPT: Final = timedelta(days=30)  # the words of one that is settled
 LONGEST: Final = 30_000  # letters of an entry, however often its sender adds to it
 
@@ -141,6 +144,31 @@ def counts(s: Session) -> tuple[dict[str, int], datetime | None]:
     return {channel: many for channel, many, _since in rows}, min((since for *_, since in rows), default=None)
 
 
+def next_for(
+    s: Session, person_id: int, *, at: datetime, channel: str = "", after: int = 0
+) -> InboxEntry | None:
+    """What this person takes up next: the oldest that nobody else has open, and not the one before."""
+    asked = select(InboxEntry).where(
+        InboxEntry.settled_at.is_(None), InboxEntry.asked_at.is_(None), InboxEntry.id != after,
+        or_(InboxEntry.held_by.is_(None), InboxEntry.held_by == person_id, InboxEntry.held_at < at - HELD),
+    )  # fmt: skip
+    if channel:
+        asked = asked.where(InboxEntry.channel == channel)
+    return s.scalars(asked.order_by(InboxEntry.came_at, InboxEntry.id).limit(1)).first()
+
+
+def hold(s: Session, entry: InboxEntry, *, by: Actor, at: datetime) -> None:
+    """This person has it open: others are offered another one. Whoever came first keeps it."""
+    may("inbox", by.roles)
+    if holder(entry, at) in (None, by.person_id):
+        entry.held_by, entry.held_at = by.person_id, at
+
+
+def holder(entry: InboxEntry, at: datetime) -> int | None:
+    """Who has it open."""
+    return entry.held_by if entry.held_at and entry.held_at >= at - HELD else None
+
+
 def pictures(s: Session, entry: InboxEntry) -> list[Photo]:
     """The photos that came with it and are with no case yet."""
     return photos.staged(s, f"{photos.INBOX}{entry.key}")
@@ -194,17 +222,32 @@ def write_back(s: Session, entry: InboxEntry, words: str, *, asks: bool, by: Act
     events.record(s, events.of_entry(entry.id), WRITE_BACK, by=by, at=at, facts=facts)
 
 
-def settle(
-    s: Session, entry: InboxEntry, contact: Contact, report: Report | None, *, by: Actor, at: datetime
-) -> None:
-    """The desk has ended it: its photos go to the report that came of it, or away. Raises Refused `settled`
-    where another desk was faster."""
+def end(
+    s: Session, entry: InboxEntry, call: Call, reply: str, *, by: Actor, at: datetime, secret: str
+) -> Report | None:
+    """Ends it as a call ends, under the call's key: a reply goes out, and what it becomes is kept with it, or
+    nothing of all that. The same once more is the same.
+
+    Raises Refused: what calls.finish_call() and write_back() raise, and `settled` where another desk was
+    faster.
+    """
     may("inbox", by.roles)
     lock(s, entry)
-    if entry.settled_at and entry.contact_id != contact.id:
+    before = s.get(Contact, entry.contact_id) if entry.contact_id else None
+    if entry.settled_at and (before is None or before.key != call.said.key):
         raise Refused("settled")
-    if entry.settled_at:
-        return
+    if before is None and not is_blank(reply):
+        write_back(s, entry, reply, asks=False, by=by, at=at)
+    contact, report = calls.finish_call(s, call, by=by, at=at, secret=secret)
+    if before is None:
+        _settle(s, entry, contact, report, by=by, at=at)
+    return report
+
+
+def _settle(
+    s: Session, entry: InboxEntry, contact: Contact, report: Report | None, *, by: Actor, at: datetime
+) -> None:
+    """Its photos go to the report that came of it; others go with its words."""
     if report is not None:
         for position, photo in enumerate(pictures(s, entry)[: photos.MAX_PHOTOS]):
             photos.attach(s, photo, case_id=report.case_id, report_id=report.id, position=position)

@@ -20,7 +20,8 @@ from city.db import bulk_insert
 from city.db.models import Article, Case, Contact, Department, Topic
 from city.lifecycle import ELSEWHERE, MAX_WORDS, Refused, may
 
-CHANNELS = ("phone", "voicemail", "counter")
+SPOKEN = ("phone", "voicemail", "counter")  # by which somebody speaks with the desk; by the others they write
+CHANNELS = (*SPOKEN, "email", "sms", "form")
 # How somebody wants to hear what becomes of it; by a call or a text at the number they called from. Whoever
 # calls `again` asks then.
 REPLIES_BY = ("none", "call", "sms", "email", "again")

@@ -21,7 +21,8 @@ from sync.server_epoch import Memory
 MOST_DAYS = 3650  # "open for at least": ten years
 LONGEST = 200  # letters to look for
 FIRST_DAY, LAST_DAY = "1000-01-01", "9000-12-31"  # what every database and every zone can hold
-CHANNELS = ("web", "phone", "voicemail", "counter", "crew", "api")  # by which a report comes
+# By which a report comes.
+CHANNELS = ("web", "phone", "voicemail", "counter", "email", "sms", "form", "crew", "api")
 _CODE = re.compile(r"[\w:.-]{1,40}", re.ASCII)
 _PLACE = re.compile(r"[\w-]{1,400}", re.ASCII)
 # What an address of the board may say beside the view.

@@ -285,7 +285,10 @@ def _offices() -> dict[str, str]:
 
 
 def _channels() -> dict[str, str]:
-    return {"phone": _("Phone"), "voicemail": _("Voicemail"), "counter": _("In person")}
+    return {
+        "phone": _("Phone"), "voicemail": _("Voicemail"), "counter": _("In person"), "email": _("Email"),
+        "sms": _("Text message"), "form": _("Another form"),
+    }  # fmt: skip
 
 
 @lru_cache

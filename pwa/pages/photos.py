@@ -67,6 +67,8 @@ def _is_public(s: Session, photo: Photo) -> bool:
 
 def _may_see(s: Session, photo: Photo) -> bool:
     by = access.actor(s)
+    if photo.case_id is None and photo.staged_for.startswith(photos.INBOX):
+        return bool(by.roles.intersection(ACTS["inbox"]))
     if photo.case_id is None:  # not sent yet, or with work that a person must look at first
         return bool(by.roles.intersection(ACTS["review"])) and expected_photos.is_of_work(s, photo)
     case = s.get_one(Case, photo.case_id)

@@ -72,10 +72,12 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "account.me": accounts.STAFF,
     "account.change_mornings": (overdue_digest.ROLE,),
     "duty": duty.ROLES,
+    "texts": PUBLIC,  # each by its gateway's signature
     "open311": PUBLIC,  # what is written, by the key that comes with it
     "sync": PUBLIC,  # by the phone's own token, and each operation by its author
     "crew": PUBLIC,  # a shell without anything personal: the phone keeps it for a start without signal
     "desk": ACTS["contact"],
+    "inbox": ACTS["inbox"],
     "case_change": MOVES["reclassify"].roles,
     "dispatch": BOARD,
     "tiles": BOARD,

@@ -453,6 +453,9 @@ def channel(code: str) -> str:
         "phone": _("by phone"),
         "voicemail": _("by voicemail"),
         "counter": _("in person"),
+        "email": _("by email"),
+        "sms": _("by text"),
+        "form": _("by another form"),
         "crew": _("by a crew"),
         "api": _("by another app"),
     }

@@ -91,7 +91,8 @@ class CallForm:
     """What a call-taker filled in. `report` is what it becomes if it ends as a case; its words are the note.
 
     `sought` stands in the box. `began` is when we drew the form, and `seconds` how long the call took by the
-    page's own count, None where nobody counted. `answer` is the slug of what was read out.
+    page's own count, None where nobody counted. `answer` is the slug of what was read out. `reply` is what
+    the desk writes back to whoever wrote to it.
     """
 
     report: ReportForm
@@ -106,6 +107,7 @@ class CallForm:
     answer: str = ""
     reply_by: str = ""
     email: str = ""
+    reply: str = ""
     began: datetime | None = None
     seconds: float | None = None
 
@@ -129,7 +131,8 @@ def call(values: MultiDict[str, str], city: CityFile) -> CallForm:
     said = {name: text(values, name)[:MOST_OF_A_LINE] for name in lines}
     seconds = _number(values.get("seconds"))
     return CallForm(
-        told, sought=text(values, "sought")[:MOST_OF_A_LINE], began=_moment(values.get("began", "")),
+        told, sought=text(values, "sought")[:MOST_OF_A_LINE], reply=text(values, "reply"),
+        began=_moment(values.get("began", "")),
         seconds=None if seconds is None else max(0.0, seconds), **said,
     )  # fmt: skip
 

@@ -46,6 +46,7 @@ EXPECTED = {
     "dispatch.accept": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "dispatch.assign": {DISPATCHER, SUPERVISOR},
     "desk": {DISPATCHER, SUPERVISOR, CALL_TAKER},
+    "inbox": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "case_change": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view": {DISPATCHER, SUPERVISOR, CALL_TAKER},
     "view.table": {DISPATCHER, SUPERVISOR},
@@ -72,8 +73,9 @@ EXPECTED = {
     "stickers": {"administrator"},
     "redaction": {DISPATCHER, SUPERVISOR},
 }
-# Answers of field sync, which knows phones, and of Open311, which knows keys; neither knows pages.
-OWN_GUARD = ("sync", "open311")
+# Answers of field sync, which knows phones, of Open311, which knows keys, and of texts, which knows gateways; none
+# knows pages.
+OWN_GUARD = ("sync", "open311", "texts")
 # The code in its address is its proof: mail programs post there to stop the news (RFC 8058) without a token.
 # What another app shares is taken by what the browser vouches for: test_sharing.py.
 OWN_PROOF = ("news.decide_news", "resident.share")

@@ -29,12 +29,15 @@ def upgrade() -> None:
         sa.Column("report_id", _ID, nullable=True),
         sa.Column("replies", sa.JSON(), nullable=False),
         sa.Column("asked_at", UtcDateTime(), nullable=True),
+        sa.Column("held_by", _ID, nullable=True),
+        sa.Column("held_at", UtcDateTime(), nullable=True),
         sa.Column("settled_at", UtcDateTime(), nullable=True),
         sa.Column("contact_id", _ID, nullable=True),
         sa.Column("forgotten_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox_entries")),
         sa.ForeignKeyConstraint(["report_id"], ["reports.id"], name=op.f("fk_inbox_entries_report_id")),
         sa.ForeignKeyConstraint(["contact_id"], ["contacts.id"], name=op.f("fk_inbox_entries_contact_id")),
+        sa.ForeignKeyConstraint(["held_by"], ["persons.id"], name=op.f("fk_inbox_entries_held_by")),
         sa.UniqueConstraint("key", name=op.f("uq_inbox_entries_key")),
     )  # fmt: skip
     for column in ("sender", "report_id", "contact_id"):

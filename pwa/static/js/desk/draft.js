@@ -7,6 +7,7 @@
 /** @typedef {[string, string][]} Fields */
 
 const NAME = "cityline.call.";
+const ENTRY = "inbox."; // the draft of an entry of the inbox comes back to that entry alone
 // What belongs to one visit of the page. The key stays: a call that was kept after all is not kept twice.
 const OURS = ["csrf_token", "do"];
 
@@ -14,7 +15,7 @@ const OURS = ["csrf_token", "do"];
 let release = () => {};
 
 /** @param {HTMLFormElement} form */
-const nameOf = (form) => `${NAME}${form.dataset["person"]}.${new FormData(form).get("key")}`;
+const nameOf = (form) => `${NAME}${form.dataset["person"]}.${form.dataset["entry"] ? ENTRY : ""}${new FormData(form).get("key")}`;
 
 /** Storage may be blocked or full: then the form itself is all there is. @template T @param {() => T} act @param {T} otherwise */
 function trying(act, otherwise) {
@@ -56,8 +57,9 @@ export function forget(person) {
 export async function takeUp(form) {
   const open = await heldElsewhere();
   const names = trying(() => named(form.dataset["person"] ?? ""), []);
-  const typedMeanwhile = names.includes(nameOf(form)); // then nothing older comes over it
-  const kept = (typedMeanwhile ? [] : names)
+  const typedMeanwhile = !form.dataset["entry"] && names.includes(nameOf(form)); // then nothing older comes over it
+  const own = form.dataset["entry"] ? [nameOf(form)] : names.filter((name) => !name.includes(`.${ENTRY}`));
+  const kept = (typedMeanwhile ? [] : own)
     .filter((name) => !open.has(name))
     .map((name) => trying(() => JSON.parse(localStorage.getItem(name) ?? ""), null))
     .filter((each) => Array.isArray(each?.fields))

@@ -251,10 +251,23 @@ function tell(what) {
   /** @type {HTMLElement} */ (notice.firstElementChild).textContent = words;
 }
 
+/** Whether a key was pressed outside of fields, by itself. @param {KeyboardEvent} event */
+function isPlain({ target, altKey, ctrlKey, metaKey }) {
+  return !altKey && !ctrlKey && !metaKey && !(target instanceof Element && target.closest("input, textarea, select"));
+}
+
+/** What the key stands beside. @param {Event} event @param {HTMLElement | null} link */
+function follow(event, link) {
+  if (!link) return;
+  event.preventDefault();
+  link.click();
+}
+
 /** @param {KeyboardEvent} event */
 function pressed(event) {
   if (document.querySelector("dialog[open]") || event.isComposing) return;
-  if (event.key === "?" && !(event.target instanceof Element && event.target.closest("input, textarea, select"))) return help(event);
+  if (isPlain(event) && ["j", "k"].includes(event.key)) return follow(event, document.querySelector(`.inbox [data-go="${event.key}"]`));
+  if (event.key === "?" && isPlain(event)) return help(event);
   if (!(event.target instanceof Element) || !form()) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -268,6 +281,8 @@ function pressed(event) {
     if (way === "transferred") (offices().find((each) => each.checked) ?? offices()[0])?.focus();
     return undefined;
   }
+  if (event.altKey && event.code === "KeyI") return follow(event, document.getElementById("switch"));
+  if (event.altKey && event.code === "KeyQ") return follow(event, document.getElementById("ask"));
   if (event.altKey && event.code === "KeyD") {
     event.preventDefault();
     /** @type {HTMLElement | null} */ (form().querySelector('[name="join"]'))?.click();
