@@ -188,8 +188,8 @@ def replied(s: Session, place: str) -> tuple[InboxEntry, str] | None:
 
 
 def reply_channel(entry: InboxEntry) -> str:
-    """By which of the channels the desk can write back; "" where nobody knows whom to write to."""
-    if not entry.sender:
+    """By which of the channels the desk can write back; "" where nobody knows whom to, or they are called."""
+    if not entry.sender or entry.channel == VOICEMAIL:
         return ""
     return EMAIL if "@" in entry.sender else SMS
 

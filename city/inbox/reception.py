@@ -109,8 +109,12 @@ def take_mail(
     signed = [found for each in ours if (found := reply_address.read(each, here.mailbox, here.secret))]
     if not signed and any("+" in each for each in ours):
         notes.append(BAD_SIGNATURE)
+    # A telephone system's mail: who spoke stands in its words, and its own address answers nobody.
+    number = callers.number_in(f"{told.name} {told.subject}", here.region) if told.audio else ""
+    is_spoken = told.audio is not None and bool(number or is_blank(told.words))
     new = Arrival(
-        told.key, VOICEMAIL if told.audio else EMAIL, told.sender.lower(), told.name, told.subject,
+        told.key, VOICEMAIL if is_spoken else EMAIL, number if is_spoken else told.sender.lower(),
+        "" if is_spoken else told.name, told.subject,
         told.words, told.rest, [*told.notes, *notes],
         told.lang if told.lang in here.languages else here.languages[0],
         recording=told.audio,

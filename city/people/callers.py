@@ -56,6 +56,13 @@ def normal(typed: str, region: str, area_code: str = "") -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
+def number_in(words: str, region: str) -> str:
+    """The first telephone number that stands among these words, as it is kept; "" where none does."""
+    found = phonenumbers.PhoneNumberMatcher(words, region, leniency=phonenumbers.Leniency.POSSIBLE)
+    first = next(iter(found), None)
+    return phonenumbers.format_number(first.number, PhoneNumberFormat.E164) if first else ""
+
+
 def kept_as(typed: str, region: str, area_code: str) -> list[str]:
     """All forms in which this number may be kept: before the city had an area code, a town's own figures were
     kept alone. Raises Refused `bad_phone`."""

@@ -340,6 +340,15 @@ function focusAgain() {
   /** @type {HTMLElement | null} */ (field)?.focus();
 }
 
+/** What is said aloud to others is written to whoever wrote. */
+function quote() {
+  const reply = /** @type {HTMLTextAreaElement} */ (document.getElementById("reply"));
+  const lines = [...document.querySelectorAll("#say .say p")].map((line) => line.textContent?.trim());
+  reply.value = [reply.value.trim(), ...lines].filter(Boolean).join("\n\n");
+  reply.dispatchEvent(new Event("input", { bubbles: true }));
+  reply.focus();
+}
+
 /** @param {Event} event */
 function help(event) {
   event.preventDefault();
@@ -350,6 +359,7 @@ document.addEventListener("keydown", pressed);
 document.addEventListener("click", (event) => {
   if (!(event.target instanceof Element)) return;
   if (event.target.closest("[data-help]")) return help(event);
+  if (event.target.closest("[data-quote]")) return quote();
   const instead = /** @type {HTMLElement | null} */ (event.target.closest("#say [data-answer]"));
   if (instead) {
     event.preventDefault();
