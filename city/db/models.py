@@ -906,6 +906,7 @@ class CaseMessage(Base):
     answers_id: Mapped[int | None] = mapped_column(ForeignKey("case_messages.id"), index=True)  # the question
     at: Mapped[datetime]
     handed_over_at: Mapped[datetime | None]  # a question: when its reporter could first have read it
+    reminded_at: Mapped[datetime | None]  # and when its reporter was asked again
     failed: Mapped[str | None]  # why no channel could carry it
     key: Mapped[str | None] = mapped_column(String(64), unique=True)  # of its form, mail or text: a retry
     report: Mapped["Report | None"] = relationship()

@@ -25,7 +25,7 @@ CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs pa
 # What reporters hear of too: theirs is another type, elsewhere or due on another day now.
 CORRECTIONS = ("reclassify", "relocate", "reschedule")
 # What somebody at the city writes to reporters, and the kind of message it makes: reports/conversation.py.
-CONVERSED = {"ask": "question", "update": "update"}
+CONVERSED = {"ask": "question", "remind": "question", "update": "update"}
 # What the desk writes to somebody whose words are no case yet, and the kind of message: inbox/entries.py.
 WRITE_BACK, REPLY = "write back", "reply"
 # A step that is taken back at once is none, and several in a row are one letter.

@@ -31,6 +31,7 @@ WITH_PAGE: Final = ("web",)
 MOST_CHOICES: Final = 6
 LONGEST_CHOICE: Final = 60  # letters
 MOST_QUESTION: Final = 500  # letters: a text carries no more, and nobody reads more
+REMIND_AFTER: Final = timedelta(days=3)  # a question that nobody answered is asked once more
 MOST_A_DAY: Final = 20  # that one reporter may write
 
 
@@ -239,6 +240,22 @@ def settle(engine: Engine, now: datetime) -> int:
     return changed
 
 
+def remind(engine: Engine, now: datetime) -> int:
+    """Asks once more whoever has not answered for a while, where a channel carries it; for the worker.
+
+    Returns how many. Only while their case waits for the answer.
+    """
+    answered = select(CaseMessage.answers_id).where(CaseMessage.answers_id.is_not(None))
+    due = select(CaseMessage.id).where(
+        CaseMessage.kind == ASK, CaseMessage.reminded_at.is_(None),
+        CaseMessage.handed_over_at.between(now - 3 * REMIND_AFTER, now - REMIND_AFTER),
+        CaseMessage.id.not_in(answered),
+    )  # fmt: skip
+    with db.read_session(engine) as s:
+        ids = list(s.scalars(due.order_by(CaseMessage.id).limit(200)))
+    return sum(_remind(engine, message_id, now) for message_id in ids)
+
+
 def thread(s: Session, case_ids: Collection[int], report: Report | None = None) -> list[CaseMessage]:
     """What was written about these cases, the oldest first; to and from one reporter, and to all of them."""
     asked = select(CaseMessage).where(CaseMessage.case_id.in_(case_ids))
@@ -338,6 +355,23 @@ def _write(
         case.review = None
     transitions.bump_version(s, case)
     return new
+
+
+def _remind(engine: Engine, message_id: int, now: datetime) -> bool:
+    with db.transaction(engine) as s:
+        question = s.get_one(CaseMessage, message_id)
+        case = transitions.root_of(s, s.get_one(Case, question.case_id))
+        locks.lock(s, case)
+        s.refresh(question)
+        is_answered = s.scalar(select(CaseMessage.id).where(CaseMessage.answers_id == message_id).limit(1))
+        if question.reminded_at or is_answered or not question.words:
+            return False
+        question.reminded_at = now
+        if case.state != WAITING or sla.waits_for(case) != "resident":
+            return False
+        facts = {"message": question.id, "report": question.report.number if question.report else ""}
+        events.record(s, transitions.subject(case), "remind", by=THE_SYSTEM, at=now, facts=facts)
+        return True
 
 
 def _not_delivered(s: Session, question: CaseMessage, at: datetime) -> bool:

@@ -151,10 +151,15 @@ def page(form: CallForm, faults: Sequence[Fault] = (), *, saved: str = "", numbe
             summary=list(faults), faults=dict(faults), kept=kept, saved=saved if saved in SAVED else "",
             channels=SPOKEN, outcomes=OUTCOMES, offices=transfers.all_of(city), topics=city.topics,
             now=access.now(),
-            inbox=_frame(s, entry) if entry else None,
+            inbox=_frame(s, entry) if entry else None, takes_messages=_takes_messages(),
         )  # fmt: skip
     _note_look_up(known)
     return shown
+
+
+def _takes_messages() -> bool:
+    settings = access.current_city().settings
+    return bool(settings.mail_in or settings.texts_in)
 
 
 def _frame(s: Session, entry: InboxEntry) -> inbox_frame.Frame:

@@ -99,7 +99,7 @@ def frame(s: Session, entry: InboxEntry, at: datetime, channel: str = "") -> Fra
 def draft(entry: InboxEntry, at: datetime) -> CallForm:
     """The form as far as the entry fills it in: its words, and by which way they hear of it."""
     by_mail, by_text = "@" in entry.sender, bool(entry.sender) and "@" not in entry.sender
-    said = " ".join((entry.subject or entry.words).split())
+    said = "" if entry.channel == entries.VOICEMAIL else " ".join((entry.subject or entry.words).split())
     return CallForm(
         ReportForm(key_of(entry), words=entry.words[:MAX_WORDS]),
         sought=said if len(said) <= MOST_SOUGHT else "",

@@ -176,7 +176,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
     else:
         facts |= {"news": {"reopened": sentences.reopened, "corrected": sentences.corrected}[kind](sight)}
     template = _TEMPLATES.get(kind, "news")
-    return envelopes.letter(message, _subject(kind, sight), template, stop=links["stop"], **facts)
+    return envelopes.letter(message, _subject(_called(s, message), sight), template, stop=links["stop"], **facts)
 
 
 def _received(sight: PublicCase) -> str:
@@ -215,7 +215,7 @@ def _note(s: Session, message: Message) -> Note:
     }[message.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("case.page", number=sight.number)
-    return envelopes.push_note(message, _subject(message.kind, sight), body, link, urgent=report.danger)
+    return envelopes.push_note(message, _subject(_called(s, message), sight), body, link, urgent=report.danger)
 
 
 def _text(s: Session, message: Message) -> SmsMessage:
@@ -235,7 +235,7 @@ def _text(s: Session, message: Message) -> SmsMessage:
             way = _("Answer by text, or here: %(link)s", link=links["answer"])
         elif asks:
             way = _("Answer: %(link)s", link=links["answer"])
-        told = f"{_subject(message.kind, sight)}\n{_shortened(written.words)}\n{way}"
+        told = f"{_subject(_called(s, message), sight)}\n{_shortened(written.words)}\n{way}"
         return envelopes.text(message, told, stop=links["stop"])
     closed, again = (
         (_("Read the answer: %(link)s"), _("Someone will get back to you. Details: %(link)s"))
@@ -248,7 +248,7 @@ def _text(s: Session, message: Message) -> SmsMessage:
     words = {"closed": closed, "reopened": again, "corrected": _("Details: %(link)s")}[message.kind] % {
         "link": links["case"]
     }
-    return envelopes.text(message, f"{_subject(message.kind, sight)}. {words}", stop=links["stop"])
+    return envelopes.text(message, f"{_subject(_called(s, message), sight)}. {words}", stop=links["stop"])
 
 
 def _links(report: Report, row: Subscription) -> dict[str, str]:
@@ -265,6 +265,12 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
     }
 
 
+def _called(s: Session, message: Message) -> str:
+    """The kind of message that stands above it: a question is asked anew as a reminder."""
+    asked = s.get(CaseMessage, message.case_message_id) if message.case_message_id else None
+    return "reminder" if asked and asked.reminded_at else message.kind
+
+
 def _subject(kind: str, sight: PublicCase) -> str:
     what = localization.said(sight.service.names)
     if kind == "receipt" and sight.service.office:
@@ -275,6 +281,8 @@ def _subject(kind: str, sight: PublicCase) -> str:
         return _("%(what)s: You'll get updates (%(number)s)", number=sight.number, what=what)
     if kind == "question":
         return _("%(what)s: A question for you (%(number)s)", number=sight.number, what=what)
+    if kind == "reminder":
+        return _("%(what)s: We still need your answer (%(number)s)", number=sight.number, what=what)
     if kind == "update":
         return _("%(what)s: An update (%(number)s)", number=sight.number, what=what)
     if kind == "reopened":

@@ -283,6 +283,7 @@ def step(kind: str, *, office: bool = False) -> str:
         "add": _("Reporter wrote"),
         "update": _("Update sent"),
         "undelivered": _("A question couldn't be delivered"),
+        "remind": _("Reminder sent"),
     }
     return words.get(kind, kind)
 

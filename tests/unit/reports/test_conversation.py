@@ -96,6 +96,29 @@ def test_a_letter_that_went_out_hands_a_question_over(town: Town, settings: Sett
         assert report_of(scene, number).case.state == WAITING
 
 
+def test_who_has_not_answered_is_asked_once_more(town: Town) -> None:
+    number = told(town, channel="web")
+    wants_mail(town, number)
+    question = ask(town, number)
+    open_page(town, number, town.now)
+    soon, later = town.now + conversation.REMIND_AFTER - HOUR, town.now + conversation.REMIND_AFTER
+    assert conversation.remind(town.engine, soon) == 0
+    assert [conversation.remind(town.engine, later), conversation.remind(town.engine, later + DAY)] == [1, 0]
+    with town.at_work() as scene:
+        fan_out.process_events(scene.s, later)
+        letters = scene.s.scalars(select(Message).where(Message.case_message_id == question)).all()
+        assert [each.kind for each in letters] == ["question", "question"], "asked, and asked again"
+
+
+def test_who_has_answered_is_reminded_of_nothing(town: Town) -> None:
+    number = told(town, channel="web")
+    wants_mail(town, number)
+    question = ask(town, number)
+    open_page(town, number, town.now)
+    reply(town, number, "Three.", to=question, at=town.now + HOUR)
+    assert conversation.remind(town.engine, town.now + conversation.REMIND_AFTER + DAY) == 0
+
+
 def test_a_question_that_nothing_could_carry_comes_before_staff(town: Town) -> None:
     number = told(town, channel="phone")
     wants_mail(town, number)

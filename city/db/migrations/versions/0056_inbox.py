@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_recordings")),
         sa.ForeignKeyConstraint(["entry_id"], ["inbox_entries.id"], name=op.f("fk_recordings_entry_id")),
     )
+    op.add_column("case_messages", sa.Column("reminded_at", UtcDateTime(), nullable=True))
     with op.batch_alter_table("photo_downloads") as batch:
         batch.alter_column("report_id", existing_type=_ID, nullable=True)
         for column, table in (("message_id", "case_messages"), ("entry_id", "inbox_entries")):
