@@ -270,6 +270,7 @@ def forget(s: Session, entry: InboxEntry, var: Path, *, at: datetime) -> None:
     about = Subscription.place.startswith(f"{PLACE}{entry.id}:")
     s.execute(delete(Message).where(Message.subscription_id.in_(select(Subscription.id).where(about))))
     s.execute(delete(Subscription).where(about))
+    entry.settled_at = entry.settled_at or at  # of one that nobody can read nobody can make a case
     entry.sender = entry.sender_name = entry.subject = entry.words = entry.rest = ""
     entry.notes, entry.replies, entry.forgotten_at = [], [], at
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from city.config.city_file import CityFile
-from city.db.models import Caller, Contact, Person, Report, Subscription
+from city.db.models import Caller, Contact, InboxEntry, Person, Report, Subscription
 from city.lifecycle import Refused
 from city.people import accounts, callers
 from city.reports import intake
@@ -34,11 +34,12 @@ class Subject:
     unconfirmed: Sequence[Report] = field(default_factory=list)
     calls: Sequence[Contact] = field(default_factory=list)
     wishes: Sequence[Subscription] = field(default_factory=list)  # for news, on these addresses
+    letters: Sequence[InboxEntry] = field(default_factory=list)  # what they wrote to the desk
 
     @property
     def is_known(self) -> bool:
         """Whether anything is held of them."""
-        return bool(self.staff or self.reports or self.calls or self.wishes)
+        return bool(self.staff or self.reports or self.calls or self.wishes or self.letters)
 
 
 def is_name(words: str) -> bool:
@@ -62,7 +63,7 @@ def find(s: Session, words: str, city: CityFile) -> Subject:
         told, unconfirmed = _followed(s, wishes)
         return Subject(
             (address,), staff=accounts.by_email(s, address), reports=told, unconfirmed=unconfirmed,
-            calls=calls_of(s, told), wishes=wishes,
+            calls=calls_of(s, told), wishes=wishes, letters=_letters(s, [address]),
         )  # fmt: skip
     if _REPORT.fullmatch(words.upper()):
         told = list(s.scalars(select(Report).where(Report.number == words.upper())))
@@ -86,13 +87,18 @@ def _by_phone(s: Session, phones: Sequence[str]) -> Subject:
     told = {report.id: report for report in (*confirmed, *intake.reports_from_calls(s, calls))}
     return Subject(
         tuple(phones), tuple(phones), None, [told[id_] for id_ in sorted(told)],
-        [report for report in others if report.id not in told], calls, wishes,
+        [report for report in others if report.id not in told], calls, wishes, _letters(s, phones),
     )  # fmt: skip
 
 
 def _wishes(s: Session, addresses: Sequence[str]) -> Sequence[Subscription]:
     asked = select(Subscription).where(Subscription.address.in_(addresses))
     return s.scalars(asked.order_by(Subscription.id)).all()
+
+
+def _letters(s: Session, addresses: Sequence[str]) -> Sequence[InboxEntry]:
+    asked = select(InboxEntry).where(InboxEntry.sender.in_(addresses))
+    return s.scalars(asked.order_by(InboxEntry.id)).all()
 
 
 def _followed(s: Session, wishes: Sequence[Subscription]) -> tuple[list[Report], list[Report]]:

@@ -26,6 +26,7 @@ from city.db.models import (
     Viewer,
 )
 from city.db.models import Session as LogIn
+from city.inbox import entries
 from city.lifecycle import may
 from city.notifications import danger_alarm
 from city.people import accounts
@@ -49,11 +50,12 @@ class Gone:
     held: tuple[str, ...]
     account_stays: bool = False
     wishes: int = 0
+    letters: int = 0  # what they wrote to the desk
 
     @property
     def is_nothing(self) -> bool:
         """Whether all is as it was."""
-        return not (self.reports or self.calls or self.wishes or self.account)
+        return not (self.reports or self.calls or self.wishes or self.account or self.letters)
 
 
 def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, at: datetime) -> Gone:
@@ -80,6 +82,8 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         s.execute(delete(kept).where(kept.email.in_(subject.addresses)))
     _forget_wishes(s, subject, on_hold, var, at=at)
     wishes -= _count_wishes(s, subject, told)
+    for letter in subject.letters:
+        entries.forget(s, letter, var, at=at)
     stays = subject.staff is not None and subject.staff.disabled_at is None
     account = subject.staff is not None and not stays and _forget_account(s, subject.staff, var, by=by, at=at)
     held = {*queries.numbers(s, on_hold).values(), *(called.held if called else ())}
@@ -90,6 +94,7 @@ def erase(s: Session, subject: Subject, store: Store, var: Path, *, by: Actor, a
         tuple(sorted(held)),
         stays,
         max(0, wishes),  # one may have been made meanwhile
+        len(subject.letters),
     )
 
 

@@ -18,11 +18,13 @@ from city.cases.queries import ClosingEvidence, PublicCase, PublicReport, Timeli
 from city.db.models import (
     Caller,
     Case,
+    CaseMessage,
     Closure,
     Contact,
     Device,
     DutyShift,
     Event,
+    InboxEntry,
     Message,
     NotFixed,
     Person,
@@ -37,6 +39,7 @@ from city.notifications import danger_alarm
 from city.people import accounts
 from city.privacy import data_subjects
 from city.privacy.data_subjects import Subject
+from city.reports import conversation
 
 Told = dict[str, Any]
 
@@ -140,6 +143,8 @@ def of_person(s: Session, subject: Subject, *, unconfirmed: bool = False, by: Ac
         "objections": _objections(s, [], ids),
         "calls": _calls(s, calls),
         "messages": _messages(s, [wish.id for wish, _number in wishes]),
+        "conversation": [_written(line) for report in told for line in conversation.of_report(s, report)],
+        "inbox": [_letter(entry) for entry in subject.letters],
         **(_account(s, subject.staff) if subject.staff else {}),
     }
     for report in told:
@@ -304,6 +309,22 @@ def _messages(s: Session, wish_ids: Sequence[int]) -> list[Told]:
     asked = asked.join(Subscription, Subscription.id == Message.subscription_id)
     rows = s.execute(asked.where(Subscription.id.in_(wish_ids)).order_by(Message.id))
     return [dict(row._mapping) for row in rows]
+
+
+def _written(line: CaseMessage) -> Told:
+    """What the city and they wrote each other about a report."""
+    return {
+        "report": line.report.number if line.report else None, "what": line.kind, "at": line.at,
+        "channel": line.channel, "words": line.words, "choices": line.choices,
+    }  # fmt: skip
+
+
+def _letter(entry: InboxEntry) -> Told:
+    """What they wrote to the desk, as long as it is kept."""
+    return {
+        "channel": entry.channel, "at": entry.came_at, "from": entry.sender, "name": entry.sender_name,
+        "subject": entry.subject, "words": entry.words, "quoted": entry.rest, "replies": entry.replies,
+    }  # fmt: skip
 
 
 def _story(s: Session, case: Case) -> list[Told]:

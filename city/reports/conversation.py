@@ -268,6 +268,12 @@ def thread(s: Session, case_ids: Collection[int], report: Report | None = None) 
     return list(s.scalars(asked.order_by(CaseMessage.at, CaseMessage.id)))
 
 
+def of_report(s: Session, report: Report) -> list[CaseMessage]:
+    """What was written to and by one reporter, the oldest first."""
+    asked = select(CaseMessage).where(CaseMessage.report_id == report.id)
+    return list(s.scalars(asked.order_by(CaseMessage.at, CaseMessage.id)))
+
+
 def public_updates(s: Session, case: Case) -> list[CaseMessage]:
     """What strangers may read of it: the updates that staff made public, the oldest first."""
     if case.service.private:

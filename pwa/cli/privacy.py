@@ -192,6 +192,7 @@ def _what_went(gone: Gone) -> str:
         "calls kept without number and notes": gone.calls,
         "contact info for updates, with what they followed": gone.wishes,
         "account": int(gone.account),
+        "messages to the desk": gone.letters,
     }
     return f"Erased. {'; '.join(f'{name}: {count}' for name, count in counts.items())}."
 
@@ -273,6 +274,8 @@ def _titles() -> dict[str, str]:
         "objections": _("Reported as not fixed"),
         "calls": _("Calls"),
         "messages": _("Messages"),
+        "conversation": _("What they and the city wrote each other"),
+        "inbox": _("What they wrote to the desk"),
         "story": _("History"),
         "account": _("Account"),
         "logins": _("Logins"),
@@ -297,6 +300,7 @@ def _labels() -> dict[str, str]:
         "began_at": _("Began on"),
         "case": _("Case"),
         "channel": _("Channel"),
+        "choices": _("Suggested answers"),
         "cleared_at": _("Removed under the retention schedule"),
         "closed_at": _("Closed"),
         "confirmed_at": _("Confirmed"),
@@ -316,6 +320,7 @@ def _labels() -> dict[str, str]:
         "erased_at": _("Erased"),
         "facts": _("Details"),
         "fault": _("Response from the other system"),
+        "from": _("Sender"),
         "given_at": _("Issued"),
         "kind": _("Type"),
         "lang": _("Language"),
@@ -333,8 +338,10 @@ def _labels() -> dict[str, str]:
         "opened_at": _("Opened on"),
         "outcome": _("Outcome"),
         "phone": _("Phone"),
+        "quoted": _("Quoted"),
         "reason": _("Reason"),
         "release": _("App version"),
+        "replies": _("Replies"),
         "reply": _("Saved reply"),
         "reply_by": _("Prefers updates by"),
         "report": _("Report"),

@@ -176,7 +176,8 @@ def _letter(s: Session, message: Message) -> EmailMessage:
     else:
         facts |= {"news": {"reopened": sentences.reopened, "corrected": sentences.corrected}[kind](sight)}
     template = _TEMPLATES.get(kind, "news")
-    return envelopes.letter(message, _subject(_called(s, message), sight), template, stop=links["stop"], **facts)
+    title = _subject(_called(s, message), sight)
+    return envelopes.letter(message, title, template, stop=links["stop"], **facts)
 
 
 def _received(sight: PublicCase) -> str:
@@ -215,7 +216,8 @@ def _note(s: Session, message: Message) -> Note:
     }[message.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("case.page", number=sight.number)
-    return envelopes.push_note(message, _subject(_called(s, message), sight), body, link, urgent=report.danger)
+    title = _subject(_called(s, message), sight)
+    return envelopes.push_note(message, title, body, link, urgent=report.danger)
 
 
 def _text(s: Session, message: Message) -> SmsMessage:

@@ -73,8 +73,8 @@ EXPECTED = {
     "stickers": {"administrator"},
     "redaction": {DISPATCHER, SUPERVISOR},
 }
-# Answers of field sync, which knows phones, of Open311, which knows keys, and of texts, which knows gateways; none
-# knows pages.
+# Answers of field sync, which knows phones, of Open311, which knows keys, and of texts, which knows gateways;
+# none knows pages.
 OWN_GUARD = ("sync", "open311", "texts")
 # The code in its address is its proof: mail programs post there to stop the news (RFC 8058) without a token.
 # What another app shares is taken by what the browser vouches for: test_sharing.py.

@@ -38,6 +38,8 @@ from city.db.models import (
     SyncOperation,
     Topic,
 )
+from city.inbox import entries
+from city.inbox.entries import Arrival
 from city.lifecycle import Refused
 from city.notifications import fan_out, subscriptions
 from city.operations import backup, restore
@@ -45,7 +47,7 @@ from city.people import accounts
 from city.people.contacts import Conversation
 from city.photos import photos, storage
 from city.privacy import data_subjects, erasure
-from city.reports import calls, intake
+from city.reports import calls, conversation, intake
 from city.reports.calls import Call
 from city.reports.intake import NewReport
 from city.settings import Settings
@@ -89,6 +91,13 @@ def told(town: Town, shell: CliRunner) -> str:
         other = scene.report(words="Another's words", join=report.case.number)
         intake.subscribe(scene.s, other, "neighbor@town.test", lang="en", at=town.now)
         transitions.note(scene.s, report.case, "A note of staff", by=by, at=town.now)
+        question = conversation.ask(scene.s, report, "canary question?", by=by, at=town.now)
+        conversation.reply(
+            scene.s, report, "canary answer", to=question.id, by=accounts.reporter(report.id), at=town.now
+        )
+        letter = Arrival("e" * 64, "email", MAIL, "canary name", "canary subject", "canary letter")
+        entry = entries.take(scene.s, letter, at=town.now)
+        entries.write_back(scene.s, entry, "canary reply", asks=True, by=by, at=town.now)
         transitions.close(
             scene.s, report.case, Closing("fixed", no_photo="dark", words="Done"), by=by, at=town.now
         )
@@ -139,8 +148,8 @@ class TestExporting:
             assert words in page or words.replace("'", "&#39;") in page
             assert words in json.dumps(held, ensure_ascii=False)
         assert [case["number"] for case in held["cases"]] == [told]
-        # Three receipts, a copy of the report, and two letters of the closing.
-        assert len(held["messages"]) == 6
+        # Three receipts, a copy of the report, a question by two ways, and two letters of the closing.
+        assert len(held["messages"]) == 8
         photo = held["reports"][0]["photos"][0]
         assert photo in names
         assert f'src="{photo}"' in page
@@ -362,7 +371,7 @@ class TestErasing:
         done = shell.invoke(cli, ["erase", "reader@town.test"])
         assert done.output == (
             "Erased. Reports: 0; calls kept without number and notes: 0; contact info for updates, with what "
-            "they followed: 1; account: 0.\n"
+            "they followed: 1; account: 0; messages to the desk: 0.\n"
         )
         assert shell.invoke(cli, ["erase", quiet]).output.startswith("Erased. Reports: 1;")
         assert shell.invoke(cli, ["erase", quiet]).output == "There was nothing to erase.\n"
