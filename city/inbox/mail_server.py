@@ -6,6 +6,7 @@ end sends it again. It relays nothing: mail to any other address is refused as i
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class MailServer:
         self._where = parts.hostname or "127.0.0.1", parts.port or 0
         self._handler, self._loop = _Handler(here), asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mail", daemon=True)
+        self._name = socket.gethostname()  # or each connection would ask the name servers for it
         self.port = 0  # where it listens; another one than asked for where that was 0
 
     def start(self) -> None:
@@ -64,7 +66,7 @@ class MailServer:
     def _protocol(self) -> SMTP:
         return self._kind(
             self._handler, loop=self._loop, data_size_limit=mail.MOST_BYTES, ident="Cityline",
-            timeout=SECONDS, enable_SMTPUTF8=True,
+            hostname=self._name, timeout=SECONDS, enable_SMTPUTF8=True,
         )  # fmt: skip
 
 
@@ -72,6 +74,7 @@ class _Few:
     """So many connections at once: each may hold a whole mail in memory."""
 
     open_now = 0
+    line_length_limit = 1_000_000  # more than the standard has: some programs write a letter in one line
 
     def connection_made(self, transport: Any) -> None:
         """Says at once where there are too many."""
