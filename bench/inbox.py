@@ -29,8 +29,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from email import message_from_bytes
-from email import policy
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from random import Random
@@ -65,7 +64,7 @@ READABLE = {
 TOKEN = re.compile(r"token[0-9a-f]{16}")
 EMPTIED_EVERY = 500  # messages: the inbox itself takes no more than it can show
 PATIENCE = 180.0  # seconds
-A_KILL = 20  # conversations that begin for each kill
+AT_ONCE = 300  # conversations: what a killed worker had in its hands is sent again after minutes
 
 
 def main() -> int:
@@ -82,7 +81,7 @@ def main() -> int:
     share = 10 if options.quick else 1
     is_fine = True
     for kind in (options.db,) if options.db else KINDS:
-        var = ROOT / "var" / "bench" / f"inbox-{kind}"
+        var = ROOT / "var" / "bench" / f"inbox-{options.part or 'both'}-{kind}"
         for name, told in (
             ("hostile", lambda v, d: _hostile(v, d, options.messages // share, options)),
             ("kills", lambda v, d: _kills(v, d, options.conversations // share, options.seed)),
@@ -437,18 +436,18 @@ def _kills(var: Path, base: Database, many: int, seed: int) -> dict[str, Any]:
     engine, chance = db.connect(base.url), Random(seed)
     reports = _furnish(engine, many)
     out, came_in = _free_port(), _free_port()
-    box = var / "letters"
-    box.mkdir()
+    box = var / "letters"  # which the mail server makes
     settings = _settings(base, came_in, CITYLINE_SMTP_URL=f"smtp://127.0.0.1:{out}")
     environment = _environment(var, **settings)
     secret = city_settings.read(environment).secret_key
     kills: Counter[str] = Counter()
-    with _Killed([sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{out}", "-c", "aiosmtpd.handlers.Mailbox", str(box)], {}) as post, \
-         _Killed([PROGRAM, "work"], environment) as worker:  # fmt: skip
+    server = [sys.executable, "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{out}"]
+    server += ["-c", "aiosmtpd.handlers.Mailbox", str(box)]
+    with _Killed(server, {}) as post, _Killed([PROGRAM, "work"], environment) as worker:
         done = threading.Event()
 
         def kill() -> None:
-            while not done.wait(chance.uniform(1, 12)):
+            while not done.wait(chance.uniform(4, 20)):
                 victim = chance.choice(("post", "worker"))
                 {"post": post, "worker": worker}[victim].kill()
                 kills[victim] += 1
@@ -485,7 +484,7 @@ def _converse(
     open_now, asked_for = 0, {}
     deadline = time.monotonic() + 3600
     while (len(tokens) < len(reports)) and time.monotonic() < deadline:
-        while open_now < 20 and (report_id := next(at, None)):
+        while open_now < AT_ONCE and (report_id := next(at, None)):
             with db.transaction(engine) as s:
                 report = s.get_one(Report, report_id)
                 conversation.ask(s, report, "Which pole?", by=DISPATCH, at=datetime.now(UTC))
