@@ -425,7 +425,8 @@ def _memory(process: int) -> int:
             pid, parent = int(path.parent.name), int(path.read_text().rpartition(")")[2].split()[1])
             if process in (pid, parent):
                 told = (path.parent / "status").read_text()
-                total += int(re.search(r"VmRSS:\s+(\d+)", told)[1])  # type: ignore[index]
+                if used := re.search(r"VmRSS:\s+(\d+)", told):  # none of one that has just ended
+                    total += int(used[1])
     return total // 1024
 
 

@@ -32,6 +32,7 @@ FULL: Final = "452 4.3.1 The inbox is full. Please try again later"
 NOT_OURS: Final = "550 5.1.1 There is no such mailbox here"
 
 log = logging.getLogger("cityline.inbox")
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # the library's own, which notes every address
 
 
 class MailServer:
