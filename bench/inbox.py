@@ -448,7 +448,7 @@ def _kills(var: Path, base: Database, many: int, seed: int) -> dict[str, Any]:
         done = threading.Event()
 
         def kill() -> None:
-            while not done.wait(chance.uniform(4, 20)):
+            while not done.wait(chance.uniform(8, 30)):
                 victim = chance.choice(("post", "worker"))
                 {"post": post, "worker": worker}[victim].kill()
                 kills[victim] += 1
