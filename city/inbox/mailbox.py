@@ -57,7 +57,7 @@ def _take(box: imaplib.IMAP4, uid: bytes, here: Place, now: datetime) -> bool:
     """Whether it is kept. What is too large stays as it lies, and is marked: it is not looked at again."""
     name = uid.decode()
     if _size(box, name) > mail.MOST_BYTES:
-        log.warning("A mail in the mailbox is too large to be taken (UID %s)", name)
+        log.warning("A mail in the mailbox is over the limit (UID %s)", name)
     else:
         _status, got = box.uid("FETCH", name, "(BODY.PEEK[])")
         raw = next((part[1] for part in got if isinstance(part, tuple)), None)

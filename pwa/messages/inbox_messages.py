@@ -1,5 +1,6 @@
 """What the desk writes back to whoever wrote to the city before there is a case. Sends nothing."""
 
+import re
 from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Final
@@ -15,12 +16,16 @@ from pwa.messages import envelopes
 from pwa.web import access
 
 
+_ANSWERED: Final = re.compile(r"^((re|aw|rv)\s*:\s*)+", re.IGNORECASE)
+
+
 def _letter(s: Session, message: Message) -> EmailMessage | None:
     found = entries.replied(s, message.subscription.place or "")
     if found is None:
         return None
     entry, words = found
-    title = _("Re: %(subject)s", subject=entry.subject) if entry.subject else _("Your message to the city")
+    subject = _ANSWERED.sub("", entry.subject)
+    title = f"Re: {subject}" if subject else _("Your message to the city")
     return envelopes.letter(message, title, "reply", stop="", words=words, said=entry.words)
 
 
