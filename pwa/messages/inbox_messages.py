@@ -15,7 +15,6 @@ from city.notifications.sms import SmsMessage
 from pwa.messages import envelopes
 from pwa.web import access
 
-
 _ANSWERED: Final = re.compile(r"^((re|aw|rv)\s*:\s*)+", re.IGNORECASE)
 
 
