@@ -61,7 +61,9 @@ def promise(case: Any) -> str:
         return _("Canceled")
     at = access.now()
     if case.state == WAITING:
-        waits = waits_for(_wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False))
+        waits = waits_for(
+            _wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False), passed_to=_passed_to(case)
+        )
         return f"{_late(case, at)} · {waits}" if case.standing == "late" else waits
     if case.due_at < at:
         return _late(case, at)
@@ -122,11 +124,14 @@ def kind_name(code: str) -> str:
     return said(known[code]) if code in known else code
 
 
-def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
+def waits_for(code: str | None, owner: str = "", *, mine: bool = False, passed_to: str = "") -> str:
     """What a case waits for, as residents read it; a utility by its name where the city file has it.
 
-    `mine` says that its reporter reads it: whose answer is waited for is "you" to nobody else.
+    `mine` says that its reporter reads it: whose answer is waited for is "you" to nobody else. `passed_to`
+    is the other owner who has taken it, by Open311.
     """
+    if passed_to:
+        return _("Passed on to %(name)s", name=passed_to)
     if code == "resident" and mine:
         return _("Waiting for your answer")
     whose = access.current_city().city.owner(owner) if code == "utility" and owner else None
@@ -617,6 +622,13 @@ def _wait_reason(case: Any) -> str | None:
 def _owner_of(case: Any) -> str:
     """The same, whom it waits for."""
     return case.owner if hasattr(case, "owner") else sla.owner_waited_for(case)
+
+
+def _passed_to(case: Any) -> str:
+    """Who has taken it; a row of a list does not know."""
+    if hasattr(case, "passed_to"):
+        return str(case.passed_to)
+    return "" if hasattr(case, "wait_reason") else sla.passed_to(case)
 
 
 def _is_office(case: Any) -> bool:

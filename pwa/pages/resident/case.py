@@ -229,7 +229,9 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, 
     if kind == "fixed confirmed" and told_by_me:
         return _("You said it's answered") if office else _("You said it's fixed")
     if kind == "wait":
-        return formatting.waits_for(facts.get("reason"), facts.get("owner", ""), mine=mine)
+        return formatting.waits_for(
+            facts.get("reason"), facts.get("owner", ""), mine=mine, passed_to=facts.get("passed_to", "")
+        )
     return formatting.public_step(kind, office=office)
 
 
