@@ -216,9 +216,7 @@ def passed_to(case: Case) -> str:
     return (pause.passed_to if pause else None) or ""
 
 
-def wait_facts(
-    reason: str, owner: str, until: datetime | None = None, passed_to: str = ""
-) -> dict[str, Any]:
+def wait_facts(reason: str, owner: str, until: datetime | None = None, passed_to: str = "") -> dict[str, Any]:
     """What the log says of a wait. `owner` is whose the case's asset is then; it may be the city's later."""
     told = {"reason": reason, "owner": owner} if reason == "utility" and owner else {"reason": reason}
     told |= {"passed_to": passed_to} if passed_to else {}

@@ -391,9 +391,7 @@ class Closing:
             raise Refused("outcome_misfits", outcome=self.outcome)
         if self.outcome == ANSWERED and not self.reply and is_blank(self.words):
             raise Refused("told_missing")
-        is_proven = (
-            self.is_shown or self.no_photo is not None or origin == "import" or self.elsewhere
-        )
+        is_proven = self.is_shown or self.no_photo is not None or origin == "import" or self.elsewhere
         if self.outcome == "fixed" and not is_proven:
             raise Refused("evidence_missing")
 

@@ -1,4 +1,4 @@
-"""A client of Open311 GeoReport v2. What the other end answers is believed in nothing: size, form, dates, words.
+"""A client of Open311 GeoReport v2. Nothing that the other end answers is believed: size, form, dates, words.
 
 Knows no table. Every call is one request that follows no redirect, and either gives what was read or raises:
 `NotSent` where nothing can have arrived, `Unclear` where it may have, `Turned` where they said no.
@@ -131,6 +131,18 @@ class Client:
             raise Unclear("an answer without a number")
         return number, "" if number else token
 
+    def asked(self, at: Address, code: str) -> dict[str, frozenset[str]]:
+        """The codes of what they ask of a kind, each with the answers to choose from; none for free ones."""
+        rows, _head = self._list("GET", at, f"services/{quote(code, safe='')}", {})
+        attributes = rows[0].get("attributes") if rows else None
+        found = {}
+        for each in attributes[:200] if isinstance(attributes, list) else ():
+            if isinstance(each, Mapping) and (name := _line(each.get("code"), 64)):
+                values = each.get("values") or []
+                keys = (value.get("key") for value in values if isinstance(value, Mapping))
+                found[name] = frozenset(filter(None, (_line(key, 100) for key in keys)))
+        return found
+
     def by_token(self, at: Address, token: str) -> str | None:
         """The number of what was sent under a token; "" while it is being taken, None where none is known."""
         try:
@@ -146,6 +158,16 @@ class Client:
         told = {"service_request_id": ",".join(numbers), "extensions": "true"}
         wanted = set(numbers)
         return [each for each in self._found(at, told) if each.id in wanted]
+
+    def one(self, at: Address, number: str) -> Found | None:
+        """What they say of one of them, where lists of numbers are not known; None for one they lack."""
+        try:
+            rows, _head = self._list("GET", at, f"requests/{quote(number, safe='')}", {})
+        except Turned as no:
+            if no.status in (404, 410):
+                return None
+            raise
+        return next((found for row in rows if (found := read_request(row)) and found.id == number), None)
 
     def listed(
         self, at: Address, since: datetime, until: datetime, *, codes: Sequence[str] = (), page: int = 1

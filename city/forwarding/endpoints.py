@@ -115,7 +115,8 @@ def failed(row: Endpoint, wrong: Exception, *, at: datetime) -> None:
 
 def pause(tries: int) -> timedelta:
     """How long to wait after so many tries in a row."""
-    return min(FIRST_WAIT * 2 ** min(max(tries - 1, 0), 20), LONGEST_WAIT)
+    doubled: int = 2 ** min(max(tries - 1, 0), 20)
+    return min(FIRST_WAIT * doubled, LONGEST_WAIT)
 
 
 def fault_of(wrong: Exception) -> str:

@@ -77,7 +77,7 @@ def forward(
     if case.lat is None and not case.address:
         raise Refused("forward_placeless")
     earlier = of_case(s, case.id)
-    if any(each.state in UNDER_WAY for each in earlier):
+    if any(each.is_ours and each.state in UNDER_WAY for each in earlier):
         raise Refused("forwarded")
     been = {hop.partition("/")[0] for hop in hops_of(s, case.id)}
     if endpoints.host(endpoint.url) in been or len(been) >= MOST_HOPS:
@@ -99,7 +99,7 @@ def forward(
 def take_back(s: Session, row: RemoteRequest, *, by: Actor, at: datetime) -> bool:
     """Nothing is sent any more, or what is there is followed no longer. False where it had ended."""
     may("forward", by.roles)
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state == ENDED:
         return False
     if row.state in (SENDING, NUMBERING):  # it is on the wire: let us first hear of it
@@ -116,7 +116,7 @@ def arrived(s: Session, row: RemoteRequest, number: str, *, by: Actor, at: datet
     may("forward", by.roles)
     if not ID.fullmatch(number.strip()):
         raise Refused("forward_number")
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state not in (UNCLEAR, NUMBERING):
         raise Refused("forward_moved")
     _settle(case)
@@ -126,7 +126,7 @@ def arrived(s: Session, row: RemoteRequest, number: str, *, by: Actor, at: datet
 def send_again(s: Session, row: RemoteRequest, *, by: Actor, at: datetime) -> bool:
     """Somebody looked over there: it is not there, or they will take it now. It is sent once more."""
     may("forward", by.roles)
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state not in (UNCLEAR, REFUSED):
         raise Refused("forward_moved")
     if case.state not in OPEN:
@@ -143,7 +143,7 @@ def taken(s: Session, row: RemoteRequest, number: str, *, at: datetime) -> bool:
 
     Danger waits for nobody, and a case that a crew holds or that waits for something else goes on with that.
     """
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state in (FOLLOWED, ENDED, REFUSED):
         return False
     try:
@@ -169,7 +169,7 @@ def taken(s: Session, row: RemoteRequest, number: str, *, at: datetime) -> bool:
 
 def refused(s: Session, row: RemoteRequest, why: str, *, at: datetime) -> bool:
     """They said no: somebody here must look."""
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state not in (QUEUED, SENDING, NUMBERING):
         return False
     row.state, row.fault, row.next_try_at = REFUSED, why, None
@@ -181,7 +181,7 @@ def refused(s: Session, row: RemoteRequest, why: str, *, at: datetime) -> bool:
 
 def unclear(s: Session, row: RemoteRequest, why: str, *, at: datetime) -> bool:
     """Nobody but a person can find out whether it arrived; it is never sent again by itself."""
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state not in (SENDING, NUMBERING):
         return False
     _ask_staff(s, row, case, why, at)
@@ -190,7 +190,7 @@ def unclear(s: Session, row: RemoteRequest, why: str, *, at: datetime) -> bool:
 
 def seen(s: Session, row: RemoteRequest, told: Found, *, at: datetime) -> bool:
     """Keeps how it stands over there; what has ended there ends here, or comes back. True where that was."""
-    case = _held(s, row)
+    case = hold(s, row)
     if row.state != FOLLOWED:
         return False
     changed = (row.status, row.notes) != (told.status, told.notes)
@@ -212,8 +212,14 @@ def seen(s: Session, row: RemoteRequest, told: Found, *, at: datetime) -> bool:
 
 def lost(s: Session, row: RemoteRequest, *, at: datetime) -> bool:
     """They know of it no more, and said nothing of its end."""
-    case = _held(s, row)
+    case = hold(s, row)
     return row.state == FOLLOWED and _handed_back(s, row, case, at)
+
+
+def overtaken(s: Session, row: RemoteRequest, case: Case, *, at: datetime) -> None:
+    """The case has ended before anything went out."""
+    _end(row, at)
+    _say(s, case, "forward ended", row, at=at)
 
 
 def of_case(s: Session, case_id: int) -> list[RemoteRequest]:
@@ -259,7 +265,7 @@ def add_hops(s: Session, case: Case, hops: Iterable[str]) -> None:
     s.flush()
 
 
-def _held(s: Session, row: RemoteRequest) -> Case:
+def hold(s: Session, row: RemoteRequest) -> Case:
     """The root of its case, locked, and the row as it is by now."""
     case = transitions.root_of(s, s.get_one(Case, row.case_id))
     locks.lock(s, case)
@@ -312,7 +318,14 @@ def _end(row: RemoteRequest, at: datetime) -> None:
 
 
 def _say(
-    s: Session, case: Case, kind: str, row: RemoteRequest, *, by: Actor = THE_SYSTEM, at: datetime, **more: Any
+    s: Session,
+    case: Case,
+    kind: str,
+    row: RemoteRequest,
+    *,
+    by: Actor = THE_SYSTEM,
+    at: datetime,
+    **more: Any,
 ) -> None:
     facts = {"endpoint": row.endpoint_id, "name": row.endpoint.name, **more}
     events.record(s, transitions.subject(case), kind, by=by, at=at, facts=facts)
