@@ -14,7 +14,7 @@ from flask_babel import ngettext
 
 from city.cases import sla
 from city.config.city_file import Owner
-from city.db.models import CaseMessage, Subscription
+from city.db.models import CaseMessage, RemoteRequest, Subscription
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NOT_FIXED, OPEN, WAITING
 from city.notifications import subscriptions
 from city.places import reverse_geocoder
@@ -41,7 +41,7 @@ def init(app: Flask) -> None:
         promise, promised_day, first_promised, new_date, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, due_detail, age,
+        waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, forwarded, due_detail, age,
         picked_up, delivery, reached,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
@@ -288,6 +288,12 @@ def step(kind: str, *, office: bool = False) -> str:
         "add": _("Reporter wrote"),
         "update": _("Update sent"),
         "undelivered": _("A question couldn't be delivered"),
+        "forward": _("To be passed on to"),
+        "passed on": _("Taken by"),
+        "forward refused": _("Not taken by"),
+        "forward unclear": _("Not known if it arrived at"),
+        "forward ended": _("No longer followed at"),
+        "handed back": _("Handed back by"),
     }
     return words.get(kind, kind)
 
@@ -396,6 +402,12 @@ def flag_label(code: str) -> str:
         "wait over": _("Its hold is over. Decide what happens next."),
         "replied": _("The reporter wrote. Read it, then decide what happens next."),
         "undelivered": _("A question couldn't be delivered. Find another way to ask."),
+        "forward refused": _("The other owner didn't take this case. Decide what happens next."),
+        "forward unclear": _(
+            "This case may have reached the other owner. Look there before sending it again."
+        ),
+        "handed back": _("The other owner says this isn't theirs. Decide what happens next."),
+        "closed elsewhere": _("The other owner closed this while a crew has it. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
     return words.get(code, _("This case needs review."))
@@ -465,6 +477,26 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
+
+
+def forwarded(row: RemoteRequest) -> str:
+    """How far a case is that was passed on to another owner, for staff."""
+    name = row.endpoint.name
+    words = {
+        "queued": _("We'll send it to %(name)s within a minute.", name=name),
+        "sending": _("Sent to %(name)s. We don't know yet if it arrived.", name=name),
+        "numbering": _("%(name)s has it, and will give it a number.", name=name),
+        "unclear": _("It may have reached %(name)s. Look there before you send it again.", name=name),
+        "refused": _("%(name)s didn't take it.", name=name),
+        "ended": _("We no longer follow it at %(name)s.", name=name),
+    }
+    if row.state == "queued" and row.fault:
+        return _("%(name)s doesn't answer. We'll keep trying.", name=name)
+    if row.state == "followed":
+        if row.is_ours:
+            return _("Passed on to %(name)s", name=name)
+        return _("Came from %(name)s", name=name)
+    return words[row.state]
 
 
 def delivery(line: CaseMessage) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,16 @@ import factories
 import pytest
 from factories import Town
 from flask import Flask
-from sqlalchemy import Engine, func, select
+from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from city.cases import sla, transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
-from city.db.models import Case, Endpoint, RemoteRequest, Report
-from city.forwarding import endpoints, following, forwards, pulling, sending
+from city.db.models import Case, Endpoint
+from city.forwarding import endpoints, following, forwards, sending
 from city.forwarding.client import Client
-from city.lifecycle import CLOSED, WAITING, Refused
+from city.lifecycle import CLOSED, WAITING
 from city.people import accounts
 from city.settings import Settings
 from pwa.app import create_app

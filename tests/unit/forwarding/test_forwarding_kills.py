@@ -62,8 +62,15 @@ def test_each_case_is_there_once_whoever_is_killed(
     told.write_text(
         json.dumps(
             {
-                "a": address, "b": url, "b_var": str(var), "port": port, "closer": closer, "seed": kills,
-                "kills": kills, "pause": 0.4, "now": (town.now + timedelta(minutes=1)).isoformat(),
+                "a": address,
+                "b": url,
+                "b_var": str(var),
+                "port": port,
+                "closer": closer,
+                "seed": kills,
+                "kills": kills,
+                "pause": 0.4,
+                "now": (town.now + timedelta(minutes=1)).isoformat(),
             }
         )  # fmt: skip
     )
