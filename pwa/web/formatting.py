@@ -41,8 +41,8 @@ def init(app: Flask) -> None:
         promise, promised_day, first_promised, new_date, outcome, step, time_left, how_kept, standing, reason,
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
-        waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, forwarded, due_detail, age,
-        picked_up, delivery, reached,
+        waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, due_detail, age,
+        picked_up, delivery, reached, forwarded,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
@@ -403,9 +403,7 @@ def flag_label(code: str) -> str:
         "replied": _("The reporter wrote. Read it, then decide what happens next."),
         "undelivered": _("A question couldn't be delivered. Find another way to ask."),
         "forward refused": _("The other owner didn't take this case. Decide what happens next."),
-        "forward unclear": _(
-            "This case may have reached the other owner. Look there before sending it again."
-        ),
+        "forward unclear": _("The other owner may have this case. Look there before you send it again."),
         "handed back": _("The other owner says this isn't theirs. Decide what happens next."),
         "closed elsewhere": _("The other owner closed this while a crew has it. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),

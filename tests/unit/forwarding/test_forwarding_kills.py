@@ -1,4 +1,4 @@
-"""Whoever is killed, and whenever: each case that is passed on is there once, and ends alike on both sides."""
+"""Whoever is killed, and whenever: each case that is passed on is there once, and ends alike."""
 
 import json
 import os
@@ -72,7 +72,7 @@ def test_each_case_is_there_once_whoever_is_killed(
                 "pause": 0.4,
                 "now": (town.now + timedelta(minutes=1)).isoformat(),
             }
-        )  # fmt: skip
+        )
     )
     done = subprocess.run(
         [sys.executable, forwardkills.__file__, str(told)], capture_output=True, text=True, timeout=400,
