@@ -488,6 +488,8 @@ def forwarded(row: RemoteRequest) -> str:
         "refused": _("%(name)s didn't take it.", name=name),
         "ended": _("We no longer follow it at %(name)s.", name=name),
     }
+    if row.state == "ended" and row.status in forwards.CLOSED_WORDS:
+        return _("%(name)s closed it.", name=name)
     if row.state == "queued" and row.fault:
         return _("%(name)s doesn't answer. We'll keep trying.", name=name)
     if row.state == "followed":

@@ -123,6 +123,12 @@ class Drawer:
     proposals: list[Proposal] = field(default_factory=list)  # what crews say is wrong, and nobody decided
 
     @property
+    def may_forward(self) -> bool:
+        """Whether some other owner takes it, and none has it yet."""
+        under_way = any(row.is_ours and row.state in forwards.UNDER_WAY for row in self.remote)
+        return bool(self.endpoints) and self.case.state in OPEN and not under_way
+
+    @property
     def on_hold(self) -> bool:
         """Whether nothing may be removed of it: it is held, or merged into a case that is."""
         return bool(self.case.hold or self.root.hold)
