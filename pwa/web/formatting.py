@@ -15,6 +15,7 @@ from flask_babel import ngettext
 from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import CaseMessage, RemoteRequest, Subscription
+from city.forwarding import forwards
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NOT_FIXED, OPEN, WAITING
 from city.notifications import subscriptions
 from city.places import reverse_geocoder
@@ -149,7 +150,7 @@ def outcome(code: str | None, *, office: bool = False) -> str:
 def time_left(case: Any) -> str:
     """Short, for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility", "1 day late · Utility"."""
     if case.state == WAITING:
-        waits = reason(_wait_reason(case) or "") or _("On hold")
+        waits = _passed_to(case) or reason(_wait_reason(case) or "") or _("On hold")
         back = case.wait_until if hasattr(case, "wait_until") else sla.waits_until(case)
         if back:
             waits = _("%(reason)s until %(day)s", reason=waits, day=day(back))

@@ -31,7 +31,7 @@ from city.config.routing import Route
 from city.db.models import Case, CaseMessage, Crew, Endpoint, Event, Photo, RemoteRequest, Report
 from city.forwarding import forwards
 from city.geo import Point
-from city.lifecycle import ACTS, MERGED, Refused, possible
+from city.lifecycle import ACTS, MERGED, OPEN, Refused, possible
 from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
