@@ -155,7 +155,8 @@ MOVES: Final = {
         Move("resume", (WAITING,), None, (DISPATCHER, CREW, SYSTEM), (*DESK_ROLES, SYSTEM)),
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NO_ROLE),
         Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NO_ROLE, NO_ROLE),
-        Move("close", OPEN, CLOSED, (CREW, DISPATCHER), DESK_ROLES),
+        # The system's own: another owner to whom it was passed on has closed it, see forwarding/forwards.py.
+        Move("close", OPEN, CLOSED, (CREW, DISPATCHER, SYSTEM), DESK_ROLES),
         Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER), (RESIDENT, *DESK_ROLES)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
         Move("unmerge", (MERGED,), None, (DISPATCHER,)),
@@ -188,6 +189,8 @@ ACTS: Final = {
     "ask": (DISPATCHER, CALL_TAKER),
     "update": (DISPATCHER, CALL_TAKER),
     "write": (RESIDENT,),
+    # To another owner's endpoint, once and for the worker to send: see forwarding/forwards.py.
+    "forward": (DISPATCHER,),
     # What came in and is no case yet: see inbox/entries.py.
     "inbox": (DISPATCHER, CALL_TAKER),
     "show": (DISPATCHER, CALL_TAKER),

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from smtplib import SMTPException
 from typing import IO
+from urllib.parse import urlsplit
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -21,6 +22,8 @@ from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
 from city.channels import EMAIL
 from city.db import engine as db
+from city.forwarding import client as forwarding
+from city.forwarding import following, pulling, sending
 from city.inbox import entries, mailbox, reception
 from city.inbox.mail_server import MailServer
 from city.metrics import publications
@@ -157,6 +160,10 @@ def _lanes(app: Flask, settings: Settings, stop: threading.Event) -> dict[str, t
     # Of its own, since whoever waits for a code to log in waits for no other letter.
     lanes["codes"] = ([partial(_send_codes, app, senders, report_messages.account(app), stop)], [])
     lanes["webhooks"] = ([partial(_tell_systems, app, post)], [])
+    lanes["endpoints"] = (
+        [partial(_forward, app, forwarding.Client(loopback=settings.outward == OUTWARD[1]))],
+        [],
+    )
     lanes["pictures"] = ([partial(_fetch, app, remote_images.open_fetch())], [])
     if settings.mail_in.startswith("imap"):
         lanes["mailbox"] = ([], [lambda now: mailbox.fetch(settings.mail_in, _reception(app), now)])
@@ -334,6 +341,23 @@ def _tell_staff(app: Flask, by_email: Sender, now: datetime) -> None:
 def _tell_systems(app: Flask, post: webhooks.Post, now: datetime) -> int:
     held = app.extensions["cityline"]
     return webhooks.send_due(held.engine, post, now, held.publish)
+
+
+def _forward(app: Flask, client: forwarding.Client, now: datetime) -> int:
+    """To other owners' endpoints and back; each of the three goes on where another fails."""
+    held = app.extensions["cityline"]
+    settings = held.settings
+    paths = app.url_map.bind(urlsplit(settings.base_url).netloc)
+
+    def photo_url(photo_id: str) -> str:
+        return settings.base_url + paths.build("photos.photo", {"photo_id": photo_id, "size": "page"})
+
+    here = sending.Here(settings.base_url, held.publish, photo_url)
+    done = sending.send_due(held.engine, client, here, now)
+    done += following.follow_due(held.engine, client, now)
+    return done + pulling.pull_due(
+        held.engine, client, here, now, secret=settings.secret_key, lang=held.city.languages[0]
+    )
 
 
 def _fetch(app: Flask, fetch: remote_images.Fetch, now: datetime) -> int:

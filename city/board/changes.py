@@ -31,6 +31,7 @@ MOVES_LISTS = (
     "at risk", "late", "escalate", "ring", "review", "reviewed", "recorded", "no evidence", "photo failed",
     "tag", "untag", "place", "service", "promise", "reclassify", "relocate",
     "proposed", "proposal withdrawn", "ask", "answer", "add", "update", "undelivered",
+    "forward", "passed on", "forward refused", "forward unclear", "forward ended", "handed back",
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")

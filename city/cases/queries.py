@@ -106,6 +106,7 @@ class PublicCase:
     mine: bool = False  # seen by one of its reporters
     merged_into: str | None = None
     owner: str = ""  # whom it waits for, as the register of assets names it
+    passed_to: str = ""  # the other owner who has taken it, while it waits for them
     hourly: bool = False  # working hours were promised, so the hour counts
     first_due: datetime | None = None  # before its clock stood
     rescheduled_to: datetime | None = None  # the new date that was told since
@@ -527,6 +528,7 @@ def _public_case(
         wait_until=sla.waits_until(case),
         clock_stands=sla.clock_stands(case),
         owner=sla.owner_waited_for(case),
+        passed_to=sla.passed_to(case),
         hourly=case.promise_hours is not None,
         first_due=sla.first_due(case) if case.pauses else case.due_at,
         rescheduled_to=case.rescheduled_to,

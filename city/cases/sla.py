@@ -210,21 +210,35 @@ def owner_waited_for(case: Case) -> str:
     return case.asset.owner if owned and case.asset else ""
 
 
-def wait_facts(reason: str, owner: str, until: datetime | None = None) -> dict[str, Any]:
+def passed_to(case: Case) -> str:
+    """The other owner who has taken the case, while it waits for them; empty where none has."""
+    pause = open_pause(case) if case.state == WAITING else None
+    return (pause.passed_to if pause else None) or ""
+
+
+def wait_facts(reason: str, owner: str, until: datetime | None = None, passed_to: str = "") -> dict[str, Any]:
     """What the log says of a wait. `owner` is whose the case's asset is then; it may be the city's later."""
     told = {"reason": reason, "owner": owner} if reason == "utility" and owner else {"reason": reason}
+    told |= {"passed_to": passed_to} if passed_to else {}
     return told | ({"until": until.astimezone(UTC).isoformat()} if until else {})
 
 
 def pause_clock(
-    case: Case, why: str, at: datetime, until: datetime | None = None, *, stops: bool | None = None
+    case: Case,
+    why: str,
+    at: datetime,
+    until: datetime | None = None,
+    *,
+    stops: bool | None = None,
+    passed_to: str = "",
 ) -> None:
     """The case waits, or is closed: the clock stands, save where lifecycle.WAIT_REASONS lets it run, or the
     caller has found that it does."""
     if open_pause(case) is None:
         if stops is None:
             stops = why not in WAIT_REASONS or WAIT_REASONS[why].pauses
-        case.pauses.append(Pause(why=why, began_at=at, until=until, stops_clock=stops))
+        new = Pause(why=why, began_at=at, until=until, stops_clock=stops, passed_to=passed_to or None)
+        case.pauses.append(new)
 
 
 def resume_clock(case: Case, at: datetime) -> None:

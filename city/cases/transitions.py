@@ -218,6 +218,7 @@ def wait(
     *,
     until: datetime | None = None,
     asked: bool = False,
+    passed_to: str = "",
     by: Actor,
     at: datetime,
     at_device: datetime | None = None,
@@ -228,7 +229,7 @@ def wait(
     `until` is when it comes back by itself, see waits.py; None is as long as that usually takes. The promise
     clock stands only where somebody else has to act first: see lifecycle.WAIT_REASONS, and for its reporter
     only where they were `asked` something that they can read: see reports/conversation.py. What was late
-    already stays late.
+    already stays late. `passed_to` names the owner who has taken it: see forwarding/forwards.py.
     Raises Refused `danger_waits` where somebody is in danger, save to a supervisor, and what
     waits.checked_end() does.
     """
@@ -236,7 +237,7 @@ def wait(
     _one_of(reason, WAIT_REASONS, "wait_reason")
     locks.lock(s, case)
     pause = sla.open_pause(case) if case.state == WAITING else None
-    longer = pause is not None and pause.why == reason
+    longer = pause is not None and pause.why == reason and passed_to in ("", pause.passed_to)
     if pause and longer and until in (None, pause.until):
         return False
     check_move("wait", case, by, origin)
@@ -252,9 +253,9 @@ def wait(
     else:
         stops = False if reason == "resident" and origin == "live" and not asked else None
         sla.resume_clock(case, at)
-        sla.pause_clock(case, reason, at, until, stops=stops)
+        sla.pause_clock(case, reason, at, until, stops=stops, passed_to=passed_to)
     owner = case.asset.owner if reason == "utility" and case.asset else ""
-    facts = sla.wait_facts(reason, owner, until)
+    facts = sla.wait_facts(reason, owner, until, sla.passed_to(case))
     return moved(s, case, "wait", WAITING, by=by, at=at, at_device=at_device, facts=facts, origin=origin)
 
 
@@ -357,6 +358,7 @@ class Closing:
     """How a case's cycle ends, and what shows it.
 
     `photos` are those that are here, `promised` how many are on their way; `no_photo` is why there is none.
+    `elsewhere` says that another owner did the work and keeps what shows it.
     Residents read the canned `reply`, see canned_replies.as_stored(), and then `words`.
     """
 
@@ -366,6 +368,7 @@ class Closing:
     reply: dict[str, Any] | None = None
     photos: Sequence[Photo] = ()
     promised: int = 0
+    elsewhere: bool = False
 
     @property
     def is_shown(self) -> bool:
@@ -388,7 +391,7 @@ class Closing:
             raise Refused("outcome_misfits", outcome=self.outcome)
         if self.outcome == ANSWERED and not self.reply and is_blank(self.words):
             raise Refused("told_missing")
-        is_proven = self.is_shown or self.no_photo is not None or origin == "import"
+        is_proven = self.is_shown or self.no_photo is not None or origin == "import" or self.elsewhere
         if self.outcome == "fixed" and not is_proven:
             raise Refused("evidence_missing")
 

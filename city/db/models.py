@@ -862,6 +862,7 @@ class Pause(Base):
     ended_at: Mapped[datetime | None]
     until: Mapped[datetime | None]  # when the case comes back by itself; None where another system waits
     stops_clock: Mapped[bool] = mapped_column(default=True)  # whether the promise clock stands meanwhile
+    passed_to: Mapped[str | None] = mapped_column(String(80))  # the other owner who has it: see forwarding/
 
 
 # The few that are open: the worker looks every minute which are over.
@@ -1200,6 +1201,74 @@ class Webhook(Base):
     failing_since: Mapped[datetime | None]
     fault: Mapped[str | None]
     dead_at: Mapped[datetime | None]  # nothing is sent any more until somebody begins again
+
+
+class Endpoint(Base):
+    """Where another owner takes requests by Open311. `name` is public; `services` are theirs by ours."""
+
+    __tablename__ = "endpoints"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    url: Mapped[str]  # up to and with /v2, without the last slash
+    jurisdiction: Mapped[str] = mapped_column(default="")
+    api_key: Mapped[str] = mapped_column(default="")
+    format: Mapped[str] = mapped_column(String(4), default="json")  # or xml, where they know no other
+    services: Mapped[dict[str, Any]] = mapped_column(default=dict)  # our code → their code
+    offered: Mapped[list[Any]] = mapped_column(default=list)  # [code, name] of theirs, as last tested
+    is_active: Mapped[bool] = mapped_column(default=True)
+    pulls: Mapped[bool] = mapped_column(default=False)  # whether their new requests come in as reports
+    repeats: Mapped[bool] = mapped_column(default=False)  # they take the same `token` twice as one request
+    made_at: Mapped[datetime]
+    tested_at: Mapped[datetime | None]
+    pulled_until: Mapped[datetime | None]  # all that was told there up to it came in, or was none of ours
+    tries: Mapped[int] = mapped_column(default=0)  # in a row without a good answer
+    next_try_at: Mapped[datetime]
+    fault: Mapped[str | None]
+
+
+class RemoteRequest(Base):
+    """One request at another owner's endpoint, and the case here that goes with it, in either direction."""
+
+    __tablename__ = "remote_requests"
+    __table_args__ = (UniqueConstraint("endpoint_id", "their_id"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    endpoint_id: Mapped[int] = mapped_column(ForeignKey("endpoints.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    is_ours: Mapped[bool]  # we sent it there; otherwise it came from there
+    key: Mapped[str] = mapped_column(String(64), unique=True)  # what ours is called when it is sent again
+    state: Mapped[str] = mapped_column(String(10))  # forwarding/forwards.py names them
+    their_id: Mapped[str | None] = mapped_column(String(64))
+    their_token: Mapped[str | None] = mapped_column(String(64))  # by which they will tell us that number
+    words: Mapped[str] = mapped_column(default="")  # what goes along
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))  # who passed it on
+    made_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]  # when a request went out whose outcome was not known at first
+    taken_at: Mapped[datetime | None]
+    status: Mapped[str] = mapped_column(String(40), default="")  # theirs
+    notes: Mapped[str] = mapped_column(default="")  # and what they say of it
+    their_update_at: Mapped[datetime | None]
+    seen_at: Mapped[datetime | None]  # when their answer last named it
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]  # None: nothing is to be done by itself
+    fault: Mapped[str | None]
+    ended_at: Mapped[datetime | None]
+    endpoint: Mapped["Endpoint"] = relationship()
+
+
+# The few that the worker has something to do for.
+_GOES_ON = text("next_try_at IS NOT NULL")
+Index(
+    "ix_remote_requests_next_try_at", RemoteRequest.next_try_at,
+    sqlite_where=_GOES_ON, postgresql_where=_GOES_ON,
+)  # fmt: skip
+
+
+class CaseHop(Base):
+    """A machine that a case has been at before it came here, with its number there: loops end by it."""
+
+    __tablename__ = "case_hops"
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    hop: Mapped[str] = mapped_column(String(200), primary_key=True)  # host/number
 
 
 class Epoch(Base):

@@ -240,6 +240,7 @@ class _Writer:
                     ended_at=pause.ended_at,
                     until=pause.until,
                     stops_clock=pause.stops_clock,
+                    passed_to=pause.passed_to,
                 )
         if self.now:
             for life in self.lives.values():

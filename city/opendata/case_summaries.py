@@ -15,7 +15,18 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.cases.queries import PUBLIC_STEPS, public_cases, roots_of, shown_column, street_only
-from city.db.models import HAS_ENDED, IS_OPEN, Case, Closure, Department, Event, Photo, Report, Service
+from city.db.models import (
+    HAS_ENDED,
+    IS_OPEN,
+    Case,
+    CaseHop,
+    Closure,
+    Department,
+    Event,
+    Photo,
+    Report,
+    Service,
+)
 from city.geo import Point, rounded
 from city.lifecycle import CANCELLED, CLOSED, OPEN, STATES, UNDONE
 from city.questions import Question
@@ -54,8 +65,8 @@ class Outline:
     """A case or a report under its number, as strangers may know it.
 
     `words`, `answers` and `photos` (ids) are those of the first report that was shown. `closing` has the
-    words for the residents, and `reply` the ready reply's by language, where a report was shown. `stops` are
-    there where they were asked for.
+    words for the residents, and `reply` the ready reply's by language, where a report was shown. `stops`, and
+    the `hops` by which it came from other machines, are there where they were asked for.
     """
 
     number: str
@@ -75,6 +86,7 @@ class Outline:
     closing: str = ""
     reply: dict[str, str] = field(default_factory=dict)
     stops: Sequence[Stop] = ()
+    hops: Sequence[str] = ()
 
 
 class Change(NamedTuple):
@@ -280,6 +292,7 @@ def _outlines(
     tellings = _tellings(s, ids, publish)
     endings = _endings(s, [row.id for row in rows if row.state == CLOSED and row.id in tellings])
     steps, last = _steps(s, ids) if stops else {}, {} if stops else last_moved(s, ids)
+    hops = _hops(s, ids) if stops else {}
     found = {}
     for row in rows:
         kind, theirs = of[row.service_code], steps.get(row.id, [])
@@ -291,8 +304,15 @@ def _outlines(
             closed_at=row.closed_at,
             address=street_only(row.address) if kind.precision_m else row.address,
             point=rounded(place, kind.precision_m) if place else None,
-            stops=theirs, **tellings.get(row.id, {}), **endings.get(row.id, {}),
+            stops=theirs, hops=hops.get(row.id, ()), **tellings.get(row.id, {}), **endings.get(row.id, {}),
         )  # fmt: skip
+    return found
+
+
+def _hops(s: Session, ids: Sequence[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for row in s.scalars(select(CaseHop).where(CaseHop.case_id.in_(ids)).order_by(CaseHop.hop)):
+        found.setdefault(row.case_id, []).append(row.hop)
     return found
 
 

@@ -36,6 +36,7 @@ from city.db.models import (
     Message,
     Photo,
     PhotoDownload,
+    RemoteRequest,
     Report,
     SecretLink,
     Service,
@@ -419,6 +420,9 @@ def _forget_words(s: Session, case_ids: Sequence[int], report_ids: Sequence[int]
         update(CaseMessage)
         .where(CaseMessage.case_id.in_(case_ids) | CaseMessage.report_id.in_(report_ids))
         .values(words="", choices=None, key=None),
+        update(RemoteRequest)
+        .where(RemoteRequest.case_id.in_(case_ids))
+        .values(words="", notes="", fault=None),
         delete(CaseTag).where(CaseTag.case_id.in_(case_ids)),
     ):  # fmt: skip
         s.execute(change.execution_options(synchronize_session=False))

@@ -131,9 +131,10 @@ def question(sight: PublicCase) -> dict[str, str]:
 
 
 def _waits(sight: PublicCase) -> str:
-    owner = formatting.owner(sight) if sight.wait_reason == "utility" else None
+    owner = formatting.owner(sight) if sight.wait_reason == "utility" and not sight.passed_to else None
     if owner:
         return _("It's on hold: waiting for %(name)s.", name=localization.apart(owner.name))
     if not sight.wait_reason:
         return _("It's on hold.")
-    return _("It's on hold. %(why)s.", why=formatting.waits_for(sight.wait_reason, mine=sight.mine))
+    why = formatting.waits_for(sight.wait_reason, mine=sight.mine, passed_to=sight.passed_to)
+    return _("It's on hold. %(why)s.", why=why)

@@ -186,7 +186,7 @@ def _new_request() -> dict[str, Any]:
     """`attribute[CODE]` and files of any name come besides."""
     fields = (
         "api_key", "service_code", "jurisdiction_id", "address_string", "address_id", "email", "description",
-        "token", "first_name", "last_name", "phone", "device_id", "account_id", "media_url",
+        "token", "forwarded_from", "first_name", "last_name", "phone", "device_id", "account_id", "media_url",
     )  # fmt: skip
     return {
         "type": "object",

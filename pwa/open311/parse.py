@@ -17,6 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from city import questions
 from city.config.city_file import Service
+from city.forwarding import client as forwarding
 from city.geo import Point
 from city.lifecycle import MAX_WORDS, STATES, Refused
 from city.opendata.case_summaries import LISTED, Asked
@@ -70,7 +71,8 @@ class Wish:
 class Sent:
     """A request that another program sends. `answers` are by the question's code; `media` are addresses.
 
-    `token` is what its sender calls it, to ask by when the answer is lost.
+    `token` is what its sender calls it, to ask by when the answer is lost. `hops` are the machines where it
+    has been.
     """
 
     service: Service
@@ -82,6 +84,7 @@ class Sent:
     email: str = ""
     media: tuple[str, ...] = ()
     token: str = ""
+    hops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,8 @@ def sent(values: MultiDict[str, str], services: Iterable[Service]) -> Sent:
         faults.append(Fault(_("token must have 16 to 64 letters, digits, - or _, and be hard to guess.")))
     if faults:
         raise Malformed(*faults)
-    return Sent(service, point, address, address_id, words, answers, email, media, token)
+    hops = forwarding.hops(",".join(_several(values, forwarding.FROM)))
+    return Sent(service, point, address, address_id, words, answers, email, media, token, hops)
 
 
 def update(values: MultiDict[str, str]) -> Update:

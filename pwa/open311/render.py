@@ -26,6 +26,7 @@ ITEMS: Final = {
     "formats": "format",
     "notes": "note",
     "photos": "photo",
+    "forwarded_from": "hop",
 }
 
 

@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from city import csv_cells
 from city.config import versions as config_versions
+from city.forwarding import client as forwarding
 from city.opendata import case_summaries
 from city.opendata.case_summaries import Outline
 from city.people import accounts, rate_limits
@@ -58,6 +59,7 @@ def open_to_all(response: Response) -> Response:
     """Pages of other cities' sites may read what is public."""
     if request.method in ("GET", "HEAD"):
         response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers[forwarding.REPEATS] = "once"  # other Citylines may send what has a token again
     return response
 
 
@@ -147,6 +149,7 @@ def create() -> Response:
         key = submit.key_for(s, _key(), accounts.REPORT, now)
         _check(values)
         sent = parse.sent(values, access.current_city().city.for_residents)
+        submit.refuse_loop(sent)
         keys = submit.keys_of(key, sent, submit.digest(values, files), now)
         taken = submit.known(s, keys)
         place, about = (None, "") if taken else submit.place_of(s, sent)

@@ -8,7 +8,7 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from city.config.city_file import CityFile, Service
-from city.lifecycle import OPEN, STATES, WAITING
+from city.lifecycle import CLOSED, OPEN, STATES, WAITING
 from city.opendata.case_summaries import Change, Outline, Stop
 from city.opendata.rows import BULK
 from city.questions import Question
@@ -163,7 +163,12 @@ def _more(each: Outline, base: str, labels: OutlineLabels) -> dict[str, Any]:
             for question in each.kind.questions
             if question.code in answers
         ],
-        "extended_attributes": {"photos": [{"media_url": _photo(base, photo)} for photo in each.photos]},
+        # By these another Cityline follows what it passed on, and sends nothing back.
+        "extended_attributes": {
+            "photos": [{"media_url": _photo(base, photo)} for photo in each.photos],
+            "outcome": each.outcome if each.state == CLOSED else None,
+            "forwarded_from": list(each.hops),
+        },
         "notes": [_note(stop, labels) for stop in each.stops],
     }
 

@@ -18,6 +18,7 @@ from city.audit import events
 from city.audit.events import Actor
 from city.cases import duplicates, locks, queries, transitions
 from city.db.models import ApiKey, Case, Photo, Report
+from city.forwarding import endpoints, forwards
 from city.lifecycle import Refused
 from city.opendata import case_summaries
 from city.opendata.case_summaries import API
@@ -145,6 +146,13 @@ def develop(files: Sequence[FileStorage], others: int) -> tuple[list[ProcessedPh
     return good, lost
 
 
+def refuse_loop(sent: Sent) -> None:
+    """Raises Malformed for what was here before: it would go round for ever."""
+    own = endpoints.host(access.current_city().settings.base_url)
+    if any(hop.partition("/")[0] == own for hop in sent.hops):
+        raise Malformed(Fault(_("This request came from here.")))
+
+
 def place_of(s: Session, sent: Sent) -> tuple[Place | None, str]:
     """Where it is, and what the sender said of that and the city does not know. Raises Malformed.
 
@@ -185,6 +193,7 @@ def accept(
             for each in pictures
         ]
         report = _taken(s, telling, taken, now)
+        forwards.add_hops(s, report.case, sent.hops)
         if sent.email:
             intake.subscribe(s, report, sent.email, lang=localization.lang(), at=now)
     except (BadPhoto, Refused) as refused:

@@ -97,6 +97,8 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.one_again": ACTS["tell apart"],
     "dispatch.end_review": ACTS["review"],
     "dispatch.note": tuple(role for role in ACTS["note"] if role != CREW),
+    "dispatch.forward": ACTS["forward"],
+    "dispatch.settle_forward": ACTS["forward"],
     "dispatch.show": ACTS["show"],
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
@@ -115,6 +117,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "fieldwork.release": ACTS["release"],
     "fieldwork.count_as_done": (DISPATCHER,),
     "admin": (ADMINISTRATOR,),
+    "endpoints": (ADMINISTRATOR,),
     "records": ACTS["hold"],
     "stickers": (ADMINISTRATOR,),
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.

@@ -258,6 +258,17 @@ def words(refused: Refused | BadPhoto) -> str:
         "overtaken": _("No changes made. This case changed while you had it open."),
         "shut_out": _("Restore this person's access first."),
         "empty_name": _("Enter a name first."),
+        "known_endpoint": _("There's already an owner with that name."),
+        "not_public": _("Enter a public address that starts with https://."),
+        "private_forward": _("Private cases and office work can't be passed on."),
+        "forward_unknown": _("%(name)s doesn't take this type of problem.", name=facts.get("name", "")),
+        "forward_placeless": _("Give the case a location first."),
+        "forwarded": _("This case is being passed on already."),
+        "forward_loop": _("This case came from %(name)s, so it can't go back.", name=facts.get("name", "")),
+        "forward_under_way": _("It's being sent right now. Try again in a minute."),
+        "forward_number": _("Enter their number as they write it."),
+        "forward_moved": _("That has changed meanwhile. Look again."),
+        "no_endpoint": _("Choose who it should go to."),
         "known_crew": _("There's already a crew with that name."),
         "last_administrator": _(
             "At least one person has to be an administrator. Add another administrator first."

@@ -14,7 +14,8 @@ from flask_babel import ngettext
 
 from city.cases import sla
 from city.config.city_file import Owner
-from city.db.models import CaseMessage, Subscription
+from city.db.models import CaseMessage, RemoteRequest, Subscription
+from city.forwarding import forwards
 from city.lifecycle import CANCELLED, CLOSED, MERGED, NOT_FIXED, OPEN, WAITING
 from city.notifications import subscriptions
 from city.places import reverse_geocoder
@@ -42,7 +43,7 @@ def init(app: Flask) -> None:
         flag_label, operation_label, photo_fault, review_reason, refusal, call_outcome, channel, scope,
         asset, asset_for_residents, owner, asset_owner, role, place, place_title,
         waits_for, wait_sign, instant, kind_name, role_does, letter, followed, hook_fault, due_detail, age,
-        picked_up, delivery, reached,
+        picked_up, delivery, reached, forwarded,
     )  # fmt: skip
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.jinja_env.tests["of_pickups"] = subscriptions.is_of_pickups
@@ -61,7 +62,9 @@ def promise(case: Any) -> str:
         return _("Canceled")
     at = access.now()
     if case.state == WAITING:
-        waits = waits_for(_wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False))
+        waits = waits_for(
+            _wait_reason(case), _owner_of(case), mine=getattr(case, "mine", False), passed_to=_passed_to(case)
+        )
         return f"{_late(case, at)} · {waits}" if case.standing == "late" else waits
     if case.due_at < at:
         return _late(case, at)
@@ -122,11 +125,14 @@ def kind_name(code: str) -> str:
     return said(known[code]) if code in known else code
 
 
-def waits_for(code: str | None, owner: str = "", *, mine: bool = False) -> str:
+def waits_for(code: str | None, owner: str = "", *, mine: bool = False, passed_to: str = "") -> str:
     """What a case waits for, as residents read it; a utility by its name where the city file has it.
 
-    `mine` says that its reporter reads it: whose answer is waited for is "you" to nobody else.
+    `mine` says that its reporter reads it: whose answer is waited for is "you" to nobody else. `passed_to`
+    is the other owner who has taken it, by Open311.
     """
+    if passed_to:
+        return _("Passed on to %(name)s", name=passed_to)
     if code == "resident" and mine:
         return _("Waiting for your answer")
     whose = access.current_city().city.owner(owner) if code == "utility" and owner else None
@@ -144,7 +150,7 @@ def outcome(code: str | None, *, office: bool = False) -> str:
 def time_left(case: Any) -> str:
     """Short, for the queue: "1 day late", "2 hr left", "Fri, Dec 4", "Utility", "1 day late · Utility"."""
     if case.state == WAITING:
-        waits = reason(_wait_reason(case) or "") or _("On hold")
+        waits = _passed_to(case) or reason(_wait_reason(case) or "") or _("On hold")
         back = case.wait_until if hasattr(case, "wait_until") else sla.waits_until(case)
         if back:
             waits = _("%(reason)s until %(day)s", reason=waits, day=day(back))
@@ -284,6 +290,12 @@ def step(kind: str, *, office: bool = False) -> str:
         "update": _("Update sent"),
         "undelivered": _("A question couldn't be delivered"),
         "remind": _("Reminder sent"),
+        "forward": _("To be passed on to"),
+        "passed on": _("Taken by"),
+        "forward refused": _("Not taken by"),
+        "forward unclear": _("Not known if it arrived at"),
+        "forward ended": _("No longer followed at"),
+        "handed back": _("Handed back by"),
     }
     return words.get(kind, kind)
 
@@ -392,6 +404,10 @@ def flag_label(code: str) -> str:
         "wait over": _("Its hold is over. Decide what happens next."),
         "replied": _("The reporter wrote. Read it, then decide what happens next."),
         "undelivered": _("A question couldn't be delivered. Find another way to ask."),
+        "forward refused": _("The other owner didn't take this case. Decide what happens next."),
+        "forward unclear": _("The other owner may have this case. Look there before you send it again."),
+        "handed back": _("The other owner says this isn't theirs. Decide what happens next."),
+        "closed elsewhere": _("The other owner closed this while a crew has it. Decide what happens next."),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
     return words.get(code, _("This case needs review."))
@@ -461,6 +477,28 @@ def channel(code: str) -> str:
         "api": _("by another app"),
     }
     return words.get(code, code)
+
+
+def forwarded(row: RemoteRequest) -> str:
+    """How far a case is that was passed on to another owner, for staff."""
+    name = row.endpoint.name
+    words = {
+        "queued": _("We'll send it to %(name)s within a minute.", name=name),
+        "sending": _("Sent to %(name)s. We don't know yet if it arrived.", name=name),
+        "numbering": _("%(name)s has it, and will give it a number.", name=name),
+        "unclear": _("It may have reached %(name)s. Look there before you send it again.", name=name),
+        "refused": _("%(name)s didn't take it.", name=name),
+        "ended": _("We no longer follow it at %(name)s.", name=name),
+    }
+    if row.state == "ended" and row.status in forwards.CLOSED_WORDS:
+        return _("%(name)s closed it.", name=name)
+    if row.state == "queued" and row.fault:
+        return _("%(name)s doesn't answer. We'll keep trying.", name=name)
+    if row.state == "followed":
+        if row.is_ours:
+            return _("Passed on to %(name)s", name=name)
+        return _("Came from %(name)s", name=name)
+    return words[row.state]
 
 
 def delivery(line: CaseMessage) -> str:
@@ -618,6 +656,13 @@ def _wait_reason(case: Any) -> str | None:
 def _owner_of(case: Any) -> str:
     """The same, whom it waits for."""
     return case.owner if hasattr(case, "owner") else sla.owner_waited_for(case)
+
+
+def _passed_to(case: Any) -> str:
+    """Who has taken it; a row of a list does not know."""
+    if hasattr(case, "passed_to"):
+        return str(case.passed_to)
+    return "" if hasattr(case, "wait_reason") else sla.passed_to(case)
 
 
 def _is_office(case: Any) -> bool:

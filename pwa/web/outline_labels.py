@@ -37,7 +37,7 @@ class OutlineLabels:
 
     def step(self, kind: str, facts: Mapping[str, Any]) -> str:
         """What a public step is called."""
-        told = (kind, *(str(facts.get(name) or "") for name in ("outcome", "reason", "owner")))
+        told = (kind, *(str(facts.get(name) or "") for name in ("outcome", "reason", "owner", "passed_to")))
         if told not in self._steps:
             self._steps[told] = _step(*told)
         return self._steps[told]
@@ -59,9 +59,9 @@ def _stage(state: str, outcome: str | None) -> str:
     return formatting.public_step(step) if step else ""
 
 
-def _step(kind: str, outcome: str, reason: str, owner: str) -> str:
+def _step(kind: str, outcome: str, reason: str, owner: str, passed_to: str) -> str:
     if kind == "close":
         return formatting.outcome(outcome or None)
     if kind == "wait":
-        return formatting.waits_for(reason or None, owner)
+        return formatting.waits_for(reason or None, owner, passed_to=passed_to)
     return formatting.public_step(kind)

@@ -20,6 +20,7 @@ from city.db.models import ApiKey, Case, PhotoDownload, Report, Service, Subscri
 from city.geo import Point
 from city.people import accounts
 from city.questions import Choice, Question
+from city.settings import Settings
 
 Send = Callable[..., Any]
 POLE = {"service_code": "pole-damaged"}
@@ -331,3 +332,12 @@ def test_a_point_is_described_by_the_citys_own_words(town: Town, send: Send) -> 
         assert scene.s.scalar(select(func.count()).select_from(Case)) == 0
     report = report_of(town, send())
     assert Point(report.lat or 0, report.lon or 0) == Point(39.6, -71.2)
+
+
+def test_what_has_been_here_goes_round_no_more(send: Send, get: Send, settings: Settings) -> None:
+    own = settings.base_url.partition("//")[2]
+    (fault,) = send(400, forwarded_from=f"b.example/7,{own}/26-000001")
+    assert fault["description"] == "This request came from here."
+    (taken,) = send(forwarded_from="b.example/7,<script>,c.example/8")
+    (told,) = get(f"/v2/requests/{taken['service_request_id']}", extensions="true")
+    assert told["extended_attributes"]["forwarded_from"] == ["b.example/7", "c.example/8"]

@@ -28,7 +28,7 @@ wait | new, accepted, assigned, underway, waiting | waiting | dispatcher, crew, 
 resume | waiting | - | dispatcher, crew, system
 make safe | assigned, underway | accepted | crew
 needs parts | assigned, underway | waiting | crew
-close | new, accepted, assigned, underway, waiting | closed | crew, dispatcher
+close | new, accepted, assigned, underway, waiting | closed | crew, dispatcher, system
 reopen | closed | accepted | resident, dispatcher
 merge | new, accepted, assigned, underway, waiting, closed, merged | merged | dispatcher, call-taker
 unmerge | merged | - | dispatcher

@@ -28,9 +28,10 @@ from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
 from city.config.routing import Route
-from city.db.models import Case, CaseMessage, Crew, Event, Photo, Report
+from city.db.models import Case, CaseMessage, Crew, Endpoint, Event, Photo, RemoteRequest, Report
+from city.forwarding import forwards
 from city.geo import Point
-from city.lifecycle import ACTS, MERGED, Refused, possible
+from city.lifecycle import ACTS, MERGED, OPEN, Refused, possible
 from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
@@ -53,6 +54,7 @@ FORMS = {name: name for name in ("assign", "wait", "close", "reopen", "merge", "
     "split": "split",
     "ask": "ask",
     "update": "update",
+    "forward": "forward",
 }
 # The menu of corrections, which opens for whoever may make one of them.
 CHANGES = ("reclassify", "relocate", "reschedule", "split")
@@ -116,7 +118,15 @@ class Drawer:
     thread: list[CaseMessage] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)  # who told of it, and how a question would get there
     form_key: str = ""
+    endpoints: list[Endpoint] = field(default_factory=list)  # of other owners who take such a case
+    remote: list[RemoteRequest] = field(default_factory=list)  # what went there, and what it came in by
     proposals: list[Proposal] = field(default_factory=list)  # what crews say is wrong, and nobody decided
+
+    @property
+    def may_forward(self) -> bool:
+        """Whether some other owner takes it, and none has it yet."""
+        under_way = any(row.is_ours and row.state in forwards.UNDER_WAY for row in self.remote)
+        return bool(self.endpoints) and self.case.state in OPEN and not under_way
 
     @property
     def on_hold(self) -> bool:
@@ -410,6 +420,39 @@ def ask(number: str) -> Response:
     return _do(number, verb, _("Question sent."), doing="ask")
 
 
+@bp.post("/cases/<number>/forward")
+def forward(number: str) -> Response:
+    """Passes the case on to another owner's endpoint; the worker sends it."""
+    chosen, settings = request.form.get("endpoint", ""), access.current_city().settings
+
+    def verb(s: Session, c: Case) -> None:
+        endpoint = s.get(Endpoint, int(chosen)) if is_id(chosen) else None
+        if endpoint is None:
+            raise Refused("no_endpoint")
+        forwards.forward(
+            s, c, endpoint, forms.text(request.form, "words"), here=settings.base_url,
+            secret=settings.secret_key, by=g.actor, at=access.now(),
+        )  # fmt: skip
+
+    return _do(number, verb, _("It will be passed on within a minute."), doing="forward")
+
+
+@bp.post("/cases/<number>/forward/<natural:row>")
+def settle_forward(number: str, row: int) -> Response:
+    """What somebody found out over there, or decided: it is there, it is to be sent again, it is ours."""
+    act = request.form.get("act")
+
+    def verb(s: Session, c: Case) -> bool:
+        found = access.or_404(next((each for each in forwards.of_case(s, c.id) if each.id == row), None))
+        if act == "arrived":
+            return forwards.arrived(s, found, request.form.get("theirs", ""), by=g.actor, at=access.now())
+        if act == "again":
+            return forwards.send_again(s, found, by=g.actor, at=access.now())
+        return forwards.take_back(s, found, by=g.actor, at=access.now())
+
+    return _do(number, verb, _("Saved."))
+
+
 @bp.post("/cases/<number>/update")
 def update(number: str) -> Response:
     """Lets those who reported it know how it goes on."""
@@ -646,6 +689,8 @@ def _drawer(
         proposals=proposals.newest(proposals.pending(found, story)) if found.review else [],
         thread=conversation.thread(s, {found.id, *(each.case_id for each in family)}),
         reach=[Reach(each, conversation.ways(each)) for each in family if not each.erased_at],
+        endpoints=forwards.for_case(s, found),
+        remote=forwards.of_case(s, found.id),
         form_key=uuid.uuid4().hex,
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",

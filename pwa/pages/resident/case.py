@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from city.cases import queries, transitions
 from city.cases.queries import PublicCase, TimelineEntry
 from city.db.models import Case, Report
+from city.forwarding import forwards
 from city.lifecycle import NEW, OPEN, Refused
 from city.notifications import webpush
 from city.people import accounts
@@ -163,6 +164,7 @@ def _page(number: str, faults: list[Fault] | None = None, written: dict[str, str
             thread=lines, questions=conversation.unanswered(lines) if root.state in OPEN else [],
             may_write=mine is not None and conversation.may_write(mine, root, access.now()),
             until_written=conversation.last_day(root), written=written or {}, key=uuid.uuid4().hex,
+            forwarded=forwards.shown(s, root),
             push_key=webpush.public_key(here.settings) if mine else "",
         )  # fmt: skip
     if unread:
@@ -229,7 +231,9 @@ def _title(kind: str, facts: dict[str, Any], told_by_me: bool, *, office: bool, 
     if kind == "fixed confirmed" and told_by_me:
         return _("You said it's answered") if office else _("You said it's fixed")
     if kind == "wait":
-        return formatting.waits_for(facts.get("reason"), facts.get("owner", ""), mine=mine)
+        return formatting.waits_for(
+            facts.get("reason"), facts.get("owner", ""), mine=mine, passed_to=facts.get("passed_to", "")
+        )
     return formatting.public_step(kind, office=office)
 
 

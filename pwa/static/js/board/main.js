@@ -290,6 +290,7 @@ const VERBS = {
   u: () => undo(),
   r: () => openForm("ask"),
   U: () => openForm("update"),
+  P: () => openForm("forward"),
   R: () => near(),
   s: () => isChanging() && openForm("split"),
   d: () => (isChanging() ? openForm("date") : beside()),
