@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -42,7 +43,8 @@ class MailServer:
         parts = urlsplit(url)
         self._kind: type[SMTP] = _Lmtp if parts.scheme == "lmtp" else _Smtp
         self._where = parts.hostname or "127.0.0.1", parts.port or 0
-        self._handler, self._loop = _Handler(here), asyncio.new_event_loop()
+        self._threads = ThreadPoolExecutor(AT_ONCE, "mail")
+        self._handler, self._loop = _Handler(here, self._threads), asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mail", daemon=True)
         self._name = socket.gethostname()  # or each connection would ask the name servers for it
         self.port = 0  # where it listens; another one than asked for where that was 0
@@ -55,10 +57,12 @@ class MailServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
-        """Takes no more; what is being kept is finished by its own transaction or not at all."""
+        """Takes no more; what is being kept is finished, though nobody hears so."""
         self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
+        self._threads.shutdown()
+        self._loop.close()
 
     async def _listen(self) -> asyncio.Server:
         host, port = self._where
@@ -100,8 +104,8 @@ class _Lmtp(_Few, LMTP):
 
 
 class _Handler:
-    def __init__(self, here: Callable[[], Place]) -> None:
-        self._here, self._room = here, threading.BoundedSemaphore(AT_ONCE)
+    def __init__(self, here: Callable[[], Place], threads: ThreadPoolExecutor) -> None:
+        self._here, self._threads = here, threads
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -117,21 +121,20 @@ class _Handler:
         raw = envelope.original_content or b""
         to, sender = list(envelope.rcpt_tos), envelope.mail_from
         envelope.content = envelope.original_content = None  # of its bytes one copy is enough
-        said = await asyncio.get_running_loop().run_in_executor(None, self._take, raw, to, sender)
+        said = await asyncio.get_running_loop().run_in_executor(self._threads, self._take, raw, to, sender)
         return "\r\n".join([said] * len(to)) if isinstance(server, LMTP) else said
 
     def _take(self, raw: bytes, to: list[str], sender: str | None) -> str:
-        with self._room:
-            try:
-                done = reception.take_mail(
-                    self._here(), raw, to=to, envelope_from=(sender or "").strip("<>"), at=datetime.now(UTC)
-                )
-            except Full:
-                return FULL
-            except (Busy, SQLAlchemyError, OSError) as fault:
-                log.warning("A mail will come again: %s", type(fault).__name__)
-                return NOT_NOW
-            except Exception:
-                log.exception("A mail couldn't be taken")
-                return NOT_NOW
+        try:
+            done = reception.take_mail(
+                self._here(), raw, to=to, envelope_from=(sender or "").strip("<>"), at=datetime.now(UTC)
+            )
+        except Full:
+            return FULL
+        except (Busy, SQLAlchemyError, OSError) as fault:
+            log.warning("A mail will come again: %s", type(fault).__name__)
+            return NOT_NOW
+        except Exception:
+            log.exception("A mail couldn't be taken")
+            return NOT_NOW
         return LEFT_ALONE.format(done.reason) if done.what == REFUSED else TAKEN
