@@ -8,6 +8,7 @@ from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from city.audit import events
+from city.cases import satisfaction
 from city.cases.queries import family_of, root_of
 from city.channels import CHANNELS, LETTER
 from city.db.models import Case, CaseMessage, Closure, Event, Follower, Message, Report, Subscription
@@ -131,6 +132,8 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
     if kind == "reopened" or (
         closing and _stays(s, closing)
     ):  # a closing that was taken back meanwhile is none
+        if closing:
+            satisfaction.ask(s, closing)
         _tell(s, line, kind, _subscribers(s, _case_id(line)), closing, now)
 
 

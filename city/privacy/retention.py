@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from city import geo
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
-from city.cases import board_index, legal_holds, locks, queries, transitions
+from city.cases import board_index, legal_holds, locks, queries, satisfaction, transitions
 from city.cases import search as case_search
 from city.config.retention_schedule import EXACT, STREET, Schedule
 from city.db import engine as db
@@ -351,6 +351,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     first = {row.case_id: row.key for row in reversed(told)}
     _append_to_ledger(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
     intake.forget_subscriptions(s, [row.id for row in told], ids)
+    satisfaction.untie(s, [row.id for row in told])
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
     _forget_operations(s, wanted, [row.key for row in told])

@@ -18,7 +18,7 @@ from city import geo, questions
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
-from city.cases import legal_holds, locks, reporter_count, sla, transitions
+from city.cases import legal_holds, locks, reporter_count, satisfaction, sla, transitions
 from city.cases import search as case_search
 from city.channels import EMAIL, PUSH
 from city.db.models import (
@@ -420,6 +420,7 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     for link in s.scalars(select(SecretLink).where(SecretLink.report_id == report.id)):
         link.revoked_at = at
     forget_subscriptions(s, [report.id])
+    satisfaction.untie(s, [report.id])
     s.expire(report, ["subscriptions"])
     callers.forget(s, report.key)
     seqs = _forget_details(s, report)

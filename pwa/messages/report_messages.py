@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city.cases import queries
+from city.cases import queries, satisfaction
 from city.cases.queries import PublicCase
 from city.channels import CHANNELS, LETTER, NOTE, TEXT
 from city.db.models import AccountLetter, CaseMessage, LoginCode, Message, Person, Report, Subscription
@@ -184,7 +184,7 @@ def _received(sight: PublicCase) -> str:
     return _("We got your question.") if sight.service.office else _("We got your report.")
 
 
-def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, str]) -> dict[str, Any]:
+def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, Any]) -> dict[str, Any]:
     """The place and the page of a case, for an address that may be a stranger's."""
     publish = access.current_city().publish
     seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
@@ -253,7 +253,7 @@ def _text(s: Session, message: Message) -> SmsMessage:
     return envelopes.text(message, f"{_subject(_called(s, message), sight)}. {words}", stop=links["stop"])
 
 
-def _links(report: Report, row: Subscription) -> dict[str, str]:
+def _links(report: Report, row: Subscription) -> dict[str, Any]:
     secret = access.current_city().settings.secret_key
     code, token = intake.news_code(secret, row), intake.token_for(secret, report.key)
     return {
@@ -262,6 +262,8 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
         "answer": letters.link("case.secret", token=token, _anchor="answer"),
         "fixed": letters.link("verdict.ask_fixed", token=token),
         "not_fixed": letters.link("verdict.ask_not_fixed", token=token),
+        "rate": letters.link("verdict.ask_rating", token=token),
+        "rates": [letters.link("verdict.ask_rating", token=token, score=n) for n in satisfaction.SCORES],
         "confirm": letters.link("news.news", subscription=row.id, code=code),
         "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),
     }
