@@ -72,14 +72,13 @@ def _added(several: Iterable[Counts]) -> Counts:
 
 
 def _of_city(now: Counts, was: Counts) -> Iterator[Cell]:
-    whole, then = {"": now}, {"": was}
-    few, few_then = _few(whole), _few(then)
-    scores = suppressed_rows({score: now[score] for score in SCORES})
-    scores_then = suppressed_rows({score: was[score] for score in SCORES})
+    few, few_then = _few({"": now}), _few({"": was})
+    scattered = _scattered({"": now})
     for what in ALL:
-        score = next((each for each, name in EACH.items() if name == what), None)
-        hidden = (bool(few) and what != ASKED) or score in scores
-        before = _value(was, what) if not (few_then or score in scores_then) else None
+        hidden = bool(few or (scattered and what in EACH.values()))
+        if what == ASKED:
+            hidden = now.total() < SUPPRESSION_THRESHOLD
+        before = None if few_then or what in EACH.values() else _value(was, what)
         yield _cell(CITY, "", what, now, before, hidden=hidden)
 
 
@@ -99,7 +98,7 @@ def _table(
 
 
 def _trend(now: Mapping[tuple[str, str], Counts], rows: list[str], period: Period) -> Iterator[Cell]:
-    """Answers and their average of each department by month. What one direction hides, the other may not tell."""
+    """Answers and their average of each department by month: hidden where either direction would tell."""
     hidden = set()
     for month in period.months:
         here = {code: counts for (each, code), counts in now.items() if each == month}
@@ -125,7 +124,7 @@ def _few(rows: Mapping[str, Counts]) -> set[str]:
 
 
 def _scattered(rows: Mapping[str, Counts]) -> set[str]:
-    """The rows whose scores do not stand one by one, since few gave one of them, and the row that hides them."""
+    """The rows whose scores do not stand one by one, since few gave one of them, and what hides them."""
     few = {
         row
         for row, given in rows.items()
@@ -151,7 +150,8 @@ def _value(counts: Counts, what: str) -> Value:
     if what == RATE:
         return answered / asked if asked else None
     if what == AVERAGE:
-        return sum(score * counts[score] for score in SCORES) / answered if answered else None
+        # One digit: more would tell the few who gave a score that stands nowhere.
+        return round(sum(score * counts[score] for score in SCORES) / answered, 1) if answered else None
     return next(counts[score] for score, name in EACH.items() if name == what)
 
 
