@@ -12,12 +12,12 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from city.cases.satisfaction import SCORES
 from city.config.city_file import CityFile
 from city.db.models import SatisfactionAnswer
 from city.metrics.metrics import SUPPRESSION_THRESHOLD, Cell, Figures, Value, suppressed_rows
 from city.metrics.periods import Period, moved
 
+SCORES: Final = (1, 2, 3, 4, 5)
 ASKED: Final = "rating_asked"
 ANSWERED: Final = "rating_answered"
 RATE: Final = "rating_rate"

@@ -8,12 +8,11 @@ from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from city.audit import events
-from city.cases import satisfaction
 from city.cases.queries import family_of, root_of
 from city.channels import CHANNELS, LETTER
 from city.db.models import Case, CaseMessage, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
-from city.notifications import danger_alarm
+from city.notifications import danger_alarm, satisfaction
 
 NAME = "notices"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # seen, since the database was put back

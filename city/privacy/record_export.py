@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.audit.events import Actor
-from city.cases import queries, satisfaction
+from city.cases import queries
 from city.cases.queries import ClosingEvidence, PublicCase, PublicReport, TimelineEntry
 from city.db.models import (
     Caller,
@@ -35,7 +35,7 @@ from city.db.models import (
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import WAITING, may
-from city.notifications import danger_alarm
+from city.notifications import danger_alarm, satisfaction
 from city.people import accounts
 from city.privacy import data_subjects
 from city.privacy.data_subjects import Subject

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from city import geo
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Cleared
-from city.cases import board_index, legal_holds, locks, queries, satisfaction, transitions
+from city.cases import board_index, legal_holds, locks, queries, transitions
 from city.cases import search as case_search
 from city.config.retention_schedule import EXACT, STREET, Schedule
 from city.db import engine as db
@@ -45,6 +45,7 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
+from city.notifications import satisfaction
 from city.people import accounts, callers
 from city.photos import photos as pictures
 from city.places import areas

@@ -18,7 +18,7 @@ from city import geo, questions
 from city.audit import erasure_ledger, events
 from city.audit.erasure_ledger import Erased
 from city.audit.events import Actor
-from city.cases import legal_holds, locks, reporter_count, satisfaction, sla, transitions
+from city.cases import legal_holds, locks, reporter_count, sla, transitions
 from city.cases import search as case_search
 from city.channels import EMAIL, PUSH
 from city.db.models import (
@@ -46,7 +46,7 @@ from city.lifecycle import (
     Refused,
     may,
 )
-from city.notifications import subscriptions
+from city.notifications import satisfaction, subscriptions
 from city.people import accounts, callers
 from city.people.contacts import CHANNELS
 from city.photos import photos, storage

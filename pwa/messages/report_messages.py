@@ -13,10 +13,11 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from city.cases import queries, satisfaction
+from city.cases import queries
 from city.cases.queries import PublicCase
 from city.channels import CHANNELS, LETTER, NOTE, TEXT
 from city.db.models import AccountLetter, CaseMessage, LoginCode, Message, Person, Report, Subscription
+from city.metrics.satisfaction import SCORES
 from city.notifications import account_email, danger_alarm, fan_out
 from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
@@ -263,7 +264,7 @@ def _links(report: Report, row: Subscription) -> dict[str, Any]:
         "fixed": letters.link("verdict.ask_fixed", token=token),
         "not_fixed": letters.link("verdict.ask_not_fixed", token=token),
         "rate": letters.link("verdict.ask_rating", token=token),
-        "rates": [letters.link("verdict.ask_rating", token=token, score=n) for n in satisfaction.SCORES],
+        "rates": [letters.link("verdict.ask_rating", token=token, score=n) for n in SCORES],
         "confirm": letters.link("news.news", subscription=row.id, code=code),
         "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),
     }

@@ -7,10 +7,11 @@ from flask import Response, g, url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from city.cases import queries, satisfaction
+from city.cases import queries
 from city.cases.queries import PublicCase
 from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
+from city.notifications import satisfaction
 from city.reports import closing_feedback, intake
 from pwa.web import access
 from pwa.web.fragments import go

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Response, abort, request, url_for
 
-from city.cases import queries, satisfaction, transitions
+from city.cases import queries, transitions
 from city.lifecycle import Refused
+from city.metrics.satisfaction import SCORES
+from city.notifications import satisfaction
 from city.people import accounts
 from city.photos import photos
 from city.reports import closing_feedback, intake
@@ -37,9 +39,7 @@ def ask_not_fixed(token: str) -> Response:
 @bp.get("/s/<token>/rate/<int:score>")
 def ask_rating(token: str, score: int = 0) -> Response:
     """Opens a message's question of satisfaction; `score` is what was pressed there, and is only shown."""
-    return own_report.open_secret_link(
-        token, "verdict.rating", score=score if score in satisfaction.SCORES else None
-    )
+    return own_report.open_secret_link(token, "verdict.rating", score=score if score in SCORES else None)
 
 
 @bp.get("/case/<number>/fixed")

@@ -19,8 +19,8 @@ from city.cases import locks
 from city.cases.queries import family_of, root_of
 from city.db.models import Case, Closure, Report, SatisfactionAnswer
 from city.lifecycle import REOPEN_DAYS, Refused
+from city.metrics.satisfaction import SCORES
 
-SCORES: Final = (1, 2, 3, 4, 5)
 DAYS: Final = REOPEN_DAYS  # after a closing in which an answer may be given and changed
 WITH_PAGE: Final = ("web",)  # who reported there holds the page that asks
 
