@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
@@ -34,6 +35,7 @@ def closed(town: Town, settings: Settings) -> str:
         intake.confirm(scene.s, wish, at=town.now)
         done, by = Closing("fixed", no_photo="dark"), scene.actor("dispatcher")
         transitions.close(scene.s, report.case, done, by=by, at=town.now)
+    with town.at_work() as scene:
         fan_out.process_events(scene.s, town.now)
     return token
 
@@ -84,11 +86,11 @@ def test_a_wrong_form_stores_nothing(
 
 
 def test_a_stranger_is_not_asked_and_cannot_answer(
-    closed: str, town: Town, client: FlaskClient, csrf: str
+    closed: str, town: Town, client: FlaskClient, token: Callable[[], str]
 ) -> None:
     assert resident.HOW_SATISFIED not in shown(client.get("/case/26-000001"))
     assert client.get("/case/26-000001/rate").status_code == 303
-    sent = {"csrf_token": csrf, "cycle": "1", "score": "5"}
+    sent = {"csrf_token": token(), "cycle": "1", "score": "5"}
     assert client.post("/case/26-000001/rate", data=sent).status_code == 404
     assert scores(town) == [None]
 

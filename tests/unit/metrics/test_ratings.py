@@ -28,7 +28,7 @@ def asked(town: Town, department: str, *scores: int | None, month: str = "2026-0
 
 def figures(town: Town, period: Period = MAY) -> Figures:
     with town.looking() as scene:
-        return satisfaction.satisfaction_metrics(scene.s, city_file.read(DEFAULT_CITY), period)
+        return satisfaction.satisfaction_metrics(scene.s, city_file.load(DEFAULT_CITY), period)
 
 
 def told(of: Figures, row: str, table: str = "department") -> dict[str, object]:

@@ -4,14 +4,15 @@ from datetime import timedelta
 
 import pytest
 from factories import Scene, Town
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from city.cases import transitions
 from city.cases.transitions import Closing
-from city.db.models import Case, Event, Report, SatisfactionAnswer
+from city.db.models import Case, Event, Follower, Report, SatisfactionAnswer
 from city.lifecycle import Refused
 from city.notifications import fan_out, satisfaction
 from city.people import accounts
+from city.photos import storage
 from city.reports import closing_feedback, intake
 
 pytestmark = pytest.mark.both_databases
@@ -42,9 +43,11 @@ def test_whom_a_page_or_a_message_reaches_is_asked_once(town: Town) -> None:
         for each in (silent, heard):
             transitions.merge(scene.s, each.case, web.case, by=scene.actor("dispatcher"), at=town.now)
         close(scene, web.case)
-        for _again in range(2):
+    for _again in range(2):
+        with town.at_work() as scene:
+            scene.s.execute(update(Follower).values(seq=0))
             fan_out.process_events(scene.s, town.now)
-            scene.s.query(fan_out.Follower).update({"seq": 0})
+    with town.looking() as scene:
         assert sorted(row[0] or 0 for row in answers(scene)) == [web.id, heard.id]
         assert {row[1:] for row in answers(scene)} == {("works", "2026-05", None)}
 
@@ -55,7 +58,9 @@ def test_an_answer_may_be_changed_for_14_days(town: Town) -> None:
         close(scene, report.case)
         satisfaction.answer(scene.s, report, 1, 2, at=town.now)
         satisfaction.answer(scene.s, report, 1, 5, at=town.now + timedelta(days=14))
+    with town.at_work() as scene:
         fan_out.process_events(scene.s, town.now)
+        report = scene.s.get_one(Report, report.id)
         assert answers(scene) == [(report.id, "works", "2026-05", 5)]
         with pytest.raises(Refused) as late:
             satisfaction.answer(scene.s, report, 1, 1, at=town.now + timedelta(days=14, seconds=1))
@@ -69,7 +74,7 @@ def test_each_closing_has_an_answer_of_its_own(town: Town) -> None:
         close(scene, report.case)
         closing, by = closing_feedback.closing_of(report.case), accounts.reporter(report.id)
         closing_feedback.not_fixed(scene.s, report, closing, by=by, at=town.now, key="k", token="t" * 32)
-        assert report.case.state == "new"
+        assert report.case.state == "accepted"
         satisfaction.answer(scene.s, report, 1, 1, at=town.now)  # whoever sent it back has an opinion too
         close(scene, report.case, 1)
         with pytest.raises(Refused) as old:
@@ -104,7 +109,7 @@ def test_erasure_leaves_the_figure_and_nobody_behind_it(town: Town) -> None:
         satisfaction.answer(scene.s, report, 1, 2, at=town.now)
         var = town.settings.var
         by = scene.actor("administrator")
-        intake.erase(scene.s, report, town.store, var, by=by, at=town.now)
+        intake.erase(scene.s, report, storage.open_store(town.settings), var, by=by, at=town.now)
         row = scene.s.scalars(select(SatisfactionAnswer)).one()
         scene.s.refresh(row)
         assert (row.report_id, row.case_id, row.said_at, row.score) == (None, None, None, 2)
@@ -125,5 +130,6 @@ def test_an_imported_past_asks_nobody(town: Town) -> None:
         report = scene.report()
         done, by = Closing("fixed", no_photo="dark"), scene.actor("dispatcher")
         transitions.close(scene.s, report.case, done, by=by, at=town.now, origin="import")
+    with town.at_work() as scene:
         fan_out.process_events(scene.s, town.now)
         assert answers(scene) == []
