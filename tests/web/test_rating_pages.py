@@ -113,7 +113,7 @@ def test_the_mail_asks_with_a_link_a_score(closed: str, town: Town, app: Flask) 
     letter = next(each for each in sent if "Fixed" in each["Subject"])
     page = letter.get_body(("html",)).get_content()  # type: ignore[union-attr]
     assert [n for n in range(7) if f'/s/{closed}/rate/{n}"' in page] == [1, 2, 3, 4, 5]
-    assert f"/s/{closed}/rate\n" in letterbox.text(letter)
+    assert f"/s/{closed}/rate/4\n" in letterbox.text(letter)
     assert "Canary" not in page + letterbox.text(letter)
 
 

@@ -35,9 +35,8 @@ def ask_not_fixed(token: str) -> Response:
     return own_report.open_secret_link(token, "verdict.not_fixed")
 
 
-@bp.get("/s/<token>/rate")
 @bp.get("/s/<token>/rate/<int:score>")
-def ask_rating(token: str, score: int = 0) -> Response:
+def ask_rating(token: str, score: int) -> Response:
     """Opens a message's question of satisfaction; `score` is what was pressed there, and is only shown."""
     return own_report.open_secret_link(token, "verdict.rating", score=score if score in SCORES else None)
 
