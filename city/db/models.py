@@ -974,6 +974,22 @@ class NotFixed(Base):
     led_to: Mapped[str] = mapped_column(String(12))  # reopened, joined, review, new case
 
 
+class SatisfactionAnswer(Base):
+    """That a report's sender was asked about one closing, and the score they gave. Without `report_id` it is
+    nobody's any more, and only counts."""
+
+    __tablename__ = "satisfaction_answers"
+    __table_args__ = (UniqueConstraint("report_id", "case_id", "cycle"),)
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"))
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    cycle: Mapped[int]
+    department_code: Mapped[str] = mapped_column(ForeignKey("departments.code"))  # whose case it was then
+    month: Mapped[str] = mapped_column(String(7), index=True)  # 2026-10, in which the case was closed
+    score: Mapped[int | None]  # 1 to 5; none until it is answered
+    said_at: Mapped[datetime | None]
+
+
 class Article(Base):
     """An article of the knowledge base. Every change is a new `version`; all of their words are kept."""
 

@@ -12,7 +12,7 @@ from city.cases.queries import family_of, root_of
 from city.channels import CHANNELS, LETTER
 from city.db.models import Case, CaseMessage, Closure, Event, Follower, Message, Report, Subscription
 from city.lifecycle import CANCELLED, CLOSED, OPEN
-from city.notifications import danger_alarm
+from city.notifications import danger_alarm, satisfaction
 
 NAME = "notices"
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # seen, since the database was put back
@@ -131,6 +131,8 @@ def _queue(s: Session, line: Event, now: datetime) -> None:
     if kind == "reopened" or (
         closing and _stays(s, closing)
     ):  # a closing that was taken back meanwhile is none
+        if closing:
+            satisfaction.ask(s, closing)
         _tell(s, line, kind, _subscribers(s, _case_id(line)), closing, now)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from city.channels import CHANNELS, SILENT
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Subscription
-from city.notifications import danger_alarm
+from city.notifications import daily_limit, danger_alarm
 from city.notifications.sender import PermanentFailure, Sender, SubscriptionGone
 from city.settings import Settings
 
@@ -117,12 +117,13 @@ def _claim(engine: Engine, message_id: int, now: datetime) -> bool:
 
 
 def _try(engine: Engine, senders: Senders, render: Render, message_id: int, now: datetime) -> bool:
-    if not _claim(engine, message_id, now):
+    if not _claim(engine, message_id, now) or not _may_go(engine, message_id, now):
         return False
     sent, fault, final, gone = False, None, False, False
+    with_it: list[int] = []
     # Any fault, also one in the words of a single letter, must hold up that letter only.
     try:
-        sent = _send(engine, senders, render, message_id)
+        sent, with_it = _send(engine, senders, render, message_id)
     except SubscriptionGone:
         gone = True
     except Exception as problem:
@@ -135,20 +136,31 @@ def _try(engine: Engine, senders: Senders, render: Render, message_id: int, now:
             over = final or message.tries >= TRIES
             message.next_try_at = now + _wait(message.tries) if fault and not over else None
             message.sent_at = now if sent else None
+            daily_limit.mark_sent(s, with_it, at=now)
             if gone:
                 message.subscription.stopped_at = now
     return sent
 
 
-def _send(engine: Engine, senders: Senders, render: Render, message_id: int) -> bool:
-    """Whether it went out; it does not where nobody wants it any more."""
+def _may_go(engine: Engine, message_id: int, now: datetime) -> bool:
+    """Whether its reader has had no other message today that it would have to wait for."""
+    with db.transaction(engine) as s:
+        message = s.get(Message, message_id)
+        if message is None or not daily_limit.is_limited(message):
+            return True
+        return daily_limit.admit(s, message, now=now, claimed_until=now + CLAIM)
+
+
+def _send(engine: Engine, senders: Senders, render: Render, message_id: int) -> tuple[bool, list[int]]:
+    """Whether it went out, and what went with it; it does not where nobody wants it any more."""
     with db.read_session(engine) as s:
         message = s.get(Message, message_id)
+        with_it = [each.id for each in daily_limit.together(s, message)] if message else []
         what, channel = (render(s, message), message.subscription.channel) if message else (None, "")
     if what is None:
-        return False
+        return False, []
     senders[channel].send(what)
-    return True
+    return True, with_it
 
 
 def _wait(tries: int) -> timedelta:

@@ -35,7 +35,7 @@ from city.db.models import (
 )
 from city.db.models import Session as LogIn
 from city.lifecycle import WAITING, may
-from city.notifications import danger_alarm
+from city.notifications import danger_alarm, satisfaction
 from city.people import accounts
 from city.privacy import data_subjects
 from city.privacy.data_subjects import Subject
@@ -141,6 +141,7 @@ def of_person(s: Session, subject: Subject, *, unconfirmed: bool = False, by: Ac
         "reports": [_report(report) | _came_of(report) | _photos_of(pictures, report.id) for report in told],
         "addresses": [_wish(wish, number) for wish, number in wishes],
         "objections": _objections(s, [], ids),
+        "satisfaction": _satisfaction(s, told),
         "calls": _calls(s, calls),
         "messages": _messages(s, [wish.id for wish, _number in wishes]),
         "conversation": [_written(line) for report in told for line in conversation.of_report(s, report)],
@@ -281,6 +282,20 @@ def _objections(s: Session, case_ids: Sequence[int], report_ids: Sequence[int] =
     asked = asked.where(NotFixed.case_id.in_(case_ids) | NotFixed.report_id.in_(report_ids))
     rows = s.execute(asked.order_by(NotFixed.said_at)).all()
     return [{"report": number, "said_at": row.said_at, "led_to": row.led_to} for row, number in rows]
+
+
+def _satisfaction(s: Session, told: Sequence[Report]) -> list[Told]:
+    """How satisfied they said they were; only the person's own record has it, no case's."""
+    numbers = {report.id: report.number for report in told}
+    return [
+        {
+            "report": numbers[row.report_id or 0],
+            "month": row.month,
+            "score": row.score,
+            "said_at": row.said_at,
+        }
+        for row in satisfaction.answered(s, list(numbers))
+    ]
 
 
 def _calls(s: Session, calls: Sequence[Contact]) -> list[Told]:

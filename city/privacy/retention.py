@@ -46,6 +46,7 @@ from city.db.models import (
 from city.db.models import Session as LogIn
 from city.geo import Point
 from city.lifecycle import CANCELLED, CLOSED, MERGED, OPEN
+from city.notifications import satisfaction
 from city.people import accounts, callers
 from city.photos import photos as pictures
 from city.places import areas
@@ -352,6 +353,7 @@ def _clear(s: Session, wanted: Sequence[Case], var: Path, *, coarse: bool, at: d
     first = {row.case_id: row.key for row in reversed(told)}
     _append_to_ledger(var, {case.number: first.get(case.id, "") for case in wanted}, coarse=coarse, at=at)
     intake.forget_subscriptions(s, [row.id for row in told], ids)
+    satisfaction.untie(s, [row.id for row in told])
     _forget_callers(s, [row.key for row in told])
     names = _forget_photos(s, ids, [row.id for row in told])
     _forget_operations(s, wanted, [row.key for row in told])

@@ -46,7 +46,7 @@ from city.lifecycle import (
     Refused,
     may,
 )
-from city.notifications import subscriptions
+from city.notifications import satisfaction, subscriptions
 from city.people import accounts, callers
 from city.people.contacts import CHANNELS
 from city.photos import photos, storage
@@ -420,6 +420,7 @@ def _erase(s: Session, report: Report, store: storage.Store, var: Path, *, by: A
     for link in s.scalars(select(SecretLink).where(SecretLink.report_id == report.id)):
         link.revoked_at = at
     forget_subscriptions(s, [report.id])
+    satisfaction.untie(s, [report.id])
     s.expire(report, ["subscriptions"])
     callers.forget(s, report.key)
     seqs = _forget_details(s, report)

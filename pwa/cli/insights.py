@@ -12,7 +12,7 @@ import click
 from city import files
 from city.config import versions as config_versions
 from city.db import engine as db
-from city.metrics import metrics, periods
+from city.metrics import metrics, periods, satisfaction
 from city.metrics.metrics import Cell, Figures
 from city.settings import read
 
@@ -40,6 +40,7 @@ def reckon(code: str, file: Path | None) -> None:
             "value": metrics.line_metrics(s, city, period),
             "performance": metrics.sla_metrics(s, city, period),
         }
+        both["performance"].add(satisfaction.satisfaction_metrics(s, city, period).cells.values())
     if file is None:
         told = {name: [_as_json(cell) for cell in figures.cells.values()] for name, figures in both.items()}
         click.echo(json.dumps({"insights": period.code, **told}, ensure_ascii=False))

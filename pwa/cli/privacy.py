@@ -272,6 +272,7 @@ def _titles() -> dict[str, str]:
         "addresses": _("Contact info for updates"),
         "closings": _("How it ended"),
         "objections": _("Reported as not fixed"),
+        "satisfaction": _("How satisfied they said they were"),
         "calls": _("Calls"),
         "messages": _("Messages"),
         "conversation": _("What they and the city wrote each other"),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import date
 from email.message import EmailMessage
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -17,7 +17,8 @@ from city.cases import queries
 from city.cases.queries import PublicCase
 from city.channels import CHANNELS, LETTER, NOTE, TEXT
 from city.db.models import AccountLetter, CaseMessage, LoginCode, Message, Person, Report, Subscription
-from city.notifications import account_email, danger_alarm, fan_out
+from city.metrics.satisfaction import SCORES
+from city.notifications import account_email, daily_limit, danger_alarm, fan_out
 from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
 from city.notifications.sms import SmsMessage
@@ -132,11 +133,32 @@ def _is_wanted(message: Message) -> bool:
     return row.stopped_at is None and row.confirmed_at is not None
 
 
+class _Bundle(NamedTuple):
+    """What one message tells: which row of the outbox leads, all that was written, and what else is new."""
+
+    lead: Message
+    words: str
+    also: list[str]
+
+
+def _bundle(s: Session, message: Message, sight: PublicCase) -> _Bundle:
+    """The message with all that waits for the same reader. Words of the city lead: no state tells those."""
+    waits = [each for each in daily_limit.together(s, message) if fan_out.is_still_valid(s, each)]
+    every = sorted([message, *waits], key=lambda each: each.id)
+    written = [each for each in every if each.case_message_id]
+    lead = message if message.case_message_id or not written else written[-1]
+    words = [s.get_one(CaseMessage, each.case_message_id).words for each in written]
+    kinds = dict.fromkeys(each.kind for each in every if each.kind in _STATES and each.kind != lead.kind)
+    return _Bundle(lead, "\n\n".join(words), [_STATES[kind](sight) for kind in kinds])
+
+
 def _letter(s: Session, message: Message) -> EmailMessage:
-    row, kind = message.subscription, message.kind
+    row = message.subscription
     report = s.get_one(Report, row.report_id)
     sight = queries.reporter_view(s, report, now=access.now(), publish=access.current_city().publish)
     links = _links(report, row)
+    bundle = _bundle(s, message, sight)
+    kind = bundle.lead.kind
     facts: dict[str, Any] = {
         "sight": sight,
         "report": report,
@@ -164,19 +186,20 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "excuse": sentences.no_photo(sight),
             "pictures": letters.before_and_after(s, sight),
         }
-    elif written := s.get(CaseMessage, message.case_message_id) if message.case_message_id else None:
+    elif written := _written(s, bundle.lead):
         facts |= {
             "news": sentences.asks_you(sight) if written.kind == ASK else sentences.has_update(sight),
             "asks": written.kind == ASK,
-            "words": written.words,
+            "words": bundle.words,
+            "also": bundle.also,
             "choices": written.choices,
             "waits": "" if sight.service.urgent else _("The due date waits until you answer."),
             "by_mail": bool(access.current_city().settings.mail_address),
         }
     else:
-        facts |= {"news": {"reopened": sentences.reopened, "corrected": sentences.corrected}[kind](sight)}
+        facts |= {"news": _STATES[kind](sight), "also": bundle.also}
     template = _TEMPLATES.get(kind, "news")
-    title = _subject(_called(s, message), sight)
+    title = _subject(_called(s, bundle.lead), sight)
     return envelopes.letter(message, title, template, stop=links["stop"], **facts)
 
 
@@ -184,7 +207,7 @@ def _received(sight: PublicCase) -> str:
     return _("We got your question.") if sight.service.office else _("We got your report.")
 
 
-def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, str]) -> dict[str, Any]:
+def _as_strangers_see_it(s: Session, sight: PublicCase, links: dict[str, Any]) -> dict[str, Any]:
     """The place and the page of a case, for an address that may be a stranger's."""
     publish = access.current_city().publish
     seen = queries.public(s, now=access.now(), publish=publish, ids=[sight.id], limit=1)
@@ -207,16 +230,17 @@ def _note(s: Session, message: Message) -> Note:
     row = message.subscription
     report = s.get_one(Report, row.report_id)
     sight = queries.reporter_view(s, report, now=access.now(), publish=access.current_city().publish)
+    lead = _bundle(s, message, sight).lead
     said = {
         "question": _("We have a question. Tap to answer."),
         "update": _("Tap to read the update."),
         "closed": _("Tap to see the result."),
         "reopened": sentences.reopened(sight),
         "corrected": sentences.corrected(sight),
-    }[message.kind]
+    }[lead.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("case.page", number=sight.number)
-    title = _subject(_called(s, message), sight)
+    title = _subject(_called(s, lead), sight)
     return envelopes.push_note(message, title, body, link, urgent=report.danger)
 
 
@@ -229,15 +253,15 @@ def _text(s: Session, message: Message) -> SmsMessage:
         words = _("Want text updates? Confirm here: %(link)s", link=links["confirm"])
         told = _("We got your question (%(number)s).") if office else _("We got your report (%(number)s).")
         return envelopes.text(message, f"{told % {'number': sight.number}} {words}", stop=links["stop"])
-    if message.case_message_id:
-        written = s.get_one(CaseMessage, message.case_message_id)
+    bundle = _bundle(s, message, sight)
+    if written := _written(s, bundle.lead):
         asks = written.kind == ASK
         way = _("Details: %(link)s", link=links["case"])
         if asks and access.current_city().settings.texts_in:
             way = _("Answer by text, or here: %(link)s", link=links["answer"])
         elif asks:
             way = _("Answer: %(link)s", link=links["answer"])
-        told = f"{_subject(_called(s, message), sight)}\n{_shortened(written.words)}\n{way}"
+        told = f"{_subject(_called(s, bundle.lead), sight)}\n{_shortened(bundle.words)}\n{way}"
         return envelopes.text(message, told, stop=links["stop"])
     closed, again = (
         (_("Read the answer: %(link)s"), _("Someone will get back to you. Details: %(link)s"))
@@ -253,7 +277,7 @@ def _text(s: Session, message: Message) -> SmsMessage:
     return envelopes.text(message, f"{_subject(_called(s, message), sight)}. {words}", stop=links["stop"])
 
 
-def _links(report: Report, row: Subscription) -> dict[str, str]:
+def _links(report: Report, row: Subscription) -> dict[str, Any]:
     secret = access.current_city().settings.secret_key
     code, token = intake.news_code(secret, row), intake.token_for(secret, report.key)
     return {
@@ -262,9 +286,14 @@ def _links(report: Report, row: Subscription) -> dict[str, str]:
         "answer": letters.link("case.secret", token=token, _anchor="answer"),
         "fixed": letters.link("verdict.ask_fixed", token=token),
         "not_fixed": letters.link("verdict.ask_not_fixed", token=token),
+        "rates": [letters.link("verdict.ask_rating", token=token, score=n) for n in SCORES],
         "confirm": letters.link("news.news", subscription=row.id, code=code),
         "stop": letters.link("news.news", subscription=row.id, code=code, stop=1),
     }
+
+
+def _written(s: Session, message: Message) -> CaseMessage | None:
+    return s.get_one(CaseMessage, message.case_message_id) if message.case_message_id else None
 
 
 def _called(s: Session, message: Message) -> str:
@@ -302,6 +331,10 @@ def _shortened(words: str) -> str:
     return words if len(words) <= MOST_OF_A_TEXT else f"{words[: MOST_OF_A_TEXT - 1].rstrip()}…"
 
 
+_STATES: Final[Mapping[str, Callable[[PublicCase], str]]] = {
+    "reopened": sentences.reopened,
+    "corrected": sentences.corrected,
+}
 _TEMPLATES: Final = {
     "receipt": "receipt", "confirmed": "confirmed", "closed": "closed", "question": "written",
     "update": "written",

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from city.answers import articles
 from city.csv_cells import in_a_table
 from city.lifecycle import WAIT_REASONS
-from city.metrics import metrics, periods
+from city.metrics import metrics, periods, satisfaction
 from city.metrics.metrics import Cell, Figures, Line, Value
 from city.metrics.periods import NoPeriod, Period
 from city.places import areas
@@ -181,6 +181,7 @@ def table(code: str) -> str:
     """What a table is called."""
     return {
         "month": _("By month"),
+        satisfaction.TREND: _("By department and month"),
         "topic": _("By topic"),
         "channel": _("By channel"),
         "lang": _("By language"),
@@ -209,9 +210,18 @@ def row_name(s: Session, table: str, rows: Iterable[str]) -> dict[str, str]:
         names = {row: localization.language_name(row) for row in rows}
     elif table == "month":
         names = {row: month(row) for row in rows}
+    elif table == satisfaction.TREND:
+        offices = {each.code: localization.said(each.names) for each in city.departments}
+        names = {row: _of_month(row, offices) for row in rows}
     else:
         names = {}
     return {row: names.get(row, row) for row in rows}
+
+
+def _of_month(row: str, offices: Mapping[str, str]) -> str:
+    """ "Streets, October 2026"."""
+    code, _dot, its_month = row.rpartition(".")
+    return f"{offices.get(code, code)}, {month(its_month)}"
 
 
 def as_csv(s: Session, name: str, figures: Figures) -> Response:
@@ -324,6 +334,43 @@ def _paused_meanings(reason: str) -> dict[str, Meaning]:
             "days",
         ),
     }
+
+
+def _more_meanings() -> dict[str, Meaning]:
+    """Those of each reason to wait, and of the ratings."""
+    paused = {what: says for reason in WAIT_REASONS for what, says in _paused_meanings(reason).items()}
+    each = {
+        what: Meaning(
+            _("Rated %(score)s", score=score), _("How many gave the rating %(score)s.", score=score), "n"
+        )
+        for score, what in satisfaction.EACH.items()
+    }
+    return (
+        paused
+        | {
+            satisfaction.ASKED: Meaning(
+                _("Asked for a rating"),
+                _("Reporters who were asked how satisfied they are with a closing in the period."),
+                "n",
+            ),
+            satisfaction.ANSWERED: Meaning(
+                _("Ratings"),
+                _("Reporters who answered, with a number from 1 to 5."),
+                "n",
+            ),
+            satisfaction.RATE: Meaning(
+                _("Answer rate"),
+                _("Share of those asked who answered."),
+                "share",
+            ),
+            satisfaction.AVERAGE: Meaning(
+                _("Average rating"),
+                _("Average of the ratings. 1 is not at all satisfied, 5 is very satisfied."),
+                "rate",
+            ),
+        }
+        | each
+    )
 
 
 @lru_cache
@@ -488,7 +535,7 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
             _("Those of them where the work was done by the latest new date."),
             "n",
         ),
-    } | {what: says for reason in WAIT_REASONS for what, says in _paused_meanings(reason).items()}
+    } | _more_meanings()
 
 
 def days(value: Value) -> str:

@@ -1,5 +1,6 @@
 """The reporter's own report: the browser that opened its secret link holds it. For residents' pages."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask import Response, g, url_for
@@ -10,12 +11,30 @@ from city.cases import queries
 from city.cases.queries import PublicCase
 from city.db.models import Case, Report
 from city.lifecycle import CLOSED, REOPEN_DAYS
+from city.notifications import satisfaction
 from city.reports import closing_feedback, intake
 from pwa.web import access
 from pwa.web.fragments import go
 
 
-def open_secret_link(token: str, endpoint: str) -> Response:
+@dataclass(frozen=True)
+class Rating:
+    """The question of satisfaction about a report's last closing; `score` is None until it is answered."""
+
+    cycle: int
+    until: datetime
+    score: int | None
+
+
+def rating(s: Session, mine: Report) -> Rating | None:
+    """What the report's page asks; None where nothing was closed, or too long ago."""
+    closing = satisfaction.asks(s, mine, queries.root_of(s, mine.case), at=access.now())
+    if closing is None:
+        return None
+    return Rating(closing.cycle, satisfaction.last_day(closing), satisfaction.given(s, mine, closing))
+
+
+def open_secret_link(token: str, endpoint: str, *, score: int | None = None) -> Response:
     """Opens a secret link: the browser keeps the token, the address forgets it and goes on to `endpoint`."""
     g.personal = True
     with access.reading() as s:
@@ -23,7 +42,7 @@ def open_secret_link(token: str, endpoint: str) -> Response:
         # One browser may hold the links of several reports at one case.
         number = mine.case.number if endpoint == "case.page" else mine.number
         own = mine.number
-    return access.remember_link(go(url_for(endpoint, number=number)), own, token)
+    return access.remember_link(go(url_for(endpoint, number=number, score=score)), own, token)
 
 
 def named(s: Session, number: str) -> Report:

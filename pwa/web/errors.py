@@ -121,6 +121,8 @@ def words(refused: Refused | BadPhoto) -> str:
         "unknown_question": _("That question isn't here anymore. Reload the page."),
         "unknown_choice": _("That answer isn't offered anymore. Reload the page."),
         "too_late_to_write": _("This report has been closed for a while. Send us a new report instead."),
+        "unknown_score": _("Choose a number from 1 to 5."),
+        "too_late_to_rate": _("This report was closed too long ago to rate it."),
         "too_many_messages": _(
             "You've sent %(most)s messages today. Call us if it can't wait.", most=facts.get("most", 0)
         ),

@@ -27,6 +27,7 @@ LIMITS: Final = {
     "case.write": "60/hour",
     "verdict.fixed": "30/hour",
     "verdict.not_fixed": "30/hour",
+    "verdict.rate": "30/hour",
     "place.card": "120/minute",
     "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",

@@ -117,7 +117,9 @@ def test_no_link_of_any_letter_changes_a_row(
     with town.at_work() as scene:
         if stopped:
             intake.stop(scene.s, scene.s.get_one(Subscription, wish_id), at=town.now)
-    assert len(found) == 2 * (4 + 2), "own and public page, fixed, not fixed, confirm, stop; in two languages"
+    assert len(found) == 2 * (4 + 2 + 5), (
+        "own and public page, fixed, not fixed, confirm, stop; each score; twice"
+    )
     before = rows(town.engine)
     for days in (0, 15):
         app.config["NOW"] = town.now + timedelta(days=days)

@@ -2,6 +2,13 @@
 
 from wording import Plural, Sentence
 
+HOW_SATISFIED = Sentence("How satisfied are you with how we handled this?")
+NOTHING_TO_RATE = Sentence(
+    "There's nothing to rate now. You can rate a report for 14 days after we close it.",
+)
+RATED_ON_AVERAGE = Sentence("Reporters rated us %(average)s out of 5 on average.")
+THANKS_FOR_RATING = Sentence("Thanks. You rated this %(score)s out of 5.")
+YOU_RATED = Sentence("You rated this %(score)s out of 5.")
 ADDED_TO_REPORT = Sentence("Sent. We added you to this report.")
 ADDRESS_BOX = Sentence("Address, corner, or pole number")
 ALL_KINDS = Sentence("All %(num)s problems")

@@ -156,6 +156,7 @@ def _page(number: str, faults: list[Fault] | None = None, written: dict[str, str
             until=own_report.expires(s, sight, mine),
             confirmed=mine is not None and closing_feedback.confirmed(s, mine, root),
             answered=closing_feedback.answered(s, mine, root) if mine else "",
+            rating=own_report.rating(s, mine) if mine else None,
             said=own_report.flash_text(request.args.get("said", ""), office=sight.service.office),
             share_url=public_address(found.number),
             may_join=mine is None and sight.state in OPEN and sight.point is not None

@@ -1,4 +1,7 @@
-"""What a reporter says of a closing: fixed or not. Messages lead here, and only a button says it."""
+"""What a reporter says of a closing: fixed or not, and how satisfied they are.
+
+Messages lead here, and only a button says it: mail scanners press every link.
+"""
 
 import uuid
 from collections.abc import Sequence
@@ -7,6 +10,8 @@ from flask import Blueprint, Response, abort, request, url_for
 
 from city.cases import queries, transitions
 from city.lifecycle import Refused
+from city.metrics.satisfaction import SCORES
+from city.notifications import satisfaction
 from city.people import accounts
 from city.photos import photos
 from city.reports import closing_feedback, intake
@@ -28,6 +33,12 @@ def ask_fixed(token: str) -> Response:
 def ask_not_fixed(token: str) -> Response:
     """Opens a message's link "No, it is not fixed"."""
     return own_report.open_secret_link(token, "verdict.not_fixed")
+
+
+@bp.get("/s/<token>/rate/<int:score>")
+def ask_rating(token: str, score: int) -> Response:
+    """Opens a message's question of satisfaction; `score` is what was pressed there, and is only shown."""
+    return own_report.open_secret_link(token, "verdict.rating", score=score if score in SCORES else None)
 
 
 @bp.get("/case/<number>/fixed")
@@ -94,6 +105,46 @@ def not_fixed(number: str) -> Response:
     return access.remember_link(response, new, token) if again else response
 
 
+@bp.get("/case/<number>/rate")
+def rating(number: str) -> Response:
+    """Asks the reporter how satisfied they are, or shows what they said; stores nothing."""
+    return _rating(number)
+
+
+@bp.post("/case/<number>/rate")
+def rate(number: str) -> Response:
+    """The reporter rates the closing that the page showed, or changes what they said."""
+    cycle, score = (_number(request.form.get(name, "")) for name in ("cycle", "score"))
+    try:
+        with access.writing() as s:
+            satisfaction.answer(s, own_report.named(s, number), cycle, score, at=access.now())
+    except Refused as refused:
+        return _rating(number, [("score", errors.words(refused))])
+    return go(url_for("verdict.rating", number=number, said="rated"))
+
+
+def _number(typed: str) -> int:
+    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 10 else 0
+
+
+def _rating(number: str, faults: Sequence[Fault] = ()) -> Response:
+    with access.reading() as s:
+        found = access.or_404(queries.by_number(s, number))
+        mine = own_report.report(s, found, number)
+        if mine is None:
+            if faults or found.service.private:
+                abort(404)
+            return go(url_for("case.page", number=found.number))
+        sight = queries.reporter_view(s, mine, now=access.now(), publish=access.current_city().publish)
+        asked = own_report.rating(s, mine)
+        response = render(
+            "resident/rating.html", sight=sight, mine=mine, rating=asked, faults=list(faults),
+            chosen=_number(request.args.get("score", "")), rated=request.args.get("said") == "rated",
+        )  # fmt: skip
+    response.status_code = 422 if faults else 200
+    return response
+
+
 def _verdict(
     number: str, *, mended: bool, faults: Sequence[Fault] = (), words: str = "", key: str = ""
 ) -> Response:
@@ -121,7 +172,7 @@ def _verdict(
                 closing_feedback.answered(s, mine, root).replace(" ", "-"), office=root.service.office
             ),
             faults=list(faults), words=words, key=key, photos=form_photos.staged(s, key),
-            most=photos.MAX_PHOTOS,
+            most=photos.MAX_PHOTOS, rating=own_report.rating(s, mine),
         )  # fmt: skip
     response.status_code = 422 if faults else 200
     return response

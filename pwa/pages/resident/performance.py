@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, request, url_for
 
-from city.metrics import metrics, periods, publications
+from city.metrics import metrics, periods, publications, satisfaction
 from city.metrics.metrics import Figures
 from pwa.metrics import charts
 from pwa.metrics import labels as metric_labels
@@ -32,14 +32,22 @@ def page() -> Response:
         else:
             own = access.own_departments(s)
             figures = by_month = metrics.sla_metrics(s, city, period, compared=False, own=own)
+        ratings = Figures(period)
+        if not is_running:  # whoever looked again after each answer would know who gave it
+            ratings = satisfaction.satisfaction_metrics(s, city, period)
         follows = by_month.period.last == periods.moved(f"{today:%Y-%m}", -1)
         so_far = metrics.kept_so_far(s, f"{today:%Y-%m}") if follows else None
         versions = publications.versions(s, figures.period)
         tables = list(
-            dict.fromkeys(cell.table for cell in [*figures.cells.values(), *by_month.cells.values()])
+            dict.fromkeys(
+                cell.table
+                for cell in [*figures.cells.values(), *by_month.cells.values(), *ratings.cells.values()]
+            )
         )
         names = {
-            table: metric_labels.row_name(s, table, [*figures.rows(table), *by_month.rows(table)])
+            table: metric_labels.row_name(
+                s, table, [*figures.rows(table), *by_month.rows(table), *ratings.rows(table)]
+            )
             for table in tables
         }
     return render(
@@ -57,6 +65,9 @@ def page() -> Response:
         left=_left(figures),
         left_sum=sum(int(figures.of("left", year, "open").value or 0) for year in figures.rows("left")),
         running=f"{today:%Y-%m}",
+        ratings=ratings,
+        scores=_scores(ratings),
+        rated=satisfaction,
         by_service=_on_time(figures, names.get("service", {})),
         few=metrics.SUPPRESSION_THRESHOLD,
         indexed=not request.args,
@@ -69,9 +80,10 @@ def table() -> Response:
     """The same figures as a file; ?table names one of the tables."""
     period = metric_labels.asked()
     with access.reading() as s:
-        return metric_labels.as_csv(
-            s, "performance", metrics.sla_metrics(s, access.current_city().city, period)
-        )
+        city = access.current_city().city
+        figures = metrics.sla_metrics(s, city, period)
+        figures.add(satisfaction.satisfaction_metrics(s, city, period).cells.values())
+        return metric_labels.as_csv(s, "performance", figures)
 
 
 def _months(figures: Figures, so_far: float | None, running: str) -> list[Lines]:
@@ -106,3 +118,14 @@ def _left(figures: Figures) -> list[Bars]:
     """The open cases by the year in which they were opened."""
     cells = [figures.of("left", year, "open") for year in figures.rows("left")]
     return charts.bars([(cell.row, 0, cell.value or 0, metric_labels.cell_text(cell)) for cell in cells])
+
+
+def _scores(ratings: Figures) -> list[Bars]:
+    """How many gave each rating; nothing where that is not told."""
+    cells = [ratings.of("city", "", what) for what in satisfaction.EACH.values()]
+    if any(cell.value is None for cell in cells):
+        return []
+    rows = zip(satisfaction.EACH, cells, strict=True)
+    return charts.bars(
+        [(str(score), 0, cell.value or 0, metric_labels.cell_text(cell)) for score, cell in rows]
+    )
