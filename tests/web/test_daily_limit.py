@@ -5,8 +5,9 @@ Questions, closings and the receipt wait for nobody; the rest waits for a day to
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ class Sent:
     """A channel that fails now and then, as real ones do."""
 
     def __init__(self, name: str, sent: list[tuple[datetime, str, str]], luck: random.Random) -> None:
-        self.name, self.sent, self.luck, self.at = name, sent, luck, datetime.min
+        self.name, self.sent, self.luck, self.at = name, sent, luck, datetime.min.replace(tzinfo=UTC)
 
     def send(self, what: Any) -> None:
         roll = self.luck.random()
@@ -74,7 +75,7 @@ def test_no_two_messages_within_a_day_and_nothing_lost(seed: int, app: Flask, to
     times = sorted({when for when, _by in gone})
     assert len(times) > 2, "hardly anything was sent"
     assert len(set(gone)) == len(times), "by two channels at once"
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert [gap for gap in gaps if gap < PERIOD] == []
     assert [message.id for message in limited if message.next_try_at] == [], "waits for ever"
     _each_was_said(town, sent, limited)
