@@ -88,10 +88,14 @@ def case_for_subscription(s: Session, subscription: Subscription) -> Case | None
 
 
 def _is_still_meant(s: Session, case: Case, message: Message) -> bool:
-    """Whether the case is still open, the words are still there, and the question was not answered."""
+    """Whether the words are still there, and the question was not answered while the case was open.
+
+    An update that had to wait is told though the case was closed meanwhile: it is somebody's words.
+    """
     written = s.get_one(CaseMessage, message.case_message_id)
     answered = select(CaseMessage.id).where(CaseMessage.answers_id == written.id).limit(1)
-    return case.state in OPEN and bool(written.words) and s.scalar(answered) is None
+    states = (*OPEN, CLOSED) if message.kind == "update" else OPEN
+    return case.state in states and bool(written.words) and s.scalar(answered) is None
 
 
 def _queue(s: Session, line: Event, now: datetime) -> None:

@@ -136,7 +136,7 @@ def _try(engine: Engine, senders: Senders, render: Render, message_id: int, now:
             over = final or message.tries >= TRIES
             message.next_try_at = now + _wait(message.tries) if fault and not over else None
             message.sent_at = now if sent else None
-            daily_limit.mark_sent(s, with_it, at=now)
+            daily_limit.mark_sent(s, with_it, message, at=now)
             if gone:
                 message.subscription.stopped_at = now
     return sent

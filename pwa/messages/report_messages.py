@@ -146,7 +146,8 @@ def _bundle(s: Session, message: Message, sight: PublicCase) -> _Bundle:
     waits = [each for each in daily_limit.together(s, message) if fan_out.is_still_valid(s, each)]
     every = sorted([message, *waits], key=lambda each: each.id)
     written = [each for each in every if each.case_message_id]
-    lead = message if message.case_message_id or not written else written[-1]
+    ends = message.kind == "closed"
+    lead = message if message.case_message_id or ends or not written else written[-1]
     words = [s.get_one(CaseMessage, each.case_message_id).words for each in written]
     kinds = dict.fromkeys(each.kind for each in every if each.kind in _STATES and each.kind != lead.kind)
     return _Bundle(lead, "\n\n".join(words), [_STATES[kind](sight) for kind in kinds])
@@ -184,6 +185,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "news": sentences.standing_sentence(sight),
             "question": sentences.question(sight),
             "excuse": sentences.no_photo(sight),
+            "words": bundle.words,
             "pictures": letters.before_and_after(s, sight),
         }
     elif written := _written(s, bundle.lead):
