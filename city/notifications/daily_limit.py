@@ -51,7 +51,7 @@ def admit(s: Session, message: Message, *, now: datetime, claimed_until: datetim
 
 def together(s: Session, message: Message) -> list[Message]:
     """What else waits for the same reader about the same case, the oldest first: it goes in this message."""
-    takes = LIMITED if is_limited(message) else ()
+    takes: tuple[str, ...] = LIMITED if is_limited(message) else ()
     if message.kind == "closed" and message.subscription.report_id is not None:
         takes = ("update",)  # nobody wants to read a day after the end what was said before it
     if not takes:

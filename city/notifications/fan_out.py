@@ -278,7 +278,7 @@ def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
 
 
 def _subscribers(s: Session, case_id: int) -> list[Subscription]:
-    """Everybody with a confirmed address at this case or at one merged into it.
+    """Everybody at this case or at one merged into it whose address is confirmed, or had the receipt.
 
     Of one address with several wishes a report's comes first, that at the case itself: its view tells most.
     """
@@ -287,7 +287,8 @@ def _subscribers(s: Session, case_id: int) -> list[Subscription]:
             select(Subscription)
             .outerjoin(Report, Report.id == Subscription.report_id)
             .where(Subscription.id.in_(_about(family_of(s, case_id))))
-            .where(Subscription.confirmed_at.is_not(None), Subscription.stopped_at.is_(None))
+            .where(or_(Subscription.confirmed_at.is_not(None), Subscription.receipt_at.is_not(None)))
+            .where(Subscription.stopped_at.is_(None))
             .order_by(Subscription.report_id.is_(None), (Report.case_id != case_id), Subscription.id)
         )
     )
