@@ -145,7 +145,7 @@ def _try(engine: Engine, senders: Senders, render: Render, message_id: int, now:
 
 
 def _note_receipt(wish: Subscription, now: datetime) -> None:
-    """A mailbox that got a report's receipt hears of that report. A text asks first: it rings and may cost."""
+    """A mailbox that got a report's receipt hears of that report. A text asks first: it may cost."""
     if wish.report_id is not None and CHANNELS[wish.channel].takes == LETTER:
         wish.receipt_at = now
 
