@@ -762,7 +762,7 @@ class Subscription(Base):
     """A wish to hear about a report's case, another case, an area, a street, a zone's pickups, or danger
     while its person is on duty: of `report_id`, `case_id` and `place` one is set.
 
-    After the receipt nothing is sent until `confirmed_at`.
+    After the receipt nothing is sent until `confirmed_at`, or for a report's own mailbox `receipt_at`.
     """
 
     __tablename__ = "subscriptions"
@@ -788,10 +788,17 @@ class Subscription(Base):
     keys: Mapped[dict[str, Any] | None]  # by which only that browser reads a push message: p256dh, auth
     lang: Mapped[str] = mapped_column(String(10))
     asked_at: Mapped[datetime]
-    confirmed_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]  # its reader said so: it is theirs
+    # Of a report's mailbox: the receipt went there, so it hears of the report unless its reader stops that.
+    receipt_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
     report: Mapped[Report | None] = relationship(back_populates="subscriptions")
     case: Mapped[Case | None] = relationship()
+
+    @property
+    def hears(self) -> bool:
+        """Whether messages go there, and not only what asks for its confirmation."""
+        return self.stopped_at is None and (self.confirmed_at is not None or self.receipt_at is not None)
 
 
 class Photo(Base):

@@ -32,7 +32,7 @@ Counts = Counter[int | None]  # score → how many gave it; None: asked, and not
 def satisfaction_metrics(s: Session, city: CityFile, period: Period) -> Figures:
     """The figures of the period, and of the same months a year before."""
     figures = Figures(period)
-    now, was = _read(s, period), _read(s, period.before())
+    now, was = _read(s, period)
     if not any(now.values()):
         return figures
     figures.add(_of_city(_added(now.values()), _added(was.values())))
@@ -46,15 +46,16 @@ def satisfaction_metrics(s: Session, city: CityFile, period: Period) -> Figures:
     return figures
 
 
-def _read(s: Session, period: Period) -> dict[tuple[str, str], Counts]:
-    """By month and department."""
-    row = SatisfactionAnswer
+def _read(s: Session, period: Period) -> tuple[dict[tuple[str, str], Counts], dict[tuple[str, str], Counts]]:
+    """By month and department; of the period, and of the year before."""
+    row, then = SatisfactionAnswer, period.before()
     asked = select(row.month, row.department_code, row.score, func.count())
-    asked = asked.where(row.month.between(period.first, period.last))
-    found: dict[tuple[str, str], Counts] = defaultdict(Counter)
+    asked = asked.where(row.month.in_([*period.months, *then.months]))
+    now: dict[tuple[str, str], Counts] = defaultdict(Counter)
+    was: dict[tuple[str, str], Counts] = defaultdict(Counter)
     for month, code, score, n in s.execute(asked.group_by(row.month, row.department_code, row.score)):
-        found[month, code][score] = int(n)
-    return found
+        (now if month in period.months else was)[month, code][score] = int(n)
+    return now, was
 
 
 def _by(found: Mapping[tuple[str, str], Counts], which: int) -> dict[str, Counts]:

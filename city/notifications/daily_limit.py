@@ -51,18 +51,22 @@ def admit(s: Session, message: Message, *, now: datetime, claimed_until: datetim
 
 def together(s: Session, message: Message) -> list[Message]:
     """What else waits for the same reader about the same case, the oldest first: it goes in this message."""
-    if not is_limited(message):
+    takes: tuple[str, ...] = LIMITED if is_limited(message) else ()
+    if message.kind == "closed" and message.subscription.report_id is not None:
+        takes = ("update",)  # nobody wants to read a day after the end what was said before it
+    if not takes:
         return []
     waits = select(Message).where(
-        Message.subscription_id == message.subscription_id, Message.kind.in_(LIMITED),
+        Message.subscription_id == message.subscription_id, Message.kind.in_(takes),
         Message.id != message.id, Message.next_try_at.is_not(None),
     )  # fmt: skip
     return list(s.scalars(waits.order_by(Message.id)))
 
 
-def mark_sent(s: Session, ids: Sequence[int], *, at: datetime) -> None:
-    """These went in another message."""
-    gone = update(Message).where(Message.id.in_(ids)).values(sent_at=at, next_try_at=None)
+def mark_sent(s: Session, ids: Sequence[int], message: Message, *, at: datetime) -> None:
+    """These went in this message. In a closing they begin no day: it counts as none itself."""
+    sent_at = at if is_limited(message) else None
+    gone = update(Message).where(Message.id.in_(ids)).values(sent_at=sent_at, next_try_at=None)
     s.execute(gone.execution_options(synchronize_session=False))
 
 

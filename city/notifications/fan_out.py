@@ -88,10 +88,14 @@ def case_for_subscription(s: Session, subscription: Subscription) -> Case | None
 
 
 def _is_still_meant(s: Session, case: Case, message: Message) -> bool:
-    """Whether the case is still open, the words are still there, and the question was not answered."""
+    """Whether the words are still there, and the question was not answered while the case was open.
+
+    An update that had to wait is told though the case was closed meanwhile: it is somebody's words.
+    """
     written = s.get_one(CaseMessage, message.case_message_id)
     answered = select(CaseMessage.id).where(CaseMessage.answers_id == written.id).limit(1)
-    return case.state in OPEN and bool(written.words) and s.scalar(answered) is None
+    states = (*OPEN, CLOSED) if message.kind == "update" else OPEN
+    return case.state in states and bool(written.words) and s.scalar(answered) is None
 
 
 def _queue(s: Session, line: Event, now: datetime) -> None:
@@ -274,7 +278,7 @@ def _who_think_it_closed(s: Session, case_id: int) -> list[Subscription]:
 
 
 def _subscribers(s: Session, case_id: int) -> list[Subscription]:
-    """Everybody with a confirmed address at this case or at one merged into it.
+    """Everybody at this case or at one merged into it whose address is confirmed, or had the receipt.
 
     Of one address with several wishes a report's comes first, that at the case itself: its view tells most.
     """
@@ -283,7 +287,8 @@ def _subscribers(s: Session, case_id: int) -> list[Subscription]:
             select(Subscription)
             .outerjoin(Report, Report.id == Subscription.report_id)
             .where(Subscription.id.in_(_about(family_of(s, case_id))))
-            .where(Subscription.confirmed_at.is_not(None), Subscription.stopped_at.is_(None))
+            .where(or_(Subscription.confirmed_at.is_not(None), Subscription.receipt_at.is_not(None)))
+            .where(Subscription.stopped_at.is_(None))
             .order_by(Subscription.report_id.is_(None), (Report.case_id != case_id), Subscription.id)
         )
     )

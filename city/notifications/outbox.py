@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from city.channels import CHANNELS, SILENT
+from city.channels import CHANNELS, LETTER, SILENT
 from city.db import engine as db
 from city.db.models import Case, Message, Report, Subscription
 from city.notifications import daily_limit, danger_alarm
@@ -136,10 +136,18 @@ def _try(engine: Engine, senders: Senders, render: Render, message_id: int, now:
             over = final or message.tries >= TRIES
             message.next_try_at = now + _wait(message.tries) if fault and not over else None
             message.sent_at = now if sent else None
-            daily_limit.mark_sent(s, with_it, at=now)
+            if sent and message.kind == "receipt":
+                _note_receipt(message.subscription, now)
+            daily_limit.mark_sent(s, with_it, message, at=now)
             if gone:
                 message.subscription.stopped_at = now
     return sent
+
+
+def _note_receipt(wish: Subscription, now: datetime) -> None:
+    """A mailbox that got a report's receipt hears of that report. A text asks first: it may cost."""
+    if wish.report_id is not None and CHANNELS[wish.channel].takes == LETTER:
+        wish.receipt_at = now
 
 
 def _may_go(engine: Engine, message_id: int, now: datetime) -> bool:

@@ -32,7 +32,7 @@ def ask(s: Session, closing: Closure) -> None:
     """
     reports = select(Report).where(Report.case_id.in_(family_of(s, closing.case_id)))
     for report in s.scalars(reports.where(Report.erased_at.is_(None)).order_by(Report.id)):
-        heard = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
+        heard = any(each.hears for each in report.subscriptions)
         if heard or report.channel in WITH_PAGE:
             _note(s, report, closing)
 

@@ -249,7 +249,8 @@ def _told_anew(
         s.add(
             Subscription(
                 report_id=again.id, channel=known.channel, address=known.address, keys=known.keys,
-                lang=known.lang, asked_at=at, confirmed_at=known.confirmed_at, stopped_at=known.stopped_at,
+                lang=known.lang, asked_at=at, confirmed_at=known.confirmed_at, receipt_at=known.receipt_at,
+                stopped_at=known.stopped_at,
             )
         )  # fmt: skip
     return again

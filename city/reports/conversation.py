@@ -42,7 +42,7 @@ def ways(report: Report) -> list[str]:
     """
     if report.erased_at:
         return []
-    heard = {each.channel for each in report.subscriptions if each.confirmed_at and not each.stopped_at}
+    heard = {each.channel for each in report.subscriptions if each.hears}
     return [name for name in CHANNELS if name in heard] + [PAGE] * (report.channel in WITH_PAGE)
 
 

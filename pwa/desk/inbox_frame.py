@@ -9,6 +9,7 @@ from flask import g
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from city.channels import SMS
 from city.db.models import InboxEntry, Photo, Report
 from city.inbox import entries, mail, reception
 from city.lifecycle import MAX_WORDS
@@ -106,7 +107,7 @@ def draft(entry: InboxEntry, at: datetime) -> CallForm:
         phone=entry.sender if by_text else "",
         channel=entry.channel,
         lang=entry.lang,
-        reply_by="email" if by_mail else "sms" if entry.channel == "sms" and by_text else "",
+        reply_by="email" if by_mail else "sms" if entry.channel == SMS and by_text else "",
         email=entry.sender if by_mail else "",
         began=at,
     )

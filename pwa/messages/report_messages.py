@@ -130,7 +130,7 @@ def _is_wanted(message: Message) -> bool:
     row = message.subscription
     if message.kind == "receipt":
         return row.stopped_at is None or row.stopped_at <= row.asked_at
-    return row.stopped_at is None and row.confirmed_at is not None
+    return row.hears
 
 
 class _Bundle(NamedTuple):
@@ -146,7 +146,8 @@ def _bundle(s: Session, message: Message, sight: PublicCase) -> _Bundle:
     waits = [each for each in daily_limit.together(s, message) if fan_out.is_still_valid(s, each)]
     every = sorted([message, *waits], key=lambda each: each.id)
     written = [each for each in every if each.case_message_id]
-    lead = message if message.case_message_id or not written else written[-1]
+    ends = message.kind == "closed"
+    lead = message if message.case_message_id or ends or not written else written[-1]
     words = [s.get_one(CaseMessage, each.case_message_id).words for each in written]
     kinds = dict.fromkeys(each.kind for each in every if each.kind in _STATES and each.kind != lead.kind)
     return _Bundle(lead, "\n\n".join(words), [_STATES[kind](sight) for kind in kinds])
@@ -184,6 +185,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "news": sentences.standing_sentence(sight),
             "question": sentences.question(sight),
             "excuse": sentences.no_photo(sight),
+            "words": bundle.words,
             "pictures": letters.before_and_after(s, sight),
         }
     elif written := _written(s, bundle.lead):
@@ -194,7 +196,7 @@ def _letter(s: Session, message: Message) -> EmailMessage:
             "also": bundle.also,
             "choices": written.choices,
             "waits": "" if sight.service.urgent else _("The due date waits until you answer."),
-            "by_mail": bool(access.current_city().settings.mail_address),
+            "by_mail": bool(access.current_city().settings.mail_address) and row.confirmed_at is not None,
         }
     else:
         facts |= {"news": _STATES[kind](sight), "also": bundle.also}
@@ -281,7 +283,7 @@ def _links(report: Report, row: Subscription) -> dict[str, Any]:
     secret = access.current_city().settings.secret_key
     code, token = intake.news_code(secret, row), intake.token_for(secret, report.key)
     return {
-        # It shows the own words and photos, so it goes to a confirmed address only: never into a receipt.
+        # It shows the own words and photos, so it never goes into a receipt, which may reach a stranger.
         "case": letters.link("case.secret", token=token),
         "answer": letters.link("case.secret", token=token, _anchor="answer"),
         "fixed": letters.link("verdict.ask_fixed", token=token),

@@ -112,7 +112,7 @@ def spared(told: str) -> str:
 
 def test_a_page_of_figures_asks_a_few_questions_whatever_it_shows(app: Flask, client: FlaskClient) -> None:
     page(client, "/value")
-    for address, most in ((f"/value?period={YEAR}", 8), (f"/performance?period={YEAR}", 9)):
+    for address, most in ((f"/value?period={YEAR}", 8), (f"/performance?period={YEAR}", 10)):
         with counted(app) as asked:
             page(client, address)
         assert len(asked) <= most, asked

@@ -288,7 +288,7 @@ def link_in(letter: EmailMessage, path: str) -> str:
     return found[1]
 
 
-def test_news_are_confirmed_before_a_second_letter(
+def test_the_receipt_confirms_and_what_was_sent_comes_when_its_reader_asks(
     town: Town, settings: Settings, app: Flask, client: FlaskClient, opened: Opened, token: Callable[[], str]
 ) -> None:
     report = told(town, settings)
@@ -304,10 +304,12 @@ def test_news_are_confirmed_before_a_second_letter(
     assert "/s/" not in letterbox.text(receipt), "a mistyped address gives no stranger the report"
 
     closed(town, "26-000001", town.now)
-    assert letters(town, app, settings) == []  # not confirmed: nothing more
+    (done,) = letters(town, app, settings)
+    assert done["To"] == "ana@example.com"
+    assert done["Reply-To"] is None, "a stranger does not write for a reporter"
 
     confirm = link_in(receipt, "/news/")
-    assert resident.CONFIRM_UPDATES_BUTTON in client.get(confirm).text
+    assert resident.YES_MY_REPORT in shown(client.get(confirm))
     with town.looking() as scene:
         assert scene.s.scalars(select(Subscription)).one().confirmed_at is None  # looking changes nothing
     client.post(confirm, data={"do": "confirm"})

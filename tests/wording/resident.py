@@ -8,6 +8,7 @@ NOTHING_TO_RATE = Sentence(
 )
 RATED_ON_AVERAGE = Sentence("Reporters rated us %(average)s out of 5 on average.")
 THANKS_FOR_RATING = Sentence("Thanks. You rated this %(score)s out of 5.")
+YES_MY_REPORT = Sentence("Yes, it's my report")
 YOU_RATED = Sentence("You rated this %(score)s out of 5.")
 ADDED_TO_REPORT = Sentence("Sent. We added you to this report.")
 ADDRESS_BOX = Sentence("Address, corner, or pole number")

@@ -715,7 +715,7 @@ def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:
 def _wish(report: Report, how: str, phone: str) -> Wish:
     number = callers.format_number(phone, access.current_city().city.region) if phone else ""
     if how == "email":
-        confirmed = any(each.confirmed_at and not each.stopped_at for each in report.subscriptions)
+        confirmed = any(each.hears for each in report.subscriptions)
         return Wish("send", _("Email") if confirmed else _("Email, not confirmed yet"), not confirmed)
     if how == "again":
         said = _("They'll call back (%(number)s)", number=number) if number else _("They'll call back")

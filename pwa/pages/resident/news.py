@@ -31,7 +31,7 @@ def news(subscription: int, code: str) -> Response:
     with access.reading() as s:
         row = _subscription(s, subscription, code)
         case = row.report.case if row.report else row.case
-        stopping = row.confirmed_at is not None if row.stopped_at is None else False
+        stopping = row.confirmed_at is not None and row.stopped_at is None
         return render(
             "resident/news.html", row=row, number=case.number if case else "", code=code,
             all=_all(row),

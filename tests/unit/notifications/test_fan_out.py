@@ -16,7 +16,7 @@ from city.cases import batches, transitions
 from city.cases.transitions import Closing
 from city.db import engine as db
 from city.db.models import Case, Follower, Message, Report, Subscription
-from city.notifications import email, fan_out, outbox
+from city.notifications import email, fan_out, outbox, subscriptions
 from city.reports import intake
 
 pytestmark = pytest.mark.both_databases
@@ -65,12 +65,68 @@ def close(town: Town, case_id: int, origin: str = "live") -> None:
         )
 
 
-def test_an_unconfirmed_address_gets_its_receipt_and_nothing_more(town: Town, smtp: Any) -> None:
+def test_the_receipt_of_a_report_confirms_its_address(town: Town, smtp: Any) -> None:
     case_id = subscribed(town, confirmed=False)
     work(town, smtp)
     close(town, case_id)
     work(town, smtp)
+    assert told(smtp) == [("ana@town.test", "receipt"), ("ana@town.test", "closed")]
+
+
+def test_who_stops_after_the_receipt_hears_nothing_more(town: Town, smtp: Any) -> None:
+    case_id = subscribed(town, confirmed=False)
+    work(town, smtp)
+    with town.at_work() as scene:
+        intake.stop(scene.s, scene.s.scalars(select(Subscription)).one(), at=town.now)
+    close(town, case_id)
+    work(town, smtp)
     assert told(smtp) == [("ana@town.test", "receipt")]
+
+
+def test_a_receipt_that_did_not_go_out_confirms_nothing(town: Town, smtp: Any) -> None:
+    case_id = subscribed(town, confirmed=False)
+    with town.at_work() as scene:
+        fan_out.process_events(scene.s, town.now)
+    close(town, case_id)
+    with town.at_work() as scene:
+        fan_out.process_events(scene.s, town.now)
+    with town.looking() as scene:
+        assert list(scene.s.scalars(select(Message.kind))) == ["receipt"]
+
+
+def test_a_followers_address_is_asked_first(town: Town, smtp: Any) -> None:
+    with town.at_work() as scene:
+        case = scene.report().case
+        target = subscriptions.case(scene.s, case.number)
+        assert target
+        subscriptions.subscribe(scene.s, target, "bea@town.test", lang="en", at=town.now)
+        case_id = case.id
+    work(town, smtp)
+    close(town, case_id)
+    work(town, smtp)
+    assert told(smtp) == [("bea@town.test", "receipt")]
+    with town.looking() as scene:
+        assert scene.s.scalars(select(Subscription)).one().receipt_at is None
+
+
+def test_a_number_for_texts_is_asked_first(town: Town) -> None:
+    class Gateway:
+        def send(self, message: EmailMessage) -> None:
+            texts.append(str(message["Subject"]))
+
+    texts: list[str] = []
+    with town.at_work() as scene:
+        report = scene.report()
+        number = "+12025550123"
+        intake.subscribe(scene.s, report, number, channel="sms", lang="en", at=town.now)
+        case_id = report.case_id
+    for _ in range(2):
+        with town.at_work() as scene:
+            fan_out.process_events(scene.s, town.now)
+        outbox.send_due(town.engine, {"sms": Gateway()}, render, town.now)
+        if len(texts) == 1:
+            close(town, case_id)
+    assert texts == ["receipt"]
 
 
 def test_a_confirmed_address_hears_of_the_closing_once(town: Town, smtp: Any) -> None:
@@ -141,7 +197,7 @@ def test_merging_and_separating_tells_nobody_twice_of_one_closing(town: Town, sm
 
 def test_the_next_closing_is_another_one(town: Town, smtp: Any) -> None:
     case_id = subscribed(town, confirmed=True)
-    for days in range(2):  # a second one on the same day would wait: at most one a day besides closings
+    for days in (0, 1.1):  # a second one on the same day would wait: at most one a day besides closings
         close(town, case_id)
         work(town, smtp, days)
         reopen(town, case_id)

@@ -1,4 +1,4 @@
-"""How satisfied reporters are with a closing."""
+"""How satisfied reporters are with a closing, and to which mailboxes a receipt went."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,3 +34,4 @@ def upgrade() -> None:
         sa.UniqueConstraint("report_id", "case_id", "cycle", name=op.f(f"uq_{name}_report_id")),
     )
     op.create_index(op.f(f"ix_{name}_month"), name, ["month"])
+    op.add_column("subscriptions", sa.Column("receipt_at", UtcDateTime(), nullable=True))
