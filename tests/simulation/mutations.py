@@ -471,8 +471,8 @@ PLANTS = {
         "wait-forgets-until": [
             (
                 "city/cases/transitions.py",
-                "sla.pause_clock(case, reason, at, until, stops=stops)",
-                "sla.pause_clock(case, reason, at, stops=stops)",
+                "sla.pause_clock(case, reason, at, until, stops=stops, passed_to=passed_to)",
+                "sla.pause_clock(case, reason, at, stops=stops, passed_to=passed_to)",
             )
         ],
         "danger-sinks": [

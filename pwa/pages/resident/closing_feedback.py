@@ -35,7 +35,7 @@ def ask_not_fixed(token: str) -> Response:
     return own_report.open_secret_link(token, "verdict.not_fixed")
 
 
-@bp.get("/s/<token>/rate/<int:score>")
+@bp.get("/s/<token>/rate/<natural:score>")
 def ask_rating(token: str, score: int) -> Response:
     """Opens a message's question of satisfaction; `score` is what was pressed there, and is only shown."""
     return own_report.open_secret_link(token, "verdict.rating", score=score if score in SCORES else None)
