@@ -7,15 +7,15 @@ from city.matching import vocabulary
 from city.matching.vocabulary import CALLED, TITLE, Term, Text
 from city.text import normalize, stem
 
-# For a phrase that was said whole: "se fue la luz" means the power company, and "luz" alone a streetlight. For a
-# name too, where nothing else was said: "pothole" means the kind, however often an answer about them is read.
+# For a phrase that was said whole: "se fue la luz" means the power company, and "luz" alone a streetlight.
+# For a name too, where nothing else was said: "pothole" means the kind, however often its answer is read.
 PHRASE = 0.15
 
 
 class Name(NamedTuple):
     """A thing with its texts; `more` is added to its score: less than nothing for what comes behind others.
 
-    `phrases` are several words that mean it together, and `called` its whole name, as stems in their language.
+    `phrases` are several words that mean it together, `called` its whole name: as stems in their language.
     """
 
     key: str
