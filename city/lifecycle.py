@@ -36,8 +36,9 @@ OPEN: Final = tuple(name for name, state in STATES.items() if state.is_open)
 # it, no list has it, and no address leads to it.
 UNDONE: Final = "undone"
 
-RESIDENT, CREW, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM = ROLES = (
-    "resident", "crew", "supervisor", "dispatcher", "call-taker", "manager", "administrator", "system",
+RESIDENT, CREW, PARTNER, SUPERVISOR, DISPATCHER, CALL_TAKER, MANAGER, ADMINISTRATOR, SYSTEM = ROLES = (
+    "resident", "crew", "partner", "supervisor", "dispatcher", "call-taker", "manager", "administrator",
+    "system",
 )  # fmt: skip
 
 # What somebody with a role may besides: all that those may who have the roles behind it.
@@ -90,6 +91,8 @@ REOPEN_DAYS: Final = 14
 NOT_FIXED: Final = "not fixed"  # the mark of a case that a resident sent back
 WAIT_OVER: Final = "wait over"  # and of one that came back by itself after a wait
 REPLIED: Final = "replied"  # and of one whose reporter wrote something that nobody has read
+PARTNER_DONE: Final = "partner done"  # and of one that a partner calls done, which nobody has accepted
+PARTNER_REFUSED: Final = "partner refused"  # and of one that a partner gave back
 # Twice sent back by residents is a pattern that a dispatcher's queue will not mend.
 REOPENINGS_BEFORE_SUPERVISOR: Final = 2
 # So many people's reports raise a case's priority where the city file does not say otherwise: more than one
@@ -136,7 +139,8 @@ MOVES: Final = {
     for move in (
         Move("accept", (NEW,), ACCEPTED, (DISPATCHER, CALL_TAKER)),
         Move("assign", OPEN, ASSIGNED, (DISPATCHER,), NO_ROLE),
-        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER,), NO_ROLE),
+        # The partner's own: it refuses a job, see partners/handovers.py.
+        Move("unassign", (ASSIGNED, UNDERWAY), ACCEPTED, (DISPATCHER, PARTNER), NO_ROLE),
         Move("start", (ASSIGNED,), UNDERWAY, (CREW,), NO_ROLE),
         Move("pause", (UNDERWAY,), ASSIGNED, (CREW,), NO_ROLE),
         # The system's own: a report names a thing that is not the city's, see intake.submit(), or its
@@ -156,7 +160,7 @@ MOVES: Final = {
         Move("make safe", (ASSIGNED, UNDERWAY), ACCEPTED, (CREW,), NO_ROLE),
         Move("needs parts", (ASSIGNED, UNDERWAY), WAITING, (CREW,), NO_ROLE, NO_ROLE),
         # The system's own: another owner to whom it was passed on has closed it, see forwarding/forwards.py.
-        Move("close", OPEN, CLOSED, (CREW, DISPATCHER, SYSTEM), DESK_ROLES),
+        Move("close", OPEN, CLOSED, (CREW, PARTNER, DISPATCHER, SYSTEM), DESK_ROLES),
         Move("reopen", (CLOSED,), ACCEPTED, (RESIDENT, DISPATCHER), (RESIDENT, *DESK_ROLES)),
         Move("merge", tuple(s for s in STATES if s != CANCELLED), MERGED, (DISPATCHER, CALL_TAKER)),
         Move("unmerge", (MERGED,), None, (DISPATCHER,)),
@@ -189,6 +193,8 @@ ACTS: Final = {
     "ask": (DISPATCHER, CALL_TAKER),
     "update": (DISPATCHER, CALL_TAKER),
     "write": (RESIDENT,),
+    # What a partner says of its job by its link: see partners/handovers.py.
+    "partner": (PARTNER,),
     # To another owner's endpoint, once and for the worker to send: see forwarding/forwards.py.
     "forward": (DISPATCHER,),
     # What came in and is no case yet: see inbox/entries.py.

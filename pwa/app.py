@@ -22,9 +22,9 @@ from city.photos import processing, storage
 from city.settings import Settings, read
 from pwa import openapi
 from pwa.open311 import routes as open311_routes
-from pwa.pages import account, duty, texts
+from pwa.pages import account, duty, partner, texts
 from pwa.pages import photos as photo_pages
-from pwa.pages.admin import admin, endpoints, retention, stickers
+from pwa.pages.admin import admin, endpoints, partners, retention, stickers
 from pwa.pages.crew import shell
 from pwa.pages.desk import answer_editor, case_change, desk, inbox
 from pwa.pages.dispatch import (
@@ -187,6 +187,8 @@ def create_app(settings: Settings | None = None, *, now: Callable[[], datetime] 
     app.register_blueprint(admin.bp)
     app.register_blueprint(retention.bp)
     app.register_blueprint(endpoints.bp)
+    app.register_blueprint(partners.bp)
+    app.register_blueprint(partner.bp)
     app.register_blueprint(stickers.bp)
     app.register_blueprint(phones.bp)
     app.register_blueprint(fieldwork.bp)

@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from city.audit import events
 from city.board import presence
 from city.cases import batches, duplicates, sla_sweep, transitions
 from city.channels import EMAIL
 from city.db import engine as db
+from city.db.models import AccountLetter
 from city.forwarding import client as forwarding
 from city.forwarding import following, pulling, sending
 from city.inbox import entries, mailbox, reception
@@ -39,6 +41,7 @@ from city.notifications import (
 )
 from city.notifications.sender import PermanentFailure, Sender
 from city.opendata import editions
+from city.partners import handovers, telling
 from city.people import accounts, callers, duty, rate_limits, sessions
 from city.photos import orphans, photos
 from city.privacy import retention
@@ -304,7 +307,14 @@ def _send_codes(
     app: Flask, senders: outbox.Senders, write: account_email.Write, stop: threading.Event, now: datetime
 ) -> int:
     engine = app.extensions["cityline"].engine
-    return account_email.send_due(engine, senders[EMAIL], write, now, stop=stop.is_set)
+
+    def refused(s: Session, letter: AccountLetter, why: str) -> None:
+        if letter.kind == telling.LETTER:
+            handovers.undelivered(s, letter.facts["link"], why, at=now)
+
+    return account_email.send_due(
+        engine, senders[EMAIL], write, now, stop=stop.is_set, refused=refused
+    ) + telling.tell_due(engine, now)
 
 
 def _write_digests(app: Flask, now: datetime) -> int:

@@ -32,6 +32,7 @@ MOVES_LISTS = (
     "tag", "untag", "place", "service", "promise", "reclassify", "relocate",
     "proposed", "proposal withdrawn", "ask", "answer", "add", "update", "undelivered",
     "forward", "passed on", "forward refused", "forward unclear", "forward ended", "handed back",
+    "partner accepted", "partner done", "partner sent back", "partner told", "partner unreached",
 )  # fmt: skip
 # These add to a case what it is found by, or hurry it; no case leaves a list because of them.
 ADDS = ("join", "subscribe", "merged in", "merged out")

@@ -688,7 +688,10 @@ def crew_names(s: Session) -> dict[int, str]:
 
 
 def names(s: Session, actors: Collection[str]) -> dict[str, str]:
-    """The persons behind the log's actors, by the name the log gives them."""
-    ids = [int(actor.partition(":")[2]) for actor in actors if actor.startswith("person:")]
-    rows = s.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
-    return {f"person:{person_id}": name for person_id, name in rows}
+    """The persons and partners behind the log's actors, by the name the log gives them."""
+    found = dict[str, str]()
+    for kind, row in (("person", Person), ("partner", Crew)):
+        ids = [int(actor.partition(":")[2]) for actor in actors if actor.startswith(f"{kind}:")]
+        rows = s.execute(select(row.id, row.name).where(row.id.in_(ids))) if ids else ()
+        found |= {f"{kind}:{id_}": name for id_, name in rows}
+    return found

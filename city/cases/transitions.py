@@ -51,6 +51,9 @@ from city.lifecycle import (
     NOT_FIXED,
     OPEN,
     OUTCOMES,
+    PARTNER,
+    PARTNER_DONE,
+    PARTNER_REFUSED,
     REPLIED,
     RESIDENT,
     UNDERWAY,
@@ -64,12 +67,14 @@ from city.lifecycle import (
     outcomes,
     wait_reasons,
 )
-from city.people import callers
+from city.people import callers, partners
 from city.people.accounts import THE_SYSTEM
 from city.photos import photos
 from city.places.lookup import Place
 from city.text import is_blank
 
+# The marks that go where somebody has decided what happens next.
+_UNTIL_DECIDED = (WAIT_OVER, REPLIED, PARTNER_DONE, PARTNER_REFUSED)
 # How a crew's move ends its job, as the assignment says it.
 ENDINGS = {"close": "closed", "make safe": "made safe", "needs parts": "needs parts"}
 
@@ -143,13 +148,18 @@ def accept(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "li
 
 
 def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origin: str = "live") -> bool:
-    """Gives the case to a crew; a crew that held it loses it as `reassigned`."""
+    """Gives the case to a crew; a crew that held it loses it as `reassigned`.
+
+    A partner's crew may not get every case: raises Refused as people.partners.check().
+    """
     allow("assign", by.roles)
     locks.lock(s, case)
     held = live(case)
     if held and held.crew_id == crew.id and case.state in (ASSIGNED, UNDERWAY):
         return False
     check_move("assign", case, by)
+    if crew.partner and origin != "import":
+        partners.check(s, crew.partner, case)
     if case.state == WAITING:
         sla.resume_clock(case, at)
     _end(s, case, "reassigned", at)
@@ -160,15 +170,18 @@ def assign(s: Session, case: Case, crew: Crew, *, by: Actor, at: datetime, origi
     return moved(s, case, "assign", ASSIGNED, by=by, at=at, facts=facts, origin=origin)
 
 
-def unassign(s: Session, case: Case, *, by: Actor, at: datetime, origin: str = "live") -> bool:
-    """Takes the case back from its crew."""
+def unassign(
+    s: Session, case: Case, *, by: Actor, at: datetime, words: str = "", origin: str = "live"
+) -> bool:
+    """Takes the case back from its crew. A partner gives its own job back, and says why in `words`."""
     allow("unassign", by.roles)
     locks.lock(s, case)
     if case.state == ACCEPTED:
         return False
     check_move("unassign", case, by)
+    _own_job(case, by)
     _end(s, case, "unassigned", at)
-    return moved(s, case, "unassign", ACCEPTED, by=by, at=at, origin=origin)
+    return moved(s, case, "unassign", ACCEPTED, by=by, at=at, words=words, origin=origin)
 
 
 def start(
@@ -1011,7 +1024,7 @@ def moved(
     `words` are what its author said, `told` whatever else may not stand in the log for ever.
     """
     was, case.state = case.state, to
-    if case.review in (WAIT_OVER, REPLIED) and by is not THE_SYSTEM:
+    if case.review in _UNTIL_DECIDED and by is not THE_SYSTEM:
         case.review = None  # somebody has decided what happens next
     case.standing = sla.sla_status(case, at)
     check_words(words)
@@ -1073,9 +1086,9 @@ def _end(s: Session, case: Case, why: str, at: datetime) -> None:
 
 
 def _own_job(case: Case, by: Actor) -> Assignment | None:
-    """The live job; somebody who is only crew may touch no other crew's. An office's case is no crew's."""
+    """The live job; who is only crew or partner may touch no other's. An office's case is no crew's."""
     held = live(case)
-    if case.service.office or DISPATCHER in by.roles or CREW not in by.roles:
+    if case.service.office or DISPATCHER in by.roles or not by.roles.intersection((CREW, PARTNER)):
         return held
     if held is None or held.crew_id not in by.crew_ids:
         raise Refused("not_your_job")

@@ -273,6 +273,48 @@ class Crew(Base):
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     department_code: Mapped[str | None] = mapped_column(ForeignKey("departments.code"))
+    partner: Mapped["Partner | None"] = relationship(back_populates="crew")
+
+
+class Partner(Base):
+    """What makes a crew a partner, who has no log-in: a contractor, a utility, a neighboring town."""
+
+    __tablename__ = "partners"
+    crew_id: Mapped[int] = mapped_column(ForeignKey("crews.id"), primary_key=True)
+    email: Mapped[str] = mapped_column(String(320))  # where its links go
+    lang: Mapped[str] = mapped_column(String(10))
+    services: Mapped[list[Any]] = mapped_column(default=list)  # codes; empty: whatever there is
+    areas: Mapped[list[Any]] = mapped_column(default=list)  # names; empty: anywhere
+    needs_acceptance: Mapped[bool] = mapped_column(default=True)  # its "done" closes no case by itself
+    is_active: Mapped[bool] = mapped_column(default=True)
+    made_at: Mapped[datetime]
+    crew: Mapped[Crew] = relationship(back_populates="partner")
+
+
+class PartnerLink(Base):
+    """What lets a partner see one job, or without `case_id` all that it has. The token is made of `nonce` and
+    the city's secret, so that this row alone opens nothing."""
+
+    __tablename__ = "partner_links"
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    crew_id: Mapped[int] = mapped_column(ForeignKey("partners.crew_id"), index=True)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"), index=True)
+    nonce: Mapped[str] = mapped_column(String(22), unique=True)
+    made_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]  # when something was last said by it
+    fault: Mapped[str | None]  # why its letter could not be delivered
+
+
+class Handover(Base):
+    """How it goes with a partner's job. What the partner said stands in the case's story."""
+
+    __tablename__ = "handovers"
+    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignments.id"), primary_key=True)
+    told_at: Mapped[datetime | None]  # when its link went out; None once more after it was sent back
+    accepted_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]  # what the partner calls done and nobody has accepted yet
 
 
 class CrewMember(Base):

@@ -15,19 +15,28 @@ from city.notifications.sender import PermanentFailure, Sender
 AGAIN = timedelta(seconds=15)  # whoever waits for a code sits before the page
 CLAIM = timedelta(minutes=5)  # how long whoever sends one has it alone: longer than a slow mail server takes
 KEPT = timedelta(days=1)
+LAST_TRY = timedelta(hours=1)  # within which somebody hears that it could not be sent
 AT_ONCE = 50
 
 log = logging.getLogger("cityline.accountmail")
 
+Refused = Callable[[Session, AccountLetter, str], None]
 Write = Callable[[Session, AccountLetter], EmailMessage | None]  # None: it is nobody's, or over by now
 
 
 def send_due(
-    engine: Engine, channel: Sender, write: Write, now: datetime, *, stop: Callable[[], bool] = lambda: False
+    engine: Engine,
+    channel: Sender,
+    write: Write,
+    now: datetime,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    refused: Refused = lambda s, letter, why: None,
 ) -> int:
     """Tries every letter that is due until `stop`; returns how many went out.
 
-    What is sent, or nobody's, is forgotten. A crash in between sends one letter twice, never none.
+    What is sent, or nobody's, is forgotten; `refused` hears first of what no mailbox takes, and of what could
+    not be sent in time. A crash in between sends one letter twice, never none.
     """
     with db.read_session(engine) as s:
         due = select(AccountLetter.id).where(AccountLetter.next_try_at <= now)
@@ -36,7 +45,7 @@ def send_due(
     for number in ids:
         if stop():
             break
-        sent += _try(engine, channel, write, number, now)
+        sent += _try(engine, channel, write, number, now, refused)
     return sent
 
 
@@ -47,18 +56,18 @@ def late(s: Session, before: datetime) -> int:
 
 def sweep(s: Session, at: datetime) -> int:
     """Forgets letters that could not be sent within a day; returns how many."""
-    gone = s.execute(delete(AccountLetter).where(AccountLetter.made_at < at - KEPT))
+    gone = s.execute(delete(AccountLetter).where(AccountLetter.made_at < at - KEPT - LAST_TRY))
     return int(getattr(gone, "rowcount", 0))
 
 
-def _try(engine: Engine, channel: Sender, write: Write, number: int, now: datetime) -> bool:
+def _try(engine: Engine, channel: Sender, write: Write, number: int, now: datetime, refused: Refused) -> bool:
     mine = AccountLetter.id == number
     with db.transaction(engine) as s:
         due = update(AccountLetter).where(mine, AccountLetter.next_try_at <= now)
         claimed = s.scalar(due.values(next_try_at=now + CLAIM).returning(AccountLetter.id))
     if claimed is None:
         return False
-    sent, over = False, False
+    sent, over, why = False, False, ""
     try:
         with db.read_session(engine) as s:
             letter = s.get(AccountLetter, number)
@@ -69,7 +78,12 @@ def _try(engine: Engine, channel: Sender, write: Write, number: int, now: dateti
     except Exception as fault:  # of one letter: it must not hold up another
         log.warning("account letter %s wasn't sent", number, exc_info=fault)
         over = isinstance(fault, PermanentFailure)
+        why = str(fault)
     with db.transaction(engine) as s:
+        letter = s.get(AccountLetter, number)
+        over = over or (letter is not None and letter.made_at < now - KEPT)
+        if letter and over and not sent and why:
+            refused(s, letter, why)
         if over:
             s.execute(delete(AccountLetter).where(mine))
         else:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, selectinload
 from city.audit import events
 from city.audit.events import Actor
 from city.db.models import ApiKey, ChainTip, Crew, CrewMember, Department, Person, PersonRole
-from city.lifecycle import ADMINISTRATOR, CREW, MANAGER, RESIDENT, ROLES, SYSTEM, Refused, widened
+from city.lifecycle import ADMINISTRATOR, CREW, MANAGER, PARTNER, RESIDENT, ROLES, SYSTEM, Refused, widened
 from city.people import departments as managed
 
 LONGEST_NAME = 100  # letters
@@ -23,8 +23,8 @@ SCOPES = (REPORT, UPDATE) = ("report", "update")
 LONGEST_EMAIL = 320  # letters: more than there may be, with blanks around
 HOURLY = 1000  # how often an hour a key may write where nobody says otherwise
 MOST_HOURLY = 1_000_000
-# What somebody who works for the city may be. Residents need no account, and the system is nobody.
-STAFF = tuple(role for role in ROLES if role not in (RESIDENT, SYSTEM))
+# What somebody who works for the city may be. Residents and partners need no account; the system is nobody.
+STAFF = tuple(role for role in ROLES if role not in (RESIDENT, PARTNER, SYSTEM))
 
 THE_SYSTEM = Actor("system", frozenset({SYSTEM}))
 A_RESIDENT = Actor("resident", frozenset({RESIDENT}))

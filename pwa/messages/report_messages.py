@@ -23,10 +23,19 @@ from city.notifications.outbox import Render
 from city.notifications.overdue_digest import Late
 from city.notifications.sms import SmsMessage
 from city.notifications.webpush import Note
+from city.partners import telling
 from city.people import account_letters, accounts, sessions
 from city.reports import intake
 from city.reports.conversation import ASK
-from pwa.messages import envelopes, follower_messages, inbox_messages, letters, sentences, staff_messages
+from pwa.messages import (
+    envelopes,
+    follower_messages,
+    inbox_messages,
+    letters,
+    partner_messages,
+    sentences,
+    staff_messages,
+)
 from pwa.web import access, formatting, localization, questions
 
 MOST_OF_A_TEXT: Final = 300  # letters of what somebody at the city wrote
@@ -69,9 +78,12 @@ def morning(app: Flask, person: Person, late: Late, day: date) -> EmailMessage:
 
 
 def account(app: Flask) -> account_email.Write:
-    """What writes a letter about somebody's own log-in; None where it is nobody's, or over by now."""
+    """What writes a letter about somebody's own log-in, or to a partner; None where it is over by now."""
 
     def written(s: Session, letter: AccountLetter) -> EmailMessage | None:
+        if letter.kind == telling.LETTER:
+            with _read_in(app, letter.lang):
+                return partner_messages.job(s, letter)
         person = accounts.by_email(s, letter.email)
         if person is None or person.disabled_at:
             return None

@@ -72,6 +72,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "account.me": accounts.STAFF,
     "account.change_mornings": (overdue_digest.ROLE,),
     "duty": duty.ROLES,
+    "partner": PUBLIC,  # by the link of a job
     "texts": PUBLIC,  # each by its gateway's signature
     "open311": PUBLIC,  # what is written, by the key that comes with it
     "sync": PUBLIC,  # by the phone's own token, and each operation by its author
@@ -99,6 +100,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "dispatch.note": tuple(role for role in ACTS["note"] if role != CREW),
     "dispatch.forward": ACTS["forward"],
     "dispatch.settle_forward": ACTS["forward"],
+    "dispatch.settle_handover": MOVES["assign"].roles,
     "dispatch.show": ACTS["show"],
     "dispatch.ask_erasure": ACTS["erase"],
     "dispatch.erase": ACTS["erase"],
@@ -118,6 +120,7 @@ PAGE_ROLES: Final[dict[str, tuple[str, ...]]] = {
     "fieldwork.count_as_done": (DISPATCHER,),
     "admin": (ADMINISTRATOR,),
     "endpoints": (ADMINISTRATOR,),
+    "partners": (ADMINISTRATOR,),
     "records": ACTS["hold"],
     "stickers": (ADMINISTRATOR,),
     # Whoever gives jobs out must be able to help a crew with its phone at seven in the morning.

@@ -16,7 +16,16 @@ from city.cases import sla
 from city.config.city_file import Owner
 from city.db.models import CaseMessage, RemoteRequest, Subscription
 from city.forwarding import forwards
-from city.lifecycle import CANCELLED, CLOSED, MERGED, NOT_FIXED, OPEN, WAITING
+from city.lifecycle import (
+    CANCELLED,
+    CLOSED,
+    MERGED,
+    NOT_FIXED,
+    OPEN,
+    PARTNER_DONE,
+    PARTNER_REFUSED,
+    WAITING,
+)
 from city.notifications import subscriptions
 from city.places import reverse_geocoder
 from city.places.collection_days import Day
@@ -296,6 +305,11 @@ def step(kind: str, *, office: bool = False) -> str:
         "forward unclear": _("Not known if it arrived at"),
         "forward ended": _("No longer followed at"),
         "handed back": _("Handed back by"),
+        "partner accepted": _("Partner accepted the job"),
+        PARTNER_DONE: _("Partner says it's done"),
+        "partner sent back": _("Sent back to the partner"),
+        "partner told": _("Message to the partner"),
+        "partner unreached": _("The partner's email came back"),
     }
     return words.get(kind, kind)
 
@@ -408,6 +422,11 @@ def flag_label(code: str) -> str:
         "forward unclear": _("The other owner may have this case. Look there before you send it again."),
         "handed back": _("The other owner says this isn't theirs. Decide what happens next."),
         "closed elsewhere": _("The other owner closed this while a crew has it. Decide what happens next."),
+        PARTNER_DONE: _("A partner says this is done. Check it, then close it or send it back."),
+        PARTNER_REFUSED: _("A partner gave this back. Decide what happens next."),
+        "partner unreached": _(
+            "Email to the partner isn't getting through. Call them or assign someone else."
+        ),
         "no evidence": _("The closing photo didn't arrive within three days, so it counts as no photo."),
     }
     return words.get(code, _("This case needs review."))

@@ -28,6 +28,9 @@ LIMITS: Final = {
     "verdict.fixed": "30/hour",
     "verdict.not_fixed": "30/hour",
     "verdict.rate": "30/hour",
+    "partner.accept": "120/hour",
+    "partner.refuse": "60/hour",
+    "partner.done": "120/hour",
     "place.card": "120/minute",
     "place.suggest": "300/minute",  # one as often as somebody types
     "resident.near": "120/minute",

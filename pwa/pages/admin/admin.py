@@ -139,7 +139,7 @@ def change_crew(number: int) -> Response:
     """Another name, department or other people."""
     try:
         with access.writing() as s:
-            found = access.or_404(s.get(Crew, number))
+            found = access.or_404(_own_crew(s, number))
             s.refresh(found, with_for_update={"key_share": True})  # the other tab may save this very moment
             if request.form.get("seen") != _seen_crew(found, _members(s, found)):
                 raise Refused("changed_meanwhile")
@@ -309,6 +309,7 @@ def _crew_list(refused: Refused | None = None) -> Response:
         rows = s.execute(
             select(Crew, func.count(CrewMember.person_id))
             .outerjoin(CrewMember, CrewMember.crew_id == Crew.id)
+            .where(~Crew.partner.has())  # they have a page of their own
             .group_by(Crew.id)
             .order_by(Crew.name)
         )
@@ -319,7 +320,7 @@ def _crew_list(refused: Refused | None = None) -> Response:
 
 def _crew(number: int, refused: Refused | None = None) -> Response:
     with access.reading() as s:
-        found = access.or_404(s.get(Crew, number))
+        found = access.or_404(_own_crew(s, number))
         members = _members(s, found)
         staff = list(s.scalars(select(Person).where(Person.disabled_at.is_(None)).order_by(Person.name)))
         sent = refused is not None
@@ -330,6 +331,10 @@ def _crew(number: int, refused: Refused | None = None) -> Response:
             members={int(n) for n in _ids("member")} if sent else members,
             seen=_seen_crew(found, members),
         )  # fmt: skip
+
+
+def _own_crew(s: Session, number: int) -> Crew | None:
+    return s.scalar(_OWN_CREWS.where(Crew.id == number))
 
 
 def _members(s: Session, crew: Crew) -> set[int]:
@@ -388,12 +393,15 @@ def _ids(name: str) -> list[str]:
     return [n for n in request.form.getlist(name) if n.isdecimal() and len(n) < 10]
 
 
+_OWN_CREWS = select(Crew).where(~Crew.partner.has())  # nobody belongs to a partner's
+
+
 def _crews(s: Session) -> list[Crew]:
-    return list(s.scalars(select(Crew).where(Crew.id.in_([int(n) for n in _ids("crew")]))))
+    return list(s.scalars(_OWN_CREWS.where(Crew.id.in_([int(n) for n in _ids("crew")]))))
 
 
 def _all_crews(s: Session) -> list[Crew]:
-    return list(s.scalars(select(Crew).order_by(Crew.name)))
+    return list(s.scalars(_OWN_CREWS.order_by(Crew.name)))
 
 
 def _department(s: Session) -> str | None:

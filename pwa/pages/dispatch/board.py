@@ -28,10 +28,11 @@ from city.cases.duplicates import Candidate
 from city.cases.transitions import Closing
 from city.config import canned_replies, routing
 from city.config.routing import Route
-from city.db.models import Case, CaseMessage, Crew, Endpoint, Event, Photo, RemoteRequest, Report
+from city.db.models import Case, CaseMessage, Crew, Endpoint, Event, Handover, Photo, RemoteRequest, Report
 from city.forwarding import forwards
 from city.geo import Point
 from city.lifecycle import ACTS, MERGED, OPEN, Refused, possible
+from city.partners import handovers
 from city.people import callers
 from city.photos import photos, processing
 from city.photos.processing import BadPhoto
@@ -55,6 +56,7 @@ FORMS = {name: name for name in ("assign", "wait", "close", "reopen", "merge", "
     "ask": "ask",
     "update": "update",
     "forward": "forward",
+    "partner": "assign",
 }
 # The menu of corrections, which opens for whoever may make one of them.
 CHANGES = ("reclassify", "relocate", "reschedule", "split")
@@ -81,6 +83,18 @@ class Reach:
 
     report: Report
     ways: list[str]
+
+
+@dataclass(frozen=True)
+class Partnered:
+    """How it goes with the partner that has a case; the last four of what it calls done."""
+
+    name: str
+    row: Handover
+    outcome: str = ""
+    no_photo: str | None = None
+    words: str = ""
+    photos: list[str] = field(default_factory=list)  # their ids
 
 
 @dataclass(frozen=True)
@@ -120,6 +134,7 @@ class Drawer:
     form_key: str = ""
     endpoints: list[Endpoint] = field(default_factory=list)  # of other owners who take such a case
     remote: list[RemoteRequest] = field(default_factory=list)  # what went there, and what it came in by
+    partner: Partnered | None = None  # a partner has it
     proposals: list[Proposal] = field(default_factory=list)  # what crews say is wrong, and nobody decided
 
     @property
@@ -453,6 +468,28 @@ def settle_forward(number: str, row: int) -> Response:
     return _do(number, verb, _("Saved."))
 
 
+@bp.post("/cases/<number>/partner")
+def settle_handover(number: str) -> Response:
+    """Staff answer the partner that has the case: they take its work, write to it, or see to its link."""
+    act, words = request.form.get("act"), forms.text(request.form, "words")
+
+    def verb(s: Session, c: Case) -> bool:
+        by, at = g.actor, access.now()
+        if act == "accept":
+            return handovers.take_as_done(s, c, by=by, at=at)
+        if act in ("back", "tell"):
+            return (handovers.send_back if act == "back" else handovers.tell)(s, c, words, by=by, at=at)
+        return (handovers.send_again if act == "again" else handovers.revoke)(s, c, by=by, at=at)
+
+    said = {
+        "accept": _("Accepted. The case is closed."),
+        "back": _("Sent back."),
+        "again": _("A new link is on its way."),
+        "revoke": _("Revoked. Their link to this case no longer works."),
+    }.get(act or "", _("Saved."))
+    return _do(number, verb, said, doing="partner", act="close" if act == "accept" else "")
+
+
 @bp.post("/cases/<number>/update")
 def update(number: str) -> Response:
     """Lets those who reported it know how it goes on."""
@@ -691,6 +728,7 @@ def _drawer(
         reach=[Reach(each, conversation.ways(each)) for each in family if not each.erased_at],
         endpoints=forwards.for_case(s, found),
         remote=forwards.of_case(s, found.id),
+        partner=_partnered(s, found),
         form_key=uuid.uuid4().hex,
         crews_at_work=[int(str(crew)) for crew in crews] if isinstance(crews, list) else [],
         old_number=queries.old_number(s, found.id) if found.origin == "import" else "",
@@ -700,6 +738,20 @@ def _drawer(
         times=place_history.times_so_far(s, found),
         conflict=conflicts.conflict(s, found, [event for event, _words in story], seen, fault, doing),
     )
+
+
+def _partnered(s: Session, case: Case) -> Partnered | None:
+    held = transitions.live(case)
+    row = handovers.of_case(s, case)
+    if held is None or row is None:
+        return None
+    told = handovers.said(s, case, handovers.DONE) if row.done_at else []
+    if not told:
+        return Partnered(held.crew.name, row)
+    event, words = told[-1]
+    shown = [photo.id for photo in handovers.photos_of(s, case, event.photos)]
+    facts = event.facts
+    return Partnered(held.crew.name, row, facts["outcome"], facts["no_photo"], words.get("words", ""), shown)
 
 
 def _wishes(s: Session, family: Sequence[Report]) -> dict[str, Wish]:

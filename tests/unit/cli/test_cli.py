@@ -141,7 +141,7 @@ def test_no_table_is_changed_under_whoever_is_at_work(
     db.migrate(unmigrated.url)
     later = shutil.copytree(db.MIGRATIONS, tmp_path / "migrations")
     (later / "versions" / "9999_later.py").write_text(
-        'import sqlalchemy as sa\nfrom alembic import op\n\nrevision, down_revision = "9999", "0058"\n\n\n'
+        'import sqlalchemy as sa\nfrom alembic import op\n\nrevision, down_revision = "9999", "0059"\n\n\n'
         'def upgrade():\n    op.add_column("crews", sa.Column("van", sa.Text()))\n'
     )
     monkeypatch.setattr(db, "MIGRATIONS", later)
@@ -151,7 +151,7 @@ def test_no_table_is_changed_under_whoever_is_at_work(
     refused = CliRunner().invoke(cli, ["migrate"])
     assert getattr(refused.exception, "code", "") == "database_in_use"
     with engine.connect() as c:
-        assert c.scalar(text("SELECT version_num FROM alembic_version")) == "0058"
+        assert c.scalar(text("SELECT version_num FROM alembic_version")) == "0059"
     engine.dispose()
     for _ in range(2):  # the second time there is nothing to change
         assert CliRunner().invoke(cli, ["migrate"]).exit_code == 0
