@@ -21,14 +21,14 @@ from city.lifecycle import (
 TABLE = """
 accept | new | accepted | dispatcher, call-taker
 assign | new, accepted, assigned, underway, waiting | assigned | dispatcher
-unassign | assigned, underway | accepted | dispatcher
+unassign | assigned, underway | accepted | dispatcher, partner
 start | assigned | underway | crew
 pause | underway | assigned | crew
 wait | new, accepted, assigned, underway, waiting | waiting | dispatcher, crew, system
 resume | waiting | - | dispatcher, crew, system
 make safe | assigned, underway | accepted | crew
 needs parts | assigned, underway | waiting | crew
-close | new, accepted, assigned, underway, waiting | closed | crew, dispatcher, system
+close | new, accepted, assigned, underway, waiting | closed | crew, partner, dispatcher, system
 reopen | closed | accepted | resident, dispatcher
 merge | new, accepted, assigned, underway, waiting, closed, merged | merged | dispatcher, call-taker
 unmerge | merged | - | dispatcher

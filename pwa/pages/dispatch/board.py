@@ -194,7 +194,7 @@ def assign(number: str) -> Response:
     def verb(s: Session, c: Case) -> bool:
         if crew is None:
             raise Refused("unknown_value")
-        return transitions.assign(s, c, crew, by=g.actor, at=access.now())
+        return transitions.assign(s, c, s.get_one(Crew, crew.id), by=g.actor, at=access.now())
 
     return _do(
         number, verb, _("Assigned to %(crew)s.", crew=crew.name if crew else ""), doing="assign",

@@ -6,17 +6,15 @@ from typing import Any
 
 import pytest
 from factories import Scene, Town
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from city.audit import events
 from city.cases import sla, transitions
 from city.cases.transitions import Closing
-from city.db.models import AccountLetter, Area, Case, Handover, Partner, PartnerLink
+from city.db.models import AccountLetter, Area, Case, Partner, PartnerLink
 from city.lifecycle import ACCEPTED, ASSIGNED, CLOSED, PARTNER_DONE, PARTNER_REFUSED, Refused
 from city.partners import handovers, telling
 from city.people import accounts, partners
-from city.photos import storage
-from city.reports import intake
 
 pytestmark = pytest.mark.both_databases
 
@@ -259,16 +257,3 @@ def test_only_administrators_make_partners_and_nobody_belongs_to_one(town: Town,
         with pytest.raises(Refused, match="known_crew"):
             partners.save(scene.s, None, name="Ace Paving", by=by, **told)
         assert accounts.STAFF.count("partner") == 0
-
-
-def test_an_erasure_takes_a_partners_words_along(town: Town, ace: int) -> None:
-    number = hand_over(town, ace, words="Ana, 555-0100")
-    (token,) = tell(town)
-    act(town, token, number, handovers.done, Closing("fixed", no_photo="dark", words="Spoke with Ana"))
-    with town.at_work() as scene:
-        report, store = scene.case(number).reports[0], storage.open_store(town.settings)
-        intake.erase(scene.s, report, store, town.settings.var, by=scene.actor("dispatcher"), at=town.now)
-    with town.looking() as scene:
-        told = events.of(scene.s, events.of_case(scene.case(number).id))
-        assert all("Ana" not in str(words) for _event, words in told)
-        assert scene.s.scalar(select(func.count()).select_from(Handover)) == 1
