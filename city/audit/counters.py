@@ -58,6 +58,7 @@ class Apart(NamedTuple):
 APART: Final = (
     Apart("restarted", "kept again", fact="restarted", by="due"),  # a correction came too late
     Apart("new date", "new date kept", fact="new_date", by="new_date"),  # residents were told one
+    Apart("by partner", "by partner kept", fact="partner", by="due"),  # nobody of the city did the work
 )
 PAUSED: Final = "paused_{}"  # the fact of a closing: for how many seconds its clock had stood for that reason
 

@@ -465,6 +465,8 @@ def close(
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
+    if job and job.crew.partner:
+        facts["partner"] = True
     if counts_as_restarted(s, case):
         facts["restarted"] = True
     facts |= {counters.PAUSED.format(why): n for why, n in sla.paused_seconds(case).items()}

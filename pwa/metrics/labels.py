@@ -307,6 +307,7 @@ def _kept_apart_in(_locale: Locale | None) -> dict[str, str]:
     return {
         "restarted": _("Due dates counted again after a correction: %(num)s. Met: %(kept)s."),
         "new_date": _("New dates given: %(num)s. Met: %(kept)s."),
+        "by_partner": _("Cases closed by partners: %(num)s. On time: %(kept)s."),
     }
 
 
@@ -533,6 +534,16 @@ def _meanings(_locale: Locale | None) -> dict[str, Meaning]:
         "new_date_kept": Meaning(
             _("New dates met"),
             _("Those of them where the work was done by the latest new date."),
+            "n",
+        ),
+        "by_partner": Meaning(
+            _("Closed by partners"),
+            _("Closed cases whose work a contractor, a utility, or a neighboring town did for the city."),
+            "n",
+        ),
+        "by_partner_kept": Meaning(
+            _("By partners, on time"),
+            _("Those of them where the work was done by the due date."),
             "n",
         ),
     } | _more_meanings()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from city.audit import events
 from city.cases import sla, transitions
 from city.cases.transitions import Closing
-from city.db.models import AccountLetter, Area, Case, Partner, PartnerLink
+from city.db.models import AccountLetter, Area, Case, Partner, PartnerLink, Tally
 from city.lifecycle import ACCEPTED, ASSIGNED, CLOSED, PARTNER_DONE, PARTNER_REFUSED, Refused
 from city.partners import handovers, telling
 from city.people import accounts, partners
@@ -97,6 +97,8 @@ def test_a_partner_accepts_does_the_work_and_staff_take_it(town: Town, ace: int)
         assert (case.state, case.review, case.outcome) == (CLOSED, None, "fixed")
         assert (closing.crew_id, closing.words, closing.no_photo) == (ace, "New lamp", "dark")
         assert (closing.done_at, closing.closed_at) == (later, later + DAY)
+        counts = dict(scene.s.execute(select(Tally.what, Tally.n).where(Tally.facet == "city")).all())
+        assert (counts["closed"], counts["by partner"], counts["by partner kept"]) == (1, 1, 1)
     assert kinds(town, number)[-3:] == ["partner accepted", "partner done", "close"]
     town.is_right()
 
