@@ -465,7 +465,7 @@ def close(
     }  # fmt: skip
     if follow_on:
         facts["follow_on"] = True
-    if job and job.crew.partner:
+    if job and partners.of_crew(s, job.crew_id):
         facts["partner"] = True
     if counts_as_restarted(s, case):
         facts["restarted"] = True

@@ -54,7 +54,7 @@ def jobs(s: Session, partner: Partner, link: PartnerLink) -> list[Job]:
 def of_case(s: Session, case: Case) -> Handover | None:
     """How it goes with a partner that has the case now; None where none has it."""
     held = transitions.live(case)
-    if held is None or held.crew.partner is None:
+    if held is None or partners.of_crew(s, held.crew_id) is None:
         return None
     return s.get(Handover, held.id) or Handover(assignment_id=held.id)
 
@@ -147,7 +147,7 @@ def send_again(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     row = _theirs(s, case, by)
     if case.review == UNREACHED:
         case.review = None
-    partners.revoke_all(s, _partner(case), case_id=case.id, at=at)
+    partners.revoke_all(s, _partner(s, case), case_id=case.id, at=at)
     row.told_at = None
     return True
 
@@ -155,7 +155,7 @@ def send_again(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
 def revoke(s: Session, case: Case, *, by: Actor, at: datetime) -> bool:
     """The partner's links to this case open nothing any more."""
     _theirs(s, case, by)
-    return partners.revoke_all(s, _partner(case), case_id=case.id, at=at) > 0
+    return partners.revoke_all(s, _partner(s, case), case_id=case.id, at=at) > 0
 
 
 def undelivered(s: Session, link_id: int, why: str, *, at: datetime) -> None:
@@ -211,18 +211,19 @@ def _row(s: Session, held: Assignment) -> Handover:
     return row
 
 
-def _partner(case: Case) -> Partner:
+def _partner(s: Session, case: Case) -> Partner:
     held = transitions.live(case)
-    if held is None or held.crew.partner is None:
+    found = partners.of_crew(s, held.crew_id) if held else None
+    if found is None:
         raise Refused("handover_moved")
-    return held.crew.partner
+    return found
 
 
 def _theirs(s: Session, case: Case, by: Actor) -> Handover:
     if DISPATCHER not in by.roles:
         raise Refused("not_allowed", move="partner")
     locks.lock(s, case)
-    _partner(case)
+    _partner(s, case)
     held = transitions.live(case)
     assert held  # noqa: S101 _partner() has seen it
     return _row(s, held)

@@ -87,6 +87,11 @@ def check(s: Session, partner: Partner, case: Case) -> None:
             raise Refused("partner_area", name=name)
 
 
+def of_crew(s: Session, crew_id: int) -> Partner | None:
+    """The partner whose crew it is; None for the city's own."""
+    return s.get_one(Crew, crew_id).partner
+
+
 def every(s: Session) -> list[Partner]:
     """All partners, by name."""
     asked = select(Partner).join(Crew).options(joinedload(Partner.crew)).order_by(Crew.name)
