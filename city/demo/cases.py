@@ -366,7 +366,7 @@ class _Author:
         """Neighbours who tell of the same thing while it is open."""
         over = ("close", "cancel")
         until = next((move.at for move in tale.moves if move.name in over), self.now)
-        if tale.service.private:
+        if tale.service.private or tale.place is None:  # nobody knows that it is the same
             return
         for _ in range(self.chance.choice((1, 1, 1, 2, 2, 3, 5))):
             at = self._between(tale.opened, until, 0.05, 0.9)
