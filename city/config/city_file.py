@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
@@ -42,6 +43,8 @@ OF_THE_FIELD = {
     "urgent": "danger needs a crew",
     "hazard": "crews read it on site",
 }
+# What reporters and followers hear of by themselves, each by its kind of message; a city may switch each off.
+NEWS = ("changed", "corrected", "late", "reopened")
 ASSET_KINDS = ("pole", "tree", "basket")
 NAME = 'name = "Larkhaven"'
 LICENCE_URL = 'licence_url = "https://creativecommons.org/publicdomain/zero/1.0/"'
@@ -167,6 +170,7 @@ class CityFile:
     ring_after: timedelta = timedelta(minutes=30)
     ring_again: timedelta = timedelta(minutes=30)
     quiet: Quiet | None = None
+    silent: frozenset[str] = frozenset()  # the kinds of NEWS that the city sends to nobody
     licence: str = ""  # under which the open data may be used; "" where the file does not say
     licence_url: str = ""
     retention: Schedule = FOR_EVER
@@ -291,7 +295,7 @@ def parse(text: str, name: str) -> CityFile:
         late_days=_escalation(top),
         ring_after=ring_after,
         ring_again=ring_again,
-        quiet=_quiet(top, zone),
+        **_news(top, zone),
         **_licence(top),
         retention=schedule_of(top),
     )
@@ -568,14 +572,15 @@ def _danger(top: Table) -> tuple[timedelta, timedelta]:
     return timedelta(minutes=after), timedelta(minutes=again)
 
 
-def _quiet(top: Table, zone: ZoneInfo) -> Quiet | None:
+def _news(top: Table, zone: ZoneInfo) -> dict[str, Any]:
     row, example = top.table("news"), 'quiet = "21:00-08:00"'
     words = row.text("quiet", example, "")
     found = quiet_hours.parse(words, zone) if words else None
     if words and found is None:
         raise row.wrong("quiet", f"{words!r} isn't a time range", example)
+    silent = frozenset(kind for kind in NEWS if not row.flag(kind, True))
     row.refuse_rest()
-    return found
+    return {"quiet": found, "silent": silent}
 
 
 def _licence(top: Table) -> dict[str, str]:

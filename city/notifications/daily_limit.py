@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from city.cases.queries import family_of, root_of
 from city.db.models import Message, Report, Subscription
 
-LIMITED: Final = ("update", "corrected", "reopened")
+LIMITED: Final = ("update", "changed", "corrected", "reopened", "late")
 DAY: Final = timedelta(days=1)
 
 

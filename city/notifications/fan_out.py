@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CompoundSelect, and_, func, or_, select, union_all
+from sqlalchemy import CompoundSelect, and_, func, or_, select, union, union_all
 from sqlalchemy.orm import Session
 
 from city.audit import events
@@ -20,10 +20,12 @@ AT_ONCE = 20_000  # lines that are read in one transaction; few of them are to b
 SEEN_EVERY = timedelta(seconds=20)  # a sign of life for /readyz, not a write a second
 # What a reporter hears of, and the kind of message it makes.
 TOLD = {"close": "closed", "reopen": "reopened"}
-# What those hear of besides who follow a case without a report: every other step that strangers see.
+# What reporters and followers hear of besides: every other step that strangers see.
 CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs parts", "cancel", "merge")
-# What reporters hear of too: theirs is another type, elsewhere or due on another day now.
+# And of this reporters read how it is by now: theirs is another type, elsewhere or due on another day now.
 CORRECTIONS = ("reclassify", "relocate", "reschedule")
+# Once a promise is broken reporters hear that it is, by the log's word for it: cases/sla_sweep.py.
+LATE = "late"
 # What somebody at the city writes to reporters, and the kind of message it makes: reports/conversation.py.
 CONVERSED = {"ask": "question", "remind": "question", "update": "update"}
 # What the desk writes to somebody whose words are no case yet, and the kind of message: inbox/entries.py.
@@ -45,10 +47,10 @@ def process_events(s: Session, now: datetime, limit: int = 500) -> int:
     since = place.seq
     until = min(since + AT_ONCE, s.scalar(select(func.max(Event.seq))) or 0)
     lines = events.since(s, since, limit, live_until=until)
-    followed = _followed(s, lines)
+    wished = _wished(s, lines)
     for line in lines:
         _queue(s, line, now)
-        if line.subject in followed:
+        if line.subject in wished:
             _tell_of_change(s, line, now)
     place.seq = lines[-1].seq if len(lines) == limit else max(since, until)
     if place.seq > since or now - place.seen_at > SEEN_EVERY:
@@ -70,8 +72,10 @@ def is_still_valid(s: Session, message: Message) -> bool:
     case = case_for_subscription(s, message.subscription)
     if message.kind in CONVERSED.values():
         return case is not None and _is_still_meant(s, case, message)
-    if case is None or message.kind not in ("changed", "corrected", *TOLD.values()):
+    if case is None or message.kind not in ("changed", "corrected", LATE, *TOLD.values()):
         return True
+    if message.kind == LATE:
+        return case.state in OPEN and case.standing == LATE
     if message.kind == "corrected" and not _is_corrected(s, case, message.event_seq):
         return False
     if message.kind in ("changed", "corrected"):  # its closing has a letter of its own
@@ -153,23 +157,32 @@ def _tell_what_was_written(s: Session, line: Event, now: datetime) -> None:
     _tell(s, line, CONVERSED[line.kind], wanted, None, now, written)
 
 
-def _followed(s: Session, lines: Sequence[Event]) -> set[str]:
-    """Of the lines' subjects the cases that changed and that somebody follows; one statement for them all."""
-    kinds = (*CHANGES, *CORRECTIONS)
+def _wished(s: Session, lines: Sequence[Event]) -> set[str]:
+    """Of the lines' subjects the cases that changed and of which somebody hears; one statement for all."""
+    kinds = (*CHANGES, *CORRECTIONS, LATE)
     ids = {_case_id(line) for line in lines if line.kind in kinds and line.subject.startswith("case:")}
     if not ids:
         return set()
     family = select(Case.id, Case.id.label("top")).where(Case.id.in_(ids)).cte(recursive=True)
     family = family.union(select(Case.id, family.c.top).join(family, Case.merged_into_id == family.c.id))
-    wished = select(family.c.top).join(Subscription, Subscription.case_id == family.c.id).distinct()
-    return {events.of_case(case_id) for case_id in s.scalars(wished)}
+    followed = select(family.c.top).join(Subscription, Subscription.case_id == family.c.id)
+    told = select(family.c.top).join(Report, Report.case_id == family.c.id)
+    told = told.join(Subscription, Subscription.report_id == Report.id)
+    return {events.of_case(case_id) for case_id in s.scalars(union(followed, told))}
 
 
 def _tell_of_change(s: Session, line: Event, now: datetime) -> None:
     if line.kind == "merge" and line.facts.get("closed"):
         return  # told as its closing
-    followers = [each for each in _subscribers(s, _case_id(line)) if each.report_id is None]
-    _tell_settled(s, line, "changed", followers, now)
+    everybody = _subscribers(s, _case_id(line))
+    reporters = [each for each in everybody if each.report_id is not None]
+    followers = [each for each in everybody if each.report_id is None]
+    if line.kind == LATE:
+        _tell_settled(s, line, LATE, reporters, now)
+    elif line.kind in CORRECTIONS:
+        _tell_settled(s, line, "changed", followers, now)
+    else:
+        _tell_settled(s, line, "changed", everybody, now)
 
 
 def _tell_settled(

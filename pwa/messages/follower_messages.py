@@ -20,7 +20,7 @@ from city.notifications.webpush import Note
 from city.places import collection_days
 from city.reports import intake
 from pwa.messages import envelopes, letters, sentences
-from pwa.web import access, formatting, localization, states
+from pwa.web import access, formatting, localization
 
 ROWS_OF_A_NOTE: Final = 4  # lines that phones show of a notification
 
@@ -133,7 +133,7 @@ def _case(s: Session, message: Message) -> Bulletin | None:
     elif message.kind == "reopened":
         stands = _("Reopened")
     else:
-        stands = states.of(sight.state).subject or formatting.promise(sight)
+        stands = sentences.headline(sight)
     subject = _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
     links = _links(message.subscription) | {"see": letters.link("case.page", number=sight.number)}
     if sight.proof:

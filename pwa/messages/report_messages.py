@@ -48,7 +48,8 @@ def render(app: Flask) -> Render:
 
     def written(s: Session, message: Message) -> EmailMessage | Note | SmsMessage | None:
         row = message.subscription
-        if not _is_wanted(message) or not fan_out.is_still_valid(s, message):
+        silent = message.kind in app.extensions["cityline"].city.silent
+        if silent or not _is_wanted(message) or not fan_out.is_still_valid(s, message):
             return None
         with _read_in(app, row.lang):
             return _writers(message)[CHANNELS[row.channel].takes](s, message)
@@ -155,7 +156,12 @@ class _Bundle(NamedTuple):
 
 def _bundle(s: Session, message: Message, sight: PublicCase) -> _Bundle:
     """The message with all that waits for the same reader. Words of the city lead: no state tells those."""
-    waits = [each for each in daily_limit.together(s, message) if fan_out.is_still_valid(s, each)]
+    silent = access.current_city().city.silent
+    waits = [
+        each
+        for each in daily_limit.together(s, message)
+        if each.kind not in silent and fan_out.is_still_valid(s, each)
+    ]
     every = sorted([message, *waits], key=lambda each: each.id)
     written = [each for each in every if each.case_message_id]
     ends = message.kind == "closed"
@@ -251,6 +257,8 @@ def _note(s: Session, message: Message) -> Note:
         "closed": _("Tap to see the result."),
         "reopened": sentences.reopened(sight),
         "corrected": sentences.corrected(sight),
+        "changed": sentences.changed(sight),
+        fan_out.LATE: sentences.standing_sentence(sight),
     }[lead.kind]
     body = f"{formatting.place(sight.address)}\n{said}".strip()
     link = letters.link("case.page", number=sight.number)
@@ -285,7 +293,7 @@ def _text(s: Session, message: Message) -> SmsMessage:
             _("A dispatcher will review it. Details: %(link)s"),
         )
     )
-    words = {"closed": closed, "reopened": again, "corrected": _("Details: %(link)s")}[message.kind] % {
+    words = {"closed": closed, "reopened": again}.get(message.kind, _("Details: %(link)s")) % {
         "link": links["case"]
     }
     return envelopes.text(message, f"{_subject(_called(s, message), sight)}. {words}", stop=links["stop"])
@@ -336,6 +344,11 @@ def _subject(kind: str, sight: PublicCase) -> str:
         return _("%(what)s: New date (%(number)s)", number=sight.number, what=what)
     if kind == "corrected":
         return _("%(what)s: Your report was corrected (%(number)s)", number=sight.number, what=what)
+    if kind == fan_out.LATE:
+        return _("%(what)s: Running late (%(number)s)", number=sight.number, what=what)
+    if kind == "changed":
+        stands = sentences.headline(sight)
+        return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=stands, what=what)
     ended = formatting.outcome(sight.proof.outcome if sight.proof else None, office=sight.service.office)
     return _("%(what)s: %(outcome)s (%(number)s)", number=sight.number, outcome=ended, what=what)
 
@@ -348,6 +361,8 @@ def _shortened(words: str) -> str:
 _STATES: Final[Mapping[str, Callable[[PublicCase], str]]] = {
     "reopened": sentences.reopened,
     "corrected": sentences.corrected,
+    "changed": sentences.changed,
+    fan_out.LATE: sentences.standing_sentence,
 }
 _TEMPLATES: Final = {
     "receipt": "receipt", "confirmed": "confirmed", "closed": "closed", "question": "written",

@@ -105,8 +105,13 @@ def corrected(sight: PublicCase) -> str:
 
 
 def changed(sight: PublicCase) -> str:
-    """What those who follow an open case hear first; the promise follows it."""
+    """What is new of an open case, as a letter says it first; the promise follows it."""
     return states.of(sight.state).news or standing_sentence(sight)
+
+
+def headline(sight: PublicCase) -> str:
+    """The same in a few words, as a letter's subject has it."""
+    return states.of(sight.state).subject or formatting.promise(sight)
 
 
 def question(sight: PublicCase) -> dict[str, str]:

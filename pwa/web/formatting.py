@@ -725,7 +725,8 @@ def letter(kind: str) -> str:
     words = {
         "receipt": _("Confirmation"), "confirmed": _("Copy of the report"),
         "closed": _("Closed"), "reopened": _("Reopened"),
-        "changed": _("Status changed"), "digest": _("Neighborhood or street summary"),
+        "changed": _("Status changed"), "late": _("Running late"),
+        "digest": _("Neighborhood or street summary"),
         "pickup": _("Trash day reminder"),
     }  # fmt: skip
     kind = kind.partition(" ")[0]  # a reminder's has its day behind it

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from city.cases import corrections, transitions
 from city.cases.transitions import Closing
 from city.db.models import Message, Report
-from city.lifecycle import OPEN
+from city.lifecycle import OPEN, WAITING
 from city.notifications import daily_limit, fan_out, outbox
 from city.reports import conversation, intake
 from pwa.messages import report_messages
@@ -83,7 +83,7 @@ def _act(town: Town, luck: random.Random, report_id: int, at: datetime, written:
     with town.at_work() as scene:
         by, report = scene.actor("supervisor"), scene.s.get_one(Report, report_id)
         case = report.case
-        what = luck.choice(("update", "update", "ask", "close", "reopen", "date", "update"))
+        what = luck.choice(("update", "update", "ask", "close", "reopen", "date", "update", "hold"))
         if what == "update" and case.state in OPEN:
             written.append(f"word{len(written)}x")
             conversation.update(scene.s, case, written[-1], by=by, at=at, lang="en")
@@ -91,6 +91,10 @@ def _act(town: Town, luck: random.Random, report_id: int, at: datetime, written:
             conversation.ask(scene.s, report, "Which one?", by=by, at=at)
         elif what == "close" and case.state in OPEN and luck.random() < 0.3:
             transitions.close(scene.s, case, Closing("fixed", no_photo="dark"), by=by, at=at)
+        elif what == "hold" and case.state == WAITING:
+            transitions.resume(scene.s, case, by=by, at=at)
+        elif what == "hold" and case.state in OPEN:
+            transitions.wait(scene.s, case, "parts", by=by, at=at)
         elif what == "reopen" and case.state not in OPEN:
             transitions.reopen(scene.s, case, by=by, at=at)
         elif what == "date" and case.state in OPEN:
