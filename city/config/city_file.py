@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from phonenumbers import SUPPORTED_REGIONS
@@ -266,6 +265,7 @@ def parse(text: str, name: str) -> CityFile:
     _check_defaults(top, groups, services)
     bounds, centre = _ground(top)
     ring_after, ring_again = _danger(top)
+    quiet, silent = _news(top, zone)
     city = CityFile(
         name=top.text("name", NAME),
         time_zone=zone,
@@ -295,7 +295,8 @@ def parse(text: str, name: str) -> CityFile:
         late_days=_escalation(top),
         ring_after=ring_after,
         ring_again=ring_again,
-        **_news(top, zone),
+        quiet=quiet,
+        silent=silent,
         **_licence(top),
         retention=schedule_of(top),
     )
@@ -572,7 +573,7 @@ def _danger(top: Table) -> tuple[timedelta, timedelta]:
     return timedelta(minutes=after), timedelta(minutes=again)
 
 
-def _news(top: Table, zone: ZoneInfo) -> dict[str, Any]:
+def _news(top: Table, zone: ZoneInfo) -> tuple[Quiet | None, frozenset[str]]:
     row, example = top.table("news"), 'quiet = "21:00-08:00"'
     words = row.text("quiet", example, "")
     found = quiet_hours.parse(words, zone) if words else None
@@ -580,7 +581,7 @@ def _news(top: Table, zone: ZoneInfo) -> dict[str, Any]:
         raise row.wrong("quiet", f"{words!r} isn't a time range", example)
     silent = frozenset(kind for kind in NEWS if not row.flag(kind, True))
     row.refuse_rest()
-    return {"quiet": found, "silent": silent}
+    return found, silent
 
 
 def _licence(top: Table) -> dict[str, str]:

@@ -922,8 +922,9 @@ def test_an_exchange_asks_nothing_twice(app: Flask, engine: Engine, luis: Phone,
         luis.exchange(*closings[1:])
     asks = re.compile(r"SELECT (?!set_config\()")  # that one only says how PostgreSQL should go on
     asked = [[each for each in sent if asks.match(each)] for sent in (idle, one, five)]
-    # Whatever closes asks once in which time zone its month is, and whether its crew is a partner. Whoever brings work is found out under
-    # its lock, and once more before it is told. Five of them read the jobs, however many those are.
+    # Whatever closes asks once in which time zone its month is, and whether its crew is a partner. Whoever
+    # brings work is found out under its lock, and once more before it is told. Five of them read the jobs,
+    # however many those are.
     assert (len(asked[0]), len(asked[1]), len(asked[2])) == (6, 20, 20)
     assert len(set(asked[0])) == 6
     for of_one in asked[1:]:  # a phone is read again in the transaction that writes it, and after that
