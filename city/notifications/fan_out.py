@@ -26,11 +26,12 @@ CHANGES = ("accept", "assign", "start", "wait", "resume", "make safe", "needs pa
 CORRECTIONS = ("reclassify", "relocate", "reschedule")
 # Once a promise is broken reporters hear that it is, by the log's word for it: cases/sla_sweep.py.
 LATE = "late"
+SETTLED = (*CHANGES, *CORRECTIONS, LATE)
 # What somebody at the city writes to reporters, and the kind of message it makes: reports/conversation.py.
 CONVERSED = {"ask": "question", "remind": "question", "update": "update"}
 # What the desk writes to somebody whose words are no case yet, and the kind of message: inbox/entries.py.
 WRITE_BACK, REPLY = "write back", "reply"
-# A step that is taken back at once is none, and several in a row are one letter.
+# What SETTLED names waits so long: a step that is taken back at once is none, several are one letter.
 SETTLES = timedelta(minutes=10)
 
 
@@ -50,7 +51,7 @@ def process_events(s: Session, now: datetime, limit: int = 500) -> int:
     wished = _wished(s, lines)
     for line in lines:
         _queue(s, line, now)
-        if line.subject in wished:
+        if line.kind in SETTLED and line.subject in wished:
             _tell_of_change(s, line, now)
     place.seq = lines[-1].seq if len(lines) == limit else max(since, until)
     if place.seq > since or now - place.seen_at > SEEN_EVERY:
@@ -159,8 +160,7 @@ def _tell_what_was_written(s: Session, line: Event, now: datetime) -> None:
 
 def _wished(s: Session, lines: Sequence[Event]) -> set[str]:
     """Of the lines' subjects the cases that changed and of which somebody hears; one statement for all."""
-    kinds = (*CHANGES, *CORRECTIONS, LATE)
-    ids = {_case_id(line) for line in lines if line.kind in kinds and line.subject.startswith("case:")}
+    ids = {_case_id(line) for line in lines if line.kind in SETTLED and line.subject.startswith("case:")}
     if not ids:
         return set()
     family = select(Case.id, Case.id.label("top")).where(Case.id.in_(ids)).cte(recursive=True)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from factories import Town
 from flask import Flask
+from sqlalchemy import select
 
 from city.cases import sla_sweep, transitions
 from city.config import city_file
-from city.db.models import Report
+from city.db.models import Event, Message, Report
 from city.notifications import fan_out, outbox
 from city.reports import intake
 from city.settings import DEFAULT_CITY
@@ -88,6 +89,19 @@ def test_a_crew_that_is_set_is_one_letter(app: Flask, town: Town, mailbox: Mailb
     told = _work(app, town, mailbox, town.now + 13 * MINUTE)
     assert told == ["Streetlight out: Crew assigned"]
     assert _work(app, town, mailbox, town.now + 2 * DAY) == []
+
+
+def test_a_crew_that_is_set_before_the_worker_looks_is_still_one_letter(
+    app: Flask, town: Town, mailbox: Mailbox, report_id: int
+) -> None:
+    """Lines that stand beside it in the log, as that it was opened, make no letter of their own."""
+    _assign(town, report_id, town.now)
+    _work(app, town, mailbox, town.now)
+    with town.looking() as scene:
+        kinds = scene.s.execute(
+            select(Event.kind, Message.kind).join(Message, Message.event_seq == Event.seq).order_by(Event.seq)
+        ).all()
+    assert kinds == [("subscribe", "receipt"), ("confirm news", "confirmed"), ("accept", "changed")]
 
 
 def test_a_reporter_hears_that_their_report_was_canceled(

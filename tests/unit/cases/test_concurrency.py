@@ -162,7 +162,7 @@ def test_a_closing_may_be_taken_back_while_its_letters_are_queued(town: Town, fi
     together(town, one, other)
     with town.looking() as scene:
         told = scene.s.execute(select(Message.kind, Message.closure_id).order_by(Message.id)).all()
-        asked = [("receipt", None), ("confirmed", None)]
+        asked = [("changed", None), ("receipt", None), ("confirmed", None)]  # changed, as a crew was set
         assert told == [*asked, *([("closed", None)] if first == "worker" else [])]
 
 

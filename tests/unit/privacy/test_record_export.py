@@ -149,7 +149,8 @@ class TestExporting:
             assert words in json.dumps(held, ensure_ascii=False)
         assert [case["number"] for case in held["cases"]] == [told]
         # Three receipts, a copy of the report, a question by two ways, and two letters of the closing.
-        assert len(held["messages"]) == 8
+        # Two more told of the crew.
+        assert len(held["messages"]) == 10
         photo = held["reports"][0]["photos"][0]
         assert photo in names
         assert f'src="{photo}"' in page
