@@ -102,6 +102,13 @@ def test_no_number_stands_under_the_pin_and_from_afar_numbers_are_told_of(
     expect(page.get_by_text(resident.ZOOM_FOR_NUMBERS)).to_be_visible()
 
 
+def wait_until_told(page: Page) -> None:
+    """Until the sheet tells of the place that the form says, and of none before it."""
+    for name in ("lat", "lon"):
+        said = float(page.input_value(f"#report [name={name}]"))
+        expect(page.locator("#spot > *")).to_have_attribute(f"data-{name}", str(said))
+
+
 def test_arrow_keys_move_the_place_and_the_address_follows(
     site: Site, open_context: Open, pole: Asset
 ) -> None:
@@ -118,13 +125,14 @@ def test_arrow_keys_move_the_place_and_the_address_follows(
     assert page.input_value("[name=pinned]") == "1", "at once, whatever the city's answer takes"
     assert float(page.input_value("#report [name=lon]")) > pole.lon
     expect(title(page)).not_to_have_text(before)
+    wait_until_told(page)
     expect(page.locator("#picker-said")).to_contain_text(title(page).inner_text())
     page.get_by_role("button", name=resident.MOVE_WITH_BUTTONS).press("Enter")
     east = float(page.input_value("#report [name=lon]"))
     page.get_by_role("button", name=resident.RIGHT).press("Enter")
     assert float(page.input_value("#report [name=lon]")) > east
     page.get_by_role("region", name=shared.MAP).focus()
-    page.wait_for_timeout(400)
+    wait_until_told(page)
     said = title(page).inner_text()
     page.keyboard.press("Enter")
     expect(page.locator("#picker")).to_be_hidden()
@@ -173,10 +181,7 @@ def test_zooming_moves_no_place_and_a_late_answer_is_not_shown(
     slow.go()
     expect(page.locator("#picker")).not_to_have_attribute("data-moves", "")
     assert float(page.input_value("#report [name=lon]")) < first
-    told = page.locator("#spot > *")
-    for name in ("lat", "lon"):
-        said = float(page.input_value(f"#report [name={name}]"))
-        expect(told).to_have_attribute(f"data-{name}", str(said))
+    wait_until_told(page)
     assert str(first) not in page.evaluate("window.shown")
 
 
