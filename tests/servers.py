@@ -46,3 +46,28 @@ def servers_at(port: str) -> list[int]:
             if any(word.endswith("/granian") for word in words) and port in words:
                 found.append(int(told.parent.name))
     return found
+
+
+def free_ports(count: int, *, twin: int) -> list[int]:
+    """Ports that are free now, and each one's twin, so much higher.
+
+    Every process begins elsewhere, also those with numbers side by side: they look at one moment. All lie
+    below 32,768: above, the system chooses ports for whoever calls out, as every browser test does.
+    """
+    found: list[int] = []
+    for port in range(10_011 + os.getpid() * 331 % 1000 * 7, 22_000, 7):
+        if all(is_free(each) for each in (port, port + twin)):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError("no free ports")
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -5,7 +5,6 @@ import hashlib
 import http.client
 import os
 import shutil
-import socket
 import ssl
 import time
 import urllib.request
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from live import PATIENCE, PHONE, log_in_by_form
 from phone import ARGUMENTS
 from playwright.sync_api import Browser, Page
+from servers import free_ports
 from sqlalchemy import Engine
 
 from city.settings import Settings
@@ -44,8 +44,7 @@ class Shown(NamedTuple):
 def shown(engine: Engine, settings: Settings, furnished: Callable[[str], Any]) -> Iterator[Shown]:
     larkhaven = furnished(engine.dialect.name)
     shutil.copytree(larkhaven.var, settings.var, dirs_exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1, twin=1)
     environment = os.environ | {
         "CITYLINE_VAR": str(settings.var),
         "CITYLINE_DATABASE_URL": settings.database_url,

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from factories import Town
+from servers import free_ports
 
 from city.operations import backup, restore
 from city.photos import orphans, photos, storage
@@ -57,7 +56,7 @@ def start(folder: Path) -> "tuple[Path, subprocess.Popen[bytes], str]":
         "actions": ["Admin"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = dict(zip(PARTS, free_ports(len(PARTS)), strict=True))
+    ports = dict(zip(PARTS, free_ports(len(PARTS), twin=10_000), strict=True))
     command = [
         str(WEED), "mini", f"-dir={folder}", f"-bucket={BUCKET}", f"-s3.config={folder / 's3.json'}",
         "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false",
@@ -69,31 +68,6 @@ def start(folder: Path) -> "tuple[Path, subprocess.Popen[bytes], str]":
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={"HOME": str(folder)})
     return folder, server, f"http://127.0.0.1:{ports['s3']}"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now, and their twins 10,000 higher (where the server's parts seek each other).
-
-    Every process begins elsewhere, also those with numbers side by side: they look at one moment. All lie
-    below 32,768: above, the system chooses ports for whoever calls out, as every browser test does.
-    """
-    found: list[int] = []
-    for port in range(10_011 + os.getpid() * 331 % 1000 * 7, 22_000, 7):
-        if all(is_free(twin) for twin in (port, port + 10_000)):
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free ports")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def wait_until_it_serves(url: str, server: "subprocess.Popen[bytes]") -> bool:
@@ -239,7 +213,7 @@ def test_a_missing_bucket_is_down_and_not_created(store: storage.Store, endpoint
 
 def test_an_unreachable_server_is_down_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     sign_in(monkeypatch)
-    nobody = bucket_store(f"http://127.0.0.1:{free_ports(1)[0]}")
+    nobody = bucket_store(f"http://127.0.0.1:{free_ports(1, twin=10_000)[0]}")
     begun = time.monotonic()
     for use in (
         nobody.check,
