@@ -119,6 +119,7 @@ def test_from_the_drawer_to_the_link_and_back(
 
     drawer = dispatcher.get(case_path).text
     assert "New lamp" in drawer
+    assert drawer.count('data-verb="accept"') == 1, "one key takes it"
     (shown,) = set(re.findall(r"/photos/([\w-]{36})/thumb", drawer.partition('id="partner"')[2]))
     assert dispatcher.get(f"/photos/{shown}/thumb.jpg").status_code == 200
     assert phone.get(f"/photos/{shown}/thumb.jpg").status_code == 404
@@ -131,6 +132,7 @@ def test_from_the_drawer_to_the_link_and_back(
         assert (closing.words, closing.crew_id, closing.no_photo) == ("New lamp", ace, None)
         assert scene.s.get_one(Photo, shown).closure_id == closing.id
     assert "Ace Paving" in dispatcher.get(case_path).text
+    assert f"{number} closed: Fixed" in dispatcher.get("/dispatch").text
 
 
 def test_nobody_is_named_to_a_partner(

@@ -472,11 +472,14 @@ def settle_forward(number: str, row: int) -> Response:
 def settle_handover(number: str) -> Response:
     """Staff answer the partner that has the case: they take its work, write to it, or see to its link."""
     act, words = request.form.get("act"), forms.text(request.form, "words")
+    closed: dict[str, Any] = {}  # as the partner said
 
     def verb(s: Session, c: Case) -> bool:
         by, at = g.actor, access.now()
         if act == "accept":
-            return handovers.take_as_done(s, c, by=by, at=at)
+            is_new = handovers.take_as_done(s, c, by=by, at=at)
+            closed["outcome"] = c.closures[-1].outcome
+            return is_new
         if act in ("back", "tell"):
             return (handovers.send_back if act == "back" else handovers.tell)(s, c, words, by=by, at=at)
         return (handovers.send_again if act == "again" else handovers.revoke)(s, c, by=by, at=at)
@@ -487,7 +490,7 @@ def settle_handover(number: str) -> Response:
         "again": _("A new link is on its way."),
         "revoke": _("Revoked. Their link to this case no longer works."),
     }.get(act or "", _("Saved."))
-    return _do(number, verb, said, doing="partner", act="close" if act == "accept" else "")
+    return _do(number, verb, said, doing="partner", act="close" if act == "accept" else "", what=closed)
 
 
 @bp.post("/cases/<number>/update")
